@@ -1,0 +1,45 @@
+# `make help` lists the targets. Serving lives in .venv (no torch), everything else in .venv-test.
+PYTHON ?= python3.11
+SERVE := .venv/bin/python
+TEST := .venv-test/bin/python
+
+.PHONY: help demo serve test lint bench quality weights clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: pyproject.toml client/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e .
+	@touch $@
+
+.venv-test/installed: pyproject.toml client/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e '.[test]'
+	@touch $@
+
+demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
+	$(SERVE) -m demo
+
+serve: .venv/installed ## keep the server up in the foreground (HTTP 8000, gRPC 8001, metrics 8002)
+	@.venv/bin/concord serve
+
+lint: .venv-test/installed ## ruff and mypy
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/mypy
+
+test: lint ## install what tests need and run them all
+	$(TEST) -m pytest
+
+bench: .venv-test/installed ## latency and memory against bare ONNX Runtime and PyTorch; out/bench/latency.json
+	$(TEST) -m benchmarks
+
+quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
+	$(TEST) -m demo.quality
+
+weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
+	demo/weights.sh
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-test out

@@ -1,0 +1,72 @@
+"""Typed errors that reach a client: each has a stable code, an HTTP status and a message of one form.
+
+The text is always ``[code] FIELD: what was wrong; allowed: what is allowed`` and never holds a path or a traceback, so
+it can be passed on as it is by Triton, by the facade and by the command line.
+"""
+
+from typing import ClassVar
+
+
+class ConcordError(Exception):
+    """Base of every error of Concord that a client may see.
+
+    Args:
+        field: the input it is about, as the client knows it (``IMAGE``, ``MASK``, ``TEXT``, a setting).
+        problem: what was wrong, in plain words.
+        allowed: what would have been accepted; empty where nothing the client sends would help.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, field: str, problem: str, allowed: str = "") -> None:
+        self.field = field
+        self.problem = problem
+        self.allowed = allowed
+        super().__init__(field, problem, allowed)
+
+    def __str__(self) -> str:
+        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"[{self.code}] {self.field}: {self.problem}{allowed}"
+
+
+class InvalidImage(ConcordError):
+    """The bytes are no image, or a damaged one."""
+
+    code = "invalid_image"
+    http_status = 400
+
+
+class UnsupportedImage(ConcordError):
+    """An image, but of a kind that is refused by name (CMYK, 16 bits a channel, an unknown format)."""
+
+    code = "unsupported_image"
+    http_status = 415
+
+
+class ImageTooLarge(ConcordError):
+    """More bytes or pixels than the limits allow."""
+
+    code = "image_too_large"
+    http_status = 413
+
+
+class InvalidMask(ConcordError):
+    """A mask that cannot belong to the image."""
+
+    code = "invalid_mask"
+    http_status = 400
+
+
+class InvalidText(ConcordError):
+    """A referring expression that cannot be used."""
+
+    code = "invalid_text"
+    http_status = 400
+
+
+class ServerFailure(ConcordError):
+    """The server could not be started, or does not answer."""
+
+    code = "server_failure"
+    http_status = 503
