@@ -1,0 +1,1 @@
+"""Published checkpoints to checked ONNX models: the only room that knows torch."""

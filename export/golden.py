@@ -1,0 +1,167 @@
+"""Compares exported networks with the numeric answers of the published ones, for weights made by a rule.
+
+A golden file (`.npz`) describes itself: its `meta` names the model, the seed, the inputs as expressions over the rule's
+functions, and for each output the kept slice and the tolerance. Weights and inputs come from the rule, a Python file
+that is run as it is: give it only a file you trust.
+"""
+
+import importlib.util
+import json
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export import checkpoint
+from export.checkpoint import CheckpointError
+from export.networks import harmony_transformer
+from export.networks.cris import R50, R101, Cris
+from export.networks.harmony_transformer import HarmonyTransformerConfig
+from export.onnx_file import export, session
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "cris_r50": lambda: Cris(R50),
+    "cris_r101": lambda: Cris(R101),
+    "ht_plus": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_plus")),
+    "dht_plus": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_plus")),
+    "ht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_v1")),
+    "dht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_v1")),
+}
+
+
+def run(rule_path: Path, files: list[Path]) -> int:
+    """Check every file, one printed line each; 0 if all are within their tolerances, else 1.
+
+    Raises:
+        CheckpointError: the rule cannot be loaded.
+    """
+    rule = load_rule(rule_path)
+    failed = 0
+    for file in files:
+        try:
+            line, passed = check_file(rule, file)
+        except CheckpointError as error:
+            line, passed = str(error), False
+        print(f"{'ok  ' if passed else 'FAIL'} {file.name}: {line}", flush=True)
+        failed += not passed
+    return min(failed, 1)
+
+
+def load_rule(path: Path) -> ModuleType:
+    """Import the rule from its path."""
+    spec = importlib.util.spec_from_file_location("golden_rule", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise CheckpointError(f"{path}: no such Python file")
+    rule = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rule)
+    return rule
+
+
+def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
+    """One file: the text of its line, and whether every output is within its tolerance.
+
+    Raises:
+        CheckpointError: unreadable, of an unknown network, or its weights or inputs do not follow from the rule.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            golden = {name: npz[name] for name in npz.files}
+        meta = json.loads(str(golden["meta"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"not a golden file ({checkpoint.first_line(error)})") from error
+    if meta["model"] not in NETWORKS:
+        raise CheckpointError(f"unknown network {meta['model']!r}; known: {', '.join(NETWORKS)}")
+    network = NETWORKS[meta["model"]]().eval()
+    checkpoint.load(network, draw_weights(rule, golden["keys"], meta))
+    inputs = [draw_input(rule, name, entry) for name, entry in meta["inputs"].items()]
+    answers = answer(network, meta, inputs)
+    errors = {}
+    for name, entry in meta["outputs"].items():
+        kept = answers[name][tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))]
+        errors[name] = float(np.abs(kept - golden[f"out/{name}"]).max()) / entry["tolerance"]
+    worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
+    tolerance = meta["outputs"][worst]["tolerance"]
+    line = f"largest difference {errors[worst] * tolerance:.2e} in {worst}, tolerance {tolerance:g}"
+    passed = errors[worst] <= 1
+    if not passed:
+        line += "; " + first_divergence(network, meta, golden, inputs)
+    return line, passed
+
+
+def draw_weights(rule: ModuleType, keys: np.ndarray, meta: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of a file by the rule, checked against the file's checksum."""
+    lines = (str(line).split() for line in keys)
+    shapes = {key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in lines}
+    drawn = rule.state_dict(shapes, meta["seed"])
+    checksum = 0
+    for value in drawn.values():
+        checksum = zlib.crc32(value.tobytes(), checksum)
+    if f"{checksum:08x}" != meta["weights_crc32"]:
+        raise CheckpointError("the rule's weights are not those of the file (checksum)")
+    return {key: torch.from_numpy(value) for key, value in drawn.items()}
+
+
+def draw_input(rule: ModuleType, name: str, entry: dict[str, Any]) -> Tensor:
+    """One input, from its expression over the rule's functions, checked against the file's checksum."""
+    value = np.ascontiguousarray(eval(entry["expression"], {**vars(rule), "np": np}))  # noqa: S307
+    if f"{zlib.crc32(value.tobytes()):08x}" != entry["crc32"]:
+        raise CheckpointError(f"the rule's input {name} is not that of the file (checksum)")
+    return torch.from_numpy(value)
+
+
+def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, np.ndarray]:
+    """Export at a dynamic batch, run in ONNX Runtime; outputs by their name in the file.
+
+    CRIS has one output in two forms: `logits_batch1` is the first sample alone.
+    """
+    graph_outputs = ["logits"] if meta["model"].startswith("cris") else list(meta["outputs"])
+    names = list(meta["inputs"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        twice = [torch.cat((value, value)) if len(value) == 1 else value for value in inputs]
+        export(network, twice, names, graph_outputs, path)
+        onnx_session = session(path)
+        feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+        if graph_outputs != ["logits"]:
+            return dict(zip(graph_outputs, onnx_session.run(graph_outputs, feeds), strict=True))
+        answers = {}
+        for name, entry in meta["outputs"].items():
+            batch = entry["shape"][0]
+            (answers[name],) = onnx_session.run(["logits"], {key: value[:batch] for key, value in feeds.items()})
+        return answers
+
+
+def first_divergence(network: nn.Module, meta: dict[str, Any], golden: dict[str, np.ndarray], inputs: list[Tensor]) -> str:
+    """Name the first intermediate value of the file that the torch network does not reproduce (first sample only)."""
+    seen: dict[str, np.ndarray] = {}
+    taps = {name: entry for name, entry in meta["taps"].items() if entry["module"] in dict(network.named_modules())}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            seen[name] = (output[0] if isinstance(output, tuple) else output).numpy()
+
+        return hook
+
+    hooks = [network.get_submodule(entry["module"]).register_forward_hook(keep(name)) for name, entry in taps.items()]
+    with torch.no_grad():
+        network(*(value[:1] for value in inputs))
+    for hook in hooks:
+        hook.remove()
+    for name, entry in taps.items():
+        value = seen[name]
+        if list(value.shape) != entry["shape"] and value.ndim == 3:
+            value = value.swapaxes(0, 1)  # the published transformers run sequence first
+        if list(value.shape) != entry["shape"]:
+            continue
+        kept = value[tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))]
+        difference = float(np.abs(kept - golden[f"tap/{name}"]).max())
+        if not difference <= 1e-3 * max(1.0, float(np.abs(golden[f"tap/{name}"]).max())):
+            return f"first divergence behind {entry['module']}: {difference:.2e}"
+    return "no intermediate value diverges"

@@ -1,0 +1,1 @@
+"""The published networks, one file each: keys and constants as published, sizes from a config."""

@@ -1,0 +1,151 @@
+"""The two towers of OpenAI's CLIP as CRIS uses them: spatial features, and the features of every token.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), with the changes of
+Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation" (CVPR 2022).
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export.networks.attention import HIDDEN, MultiHeadAttention, merge_heads, split_heads
+
+EXPANSION = 4
+PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a side
+
+
+class VisualTower(nn.Module):
+    """CLIP's modified ResNet: [B,3,S,S] normalised to maps of S/8, S/16 and, attention-pooled, S/32."""
+
+    def __init__(self, layers: tuple[int, int, int, int], width: int, heads: int, outputs: int, image_size: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width // 2, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width // 2)
+        self.conv2 = nn.Conv2d(width // 2, width // 2, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width // 2)
+        self.conv3 = nn.Conv2d(width // 2, width, 3, 1, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        channels = width
+        for n, blocks in enumerate(layers):
+            planes = width * 2**n
+            stage = nn.Sequential()
+            for block in range(blocks):
+                stage.append(Bottleneck(channels, planes, 2 if n > 0 and block == 0 else 1))
+                channels = planes * EXPANSION
+            self.add_module(f"layer{n + 1}", stage)
+        self.attnpool = AttentionPool(channels, heads, outputs, image_size // 32)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = F.relu(self.bn1(self.conv1(image)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        x = F.avg_pool2d(F.relu(self.bn3(self.conv3(x))), 2)
+        eighth = self.layer2(self.layer1(x))
+        sixteenth = self.layer3(eighth)
+        return eighth, sixteenth, self.attnpool(self.layer4(sixteenth))
+
+
+class Bottleneck(nn.Module):
+    """CLIP's bottleneck: a stride is an average pooling in front of the last convolution and of the shortcut."""
+
+    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+        super().__init__()
+        outputs = planes * EXPANSION
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+            if stride > 1 or inputs != outputs
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.pool(F.relu(self.bn2(self.conv2(y))))
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(self.pool(x))))
+
+
+class AttentionPool(nn.Module):
+    """CLIP's attention pooling kept spatial, without its mean token, beside a projected residual branch."""
+
+    def __init__(self, channels: int, heads: int, outputs: int, grid: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.positional_embedding = nn.Parameter(torch.randn(PRETRAINED_GRID**2 + 1, channels) / channels**0.5)
+        self.k_proj = nn.Linear(channels, channels)
+        self.q_proj = nn.Linear(channels, channels)
+        self.v_proj = nn.Linear(channels, channels)
+        self.c_proj = nn.Linear(channels, outputs)
+        self.connect = nn.Sequential(nn.Conv2d(channels, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.register_buffer("resize", bicubic_matrix(PRETRAINED_GRID, grid), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2) + self.resize @ self.positional_embedding[1:]
+        q, k, v = (split_heads(proj(tokens), self.heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        pooled = self.c_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+        return F.relu(pooled.transpose(1, 2).unflatten(2, x.shape[2:]) + self.connect(x))
+
+
+def bicubic_matrix(source: int, target: int) -> Tensor:
+    """[target^2, source^2]: bicubic resizing of a square grid (align_corners False) written as one linear map."""
+    basis = torch.eye(source * source).reshape(source * source, 1, source, source)
+    resized = F.interpolate(basis, size=(target, target), mode="bicubic", align_corners=False)
+    return resized.flatten(1).T.contiguous()
+
+
+class TextBlock(nn.Module):
+    """CLIP's pre-norm transformer block with QuickGELU."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attn = MultiHeadAttention(width, heads)
+        self.ln_1 = nn.LayerNorm(width)
+        self.mlp = nn.Module()
+        self.mlp.c_fc = nn.Linear(width, 4 * width)
+        self.mlp.c_proj = nn.Linear(4 * width, width)
+        self.ln_2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, causal: Tensor) -> Tensor:
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, causal)
+        y = cast(nn.Linear, self.mlp.c_fc)(self.ln_2(x))
+        return x + cast(nn.Linear, self.mlp.c_proj)(y * torch.sigmoid(1.702 * y))
+
+
+class Clip(nn.Module):
+    """Both towers under CLIP's own keys.
+
+    `encode_text` takes ids int64 [B, length] and returns the features of every token after the final norm
+    [B, length, text_width] and the projected state of the end token [B, outputs].
+    """
+
+    def __init__(
+        self, visual: VisualTower, *, vocabulary: int, positions: int, length: int, width: int, heads: int, layers: int, outputs: int
+    ) -> None:
+        super().__init__()
+        self.visual = visual
+        self.length = length
+        self.transformer = nn.Module()
+        self.transformer.resblocks = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
+        self.token_embedding = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        self.positional_embedding = nn.Parameter(torch.randn(positions, width) * 0.01)
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.randn(width, outputs) / width**0.5)
+        self.logit_scale = nn.Parameter(torch.tensor(0.0))  # published, without effect here
+        self.register_buffer("causal", torch.full((length, length), HIDDEN).triu(1), persistent=False)
+
+    def encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.token_embedding(tokens) + self.positional_embedding[: self.length]
+        for block in cast(nn.ModuleList, self.transformer.resblocks):
+            x = block(x, self.causal)
+        x = self.ln_final(x)
+        end = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
+        return x, end @ self.text_projection

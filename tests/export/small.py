@@ -1,0 +1,48 @@
+"""Small networks in the published layouts, and checkpoints of them as authors and as Concord write them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from export.networks import harmony_transformer
+from export.networks.cris import Cris, CrisConfig
+from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
+
+FORMS: tuple[Form, ...] = ("ht_plus", "dht_plus", "ht_v1", "dht_v1")
+CRIS = CrisConfig(
+    vision_layers=(1, 1, 1, 1),
+    vision_width=8,
+    vision_heads=4,
+    embedding=16,
+    text_width=16,
+    text_heads=2,
+    text_layers=1,
+    neck=(8, 16, 24),
+    heads=2,
+    feedforward=32,
+    layers=1,
+)
+
+
+def harmonizer_config(form: Form) -> HarmonyTransformerConfig:
+    return HarmonyTransformerConfig(form, base=4, width=16, feedforward=32, layers=1, light_layers=1, render_layers=1)
+
+
+def cris(seed: int = 0) -> Cris:
+    torch.manual_seed(seed)
+    return Cris(CRIS).eval()
+
+
+def harmonizer(form: Form, seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return harmony_transformer.build(harmonizer_config(form)).eval()
+
+
+def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:
+    """As Concord's own files: safetensors that carry their sizes."""
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(weights, path, {"config": json.dumps(asdict(config))})
+    return path

@@ -1,0 +1,116 @@
+"""`python -m export` replaces a model only by one that computes the same as the torch network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from export import onnx_file
+from export.onnx_file import CheckFailed, publish, session
+from export.served_model import CRIS, DHT
+from export.serving import ServedCris, ServedHarmonizer
+from tests.export import small
+
+ROOT = Path(__file__).parents[2]
+
+
+def export(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "export", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_cris_checkpoint_becomes_the_served_model(tmp_path: Path) -> None:
+    network = small.cris()
+    path = small.save_sized(network, small.CRIS, tmp_path / "cris.safetensors")
+    finished = export("cris", "--checkpoint", path, "--model-repository", tmp_path / "models")
+    assert finished.returncode == 0, finished.stderr
+    folder = tmp_path / "models" / "cris" / "1"
+    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.onnx"]
+    record = json.loads((folder / "model.json").read_text())
+    assert record["checkpoint_sha256"] == onnx_file.hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["onnx_sha256"] == onnx_file.hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    assert record["config"]["vision_width"] == small.CRIS.vision_width
+    assert [row["batch"] for row in record["differences"]] == [1, 2, 3]
+    assert {"torch", "onnx", "onnxruntime"} <= record["tools"].keys()
+    inputs = next(CRIS.samples())
+    with torch.no_grad():
+        expected = ServedCris(network)(*inputs).numpy()
+    feeds = {name: value.numpy() for name, value in zip(CRIS.inputs, inputs, strict=True)}
+    np.testing.assert_allclose(session(folder / "model.onnx").run(None, feeds)[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", small.FORMS)
+def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, form) -> None:
+    network = ServedHarmonizer(small.harmonizer(form)).eval()
+    publish(network, DHT, tmp_path, {})
+    model = onnx.load(tmp_path / "dht" / "1" / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    signature = [
+        (value.name, [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim])
+        for value in (*model.graph.input, *model.graph.output)
+    ]
+    assert signature == [
+        ("COMPOSITE", ["batch", 256, 256, 3]),
+        ("COMPOSITE_MASK", ["batch", 256, 256]),
+        ("SMALL_RESULT", ["batch", 3, 256, 256]),
+    ]
+
+
+def test_a_graph_holds_no_trace_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+    publish(ServedCris(small.cris()).eval(), CRIS, tmp_path, {})
+    content = (tmp_path / "cris" / "1" / "model.onnx").read_bytes()
+    assert str(ROOT).encode() not in content
+    assert b"site-packages" not in content
+
+
+def test_a_failed_check_leaves_the_old_model_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(ServedHarmonizer(small.harmonizer("ht_plus")).eval(), DHT, tmp_path, {})
+    folder = tmp_path / "dht" / "1"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    other = ServedHarmonizer(small.harmonizer("ht_plus", seed=1)).eval()
+    exact = onnx_file.export
+
+    def inexact(network, inputs, names, outputs, path) -> None:
+        with torch.no_grad():
+            network.network.dec[0].bias += 0.01
+        exact(network, inputs, names, outputs, path)
+        with torch.no_grad():
+            network.network.dec[0].bias -= 0.01
+
+    monkeypatch.setattr(onnx_file, "export", inexact)
+    with pytest.raises(CheckFailed, match="differs from torch"):
+        publish(other, DHT, tmp_path, {})
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_an_answer_that_is_not_a_number_fails_the_check(tmp_path: Path) -> None:
+    network = ServedHarmonizer(small.harmonizer("ht_plus")).eval()
+    torch.nn.init.constant_(network.network.dec[0].bias, float("nan"))
+    with pytest.raises(CheckFailed):
+        publish(network, DHT, tmp_path, {})
+    assert list((tmp_path / "dht" / "1").iterdir()) == []
+
+
+def test_a_checkpoint_that_does_not_fit_ends_the_command_with_the_keys(tmp_path: Path) -> None:
+    weights = dict(small.harmonizer("ht_plus").state_dict())
+    weights["left.over"] = torch.zeros(1)
+    torch.save(weights, tmp_path / "latest_net_G.pth")
+    finished = export("dht", "--checkpoint", tmp_path / "latest_net_G.pth", "--model-repository", tmp_path / "models")
+    assert finished.returncode == 1
+    assert "left over: left.over" in finished.stderr
+    assert "missing: transformer_enc.encoder.layers.8.norm2.bias" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk"])
+def test_a_damaged_checkpoint_ends_the_command_with_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "best_model.pth").write_bytes(content)
+    finished = export("cris", "--checkpoint", tmp_path / "best_model.pth", "--model-repository", tmp_path / "models")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("export: ") and finished.stderr.count("\n") == 1

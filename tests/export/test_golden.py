@@ -1,0 +1,101 @@
+"""The exported networks give the published answers, and a file that disagrees is reported."""
+
+import json
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export import golden
+from export.networks import harmony_transformer
+from export.networks.harmony_transformer import HarmonyTransformerConfig
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT.parent / "shared" / "golden"
+NAMES = ("cris_r50", "cris_r101", "ht_plus", "dht_plus", "ht_v1", "dht_v1")
+RULE = """
+import math
+import zlib
+import numpy as np
+
+def state_dict(shapes, seed):
+    return {key: draw(key, shape, seed) for key, shape in shapes.items()}
+
+def draw(key, shape, seed):
+    noise = np.random.Generator(np.random.PCG64([seed, zlib.crc32(key.encode())])).standard_normal(shape)
+    fan_in = math.prod(shape[1:]) if len(shape) > 1 else 100
+    return np.asarray((len(shape) == 1 and "norm" in key and key.endswith("weight")) + noise / fan_in**0.5, np.float32)
+
+def picture(seed):
+    return np.random.default_rng(seed).random((1, 3, 256, 256), np.float32)
+
+def disc(seed):
+    return (np.hypot(*np.mgrid[-128:128, -128:128]) < 60 + seed).astype(np.float32)[None, None]
+"""
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published answers are not at hand")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_exported_network_gives_the_published_answer(name: str) -> None:
+    rule, file = PUBLISHED / "weights.py", PUBLISHED / f"{name}.npz"
+    command = [sys.executable, "-m", "export", "golden", "--rule", rule, file]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stdout.startswith(f"ok   {name}.npz: largest difference ")
+
+
+def write_golden(folder: Path, seed: int, error: float) -> tuple[Path, Path]:
+    """A rule, and a golden file of HT+ for another seed, whose answer is off by `error`."""
+    rule_path = folder / "rule.py"
+    rule_path.write_text(RULE)
+    rule = golden.load_rule(rule_path)
+    network = harmony_transformer.build(HarmonyTransformerConfig("ht_plus", layers=9)).eval()
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    weights = rule.state_dict(shapes, seed)
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    inputs = {"comp": f"picture({seed})", "mask": f"disc({seed})"}
+    values = {name: eval(expression, vars(rule)) for name, expression in inputs.items()}
+    with torch.no_grad():
+        answer = network(*(torch.from_numpy(value) for value in values.values())).numpy()
+    checksum = 0
+    for value in weights.values():
+        checksum = zlib.crc32(value.tobytes(), checksum)
+    meta = {
+        "model": "ht_plus",
+        "seed": seed,
+        "weights_crc32": f"{checksum:08x}",
+        "inputs": {
+            name: {"expression": expression, "crc32": f"{zlib.crc32(values[name].tobytes()):08x}"}
+            for name, expression in inputs.items()
+        },
+        "outputs": {"output": {"shape": [1, 3, 256, 256], "steps": "1,1,3,3", "tolerance": 5e-5}},
+        "taps": {},
+    }
+    keys = [f"{key} {'x'.join(map(str, shape)) or 'scalar'}" for key, shape in shapes.items()]
+    path = folder / f"seed{seed}.npz"
+    np.savez(path, meta=json.dumps(meta), keys=np.array(keys), **{"out/output": answer[:, :, ::3, ::3] + np.float32(error)})
+    return rule_path, path
+
+
+def test_a_file_with_another_rule_and_seed_is_checked_by_its_own_description(tmp_path: Path, capsys) -> None:
+    rule, path = write_golden(tmp_path, seed=7, error=0)
+    assert golden.run(rule, [path]) == 0
+    assert capsys.readouterr().out.startswith("ok   seed7.npz")
+
+
+def test_a_wrong_answer_fails(tmp_path: Path, capsys) -> None:
+    rule, path = write_golden(tmp_path, seed=3, error=1e-3)
+    assert golden.run(rule, [path]) == 1
+    assert capsys.readouterr().out.startswith("FAIL seed3.npz: largest difference 1.0")
+
+
+def test_a_file_that_is_no_golden_file_is_reported_and_the_rest_still_checked(tmp_path: Path, capsys) -> None:
+    rule, path = write_golden(tmp_path, seed=5, error=0)
+    (tmp_path / "broken.npz").write_bytes(path.read_bytes()[:1000])
+    assert golden.run(rule, [tmp_path / "broken.npz", path]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("FAIL broken.npz: not a golden file") and lines[1].startswith("ok   seed5.npz")
