@@ -1,0 +1,27 @@
+"""Files that are either there in full or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file, replacing what was there only when the new content is on disk.
+
+    The content goes to a hidden file in the same folder first, which is gone afterwards whatever happens. Where the
+    path is a symbolic link, the file it points to is replaced.
+
+    Raises:
+        OSError: the file cannot be written; the old one is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".concord-{secrets.token_hex(8)}.part")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

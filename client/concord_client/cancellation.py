@@ -1,0 +1,50 @@
+"""Cancelling a blocking call from another thread."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from concord_client.errors import Cancelled
+
+
+class Cancellation:
+    """Handed to blocking calls; `cancel` ends all of them, those in flight and those still to come.
+
+    One object may be given to any number of calls in any number of threads. Asyncio needs none: cancel the task.
+    """
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()
+        self._stops: list[Callable[[], object]] = []
+
+    def cancel(self) -> None:
+        """Makes every call that holds this object raise `Cancelled`; once cancelled it stays so."""
+        with self._lock:
+            self._cancelled.set()
+            stops = list(self._stops)
+        for stop in stops:
+            stop()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Waits; raises `Cancelled` at once when cancelled before the time is over."""
+        if self._cancelled.wait(seconds):
+            raise Cancelled
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], object]) -> Iterator[None]:
+        """While the block runs, `cancel` calls ``stop``, from its own thread; before it, raises `Cancelled`."""
+        with self._lock:
+            if self._cancelled.is_set():
+                raise Cancelled
+            self._stops.append(stop)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)

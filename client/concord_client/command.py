@@ -1,0 +1,96 @@
+"""The command ``concord``.
+
+Subcommands are modules with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``, and ``DESCRIPTION`` where
+there is more to say. This package brings some; others come from the entry-point group ``concord.commands``. Only the
+module of the subcommand that is called is imported, except for the list in ``--help``.
+
+Exit codes: 0 all done; 1 an input was refused, a file could not be read or written, or some image of a folder failed;
+2 wrong usage; 3 no server, a busy one, or no answer in time; 4 the server failed or lacks the pipeline;
+130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+from concord_client.commands import ExitCode, UsageError, exit_code, one_line
+from concord_client.errors import ConcordClientError
+
+GROUP = "concord.commands"
+BUILT_IN = {name: f"concord_client.commands.{name}" for name in ("harmonize", "segment", "models")}
+
+
+class Command(Protocol):
+    """A subcommand's module."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares the flags."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Does it; returns the exit code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs ``concord`` and returns its exit code; errors go to stderr in one line.
+
+    Args:
+        arguments: without the program's name; None for the process's own.
+    """
+    # Nothing of gRPC's own log is news beside the typed errors.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # So that SIGTERM cancels requests and cleans up half-written files as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = _parser(arguments).parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except UsageError as error:
+        args.parser.print_usage(sys.stderr)
+        print(f"{args.parser.prog}: error: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+    except (ConcordClientError, OSError) as error:
+        print(f"concord: {one_line(error)}", file=sys.stderr)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        print("concord: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="concord",
+        description="Text-guided image harmonization, served.",
+        epilog=(__doc__ or "").rpartition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    modules = {entry.name: entry.value for entry in entry_points(group=GROUP)} | BUILT_IN
+    called = [name for name in arguments[:1] if name in modules]
+    for name in called or modules:
+        try:
+            command = cast(Command, importlib.import_module(modules[name]))
+        except ImportError as error:
+            if called:
+                parser.error(f"{name} is not usable here: {one_line(error)}")
+            commands.add_parser(name, help=f"(not usable: {one_line(error)})", add_help=False)
+            continue
+        subparser = commands.add_parser(
+            name,
+            help=command.HELP,
+            description=getattr(command, "DESCRIPTION", command.HELP),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run, parser=subparser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""What can go wrong with a request, as one small tree of exceptions.
+
+The server's own words have the form ``[code] FIELD: what was wrong; allowed: what is allowed``; Triton puts prefixes
+before them (``in ensemble 'segment_harmonize', ...``). `error_from_answer` finds them again and gives them their type.
+"""
+
+import re
+
+
+class ConcordClientError(Exception):
+    """Base of every error a request can end with."""
+
+
+class InvalidInput(ConcordClientError):
+    """The server refused what it was sent; sending the same again ends the same.
+
+    Args:
+        code: stable name of the kind of error (``invalid_image``, ``invalid_mask``, ``invalid_text``, ...).
+        field: the input it is about (``IMAGE``, ``MASK``, ``TEXT``), or ``request``.
+        problem: what was wrong, in plain words.
+        allowed: what would have been accepted; empty where the server did not say.
+    """
+
+    def __init__(self, code: str, field: str, problem: str, allowed: str = "") -> None:
+        self.code = code
+        self.field = field
+        self.problem = problem
+        self.allowed = allowed
+        super().__init__(code, field, problem, allowed)
+
+    def __str__(self) -> str:
+        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"[{self.code}] {self.field}: {self.problem}{allowed}"
+
+
+class ModelNotFound(ConcordClientError):
+    """The server does not have the model or pipeline that was asked for."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(model)
+
+    def __str__(self) -> str:
+        return f"the server has no model named {self.model!r}"
+
+
+class Unavailable(ConcordClientError):
+    """The server cannot answer now (a full queue, starting, stopping); the only error that is retried."""
+
+
+class Unreachable(Unavailable):
+    """Nothing that speaks the protocol answers at the address."""
+
+    def __init__(self, address: str, protocol: str, reason: str) -> None:
+        self.address = address
+        self.protocol = protocol
+        self.reason = reason
+        super().__init__(address, protocol, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"no server answers {self.protocol} at {self.address} ({self.reason}); "
+            "start one with `make serve`, or check the address and the protocol"
+        )
+
+
+class DeadlineExceeded(ConcordClientError):
+    """No answer within the time the caller gave."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(seconds)
+
+    def __str__(self) -> str:
+        return f"no answer within {self.seconds:g} s"
+
+
+class Cancelled(ConcordClientError):
+    """The call was cancelled, by this program or by the server."""
+
+    def __str__(self) -> str:
+        return "the request was cancelled"
+
+
+class ServerError(ConcordClientError):
+    """The server failed; nothing is wrong with what it was sent."""
+
+
+_SERVER_CODES = frozenset({"internal", "server_failure"})
+_TYPED_MESSAGE = re.compile(
+    r"\[(?P<code>[a-z_]+)\] (?P<field>\w+): (?P<problem>.*?)(?:; allowed: (?P<allowed>.*))?\s*\Z", re.DOTALL
+)
+_UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
+_HTTP_STATUSES = {
+    "400": "INVALID_ARGUMENT",
+    "404": "NOT_FOUND",
+    "413": "RESOURCE_EXHAUSTED",
+    "429": "UNAVAILABLE",
+    "500": "INTERNAL",
+    "501": "UNIMPLEMENTED",
+    "502": "UNAVAILABLE",
+    "503": "UNAVAILABLE",
+    "504": "DEADLINE_EXCEEDED",
+}
+
+
+def error_from_answer(status: str, message: str, *, model: str, timeout: float) -> ConcordClientError:
+    """Types an error answer of the server.
+
+    Args:
+        status: a gRPC status name, with or without ``StatusCode.``, or an HTTP status in digits.
+        message: the server's words, with whatever Triton put before them.
+        model: the model that was asked; named where the server does not have it.
+        timeout: seconds the call was given.
+    """
+    status = _HTTP_STATUSES.get(status, status.removeprefix("StatusCode."))
+    typed = _TYPED_MESSAGE.search(message)
+    if typed:
+        if typed["code"] in _SERVER_CODES:
+            return ServerError(typed[0].strip())
+        return InvalidInput(typed["code"], typed["field"], typed["problem"].strip(), (typed["allowed"] or "").strip())
+    # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
+    unknown = _UNKNOWN_MODEL.search(message)
+    if unknown:
+        return ModelNotFound(unknown["model"])
+    match status:
+        case "NOT_FOUND":
+            return ModelNotFound(model)
+        case "UNAVAILABLE":
+            return Unavailable(message)
+        case "DEADLINE_EXCEEDED":
+            return DeadlineExceeded(timeout)
+        case "CANCELLED":
+            return Cancelled()
+        case "INVALID_ARGUMENT":
+            return InvalidInput("invalid_argument", "request", message)
+        case "RESOURCE_EXHAUSTED":
+            return InvalidInput("request_too_large", "request", message)
+    return ServerError(message)

@@ -1,0 +1,148 @@
+"""HTTP, as tritonclient writes and reads it and aiohttp carries it: for asyncio, and blocking."""
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import tritonclient.http as triton  # type: ignore[import-untyped]
+
+from concord_client.cancellation import Cancellation
+from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
+from concord_client.pipelines import Answer, Question
+from concord_client.repository import Model, read_index, read_metadata
+from concord_client.tensors import infer_arguments, read_answer
+from concord_client.transport import Address
+
+T = TypeVar("T")
+HEADER_LENGTH = "Inference-Header-Content-Length"
+LONGEST_WORDS = 500
+
+
+class AsyncHttpTransport:
+    """`AsyncTransport` over HTTP; made and used in one event loop."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        # A deadline is for one call, so the session has none of its own.
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+
+    async def infer(self, question: Question, timeout: float) -> Answer:
+        arguments = infer_arguments(question, triton)
+        body, header_length = triton.InferenceServerClient.generate_request_body(
+            arguments["inputs"], outputs=arguments["outputs"]
+        )
+        headers, content = await self._ask(
+            "POST",
+            f"models/{quote(question.model, safe='')}/infer",
+            timeout,
+            model=question.model,
+            data=io.BytesIO(body),
+            headers={HEADER_LENGTH: str(header_length)},
+        )
+        answered = triton.InferenceServerClient.parse_response_body(
+            content, header_length=int(headers.get(HEADER_LENGTH, len(content)))
+        )
+        return read_answer(question, answered)
+
+    async def ready(self, timeout: float) -> bool:
+        try:
+            await self._ask("GET", "health/ready", timeout)
+        except InvalidInput:  # the status is 400 while models load
+            return False
+        return True
+
+    async def index(self, timeout: float) -> list[Model]:
+        _, content = await self._ask("POST", "repository/index", timeout)
+        return read_index(json.loads(content))
+
+    async def describe(self, model: Model, timeout: float) -> Model:
+        path = f"models/{quote(model.name, safe='')}/versions/{model.version}"
+        _, content = await self._ask("GET", path, timeout, model=model.name)
+        return read_metadata(model, json.loads(content))
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _ask(
+        self, method: str, path: str, timeout: float, *, model: str = "", **request: Any
+    ) -> tuple[Mapping[str, str], bytes]:
+        """Headers and body of a good answer; any other status is raised as its typed error."""
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._session.request(method, f"http://{self._address.url}/v2/{path}", **request) as response,
+            ):
+                content = await response.read()
+        except TimeoutError:
+            raise DeadlineExceeded(timeout) from None
+        except (OSError, aiohttp.ClientError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(self._address.url, self._address.protocol, reason) from None
+        if response.status != HTTPStatus.OK:
+            raise error_from_answer(str(response.status), _words(content), model=model, timeout=timeout)
+        return response.headers, content
+
+
+class HttpTransport:
+    """`Transport` over HTTP: `AsyncHttpTransport` in an event loop of its own, in a thread of its own.
+
+    tritonclient's blocking client runs gevent's loop in the caller's thread: it can be used from one thread only, is
+    not to be cancelled from another, has no deadline for a whole call and prints a traceback on Ctrl-C. Its asyncio
+    client hands bodies to aiohttp in a form that blocks the loop where they are large.
+    """
+
+    def __init__(self, address: Address) -> None:
+        opened: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._live(address, opened),), daemon=True)
+        self._thread.start()
+        self._loop = opened.result()
+
+    def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
+        return self._run(self._http.infer(question, timeout), cancellation)
+
+    def ready(self, timeout: float) -> bool:
+        return self._run(self._http.ready(timeout), Cancellation())
+
+    def index(self, timeout: float) -> list[Model]:
+        return self._run(self._http.index(timeout), Cancellation())
+
+    def describe(self, model: Model, timeout: float) -> Model:
+        return self._run(self._http.describe(model, timeout), Cancellation())
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closed.set)
+            self._thread.join()
+
+    async def _live(self, address: Address, opened: "Future[asyncio.AbstractEventLoop]") -> None:
+        self._closed = asyncio.Event()
+        self._http = AsyncHttpTransport(address)
+        opened.set_result(asyncio.get_running_loop())
+        await self._closed.wait()
+        await self._http.close()
+
+    def _run(self, call: Coroutine[Any, Any, T], cancellation: Cancellation) -> T:
+        outcome = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            with cancellation.stopping(outcome.cancel):
+                return outcome.result()
+        except CancelledError:
+            raise Cancelled from None
+        except BaseException:
+            outcome.cancel()
+            raise
+
+
+def _words(content: bytes) -> str:
+    """What a refusal says: Triton puts it in JSON, what stands before it may not."""
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, TypeError, KeyError):
+        return content.decode(errors="replace")[:LONGEST_WORDS] or "the server gave no reason"

@@ -1,0 +1,58 @@
+"""What a server has: its models with their inputs and outputs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model: its name, its KServe datatype (``BYTES``, ``FP32``, ...) and its shape.
+
+    -1 stands for a size that is free; the first size is the batch's where the model is batched.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a model or pipeline.
+
+    Args:
+        name: what requests call it.
+        version: a number in digits; empty where no version could be loaded.
+        ready: whether it answers requests.
+        inputs: empty where it is not ready, as are the outputs.
+        outputs: in the order of the model's configuration.
+    """
+
+    name: str
+    version: str
+    ready: bool
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+
+
+def read_index(entries: Iterable[Mapping[str, Any]]) -> list[Model]:
+    """The models of a KServe repository index, without their tensors, sorted by name and version."""
+    models = [Model(entry["name"], entry.get("version", ""), ready=entry.get("state") == "READY") for entry in entries]
+    return sorted(models, key=lambda model: (model.name, len(model.version), model.version))
+
+
+def read_metadata(model: Model, metadata: Mapping[str, Any]) -> Model:
+    """The model with the tensors of its KServe metadata."""
+    return Model(
+        model.name,
+        model.version,
+        model.ready,
+        inputs=tuple(_read_tensor(tensor) for tensor in metadata.get("inputs", ())),
+        outputs=tuple(_read_tensor(tensor) for tensor in metadata.get("outputs", ())),
+    )
+
+
+def _read_tensor(tensor: Mapping[str, Any]) -> Tensor:
+    # gRPC's JSON writes 64-bit integers as strings and leaves an empty shape out.
+    return Tensor(tensor["name"], tensor["datatype"], tuple(int(size) for size in tensor.get("shape", ())))

@@ -1,0 +1,81 @@
+"""What the clients need of a protocol, and the address it is spoken at.
+
+The implementations hold everything that touches tritonclient: `concord_client.grpc_transport` and
+`concord_client.http_transport`. Each is imported when it is first used: HTTP's brings gevent and aiohttp along.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, get_args
+
+from concord_client.cancellation import Cancellation
+from concord_client.pipelines import Answer, Question
+from concord_client.repository import Model
+
+ProtocolName: TypeAlias = Literal["grpc", "http"]
+DEFAULT_ADDRESSES: dict[ProtocolName, str] = {"grpc": "localhost:8001", "http": "localhost:8000"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is: ``host:port``, and the protocol it speaks there."""
+
+    url: str
+    protocol: ProtocolName
+
+    @classmethod
+    def of(cls, url: str | None, protocol: ProtocolName) -> "Address":
+        """Checks the two; None stands for the protocol's usual port on this machine.
+
+        Raises:
+            ValueError: an unknown protocol, or a URL with a scheme or without a port.
+        """
+        if protocol not in get_args(ProtocolName):
+            raise ValueError(f"protocol is {protocol!r}; allowed: grpc, http")
+        url = DEFAULT_ADDRESSES[protocol] if url is None else url
+        host, _, port = url.rpartition(":")
+        if not host or not port.isdecimal() or "/" in url:
+            raise ValueError(f"the server's address is {url!r}; allowed: host:port, such as localhost:8001")
+        return cls(url, protocol)
+
+    @property
+    def host(self) -> str:
+        """The part before the port, without the brackets of an IPv6 address."""
+        return self.url.rpartition(":")[0].strip("[]")
+
+
+class Transport(Protocol):
+    """A protocol, blocking. Timeouts are seconds; every method raises `ConcordClientError`."""
+
+    def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
+        """Asks once."""
+
+    def ready(self, timeout: float) -> bool:
+        """Whether the server and its models are ready."""
+
+    def index(self, timeout: float) -> list[Model]:
+        """The models of the repository, without their tensors."""
+
+    def describe(self, model: Model, timeout: float) -> Model:
+        """The model with its tensors."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+class AsyncTransport(Protocol):
+    """A protocol, for asyncio: `Transport` with task cancellation in place of `Cancellation`."""
+
+    async def infer(self, question: Question, timeout: float) -> Answer:
+        """Asks once."""
+
+    async def ready(self, timeout: float) -> bool:
+        """Whether the server and its models are ready."""
+
+    async def index(self, timeout: float) -> list[Model]:
+        """The models of the repository, without their tensors."""
+
+    async def describe(self, model: Model, timeout: float) -> Model:
+        """The model with its tensors."""
+
+    async def close(self) -> None:
+        """Ends the connection."""

@@ -1,0 +1,53 @@
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.kserve import KServe, serve_grpc, serve_http
+
+
+@pytest.fixture(params=["grpc", "http"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def kserve(protocol: str) -> Iterator[KServe]:
+    """A server of the protocol under test."""
+    yield from (serve_grpc if protocol == "grpc" else serve_http)(KServe())
+
+
+@pytest.fixture
+def other_kserve(protocol: str) -> Iterator[KServe]:
+    """A server of the other protocol."""
+    yield from (serve_http if protocol == "grpc" else serve_grpc)(KServe())
+
+
+@pytest.fixture
+def grpc_kserve() -> Iterator[KServe]:
+    """A server for what does not depend on the protocol."""
+    yield from serve_grpc(KServe())
+
+
+@pytest.fixture
+def closed_url() -> Iterator[str]:
+    """An address at which nothing listens, and nothing else will while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture
+def concord():
+    """Runs the command in a process of its own: ``concord("models", "--url", ...)``."""
+    environment = {name: value for name, value in os.environ.items() if name != "CONCORD_URL"}
+
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "concord_client.command", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=environment)
+
+    return run

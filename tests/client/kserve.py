@@ -1,0 +1,182 @@
+"""Small real servers that speak KServe over gRPC and HTTP, and answer or refuse as a test says."""
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+HTTP_STATUS = {"UNAVAILABLE": 503, "INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500}
+LIMIT = 20.0
+"""Seconds after which a server stops waiting for something that a broken client will never do."""
+
+
+@dataclass
+class KServe:
+    """What a server does with its next inferences, and what it has seen.
+
+    ``script`` holds (status, message) refusals, or "hang": wait for the client to go away. Past its end the server
+    answers every output with its fixed bytes. ``ready_after`` readiness probes are answered with no.
+    """
+
+    script: list[tuple[str, str] | str] = field(default_factory=list)
+    answers: dict[str, bytes] = field(
+        default_factory=lambda: {
+            "HARMONIZED": b"\x89PNG harmonized\x00",
+            "MASK": b"\x89PNG mask\x00",
+            "SCORE": struct.pack("<f", 0.75),
+            "TRUNCATED": b"\x00",
+        }
+    )
+    refused_images: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    ready_after: int = 0
+    url: str = ""
+    received: list[tuple[str, dict[str, bytes], list[str]]] = field(default_factory=list)
+    entered: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def next(self, model: str, inputs: dict[str, bytes], outputs: list[str]) -> tuple[str, str] | str | None:
+        self.received.append((model, inputs, outputs))
+        step = self.script.pop(0) if self.script else self.refused_images.get(inputs["IMAGE"])
+        self.entered.set()
+        return step
+
+    def ready(self) -> bool:
+        self.ready_after -= 1
+        return self.ready_after < 0
+
+    def tensor(self, name: str) -> tuple[str, bytes]:
+        value = self.answers[name]
+        datatype = {"SCORE": "FP32", "TRUNCATED": "BOOL"}.get(name, "BYTES")
+        return datatype, struct.pack("<I", len(value)) + value if datatype == "BYTES" else value
+
+
+def unpack(raw: bytes) -> bytes:
+    (size,) = struct.unpack_from("<I", raw)
+    assert len(raw) == 4 + size
+    return raw[4:]
+
+
+class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self, kserve: KServe) -> None:
+        self.kserve = kserve
+
+    def ServerReady(self, request, context):  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=self.kserve.ready())
+
+    def RepositoryIndex(self, request, context):  # noqa: N802
+        index = service_pb2.RepositoryIndexResponse()
+        index.models.add(name="segment", version="1", state="READY")
+        index.models.add(name="broken", state="UNAVAILABLE", reason="no such file")
+        return index
+
+    def ModelMetadata(self, request, context):  # noqa: N802
+        metadata = service_pb2.ModelMetadataResponse(name=request.name, versions=["1"])
+        metadata.inputs.add(name="IMAGE", datatype="BYTES", shape=[-1, 1])
+        metadata.outputs.add(name="SCORE", datatype="FP32", shape=[-1, 1])
+        return metadata
+
+    def ModelInfer(self, request, context):  # noqa: N802
+        inputs = [tensor.name for tensor in request.inputs]
+        assert all(list(tensor.shape) == [1, 1] and tensor.datatype == "BYTES" for tensor in request.inputs)
+        values = dict(zip(inputs, map(unpack, request.raw_input_contents), strict=True))
+        outputs = [tensor.name for tensor in request.outputs]
+        match self.kserve.next(request.model_name, values, outputs):
+            case "hang":
+                context.add_callback(self.kserve.left.set)
+                self.kserve.left.wait(LIMIT)
+            case (status, message):
+                context.abort(grpc.StatusCode[status], message)
+        response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1")
+        for name in filter(self.kserve.answers.get, outputs):
+            datatype, raw = self.kserve.tensor(name)
+            response.outputs.add(name=name, datatype=datatype, shape=[1, 1])
+            response.raw_output_contents.append(raw)
+        return response
+
+
+class HttpHandler(BaseHTTPRequestHandler):
+    kserve: KServe
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if self.path == "/v2/health/ready":
+            self.reply(200 if self.kserve.ready() else 400, b"")
+        else:
+            tensors = {
+                "inputs": [{"name": "IMAGE", "datatype": "BYTES", "shape": [-1, 1]}],
+                "outputs": [{"name": "SCORE", "datatype": "FP32", "shape": [-1, 1]}],
+            }
+            self.reply(200, json.dumps({"name": "segment", "versions": ["1"], **tensors}).encode())
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("/index"):
+            models = [{"name": "segment", "version": "1", "state": "READY"}, {"name": "broken", "state": "UNAVAILABLE"}]
+            self.reply(200, json.dumps(models).encode())
+            return
+        split = int(self.headers["Inference-Header-Content-Length"])
+        request, binary = json.loads(body[:split]), body[split:]
+        values = {}
+        for tensor in request["inputs"]:
+            assert tensor["shape"] == [1, 1]
+            assert tensor["datatype"] == "BYTES"
+            size = tensor["parameters"]["binary_data_size"]
+            values[tensor["name"]], binary = unpack(binary[:size]), binary[size:]
+        outputs = [tensor["name"] for tensor in request["outputs"]]
+        match self.kserve.next(self.path.split("/")[3], values, outputs):
+            case "hang":
+                self.connection.settimeout(LIMIT)
+                if self.connection.recv(1, socket.MSG_PEEK) == b"":
+                    self.kserve.left.set()
+                self.close_connection = True
+                return
+            case (status, message):
+                self.reply(HTTP_STATUS[status], json.dumps({"error": message}).encode())
+                return
+        answer, raw = [], b""
+        for name in filter(self.kserve.answers.get, outputs):
+            datatype, value = self.kserve.tensor(name)
+            size = {"binary_data_size": len(value)}
+            answer.append({"name": name, "datatype": datatype, "shape": [1, 1], "parameters": size})
+            raw += value
+        header = json.dumps({"model_name": "segment", "outputs": answer}).encode()
+        self.reply(200, header + raw, Inference_Header_Content_Length=str(len(header)))
+
+
+def serve_grpc(kserve: KServe) -> Iterator[KServe]:
+    with ThreadPoolExecutor(8) as threads:
+        server = grpc.server(threads, options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(GrpcService(kserve), server)
+        kserve.url = f"localhost:{server.add_insecure_port('localhost:0')}"
+        server.start()
+        yield kserve
+        server.stop(grace=None).wait()
+
+
+def serve_http(kserve: KServe) -> Iterator[KServe]:
+    handler = type("Handler", (HttpHandler,), {"kserve": kserve})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        kserve.url = f"127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield kserve
+        server.shutdown()
+        thread.join()

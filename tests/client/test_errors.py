@@ -1,0 +1,93 @@
+import pickle
+
+import pytest
+
+from concord_client.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InvalidInput,
+    ModelNotFound,
+    ServerError,
+    Unavailable,
+    Unreachable,
+    error_from_answer,
+)
+
+MESSAGE = "[invalid_mask] MASK: is 3 x 4 pixels where the image is 4 x 3; allowed: the size of the image"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "in ensemble 'segment_harmonize', ",
+        "[request id: <id_unknown>] ",
+        "Failed to process the request(s) for model instance 'decode_0', message: ",
+    ],
+)
+@pytest.mark.parametrize("status", ["StatusCode.INVALID_ARGUMENT", "INTERNAL", "400", "500"])
+def test_the_servers_typed_message_is_found_behind_any_prefix(prefix, status):
+    error = error_from_answer(status, prefix + MESSAGE, model="harmonize", timeout=1)
+    assert isinstance(error, InvalidInput)
+    assert (error.code, error.field) == ("invalid_mask", "MASK")
+    assert error.problem == "is 3 x 4 pixels where the image is 4 x 3"
+    assert error.allowed == "the size of the image"
+    assert str(error) == MESSAGE
+
+
+def test_a_message_without_allowed_is_typed_too():
+    error = error_from_answer("400", "[invalid_image] IMAGE: has no bytes\n", model="m", timeout=1)
+    assert isinstance(error, InvalidInput)
+    assert (error.problem, error.allowed) == ("has no bytes", "")
+
+
+@pytest.mark.parametrize("code", ["internal", "server_failure"])
+def test_a_failure_of_the_server_is_not_blamed_on_the_input(code):
+    error = error_from_answer("400", f"in ensemble 'x', [{code}] compose: failed", model="m", timeout=1)
+    assert isinstance(error, ServerError)
+    assert str(error) == f"[{code}] compose: failed"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("StatusCode.UNAVAILABLE", Unavailable),
+        ("503", Unavailable),
+        ("429", Unavailable),
+        ("StatusCode.DEADLINE_EXCEEDED", DeadlineExceeded),
+        ("StatusCode.CANCELLED", Cancelled),
+        ("StatusCode.NOT_FOUND", ModelNotFound),
+        ("404", ModelNotFound),
+        ("StatusCode.INVALID_ARGUMENT", InvalidInput),
+        ("StatusCode.RESOURCE_EXHAUSTED", InvalidInput),
+        ("413", InvalidInput),
+        ("StatusCode.INTERNAL", ServerError),
+        ("500", ServerError),
+        ("", ServerError),
+    ],
+)
+def test_a_status_without_a_typed_message_has_its_type(status, kind):
+    assert type(error_from_answer(status, "anything", model="m", timeout=1)) is kind
+
+
+@pytest.mark.parametrize("status", ["StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "400", "404"])
+def test_an_unknown_model_is_never_taken_for_a_busy_server(status):
+    error = error_from_answer(status, "Request for unknown model: 'nope' is not found", model="m", timeout=1)
+    assert isinstance(error, ModelNotFound)
+    assert error.model == "nope"
+
+
+def test_an_unreachable_server_says_how_to_start_one():
+    message = str(Unreachable("localhost:8001", "grpc", "connection refused"))
+    assert "localhost:8001" in message
+    assert "make serve" in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InvalidInput("c", "F", "p", "a"), Unreachable("u", "grpc", "r"), DeadlineExceeded(2.5), ModelNotFound("m")],
+)
+def test_errors_survive_a_process_boundary(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)

@@ -1,0 +1,171 @@
+"""The clients and the command against the real server with its real pipelines."""
+
+import asyncio
+import io
+from contextlib import closing
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from concord_client import AsyncClient, Client, DeadlineExceeded, InvalidInput, ModelNotFound
+from concord_client.cancellation import Cancellation
+from concord_client.grpc_transport import GrpcTransport
+from concord_client.http_transport import HttpTransport
+from concord_client.pipelines import Question
+
+HEIGHT, WIDTH = 120, 160
+
+
+def encode(pixels, file_format="PNG"):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=file_format)
+    return buffer.getvalue()
+
+
+def decode(encoded):
+    return np.asarray(Image.open(io.BytesIO(encoded)))
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """A red square on a shaded ground."""
+    shades = np.linspace(40, 200, WIDTH, dtype=np.uint8)
+    pixels = np.repeat(np.tile(shades, (HEIGHT, 1))[:, :, np.newaxis], 3, axis=2)
+    pixels[40:80, 50:100] = (200, 30, 30)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def mask():
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[40:80, 50:100] = 255
+    return mask
+
+
+@pytest.fixture
+def url(server, protocol):
+    return server.grpc_url if protocol == "grpc" else server.http_url
+
+
+@pytest.fixture
+def client(url, protocol):
+    with Client(url, protocol=protocol) as client:
+        yield client
+
+
+def test_models_lists_the_pipelines_with_their_tensors(client):
+    models = {model.name: model for model in client.models()}
+    assert all(model.ready for model in models.values())
+    tensors = {
+        name: ([tensor.name for tensor in models[name].inputs], sorted(tensor.name for tensor in models[name].outputs))
+        for name in ("segment", "harmonize", "segment_harmonize")
+    }
+    assert tensors == {
+        "segment": (["IMAGE", "TEXT"], ["MASK", "SCORE", "TRUNCATED"]),
+        "harmonize": (["IMAGE", "MASK"], ["HARMONIZED"]),
+        "segment_harmonize": (["IMAGE", "TEXT"], ["HARMONIZED", "MASK", "SCORE", "TRUNCATED"]),
+    }
+
+
+def test_harmonizing_with_a_mask_changes_the_part_and_leaves_the_rest(client, pixels, mask):
+    answer = client.harmonize(encode(pixels), mask=encode(mask))
+    harmonized = decode(answer.image)
+    far = np.ones((HEIGHT, WIDTH), bool)
+    far[20:100, 30:120] = False
+    assert (harmonized[far] == pixels[far]).all()
+    assert (harmonized[mask > 0] != pixels[mask > 0]).any()
+
+
+def test_text_gives_the_picture_its_mask_and_a_score(client, pixels):
+    answer = client.harmonize(encode(pixels), text="the red square")
+    assert decode(answer.image).shape == (HEIGHT, WIDTH, 3)
+    assert decode(answer.mask).shape == (HEIGHT, WIDTH)
+    assert set(np.unique(decode(answer.mask))) <= {0, 255}
+    assert 0 <= answer.score <= 1
+    assert not answer.truncated
+
+
+def test_segmenting_gives_the_mask_that_harmonizing_uses(client, pixels):
+    segmented = client.segment(encode(pixels), "the red square")
+    harmonized = client.harmonize(encode(pixels), text="the red square")
+    assert (segmented.mask, segmented.score) == (harmonized.mask, harmonized.score)
+
+
+def test_an_unwanted_mask_is_not_sent(client, pixels):
+    assert client.harmonize(encode(pixels), text="the red square", return_mask=False).mask is None
+
+
+def test_both_clients_and_both_protocols_give_the_same_bytes(server, pixels, mask):
+    def ask(url, protocol):
+        with Client(url, protocol=protocol) as client:
+            return client.harmonize(encode(pixels), mask=encode(mask)).image
+
+    async def ask_async(url, protocol):
+        async with AsyncClient(url, protocol=protocol) as client:
+            return (await client.harmonize(encode(pixels), mask=encode(mask))).image
+
+    addresses = [(server.grpc_url, "grpc"), (server.http_url, "http")]
+    answers = [ask(*address) for address in addresses]
+    answers += [asyncio.run(ask_async(*address)) for address in addresses]
+    assert answers == answers[:1] * 4
+
+
+def test_a_text_that_is_too_long_is_answered_and_said_to_be_cut(client, pixels):
+    assert client.segment(encode(pixels), "the red square " * 20).truncated
+
+
+@pytest.mark.parametrize("text", ["", "   ", "b\udce4r"], ids=["empty", "blank", "not UTF-8"])
+def test_a_text_that_cannot_be_used_is_refused_by_name(client, pixels, text):
+    with pytest.raises(InvalidInput) as refusal:
+        client.segment(encode(pixels), text)
+    assert (refusal.value.code, refusal.value.field) == ("invalid_text", "TEXT")
+    assert refusal.value.allowed
+
+
+def test_bad_images_and_masks_are_refused_by_name_and_the_next_request_is_answered(client, pixels, mask):
+    image = encode(pixels)
+    for bad_image in (b"", b"no image", encode(pixels, "JPEG")[:400]):
+        with pytest.raises(InvalidInput) as refusal:
+            client.harmonize(bad_image, mask=encode(mask))
+        assert (refusal.value.code, refusal.value.field) == ("invalid_image", "IMAGE")
+        assert refusal.value.allowed
+    with pytest.raises(InvalidInput) as refusal:
+        client.harmonize(image, mask=encode(mask[:50]))
+    assert (refusal.value.code, refusal.value.field) == ("invalid_mask", "MASK")
+    assert client.harmonize(image, mask=encode(mask)).image
+
+
+def test_an_all_black_mask_gives_the_picture_back(client, pixels, mask):
+    answer = client.harmonize(encode(pixels), mask=encode(np.zeros_like(mask)))
+    assert (decode(answer.image) == pixels).all()
+
+
+def test_an_unknown_pipeline_is_not_found(client, protocol):
+    transport = (GrpcTransport if protocol == "grpc" else HttpTransport)(client.address)
+    with closing(transport), pytest.raises(ModelNotFound, match="nonsense"):
+        transport.infer(Question("nonsense", {"IMAGE": b"x"}, ("MASK",)), 10.0, Cancellation())
+
+
+def test_a_deadline_that_passes_leaves_the_server_well(server, pixels):
+    # Over HTTP, where it is the client's alone: Triton 2.51 may crash on a gRPC deadline of a few milliseconds.
+    with Client(server.http_url, protocol="http") as client:
+        with pytest.raises(DeadlineExceeded):
+            client.segment(encode(pixels), "the red square", timeout=0.001)
+        assert client.segment(encode(pixels), "the red square").mask
+
+
+def test_a_folder_run_on_the_real_server(concord, server, pixels, tmp_path):
+    for name in ("ein Bild ü.png", "画像.jpg"):
+        (tmp_path / name).write_bytes(encode(pixels, "JPEG" if name.endswith("jpg") else "PNG"))
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    out = tmp_path / "out"
+    run = concord(
+        *("harmonize", "--images", tmp_path, "--text", "the red square", "--output-dir", out),
+        *("--url", server.grpc_url),
+    )
+    assert run.returncode == 1
+    assert "2 of 3 images harmonized" in run.stderr
+    assert "broken.jpg: [invalid_image] IMAGE: " in run.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["ein Bild ü.png", "画像.png"]
+    assert all(decode(path.read_bytes()).shape == (HEIGHT, WIDTH, 3) for path in out.iterdir())
