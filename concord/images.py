@@ -1,0 +1,158 @@
+"""Encoded images to pixels and back. Pillow reads, since it knows every format; OpenCV writes, since it is faster."""
+
+import binascii
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile
+
+from concord.errors import ImageTooLarge, InvalidImage, UnsupportedImage
+from concord.limits import MAX_SIDE, Limits
+
+# Only these, so that Pillow's less common readers (one of them starts Ghostscript) never see a client's bytes.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMAT_NAMES = "JPEG, PNG, WebP, BMP, TIFF, GIF"
+_KINDS = "RGB, grey or palette, with or without transparency, 8 bits a channel"
+
+_UNSUPPORTED_MODES = {
+    "CMYK": "CMYK",
+    "LAB": "LAB",
+    "YCbCr": "YCbCr",
+    "HSV": "HSV",
+    "I": "32 bits a channel",
+    "F": "floating-point pixels",
+}
+_TIFF_BITS_PER_SAMPLE = 258
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PNG_HEADER_BYTES = 33
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image as it is meant to be seen.
+
+    Attributes:
+        pixels: uint8 [H, W, 3] RGB, or [H, W, 4] RGBA (not premultiplied) where the file has transparency; read-only.
+        icc_profile: the RGB profile of the pixels; empty if there is none.
+    """
+
+    pixels: NDArray[np.uint8]
+    icc_profile: bytes
+
+
+def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
+    """Decodes an image and applies its EXIF orientation.
+
+    Grey, 1-bit and palette images become RGB. A grey profile is dropped: it does not describe RGB pixels.
+
+    Raises:
+        InvalidImage: empty, no image, damaged or truncated.
+        UnsupportedImage: another colour model than RGB or grey, more than 8 bits a channel, animated, several pages,
+            HEIF or AVIF.
+        ImageTooLarge: over the limits, as its header says; nothing was decoded.
+    """
+    image = open_image(encoded, limits, "IMAGE")
+    profile = image.info.get("icc_profile") or b""
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    is_rgb_profile = profile[16:20] == b"RGB " and profile[36:40] == b"acsp"
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    return DecodedImage(pixels, profile if is_rgb_profile else b"")
+
+
+def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
+    """Decodes to an upright Pillow image of mode 1, L, LA, P, PA, RGB, RGBX or RGBA; errors as in ``decode_image``.
+
+    Args:
+        encoded: a file's bytes. Of an MPO file, the JPEG of many phones, the first picture is taken.
+        limits: the largest image accepted.
+        field: the input's name in errors.
+    """
+    if not encoded:
+        raise InvalidImage(field, "empty", f"an image file: {_FORMAT_NAMES}")
+    if len(encoded) > limits.max_bytes:
+        raise ImageTooLarge(field, f"{len(encoded)} bytes", f"at most {limits.max_bytes} bytes")
+    image = _read_header(encoded, limits, field)
+    try:
+        image.load()
+    except Exception as error:
+        raise InvalidImage(field, "damaged or truncated image", "a complete image file") from error
+    orientation = _orientation(image)
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def encode_png(pixels: NDArray[np.uint8], icc_profile: bytes = b"") -> bytes:
+    """Encodes uint8 pixels, grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], as PNG; the same pixels give the same bytes.
+
+    For speed: one filter and run-length deflate. 12 megapixels take 0.4 s where Pillow's fastest takes 0.9 s.
+    """
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)  # type: ignore[assignment]
+    _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
+    png = encoded.tobytes()
+    if not icc_profile:
+        return png
+    return png[:_PNG_HEADER_BYTES] + _profile_chunk(icc_profile) + png[_PNG_HEADER_BYTES:]
+
+
+def _profile_chunk(icc_profile: bytes) -> bytes:
+    chunk = b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc_profile)
+    return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", binascii.crc32(chunk))
+
+
+def _read_header(encoded: bytes, limits: Limits, field: str) -> ImageFile.ImageFile:
+    try:
+        image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+        # MPO, which Pillow's JPEG reader finds by itself, is a photograph followed by its depth map or a second view.
+        several_frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        bits = _bits_per_channel(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLarge(field, "too many pixels", f"at most {limits.max_pixels} pixels") from None
+    except Exception as error:
+        allowed = f"an image file: {_FORMAT_NAMES}"
+        if encoded[4:8] == b"ftyp":
+            raise UnsupportedImage(field, "HEIF or AVIF image, or a video", allowed) from error
+        raise InvalidImage(field, "not a readable image", allowed) from error
+    width, height = image.size
+    if min(width, height) < 1:
+        raise InvalidImage(field, f"an image of {width}x{height} pixels", "at least 1x1 pixel")
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(field, f"{width}x{height} pixels", f"at most {limits.max_pixels} pixels")
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLarge(field, f"{width}x{height} pixels", f"sides of at most {MAX_SIDE} pixels")
+    if image.mode in _UNSUPPORTED_MODES:
+        raise UnsupportedImage(field, f"{_UNSUPPORTED_MODES[image.mode]} image", _KINDS)
+    if bits > 8:
+        raise UnsupportedImage(field, f"{bits} bits a channel", _KINDS)
+    if several_frames:
+        raise UnsupportedImage(field, "an animation, or several pages", "a single picture")
+    return image
+
+
+def _bits_per_channel(image: ImageFile.ImageFile) -> int:
+    # Pillow reads colours of 16 bits as 8 without a word, so the mode alone does not tell.
+    if image.mode.startswith("I;16") or (image.format == "PNG" and any(";16" in str(tile.args) for tile in image.tile)):
+        return 16
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined, no-any-return]
+    return 8
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        # Damaged metadata is no reason to refuse a picture that can be seen.
+        return 1

@@ -1,0 +1,46 @@
+"""How large an image may be. Every limit is checked from the header, before a pixel is decoded."""
+
+import os
+from dataclasses import dataclass
+
+from concord.errors import ConcordError
+
+MAX_SIDE = 32_766
+"""Longest side in pixels: OpenCV's remap addresses the pixels of its source with 16-bit coordinates."""
+
+HIGHEST_MAX_PIXELS = 178_956_970
+"""Highest value of ``max_pixels``: from here on Pillow takes any image for a decompression bomb."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ``decode_image`` accepts.
+
+    Attributes:
+        max_pixels: width x height.
+        max_bytes: size of the encoded image in bytes.
+    """
+
+    max_pixels: int = 40_000_000
+    max_bytes: int = 64 * 2**20
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """Limits from ``CONCORD_MAX_PIXELS`` and ``CONCORD_MAX_BYTES``; what is not set keeps its default.
+
+        Raises:
+            ConcordError: a value is not a whole number in its range; the field is the variable's name.
+        """
+        return cls(
+            max_pixels=_whole_number("CONCORD_MAX_PIXELS", cls.max_pixels, HIGHEST_MAX_PIXELS),
+            max_bytes=_whole_number("CONCORD_MAX_BYTES", cls.max_bytes, 2**31 - 1),
+        )
+
+
+def _whole_number(variable: str, default: int, highest: int) -> int:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    if text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= highest:
+        return int(text)
+    raise ConcordError(variable, f"{text[:40]!r} is not a limit", f"a whole number from 1 to {highest}")

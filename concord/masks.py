@@ -1,0 +1,40 @@
+"""Masks: white (255) is the foreground, black (0) the background."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from concord.errors import InvalidMask
+from concord.images import encode_png, open_image
+from concord.limits import Limits
+
+THRESHOLD = 128
+
+
+def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> NDArray[np.uint8]:
+    """Decodes a mask for an upright image of ``height`` x ``width``.
+
+    Read is the luminance (ITU-R 601-2) of any image that ``decode_image`` accepts, over black where it is transparent;
+    from 128 up it is foreground. The mask's own EXIF orientation is applied, as the image's is.
+
+    Returns:
+        uint8 [H, W] of 0 and 255.
+
+    Raises:
+        InvalidMask: another size than the image.
+        InvalidImage, UnsupportedImage, ImageTooLarge: as ``decode_image``, with the field ``MASK``.
+    """
+    image = open_image(encoded, limits, "MASK")
+    if image.size != (width, height):
+        raise InvalidMask(
+            "MASK", f"{image.width}x{image.height} pixels", f"the size of the image, {width}x{height} pixels"
+        )
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+    luminance = np.asarray(image.convert("L"))
+    return (luminance >= THRESHOLD).astype(np.uint8) * np.uint8(255)
+
+
+def encode_mask(mask: NDArray[np.uint8]) -> bytes:
+    """Encodes a mask, uint8 [H, W] of 0 and 255, as an 8-bit grey PNG."""
+    return encode_png(mask)

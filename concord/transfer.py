@@ -1,0 +1,168 @@
+"""Carries the change that a network made at small size to the image at full size.
+
+Between the small composite and the small result a local linear map ``a * x + b`` per channel is fitted inside the mask
+(fast guided filter, He & Sun 2015), upsampled, and applied to the original pixels; what the fit leaves over at small
+size is added to ``b``. So detail comes from the original, light and colour from the network.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.errors import ConcordError
+
+Floats = NDArray[np.float32]
+
+_BAND = 32
+
+
+def transfer(
+    pixels: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    small_composite: NDArray[np.uint8],
+    small_mask: NDArray[np.uint8],
+    small_result: NDArray[np.float32],
+    *,
+    radius: int = 4,
+    epsilon: float = 1e-3,
+    smoothing: float = 1.0,
+    residual: float = 1.0,
+    feather: float = 0.25,
+) -> NDArray[np.uint8]:
+    """Harmonizes the foreground of an image from a network's result at small size.
+
+    At the small size itself the foreground is the network's result. The larger the image, the less of the result's
+    finest detail is taken, since a network blurs what the original has sharp.
+
+    Args:
+        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is returned as it came.
+        mask: uint8 [H, W] of 0 and 255.
+        small_composite: uint8 [h, w, 3], ``squash_image(pixels)``.
+        small_mask: uint8 [h, w] of 0 and 1, ``squash_mask(mask)``.
+        small_result: fp32 [3, h, w], the network's output before pasting; clipped to 0..1 here.
+        radius: of the windows of the fit, in small pixels.
+        epsilon: pull of the slope ``a`` towards 1, in squared units of 0..1.
+        smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
+            deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
+        residual: share of what the fit leaves over that is added back.
+        feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
+
+    Returns:
+        uint8 like ``pixels``, equal to it bit for bit outside the mask; and everywhere, where ``small_mask`` is empty.
+
+    Raises:
+        ConcordError: the network's result is not finite inside the mask.
+    """
+    harmonized = pixels.copy()
+    inside = small_mask > 0
+    x, y, width, height = cv2.boundingRect(mask)
+    if not inside.any() or width == 0:
+        return harmonized
+    magnification = float(np.sqrt(mask.size / small_mask.size))
+    sigma = min(smoothing, max(magnification - 1, 0))
+    slope, offset = _fit(small_composite, inside, small_result, radius, epsilon, sigma, residual)
+
+    weights = _bilinear_matrix(small_mask.shape[0], mask.shape[0], y, height)
+    slope = _upsample_columns(slope, mask.shape[1], x, width)
+    offset = _upsample_columns(offset, mask.shape[1], x, width)
+    ramp = 1 + feather * max(magnification - 1, 0)
+    depth = _depth(mask, y, x, height, width)
+    for top in range(0, height, _BAND):
+        band = slice(top, top + _BAND)
+        rows = np.flatnonzero(weights[band].any(axis=0))
+        taken = slice(rows[0], rows[-1] + 1)
+        original = harmonized[y + top : y + min(top + _BAND, height), x : x + width, :3]
+        before = original.astype(np.float32).reshape(len(original), -1)
+        change = weights[band, taken] @ slope[taken]
+        change *= before
+        change += weights[band, taken] @ offset[taken]
+        change -= before
+        change *= cv2.merge([_alpha(depth, band, ramp)] * 3).reshape(before.shape)
+        before += change
+        before += 0.5
+        original[:] = np.clip(before, 0, 255, out=before).astype(np.uint8).reshape(original.shape)
+    return harmonized
+
+
+def _fit(
+    composite: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    result: Floats,
+    radius: int,
+    epsilon: float,
+    sigma: float,
+    residual: float,
+) -> tuple[Floats, Floats]:
+    """Slope and offset, fp32 [h, w, 3] each, of the map from composite to result, both in 0..255."""
+    target = np.moveaxis(result, 0, 2)
+    if not np.isfinite(target[inside]).all():
+        raise ConcordError("SMALL_RESULT", "the network's result is not finite")
+    weight = inside.astype(np.float32)
+    weights = weight[..., None]
+    x = composite.astype(np.float32) / 255 * weights
+    y = np.where(inside[..., None], np.clip(target, 0, 1), 0).astype(np.float32)
+
+    def box(values: Floats) -> Floats:
+        size = (2 * radius + 1, 2 * radius + 1)
+        return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    def blur(values: Floats) -> Floats:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    count = np.maximum(box(weight), 1)[..., None]
+    share = np.maximum(blur(weight), 1e-6)[..., None] if sigma else weights
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(box(values * weights) / count, np.float32)
+
+    def smooth(values: Floats) -> Floats:
+        return np.asarray(blur(values * weights) / share, np.float32) if sigma else values
+
+    smooth_x, smooth_y = smooth(x), smooth(y)
+    mean_x, mean_y = mean(smooth_x), mean(smooth_y)
+    covariance = mean(smooth_x * smooth_y) - mean_x * mean_y
+    variance = np.maximum(mean(smooth_x * smooth_x) - mean_x * mean_x, 0)
+    slope = (covariance + epsilon) / (variance + epsilon)
+    slope, offset = mean(slope), mean(mean_y - slope * mean_x)
+    offset = offset + residual * smooth(y - slope * x - offset)
+    return _extend(slope, inside), _extend(offset * 255, inside)
+
+
+def _extend(values: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Gives every pixel outside the mask the values of the nearest one inside, so that no background is mixed in."""
+    outside = np.where(inside, 0, 1).astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    by_label = np.zeros((int(labels.max()) + 1, values.shape[2]), np.float32)
+    by_label[labels[inside]] = values[inside]
+    return np.asarray(by_label[labels], np.float32)
+
+
+def _upsample_columns(values: Floats, full_width: int, x: int, width: int) -> Floats:
+    """Upsamples [h, w, 3] along its rows to ``full_width`` columns and keeps ``width`` of them: [h, width * 3]."""
+    upsampled = cv2.resize(values, (full_width, values.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(upsampled[:, x : x + width]).reshape(len(values), -1)
+
+
+def _bilinear_matrix(size: int, full_size: int, first: int, count: int) -> Floats:
+    """Bilinear upsampling, pixel centres aligned as ``squash`` has them, as a matrix [count, size]."""
+    position = np.clip((np.arange(first, first + count) + 0.5) * size / full_size - 0.5, 0, size - 1)
+    distance = np.abs(position[:, None] - np.arange(size))
+    return np.asarray(np.maximum(1 - distance, 0), np.float32)
+
+
+def _depth(mask: NDArray[np.uint8], y: int, x: int, height: int, width: int) -> Floats:
+    """Distance in pixels to the background, 1 at the mask's edge; the image's own border is no edge."""
+    top, left = min(y, 1), min(x, 1)
+    around = mask[y - top : y + height + 1, x - left : x + width + 1]
+    distance = cv2.distanceTransform(around, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(distance[top : top + height, left : left + width], np.float32)
+
+
+def _alpha(depth: Floats, band: slice, ramp: float) -> Floats:
+    """Opacity of a band of rows: rises with depth to 1, over ``ramp`` pixels or as far as a thin mask goes."""
+    reach = int(np.ceil(ramp)) - 1
+    first = max(band.start - reach, 0)
+    around = np.minimum(depth[first : band.stop + reach], ramp)
+    deepest = cv2.dilate(around, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    rows = slice(band.start - first, band.start - first + len(depth[band]))
+    return np.asarray(around[rows] / np.maximum(deepest[rows], 1), np.float32)

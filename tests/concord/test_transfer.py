@@ -1,0 +1,228 @@
+"""The change made at small size arrives at full size, inside the mask and nowhere else."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from concord.errors import ConcordError
+from concord.images import decode_image
+from concord.limits import Limits
+from concord.masks import decode_mask
+from concord.squash import SMALL_SIZE, squash_image, squash_mask
+from concord.transfer import transfer
+
+REAL = Path(__file__).parents[3] / "shared" / "real"
+COMPOSITES = [
+    ("ih4_c35030", "composite-iharmony4_c35030_gct.jpg"),
+    ("ih4_c35030", "composite-iharmony4_c35030_gctrgb.jpg"),
+    ("ih4_c35030", "composite-iharmony4_c35030_hgm.jpg"),
+    ("ih4_c35030", "composite-iharmony4_c35030_idt.jpg"),
+    ("rainnet_1", "composite-rainnet_1.png"),
+]
+
+
+def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Detail at every scale, as a photograph has it."""
+    generator = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for cells in (3, 9, 27, 81, 243):
+        coarse = generator.normal(0, 1 / np.sqrt(cells), (cells, cells, 3))
+        total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(128 + 90 * total, 5, 250).astype(np.uint8)
+
+
+def disc(height: int, width: int, radius: float = 0.3) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:height, 0:width]
+    inside = ((y + 0.5) / height - 0.5) ** 2 + ((x + 0.5) / width - 0.5) ** 2 < radius**2
+    return np.where(inside, 255, 0).astype(np.uint8)
+
+
+def darkened(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.rint(pixels * np.array([0.6, 0.75, 0.9]) + 4).astype(np.uint8)
+
+
+def small_truth(truth: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(np.moveaxis(squash_image(truth), 2, 0), np.float32) / 255
+
+
+def harmonize(composite: NDArray[np.uint8], mask: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return transfer(composite, mask, squash_image(composite), squash_mask(mask), small_truth(truth))
+
+
+def bicubic(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = truth.shape[:2]
+    return np.asarray(Image.fromarray(squash_image(truth)).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def foreground_psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
+    difference = image[mask > 0].astype(float) - truth[mask > 0]
+    return float(10 * np.log10(255**2 / max(np.mean(difference**2), 1e-9)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1), (32, 32), (200, 900), (1000, 700)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pixels_outside_the_mask_are_untouched(height: int, width: int, channels: int) -> None:
+    pixels = np.dstack([texture(height, width), texture(height, width, 1)[..., :1]])[..., :channels]
+    mask = disc(height, width)
+    harmonized = transfer(
+        pixels,
+        mask,
+        squash_image(pixels),
+        squash_mask(mask),
+        np.random.default_rng(0).random((3, 256, 256), np.float32),
+    )
+    assert harmonized.shape == pixels.shape
+    assert harmonized.dtype == np.uint8
+    assert np.array_equal(harmonized[mask == 0], pixels[mask == 0])
+    assert np.array_equal(harmonized[..., 3:], pixels[..., 3:])
+
+
+def test_the_input_is_not_written_to() -> None:
+    composite, mask = texture(300, 400), disc(300, 400)
+    before = composite.copy()
+    composite.setflags(write=False)
+    harmonize(composite, mask, darkened(composite))
+    assert np.array_equal(composite, before)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 64), (256, 256), (375, 500), (900, 640), (1500, 400)])
+def test_a_global_change_of_colour_arrives_with_every_detail(height: int, width: int) -> None:
+    truth, mask = texture(height, width), disc(height, width)
+    composite = np.where(mask[..., None] > 0, darkened(truth), truth)
+    harmonized = harmonize(composite, mask, truth)
+    assert foreground_psnr(harmonized, truth, mask) > 36
+    assert foreground_psnr(harmonized, truth, mask) > foreground_psnr(composite, truth, mask) + 10
+
+
+def test_a_blurred_result_does_not_blur_the_image() -> None:
+    grain = np.random.default_rng(0).normal(0, 6, (1200, 1200, 3))
+    truth, mask = np.clip(texture(1200, 1200) + grain, 0, 255).astype(np.uint8), disc(1200, 1200)
+    composite = np.where(mask[..., None] > 0, darkened(truth), truth)
+    small, small_mask = squash_image(composite), squash_mask(mask)
+    blurred = np.moveaxis(cv2.GaussianBlur(np.moveaxis(small_truth(truth), 0, 2), (0, 0), 1.0), 2, 0)
+
+    def sharpness(image: NDArray[np.uint8]) -> float:
+        return float(np.abs(cv2.Laplacian(image.astype(np.float32), cv2.CV_32F))[mask > 0].mean())
+
+    harmonized = transfer(composite, mask, small, small_mask, blurred)
+    assert sharpness(bicubic(truth)) < 0.1 * sharpness(truth)
+    assert sharpness(harmonized) > 0.75 * sharpness(truth)
+    unsmoothed = transfer(composite, mask, small, small_mask, blurred, smoothing=0)
+    assert foreground_psnr(harmonized, truth, mask) > foreground_psnr(unsmoothed, truth, mask) + 0.5
+
+
+def test_at_the_networks_own_size_the_foreground_is_its_result() -> None:
+    truth, composite, mask = texture(256, 256, 1), texture(256, 256, 2), disc(256, 256)
+    harmonized = harmonize(composite, mask, truth)
+    assert np.array_equal(harmonized, np.where(mask[..., None] > 0, truth, composite))
+
+
+def test_no_change_is_no_change() -> None:
+    composite, mask = texture(700, 900), disc(700, 900)
+    harmonized = harmonize(composite, mask, composite)
+    assert np.abs(harmonized.astype(int) - composite).max() <= 1
+
+
+def test_the_background_does_not_leak_into_the_foreground() -> None:
+    mask = disc(800, 800)
+    composite = np.where(mask[..., None] > 0, 100, 255).astype(np.uint8) * np.ones((1, 1, 3), np.uint8)
+    result = np.ones((3, SMALL_SIZE, SMALL_SIZE), np.float32)
+    small_mask = squash_mask(mask)
+    result[:, small_mask > 0] = 150 / 255
+    harmonized = transfer(composite, mask, composite[:256, :256] * 0 + 100, small_mask, result, feather=0)
+    assert np.abs(harmonized[mask > 0].astype(int) - 150).max() <= 1
+
+
+def test_the_ramp_lies_inside_the_mask_and_reaches_full_strength() -> None:
+    mask = np.zeros((2048, 2048), np.uint8)
+    mask[500:1500, 500:1500] = 255
+    composite = np.full((2048, 2048, 3), 100, np.uint8)
+    result = np.full((3, SMALL_SIZE, SMALL_SIZE), 200 / 255, np.float32)
+    row = transfer(composite, mask, squash_image(composite), squash_mask(mask), result)[1000, :, 0].astype(int)
+    assert row[499] == 100
+    assert 100 < row[500] < 200
+    assert (np.diff(row[499:520]) >= 0).all()
+    assert (row[510:1490] == 200).all()
+    assert np.array_equal(row[500:1500], row[500:1500][::-1])
+
+
+def test_a_mask_that_reaches_the_border_has_no_ramp_there() -> None:
+    composite = np.full((1024, 1024, 3), 100, np.uint8)
+    mask = np.full((1024, 1024), 255, np.uint8)
+    result = np.full((3, SMALL_SIZE, SMALL_SIZE), 200 / 255, np.float32)
+    assert (transfer(composite, mask, squash_image(composite), squash_mask(mask), result) == 200).all()
+
+
+@pytest.mark.parametrize("thickness", [1, 2, 5])
+def test_thin_foregrounds_are_harmonized_at_full_strength(thickness: int) -> None:
+    composite = np.full((2000, 3000, 3), 100, np.uint8)
+    mask = np.zeros((2000, 3000), np.uint8)
+    mask[:, 1004 : 1004 + thickness] = 255
+    result = np.full((3, SMALL_SIZE, SMALL_SIZE), 200 / 255, np.float32)
+    harmonized = transfer(composite, mask, squash_image(composite), squash_mask(mask), result)
+    assert (harmonized[:, 1004 + thickness // 2] == 200).all()
+
+
+def test_a_foreground_smaller_than_a_small_pixel_is_harmonized() -> None:
+    composite = np.full((2560, 2560, 3), 100, np.uint8)
+    mask = np.zeros((2560, 2560), np.uint8)
+    mask[1000:1003, 2000:2003] = 255
+    result = np.full((3, SMALL_SIZE, SMALL_SIZE), 200 / 255, np.float32)
+    harmonized = transfer(composite, mask, squash_image(composite), squash_mask(mask), result)
+    assert (harmonized[1001, 2001] == 200).all()
+
+
+def test_nothing_to_do_returns_the_image() -> None:
+    composite, mask = texture(300, 500), disc(300, 500)
+    small, nothing = squash_image(composite), np.zeros((SMALL_SIZE, SMALL_SIZE), np.uint8)
+    result = np.zeros((3, SMALL_SIZE, SMALL_SIZE), np.float32)
+    assert np.array_equal(transfer(composite, mask * 0, small, nothing, result), composite)
+    assert np.array_equal(transfer(composite, mask, small, nothing, result), composite)
+
+
+def test_a_result_beyond_its_range_is_clipped() -> None:
+    composite = np.full((400, 400, 3), 128, np.uint8)
+    mask = np.full((400, 400), 255, np.uint8)
+    for value, expected in ((-3.0, 0), (1.7, 255)):
+        result = np.full((3, SMALL_SIZE, SMALL_SIZE), value, np.float32)
+        assert (transfer(composite, mask, squash_image(composite), squash_mask(mask), result) == expected).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_result_that_is_not_finite_is_an_error_and_never_pixels(value: float) -> None:
+    composite, mask = texture(100, 100), disc(100, 100)
+    result = small_truth(composite)
+    result[1, 128, 128] = value
+    with pytest.raises(ConcordError, match="not finite"):
+        transfer(composite, mask, squash_image(composite), squash_mask(mask), result)
+
+
+def test_what_is_not_finite_outside_the_mask_does_no_harm() -> None:
+    composite, mask = texture(500, 300), disc(500, 300)
+    result = small_truth(composite)
+    result[:, 0, 0] = np.nan
+    harmonized = transfer(composite, mask, squash_image(composite), squash_mask(mask), result)
+    assert np.abs(harmonized.astype(int) - composite).max() <= 1
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the shared photographs are not here")
+def test_on_real_composites_it_beats_bicubic_upsampling() -> None:
+    print(f"\n{'foreground PSNR in dB':42} {'size':>9} {'composite':>9} {'bicubic':>8} {'transfer':>8}")
+    for group, name in COMPOSITES:
+        composite = decode_image((REAL / group / name).read_bytes(), Limits()).pixels
+        height, width = composite.shape[:2]
+        truth = decode_image(next((REAL / group).glob("real-*")).read_bytes(), Limits()).pixels[..., :3]
+        mask = decode_mask(next((REAL / group).glob("mask-*")).read_bytes(), height, width, Limits())
+        before = foreground_psnr(composite, truth, mask)
+        upsampled = foreground_psnr(bicubic(truth), truth, mask)
+        transferred = foreground_psnr(harmonize(composite, mask, truth), truth, mask)
+        print(f"{name:42} {width:4}x{height:<4} {before:9.2f} {upsampled:8.2f} {transferred:8.2f}")
+        if (height, width) == (SMALL_SIZE, SMALL_SIZE):
+            # The small result is the truth itself: both lose nothing.
+            assert transferred >= upsampled
+        else:
+            assert transferred > upsampled
