@@ -45,7 +45,9 @@ def convert(model: ServedModel, path: Path, repository: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m export", description="Published checkpoints to checked ONNX models.")
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description="Published checkpoints to checked ONNX models."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for model, what in ((CRIS, "CRIS R50 or R101"), (DHT, "any of the four Harmony Transformers")):
         command = commands.add_parser(model.name, help=f"export {what} into the model repository")

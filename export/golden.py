@@ -138,7 +138,9 @@ def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> di
         return answers
 
 
-def first_divergence(network: nn.Module, meta: dict[str, Any], golden: dict[str, np.ndarray], inputs: list[Tensor]) -> str:
+def first_divergence(
+    network: nn.Module, meta: dict[str, Any], golden: dict[str, np.ndarray], inputs: list[Tensor]
+) -> str:
     """Name the first intermediate value of the file that the torch network does not reproduce (first sample only)."""
     seen: dict[str, np.ndarray] = {}
     taps = {name: entry for name, entry in meta["taps"].items() if entry["module"] in dict(network.named_modules())}

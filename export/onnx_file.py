@@ -35,7 +35,9 @@ class Difference:
     magnitude: float
 
 
-def export(network: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path) -> None:
+def export(
+    network: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path
+) -> None:
     """Write `network` as ONNX with a dynamic batch, weights inside the file."""
     batch = torch.export.Dim("batch", min=1, max=64)
     with warnings.catch_warnings(), torch.no_grad():
@@ -76,7 +78,9 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def check(network: nn.Module, path: Path, model: ServedModel, samples: Iterable[tuple[Tensor, ...]]) -> list[Difference]:
+def check(
+    network: nn.Module, path: Path, model: ServedModel, samples: Iterable[tuple[Tensor, ...]]
+) -> list[Difference]:
     """Compare the file with the network on `samples`.
 
     Raises:
@@ -95,7 +99,7 @@ def check(network: nn.Module, path: Path, model: ServedModel, samples: Iterable[
         if not worst <= model.tolerance * max(1.0, magnitude):  # also when it is NaN
             raise CheckFailed(
                 f"{model.name}: ONNX Runtime differs from torch by {worst:.3g} at batch {len(expected)}, "
-                f"allowed {model.tolerance:g} x {max(1.0, magnitude):.3g}; the model in the repository was left as it was"
+                f"allowed {model.tolerance:g} x {max(1.0, magnitude):.3g}; the repository is left as it was"
             )
     return differences
 

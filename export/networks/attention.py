@@ -41,7 +41,8 @@ class MultiHeadAttention(nn.Module):
         weights = self.in_proj_weight.chunk(3)
         biases = self.in_proj_bias.chunk(3)
         q, k, v = (
-            split_heads(F.linear(x, w, b), self.heads) for x, w, b in zip((query, key, value), weights, biases, strict=True)
+            split_heads(F.linear(x, w, b), self.heads)
+            for x, w, b in zip((query, key, value), weights, biases, strict=True)
         )
         return cast(Tensor, self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))))
 

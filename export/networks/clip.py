@@ -19,7 +19,9 @@ PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a sid
 class VisualTower(nn.Module):
     """CLIP's modified ResNet: [B,3,S,S] normalised to maps of S/8, S/16 and, attention-pooled, S/32."""
 
-    def __init__(self, layers: tuple[int, int, int, int], width: int, heads: int, outputs: int, image_size: int) -> None:
+    def __init__(
+        self, layers: tuple[int, int, int, int], width: int, heads: int, outputs: int, image_size: int
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width // 2, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width // 2)
@@ -127,7 +129,16 @@ class Clip(nn.Module):
     """
 
     def __init__(
-        self, visual: VisualTower, *, vocabulary: int, positions: int, length: int, width: int, heads: int, layers: int, outputs: int
+        self,
+        visual: VisualTower,
+        *,
+        vocabulary: int,
+        positions: int,
+        length: int,
+        width: int,
+        heads: int,
+        layers: int,
+        outputs: int,
     ) -> None:
         super().__init__()
         self.visual = visual

@@ -222,7 +222,7 @@ def sine_line(length: int, width: int) -> Tensor:
 
 
 def sine_plane(side: int, width: int) -> Tensor:
-    """Sine positions of a square grid [1, side*side, width]: the first half of the channels from x, the second from y."""
+    """Sine positions of a square grid [1, side*side, width]: half of the channels from x, then half from y."""
     line = sine_line(side, width // 2)
     x = line[None].expand(side, side, -1)
     y = line[:, None].expand(side, side, -1)

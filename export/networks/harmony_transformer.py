@@ -20,7 +20,7 @@ Form = Literal["ht_plus", "dht_plus", "ht_v1", "dht_v1"]
 class HarmonyTransformerConfig:
     """Sizes of a Harmony Transformer; the defaults are the published ones ("2H9L").
 
-    `layers` counts the encoder over the pixels, `light_layers` the light branch, `render_layers` the illumination decoder.
+    `layers` is of the encoder over the pixels, `light_layers` of the light branch, `render_layers` of the illumination.
     """
 
     form: Form
@@ -196,7 +196,9 @@ class ConvDecoder(nn.Module):
 class ConvBlock(nn.Module):
     """Reflection padding, convolution, and unless it is the last one, norm and LeakyReLU(0.2)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, norm: nn.Module | None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, norm: nn.Module | None
+    ) -> None:
         super().__init__()
         self.pad = nn.ReflectionPad2d(padding)
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
@@ -224,7 +226,7 @@ class ImageNorm(nn.Module):
 
 
 def image_mean(x: Tensor) -> Tensor:
-    """Mean over C*H*W as [B,1,1,1], in two steps: one FP32 sum over millions of values loses digits in some runtimes."""
+    """Mean over C*H*W as [B,1,1,1], in two steps: one FP32 sum over millions of values loses digits in a runtime."""
     return x.mean((2, 3), keepdim=True).mean(1, keepdim=True)
 
 

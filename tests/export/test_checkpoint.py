@@ -17,7 +17,9 @@ from tests.export import small
 def trainer_file(path: Path) -> None:
     """CRIS's `best_model.pth`: a trainer's dict around a data-parallel state dict."""
     weights = {f"module.{key}": value for key, value in small.cris().state_dict().items()}
-    torch.save({"epoch": 3, "cur_iou": 0.5, "state_dict": weights, "optimizer": {"state": {}, "param_groups": []}}, path)
+    torch.save(
+        {"epoch": 3, "cur_iou": 0.5, "state_dict": weights, "optimizer": {"state": {}, "param_groups": []}}, path
+    )
 
 
 def bare_file(path: Path) -> None:
@@ -58,7 +60,9 @@ def test_a_harmonizer_is_identified_by_its_keys(form: Form) -> None:
 
 
 def test_published_sizes_are_assumed_where_a_file_carries_none() -> None:
-    r50 = checkpoint.Checkpoint({"backbone.visual.conv1.weight": torch.zeros(1), "proj.txt.weight": torch.zeros(1)}, "", "")
+    r50 = checkpoint.Checkpoint(
+        {"backbone.visual.conv1.weight": torch.zeros(1), "proj.txt.weight": torch.zeros(1)}, "", ""
+    )
     r101 = checkpoint.Checkpoint(r50.weights | {"backbone.visual.layer3.6.conv1.weight": torch.zeros(1)}, "", "")
     assert checkpoint.cris_config(r50) == R50
     assert checkpoint.cris_config(r101) == R101
@@ -97,7 +101,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
 
     class Hostile:
-        def __reduce__(self):  # noqa: ANN204
+        def __reduce__(self):
             return (Path.touch, (witness,))
 
     for number, protocol in enumerate((2, 4)):

@@ -77,7 +77,9 @@ def write_golden(folder: Path, seed: int, error: float) -> tuple[Path, Path]:
     }
     keys = [f"{key} {'x'.join(map(str, shape)) or 'scalar'}" for key, shape in shapes.items()]
     path = folder / f"seed{seed}.npz"
-    np.savez(path, meta=json.dumps(meta), keys=np.array(keys), **{"out/output": answer[:, :, ::3, ::3] + np.float32(error)})
+    np.savez(
+        path, meta=json.dumps(meta), keys=np.array(keys), **{"out/output": answer[:, :, ::3, ::3] + np.float32(error)}
+    )
     return rule_path, path
 
 

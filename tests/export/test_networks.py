@@ -47,7 +47,9 @@ def test_the_image_norm_uses_the_unbiased_deviation_of_the_whole_map() -> None:
 
 @pytest.mark.parametrize("form", small.FORMS)
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["nothing", "everything"])
-def test_a_harmonizer_answers_numbers_for_an_empty_and_for_a_full_mask(form: harmony_transformer.Form, value: float) -> None:
+def test_a_harmonizer_answers_numbers_for_an_empty_and_for_a_full_mask(
+    form: harmony_transformer.Form, value: float
+) -> None:
     with torch.no_grad():
         answer = small.harmonizer(form)(torch.rand(2, 3, 256, 256), torch.full((2, 1, 256, 256), value))
     images = answer if isinstance(answer, tuple) else (answer,)

@@ -1,0 +1,46 @@
+"""Resident memory of a process tree, shared pages counted once."""
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+INTERVAL = 0.02  # seconds between two looks
+
+
+def resident(processes: Iterable[psutil.Process]) -> int:
+    """Bytes of RAM the processes take together: proportional set sizes, so shared pages are not counted twice."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+class Peak:
+    """Context manager that watches the processes; `bytes` is the most they took, `before` what they took at first."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self._processes = processes
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.before = resident(processes)
+        self.bytes = self.before
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.bytes = max(self.bytes, resident(self._processes))
