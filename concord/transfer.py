@@ -2,7 +2,8 @@
 
 Between the small composite and the small result a local linear map ``a * x + b`` per channel is fitted inside the mask
 (fast guided filter, He & Sun 2015), upsampled, and applied to the original pixels; what the fit leaves over at small
-size is added to ``b``. So detail comes from the original, light and colour from the network.
+size is added to ``b``, as far as the network can be trusted to render detail. So detail comes from the original, light
+and colour from the network.
 """
 
 import cv2
@@ -26,13 +27,13 @@ def transfer(
     radius: int = 4,
     epsilon: float = 1e-3,
     smoothing: float = 1.0,
-    residual: float = 1.0,
+    residual: float | None = None,
     feather: float = 0.25,
 ) -> NDArray[np.uint8]:
     """Harmonizes the foreground of an image from a network's result at small size.
 
-    At the small size itself the foreground is the network's result. The larger the image, the less of the result's
-    finest detail is taken, since a network blurs what the original has sharp.
+    The larger the image, the less of the result's finest detail is taken, since a network blurs what the original has
+    sharp; with ``residual=1`` the foreground is the network's result at the small size itself.
 
     Args:
         pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is returned as it came.
@@ -44,7 +45,9 @@ def transfer(
         epsilon: pull of the slope ``a`` towards 1, in squared units of 0..1.
         smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
-        residual: share of what the fit leaves over that is added back.
+        residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
+            ``s`` is the power of what the fit leaves over in the foreground, and ``n`` the same in the background, of
+            which the truth is known: there it is the network's own error.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
 
     Returns:
@@ -58,9 +61,16 @@ def transfer(
     x, y, width, height = cv2.boundingRect(mask)
     if not inside.any() or width == 0:
         return harmonized
+    if not np.isfinite(small_result[:, inside]).all():
+        raise ConcordError("SMALL_RESULT", "the network's result is not finite")
     magnification = float(np.sqrt(mask.size / small_mask.size))
     sigma = min(smoothing, max(magnification - 1, 0))
-    slope, offset = _fit(small_composite, inside, small_result, radius, epsilon, sigma, residual)
+    slope, offset, leftover = _fit(small_composite, inside, small_result, radius, epsilon, sigma)
+    if residual is None:
+        *_, error = _fit(small_composite, ~inside, small_result, radius, epsilon, sigma)
+        residual = _wiener_gain(leftover[inside], error[~inside])
+    offset += np.float32(residual) * leftover
+    slope, offset = _extend(slope, inside), _extend(offset * np.float32(255), inside)
 
     weights = _bilinear_matrix(small_mask.shape[0], mask.shape[0], y, height)
     slope = _upsample_columns(slope, mask.shape[1], x, width)
@@ -91,12 +101,9 @@ def _fit(
     radius: int,
     epsilon: float,
     sigma: float,
-    residual: float,
-) -> tuple[Floats, Floats]:
-    """Slope and offset, fp32 [h, w, 3] each, of the map from composite to result, both in 0..255."""
+) -> tuple[Floats, Floats, Floats]:
+    """Slope, offset and what they leave over, fp32 [h, w, 3] each, of the map from composite to result in 0..1."""
     target = np.moveaxis(result, 0, 2)
-    if not np.isfinite(target[inside]).all():
-        raise ConcordError("SMALL_RESULT", "the network's result is not finite")
     weight = inside.astype(np.float32)
     weights = weight[..., None]
     x = composite.astype(np.float32) / 255 * weights
@@ -124,8 +131,15 @@ def _fit(
     variance = np.maximum(mean(smooth_x * smooth_x) - mean_x * mean_x, 0)
     slope = (covariance + epsilon) / (variance + epsilon)
     slope, offset = mean(slope), mean(mean_y - slope * mean_x)
-    offset = offset + residual * smooth(y - slope * x - offset)
-    return _extend(slope, inside), _extend(offset * 255, inside)
+    return slope, offset, smooth(y - slope * x - offset)
+
+
+def _wiener_gain(signal: Floats, error: Floats) -> float:
+    """Share of a signal [n, 3] to keep that carries an error of the power of another sample [m, 3]; 1 without one."""
+    power = float(np.square(signal).mean())
+    if not len(error) or not np.isfinite(error).all():
+        return 1.0
+    return max(0.0, 1 - float(np.square(error).mean()) / max(power, 1e-12))
 
 
 def _extend(values: Floats, inside: NDArray[np.bool_]) -> Floats:

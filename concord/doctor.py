@@ -1,0 +1,131 @@
+"""``concord doctor``: says in plain words what keeps the server from running here."""
+
+import argparse
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from concord.errors import ServerFailure
+from concord.installation import MODEL_REPOSITORIES, Installation
+from concord.serve import add_server_arguments
+from concord.server import Ports
+
+HELP = "say in plain words what keeps the server from running on this machine"
+# Importable name and the name it is installed by.
+PACKAGES = {
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "tokenizers": "tokenizers",
+    "ftfy": "ftfy",
+    "psutil": "psutil",
+    "tritonclient.grpc": "tritonclient[grpc]",
+}
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+# Each stub starts with one megabyte; an image of 40 megapixels then needs 120 in each model it passes.
+MINIMUM_SHARED_MEMORY = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what it was, and what is wrong with it (empty: nothing)."""
+
+    subject: str
+    problem: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments: those of the server that is to be run."""
+    add_server_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a line for everything looked at; returns 1 if something is wrong, else 0."""
+    repositories = args.model_repository or MODEL_REPOSITORIES
+    ports = Ports(args.http_port, args.grpc_port, args.metrics_port)
+    findings = [*packages(), *installation(), *port_findings(ports), *models(repositories), shared_memory()]
+    for finding in findings:
+        print(f"[{'problem' if finding.problem else 'ok'}] {finding.subject}: {finding.problem or 'fine'}")
+    return int(any(finding.problem for finding in findings))
+
+
+def packages() -> Iterator[Finding]:
+    """Whether the packages that serving needs can be found."""
+    for module, distribution in PACKAGES.items():
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError:
+            found = False
+        yield Finding(f"package {distribution}", "" if found else f"it is missing; pip install '{distribution}'")
+
+
+def installation() -> Iterator[Finding]:
+    """Whether the wheel is there and has a stub for this Python, whose libraries the loader finds."""
+    try:
+        found = Installation.find()
+        found.require_stub()
+    except ServerFailure as failure:
+        yield Finding(failure.field, f"{failure.problem}; needed: {failure.allowed}")
+        return
+    yield Finding("Triton's stub for this Python")
+    missing = found.missing_libraries()
+    for library in missing:
+        version = re.match(r"libpython(\d\.\d+)", library)
+        advice = f"; on Debian and Ubuntu: apt-get install libpython{version[1]}" if version else ""
+        yield Finding(f"shared library {library}", f"Triton's stub needs it and the loader does not find it{advice}")
+    if not missing:
+        yield Finding("shared libraries of Triton's stub")
+
+
+def port_findings(ports: Ports) -> Iterator[Finding]:
+    """Whether each port is free."""
+    for name in ("http", "grpc", "metrics"):
+        port = getattr(ports, name)
+        try:
+            replace(Ports(0, 0, 0), **{name: port}).chosen()
+        except ServerFailure as failure:
+            advice = f"another server may be running; choose another with --{name}-port"
+            yield Finding(f"{name} port", f"{failure.problem}; {advice}")
+        else:
+            yield Finding(f"{name} port {port}")
+
+
+def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
+    """Whether the model repositories exist and every network in them has been exported."""
+    for repository in repositories:
+        if not repository.is_dir():
+            yield Finding(f"model repository {repository}", "there is no such folder")
+            continue
+        for config in sorted(repository.glob("*/config.pbtxt")):
+            if re.search(r'^\s*backend:\s*"onnxruntime"', config.read_text(), re.MULTILINE):
+                model = config.parent
+                exported = any(model.glob("[0-9]*/model.onnx"))
+                advice = f"no model.onnx in {model}/1; export it with `python -m export {model.name} ...`"
+                yield Finding(f"model {model.name}", "" if exported else advice)
+
+
+def shared_memory() -> Finding:
+    """Whether there is enough shared memory for tensors on their way between the server and its stubs."""
+    try:
+        status = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return Finding(str(SHARED_MEMORY), "it is missing, and Triton's Python models need it")
+    free = status.f_bavail * status.f_frsize
+    problem = f"{free >> 20} MiB free, at least {MINIMUM_SHARED_MEMORY >> 20} are needed (docker: --shm-size=1g)"
+    return Finding(str(SHARED_MEMORY), problem if free < MINIMUM_SHARED_MEMORY else "")
+
+
+def main() -> int:
+    """``python -m concord.doctor``."""
+    parser = argparse.ArgumentParser(prog="concord doctor", description=HELP)
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

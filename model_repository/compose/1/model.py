@@ -1,0 +1,17 @@
+from concord.adapter import SampleModel
+from concord.images import encode_png
+from concord.transfer import transfer
+
+
+class TritonPythonModel(SampleModel):
+    """The network's small result to the harmonized image at full size, as PNG."""
+
+    def answer(self, sample, requested):
+        harmonized = transfer(
+            sample["PIXELS"],
+            sample["MASK_PIXELS"],
+            sample["COMPOSITE"],
+            sample["COMPOSITE_MASK"],
+            sample["SMALL_RESULT"],
+        )
+        return {"HARMONIZED": encode_png(harmonized, sample["ICC_PROFILE"])}

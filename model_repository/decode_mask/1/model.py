@@ -1,0 +1,14 @@
+from concord.adapter import SampleModel
+from concord.limits import Limits
+from concord.masks import decode_mask
+
+
+class TritonPythonModel(SampleModel):
+    """Encoded mask to binary pixels of the image's size."""
+
+    def load(self):
+        self._limits = Limits.from_environment()
+
+    def answer(self, sample, requested):
+        height, width = map(int, sample["SIZE"])
+        return {"MASK_PIXELS": decode_mask(sample["MASK"], height, width, self._limits)}

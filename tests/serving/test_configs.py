@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
+
+from concord.installation import MODEL_REPOSITORIES
+
+MODELS, ENSEMBLES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_REPOSITORIES)
+PROFILES = sorted(MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt"))
+NETWORKS = ("cris", "dht")
+
+
+def read(path: Path) -> ModelConfig:
+    return text_format.Parse(path.read_text(), ModelConfig())
+
+
+def named(paths: list[Path]) -> list:
+    return [pytest.param(path, id=f"{path.relative_to(MODEL_REPOSITORIES[0].parent)}") for path in paths]
+
+
+def signature(config: ModelConfig) -> dict:
+    return {
+        kind: {(tensor.name, tensor.data_type, tuple(tensor.dims)) for tensor in tensors}
+        for kind, tensors in (("input", config.input), ("output", config.output))
+    }
+
+
+@pytest.mark.parametrize("path", named(MODELS + ENSEMBLES))
+def test_every_config_is_complete(path):
+    config = read(path)
+    assert config.name == path.parent.name
+    assert config.max_batch_size > 0
+    assert config.version_policy.latest.num_versions == 1
+    assert (path.parent / "1").is_dir()
+    for tensor in (*config.input, *config.output):
+        assert tensor.data_type != DataType.TYPE_INVALID and tensor.dims
+
+
+@pytest.mark.parametrize("path", named(MODELS + PROFILES))
+def test_every_model_runs_once_and_batches(path):
+    config = read(path)
+    [group] = config.instance_group
+    assert group.count == 1
+    assert group.kind == (ModelInstanceGroup.KIND_GPU if path in PROFILES else ModelInstanceGroup.KIND_CPU)
+    assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
+    assert config.dynamic_batching.max_queue_delay_microseconds <= 3000
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_profile_has_the_tensors_of_the_default(network):
+    default = MODEL_REPOSITORIES[0] / network / "config.pbtxt"
+    profiles = {path.stem: read(path) for path in PROFILES if path.parent.parent.name == network}
+    assert set(profiles) == {"cuda", "tensorrt"}
+    assert profiles["cuda"].backend == read(default).backend == "onnxruntime"
+    assert (profiles["tensorrt"].backend, profiles["tensorrt"].platform) == ("tensorrt", "tensorrt_plan")
+    assert profiles["tensorrt"].default_model_filename == "model.plan"
+    for profile in profiles.values():
+        assert signature(profile) == signature(read(default))
+
+
+@pytest.mark.parametrize("path", named([path for path in MODELS + PROFILES if read(path).name in NETWORKS]))
+def test_networks_are_warmed_up_with_every_input(path):
+    config = read(path)
+    [warm_up] = config.model_warmup
+    assert set(warm_up.inputs) == {tensor.name for tensor in config.input}
+    for tensor in config.input:
+        assert warm_up.inputs[tensor.name].data_type == tensor.data_type
+        assert warm_up.inputs[tensor.name].dims == tensor.dims
+
+
+@pytest.mark.parametrize("path", named(ENSEMBLES))
+def test_an_ensemble_fits_the_models_it_is_made_of(path):
+    ensemble = read(path)
+    models = {config.parent.name: read(config) for config in MODELS}
+    types = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in ensemble.input}
+    for step in ensemble.ensemble_scheduling.step:
+        model = models[step.model_name]
+        assert model.max_batch_size >= ensemble.max_batch_size
+        assert set(step.input_map) == {tensor.name for tensor in model.input}
+        for tensor in model.input:
+            assert types[step.input_map[tensor.name]] == (tensor.data_type, list(tensor.dims))
+        outputs = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in model.output}
+        types |= {step.output_map[name]: outputs[name] for name in step.output_map}
+    for tensor in ensemble.output:
+        assert types[tensor.name] == (tensor.data_type, list(tensor.dims))
+
+
+@pytest.mark.parametrize("path", named(ENSEMBLES))
+def test_no_step_of_an_ensemble_runs_beside_another(path):
+    """A step that fails while another runs makes Triton 2.51 answer twice and then hang for good."""
+    ensemble = read(path)
+    known = {tensor.name for tensor in ensemble.input}
+    waiting = list(ensemble.ensemble_scheduling.step)
+    while waiting:
+        ready = [step for step in waiting if set(step.input_map.values()) <= known]
+        assert len(ready) == 1, [step.model_name for step in ready]
+        known |= set(ready[0].output_map.values())
+        waiting.remove(ready[0])

@@ -1,0 +1,81 @@
+import socket
+import subprocess
+import sys
+
+from concord import doctor
+from concord.installation import Installation
+from concord.server import HOST, Ports
+
+
+def problems(findings) -> list[str]:
+    return [f"{finding.subject}: {finding.problem}" for finding in findings if finding.problem]
+
+
+def test_this_machine_can_serve():
+    assert not problems([*doctor.packages(), *doctor.installation(), doctor.shared_memory()])
+
+
+def test_a_taken_port_is_named():
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        [problem] = problems(doctor.port_findings(Ports(0, port, 0)))
+    assert f"grpc port: {port} on {HOST} is taken" in problem and "--grpc-port" in problem
+
+
+def test_a_network_that_was_not_exported_is_named(tmp_path):
+    (tmp_path / "cris" / "1").mkdir(parents=True)
+    (tmp_path / "cris" / "config.pbtxt").write_text('name: "cris"\nbackend: "onnxruntime"\n')
+    [problem] = problems(doctor.models([tmp_path]))
+    assert problem.startswith("model cris: no model.onnx in ") and "python -m export cris" in problem
+
+
+def test_a_missing_model_repository_is_named(tmp_path):
+    assert problems(doctor.models([tmp_path / "none"])) == [
+        f"model repository {tmp_path}/none: there is no such folder"
+    ]
+
+
+def test_too_little_shared_memory_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "MINIMUM_SHARED_MEMORY", 2**60)
+    assert "MiB free, at least" in doctor.shared_memory().problem
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "PACKAGES", {"no_such_package.part": "no-such-package"})
+    assert problems(doctor.packages()) == ["package no-such-package: it is missing; pip install 'no-such-package'"]
+
+
+def test_a_missing_stub_is_named_with_the_pythons_there_are(monkeypatch, tmp_path):
+    (tmp_path / "python_backend_stubs" / "3.8").mkdir(parents=True)
+    (tmp_path / "python_backend_stubs" / "3.13").mkdir()
+    monkeypatch.setattr(Installation, "find", classmethod(lambda cls: cls(tmp_path, tmp_path)))
+    [problem] = problems(doctor.installation())
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"has no stub for Python {running}" in problem and "Python 3.8, 3.13" in problem
+
+
+def test_a_missing_libpython_is_named_with_its_package(monkeypatch):
+    monkeypatch.setattr(Installation, "missing_libraries", lambda self: ["libpython3.11.so.1.0"])
+    [problem] = problems(doctor.installation())
+    assert "libpython3.11.so.1.0" in problem and "apt-get install libpython3.11" in problem
+
+
+def test_ldd_names_the_libraries_that_are_missing(monkeypatch, tmp_path):
+    found = Installation.find()
+    assert found.missing_libraries() == []
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    copy = Installation(tmp_path, tmp_path)
+    copy.stub.parent.mkdir(parents=True)
+    copy.stub.write_bytes(found.stub.read_bytes())
+    assert any(name.startswith("libcudart") for name in copy.missing_libraries())
+
+
+def test_the_command_fails_when_something_is_wrong(server):
+    free, taken = ["--grpc-port", "0", "--metrics-port", "0"], str(server.ports.http)
+    command = [sys.executable, "-m", "concord.doctor", *free, "--http-port"]
+    wrong = subprocess.run([*command, taken], capture_output=True, text=True)
+    assert wrong.returncode == 1 and f"[problem] http port: {taken} on {HOST} is taken" in wrong.stdout
+    right = subprocess.run([*command, "0"], capture_output=True, text=True)
+    assert right.returncode == 0 and "[problem]" not in right.stdout

@@ -1,0 +1,159 @@
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from concord.errors import ServerFailure
+from concord.installation import MODEL_REPOSITORIES
+from concord.server import HOST, EmbeddedServer, Ports
+from tests.serving.asking import ask
+from tests.serving.pictures import encoded, middle, photograph
+
+GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
+ANY = Ports(0, 0, 0)
+# Starts a server, says so, and waits to be killed.
+OWNER = """
+import sys, pathlib
+from concord.server import EmbeddedServer, Ports
+server = EmbeddedServer([pathlib.Path(sys.argv[1])], ports=Ports(0, 0, 0))
+server.start()
+print(*(process.pid for process in server.processes()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A model repository with ``dht`` alone, free to be spoiled."""
+    shutil.copytree(MODEL_REPOSITORIES[0] / "dht", tmp_path / "models" / "dht")
+    return tmp_path / "models"
+
+
+def ports_are_free(ports: Ports) -> bool:
+    return ports.chosen() == ports
+
+
+def test_nothing_is_left_of_a_server_that_was_stopped(repository):
+    with EmbeddedServer([repository], ports=ANY) as server:
+        processes = server.processes()
+        assert {"tritonserver", "triton_python_backend_stub"} <= {process.name() for process in processes}
+        folder = Path(processes[-1].exe()).parent
+    assert not any(process.is_running() for process in processes)
+    assert ports_are_free(server.ports)
+    assert not [path for path in Path("/dev/shm").glob("concord-*") if path.name.startswith(folder.name)]
+    assert not server.is_alive() and not server.processes()
+
+
+def test_nothing_is_left_of_a_server_whose_owner_was_killed(repository):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, repository], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    processes = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+    folder = Path(next(p for p in processes if p.name().startswith("triton_python")).cmdline()[0]).parents[2]
+    assert folder.is_dir()
+    owner.kill()
+    owner.communicate()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    assert not folder.exists() and not list(Path("/dev/shm").glob(f"{folder.name}*"))
+
+
+def test_nothing_is_left_of_a_server_whose_keeper_was_killed(repository):
+    server = EmbeddedServer([repository], ports=ANY)
+    server.start()
+    keeper, *others = server.processes()
+    keeper.kill()
+    _, alive = psutil.wait_procs(others, timeout=60)
+    assert not alive
+    server.stop()
+    assert ports_are_free(server.ports)
+
+
+def test_a_server_can_be_started_again_on_its_ports(repository):
+    with EmbeddedServer([repository], ports=ANY) as server:
+        before = server.ports
+        server.restart()
+        assert server.ports == before and server.is_ready()
+
+
+def test_an_idle_http_connection_does_not_hold_up_a_stop(repository):
+    server = EmbeddedServer([repository], ports=ANY, drain_seconds=600)
+    server.start()
+    with tritonclient.http.InferenceServerClient(server.http_url) as client:
+        assert client.is_server_ready()
+        server.stop()
+    assert not server.is_alive()
+
+
+def test_it_listens_on_loopback_alone(server):
+    tritonserver = next(process for process in server.processes() if process.name() == "tritonserver")
+    listening = [c.laddr for c in tritonserver.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {HOST}
+    assert {address.port for address in listening} == {server.ports.http, server.ports.grpc, server.ports.metrics}
+
+
+@pytest.mark.parametrize("call", ["get_trace_settings", "get_log_settings", "get_system_shared_memory_status"])
+def test_administration_is_not_for_everybody(server, call):
+    with (
+        tritonclient.http.InferenceServerClient(server.http_url) as client,
+        pytest.raises(InferenceServerException, match="restricted"),
+    ):
+        getattr(client, call)()
+
+
+def test_no_process_of_the_server_loads_torch(server):
+    ask(server, "harmonize", GOOD)
+    for process in server.processes():
+        assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize("name", ["http", "grpc", "metrics"])
+def test_a_port_that_is_taken_is_named(repository, name):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerFailure, match=f"port: {port} on {HOST} is taken"):
+            EmbeddedServer([repository], ports=Ports(**({"http": 0, "grpc": 0, "metrics": 0} | {name: port}))).start()
+
+
+def failure(repository: Path) -> str:
+    server = EmbeddedServer([repository], ports=ANY)
+    with pytest.raises(ServerFailure) as caught:
+        server.start()
+    assert not server.is_alive() and ports_are_free(server.ports)
+    return str(caught.value)
+
+
+def test_a_network_that_was_not_exported_is_named(repository):
+    (repository / "dht" / "1" / "model.onnx").unlink()
+    assert f"model 'dht': no model.onnx in {repository}/dht/1: the network has not been exported" in failure(repository)
+
+
+def test_a_bad_parameter_of_a_network_is_named(repository):
+    with (repository / "dht" / "config.pbtxt").open("a") as config:
+        config.write('parameters { key: "intra_op_thread_count" value { string_value: "two" } }\n')
+    assert "model 'dht': [invalid_parameter] intra_op_thread_count: is 'two'; allowed: a whole" in failure(repository)
+
+
+def test_tensors_that_the_network_does_not_have_are_named(repository):
+    config = repository / "dht" / "config.pbtxt"
+    config.write_text(config.read_text().replace("SMALL_RESULT", "RESULT"))
+    assert "config.pbtxt has the outputs ['RESULT'], the network has ['SMALL_RESULT']" in failure(repository)
+
+
+def test_a_config_that_cannot_be_read_is_named(repository):
+    with (repository / "dht" / "config.pbtxt").open("a") as config:
+        config.write("no such field")
+    assert "model 'dht': failed to read text proto" in failure(repository)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ServerFailure, match=f"model repository: there is no folder {tmp_path}/models"):
+        EmbeddedServer([tmp_path / "models"], ports=ANY).start()
