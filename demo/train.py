@@ -8,7 +8,9 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +22,20 @@ from torch import Tensor, nn
 from concord.tokenizer import Tokenizer
 from demo import sizes
 from demo.identity import start_near_identity
-from demo.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
-from demo.scenes import Scene, make_scene
+from demo.photographs import HELD_OUT_FROM, make_photo_composite
+from demo.scenes import make_scene
 from export.networks import harmony_transformer
-from export.networks.cris import Cris
+from export.networks.cris import Cris, sine_plane
 from export.networks.harmony_transformer import PATCH, HarmonyTransformerConfig, PatchHT, sine_grid
 from export.serving import ServedCris, ServedHarmonizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-PHOTOGRAPHS = 0.5  # share of photographs in the harmonizer's training
+PHOTOGRAPHS = 0.4  # share of photographs in the harmonizer's training
+REFERRALS = 3  # expressions asked of each image in CRIS's training
 AVERAGING = 0.998  # of the exponential moving average that is kept
+
+
+Batch = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -45,30 +51,47 @@ class Stage:
         return cls(int(size), int(steps), int(batch), float(rate))
 
 
+@cache
+def tokenizer() -> Tokenizer:
+    """One a process."""
+    return Tokenizer.load()
+
+
 class CrisTask:
     """Mask logits of the referred object: binary cross-entropy and soft dice."""
 
     def __init__(self) -> None:
-        self.tokenizer = Tokenizer.load()
         self.seen: set[int] = set()
 
     def build(self, size: int) -> nn.Module:
-        return ServedCris(Cris(replace(sizes.CRIS, image_size=size)))
+        network = Cris(replace(sizes.CRIS, image_size=size))
+        full, side, width = sizes.CRIS.image_size // 16, size // 16, sizes.CRIS.neck[1]
+        places = torch.linspace(0, full - 1, side).round().long()
+        grid = sine_plane(full, width).unflatten(1, (full, full))
+        network.decoder.vision_position = grid[:, places][:, :, places].flatten(1, 2)
+        return ServedCris(network)
 
-    def loss(self, network: nn.Module, size: int, batch: int, rng: np.random.Generator) -> Tensor:
+    def batch(self, size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        """Images, and `REFERRALS` expressions with their masks for each of them, drawn again where there are fewer."""
+        rng = np.random.default_rng(seed)
         images, tokens, masks = [], [], []
-        for _ in range(batch):
+        for _ in range(count):
             scene = make_scene(int(rng.integers(HELD_OUT_FROM)), (size, size))
-            referral = scene.referrals[int(rng.integers(len(scene.referrals)))]
-            expression = str(rng.choice((referral.expression, *referral.alternatives)))
-            ids, _ = self.tokenizer.encode(expression.encode())
-            self.seen.update(ids.tolist())
             images.append(scene.composite)
-            tokens.append(ids)
-            masks.append(referral.mask)
-        logits = network(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(tokens)))
-        truth = torch.from_numpy(np.stack(masks))[:, None].float() / 255
-        truth = F.avg_pool2d(truth, 4)
+            order = rng.permutation(len(scene.referrals))
+            for n in range(REFERRALS):
+                referral = scene.referrals[order[n % len(order)]]
+                expression = str(rng.choice((referral.expression, *referral.alternatives)))
+                tokens.append(tokenizer().encode(expression.encode())[0])
+                masks.append(referral.mask)
+        return np.stack(images), np.stack(tokens), np.stack(masks)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        images, tokens, masks = (torch.from_numpy(array) for array in batch)
+        self.seen.update(tokens.flatten().tolist())
+        maps = network.network.backbone.visual(network.normalize(images))
+        logits = network.network.refer(tuple(x.repeat_interleave(REFERRALS, 0) for x in maps), tokens)
+        truth = F.avg_pool2d(masks[:, None].float() / 255, 4)
         probability = logits.sigmoid()
         overlap = (probability * truth).sum((1, 2, 3))
         dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 1)
@@ -106,23 +129,22 @@ class HarmonizerTask:
         grid = sine_grid(full, self.config.width).unflatten(1, (full, full))
         return grid[:, step // 2 :: step, step // 2 :: step].flatten(1, 2)
 
-    def loss(self, network: nn.Module, size: int, batch: int, rng: np.random.Generator) -> Tensor:
-        samples = [self.sample(size, rng) for _ in range(batch)]
-        composites = torch.from_numpy(np.stack([s.composite for s in samples]))
-        masks = torch.from_numpy(np.stack([s.mask for s in samples]) // 255)
-        truth = torch.from_numpy(np.stack([s.truth for s in samples])).permute(0, 3, 1, 2) / 255
+    def batch(self, size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        rng = np.random.default_rng(seed)
+        makers = [make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene for _ in range(count)]
+        samples = [make(int(rng.integers(HELD_OUT_FROM)), (size, size)) for make in makers]
+        return tuple(np.stack([getattr(s, name) for s in samples]) for name in ("composite", "mask", "truth"))
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        composites, masks, truths = (torch.from_numpy(array) for array in batch)
+        masks = masks // 255
+        truth = truths.permute(0, 3, 1, 2) / 255
         foreground = masks.float()[:, None]
         result = network(composites, masks)
         served = transferred(composites.permute(0, 3, 1, 2) / 255, foreground, result)
-        area = 3 * foreground.sum((1, 2, 3)).clamp(min=size * size / 100)
+        area = 3 * foreground.sum((1, 2, 3)).clamp(min=foreground[0].numel() / 100)
         error = ((served - truth).square() * foreground).sum((1, 2, 3)) / area
         return 10 * error.mean() + (result - truth).square().mean()
-
-    def sample(self, size: int, rng: np.random.Generator) -> Scene | PhotoComposite:
-        seed = int(rng.integers(HELD_OUT_FROM))
-        if rng.random() < PHOTOGRAPHS:
-            return make_photo_composite(seed, (size, size))
-        return make_scene(seed, (size, size))
 
     def finish(self, weights: dict[str, Tensor]) -> None:
         pass
@@ -153,9 +175,9 @@ TASKS: dict[str, tuple[Callable[[], CrisTask | HarmonizerTask], object]] = {
 def train(name: str, stages: list[Stage], seed: int, start: Path | None, output: Path) -> None:
     """Train, and write the averaged weights in half precision to `output` after every 500 steps and at the end."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     make_task, config = TASKS[name]
     task = make_task()
+    pool = ProcessPoolExecutor(1)  # makes the next batch while this one is learned from
     weights = {key: value.float() for key, value in load_file(start).items()} if start else None
     for number, stage in enumerate(stages):
         network = task.build(stage.size)
@@ -166,11 +188,14 @@ def train(name: str, stages: list[Stage], seed: int, start: Path | None, output:
         optimizer = torch.optim.AdamW(network.parameters(), lr=stage.rate, weight_decay=1e-4, betas=(0.9, 0.98))
         last = number == len(stages) - 1
         losses: list[float] = []
+        upcoming = pool.submit(task.batch, stage.size, stage.batch, (seed, number, 0))
         began = time.monotonic()
         for step in range(1, stage.steps + 1):
             warm = min(1.0, step / 100)
             optimizer.param_groups[0]["lr"] = stage.rate * warm * ((1 - step / stage.steps) if last else 1)
-            loss = task.loss(network, stage.size, stage.batch, rng)
+            batch = upcoming.result()
+            upcoming = pool.submit(task.batch, stage.size, stage.batch, (seed, number, step))
+            loss = task.loss(network, batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

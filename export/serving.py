@@ -18,9 +18,12 @@ class ServedCris(nn.Module):
         self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(CLIP_STD)[:, None, None], persistent=False)
 
+    def normalize(self, image: Tensor) -> Tensor:
+        """uint8 [B,S,S,3] to FP32 [B,3,S,S] with CLIP's mean and std applied."""
+        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - self.mean) / self.std
+
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        pixels = image.to(torch.float32).permute(0, 3, 1, 2) / 255
-        return cast(Tensor, self.network((pixels - self.mean) / self.std, tokens))
+        return cast(Tensor, self.network(self.normalize(image), tokens))
 
 
 class ServedHarmonizer(nn.Module):

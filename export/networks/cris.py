@@ -62,7 +62,10 @@ class Cris(nn.Module):
         self.proj = Projector(config.neck[1], config.embedding)
 
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        maps = self.backbone.visual(image)
+        return self.refer(self.backbone.visual(image), tokens)
+
+    def refer(self, maps: tuple[Tensor, Tensor, Tensor], tokens: Tensor) -> Tensor:
+        """The rest behind the visual tower, so that several expressions can be asked of one image."""
         words, state = self.backbone.encode_text(tokens)
         fused = self.neck(maps, state)
         fused = self.decoder(fused, words, tokens == 0)

@@ -116,9 +116,20 @@ def test_a_blurred_result_does_not_blur_the_image() -> None:
 
 
 def test_at_the_networks_own_size_the_foreground_is_its_result() -> None:
-    truth, composite, mask = texture(256, 256, 1), texture(256, 256, 2), disc(256, 256)
-    harmonized = harmonize(composite, mask, truth)
-    assert np.array_equal(harmonized, np.where(mask[..., None] > 0, truth, composite))
+    truth, mask = texture(256, 256, 1), disc(256, 256)
+    composite = np.where(mask[..., None] > 0, texture(256, 256, 2), truth)
+    assert np.array_equal(harmonize(composite, mask, truth), truth)
+
+
+def test_detail_of_a_network_that_cannot_render_the_background_is_not_taken() -> None:
+    truth, mask = texture(512, 512), disc(512, 512)
+    composite = np.where(mask[..., None] > 0, darkened(truth), truth)
+    noise = np.random.default_rng(0).normal(0, 0.08, (3, 256, 256))
+    noisy = np.clip(small_truth(truth) + noise, 0, 1).astype(np.float32)
+    small, small_mask = squash_image(composite), squash_mask(mask)
+    trusted = transfer(composite, mask, small, small_mask, noisy, residual=1)
+    harmonized = transfer(composite, mask, small, small_mask, noisy)
+    assert foreground_psnr(harmonized, truth, mask) > foreground_psnr(trusted, truth, mask) + 5
 
 
 def test_no_change_is_no_change() -> None:

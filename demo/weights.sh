@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Trains the demo weights again and exports them into the model repository; about two hours on two cores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv-test/bin/python
+$python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4
+$python -m demo.train ht --stage 64:3600:24:2e-3
+$python -m export cris --checkpoint demo/weights/cris.safetensors
+$python -m export dht --checkpoint demo/weights/ht.safetensors
