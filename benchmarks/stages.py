@@ -4,7 +4,10 @@ from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
 
+from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
+
 Statistics = dict[str, Any]
+ENSEMBLES = (SEGMENT, HARMONIZE, SEGMENT_HARMONIZE)
 
 
 def read_statistics(grpc_url: str) -> Statistics:
@@ -22,8 +25,7 @@ def stage_milliseconds(before: Statistics, after: Statistics) -> dict[str, float
     stages = {}
     for name, model in after.items():
         answered = count(model, "success", "count") - count(before[name], "success", "count")
-        executed = int(model.get("execution_count", 0)) - int(before[name].get("execution_count", 0))
-        if answered and executed:
+        if answered and name not in ENSEMBLES:
             spent = sum(
                 count(model, kind, "ns") - count(before[name], kind, "ns")
                 for kind in ("queue", "compute_input", "compute_infer", "compute_output")

@@ -46,8 +46,8 @@ def transfer(
         smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
         residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
-            ``s`` is the power of what the fit leaves over in the foreground, and ``n`` the same in the background, of
-            which the truth is known: there it is the network's own error.
+            ``s`` is the power of what the fit leaves over in the foreground, and ``n`` that of the network's error in
+            the background, where the truth is known.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
 
     Returns:
@@ -65,10 +65,16 @@ def transfer(
         raise ConcordError("SMALL_RESULT", "the network's result is not finite")
     magnification = float(np.sqrt(mask.size / small_mask.size))
     sigma = min(smoothing, max(magnification - 1, 0))
-    slope, offset, leftover = _fit(small_composite, inside, small_result, radius, epsilon, sigma)
+    result = np.ascontiguousarray(np.moveaxis(small_result, 0, 2), np.float32)
+    near = _surroundings(inside, radius + int(np.ceil(3 * sigma)))
+    slope = np.zeros_like(result)
+    offset, leftover = slope.copy(), slope.copy()
+    slope[near], offset[near], leftover[near] = _fit(
+        small_composite[near], inside[near], result[near], radius, epsilon, sigma
+    )
     if residual is None:
-        *_, error = _fit(small_composite, ~inside, small_result, radius, epsilon, sigma)
-        residual = _wiener_gain(leftover[inside], error[~inside])
+        error = _background_error(small_composite, inside, result, radius, sigma)
+        residual = _wiener_gain(leftover[inside], error)
     offset += np.float32(residual) * leftover
     slope, offset = _extend(slope, inside), _extend(offset * np.float32(255), inside)
 
@@ -103,11 +109,10 @@ def _fit(
     sigma: float,
 ) -> tuple[Floats, Floats, Floats]:
     """Slope, offset and what they leave over, fp32 [h, w, 3] each, of the map from composite to result in 0..1."""
-    target = np.moveaxis(result, 0, 2)
     weight = inside.astype(np.float32)
     weights = weight[..., None]
     x = composite.astype(np.float32) / 255 * weights
-    y = np.where(inside[..., None], np.clip(target, 0, 1), 0).astype(np.float32)
+    y = np.where(inside[..., None], np.clip(result, 0, 1), 0).astype(np.float32)
 
     def box(values: Floats) -> Floats:
         size = (2 * radius + 1, 2 * radius + 1)
@@ -132,6 +137,28 @@ def _fit(
     slope = (covariance + epsilon) / (variance + epsilon)
     slope, offset = mean(slope), mean(mean_y - slope * mean_x)
     return slope, offset, smooth(y - slope * x - offset)
+
+
+def _background_error(
+    composite: NDArray[np.uint8], inside: NDArray[np.bool_], result: Floats, radius: int, sigma: float
+) -> Floats:
+    """Where the result renders the background wrongly, but for its local mean, fp32 [n, 3]."""
+    weight = np.where(inside, 0, 1).astype(np.float32)[..., None]
+    error = np.clip(result, 0, 1)
+    error -= composite.astype(np.float32) / 255
+    error = np.where(inside[..., None], 0, error)
+    box = (2 * radius + 1, 2 * radius + 1)
+    if sigma:
+        share = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+        error = cv2.GaussianBlur(error, (0, 0), sigma) / np.maximum(share, 1e-6) * weight
+    error -= cv2.blur(error, box) / np.maximum(cv2.blur(weight, box), 1e-6)[..., None]
+    return np.asarray(error[~inside], np.float32)
+
+
+def _surroundings(inside: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the mask's bounding box and what lies within ``margin`` pixels of it."""
+    x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
+    return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
 
 
 def _wiener_gain(signal: Floats, error: Floats) -> float:

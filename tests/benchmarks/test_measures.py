@@ -12,15 +12,15 @@ from benchmarks.timing import in_turns, percentiles
 from demo.metrics import foreground_mse, intersection_over_union, psnr
 
 
-def statistics(answered: int, executed: int, nanoseconds: int) -> dict:
+def statistics(answered: int, nanoseconds: int) -> dict:
     spent = {"count": str(answered), "ns": str(nanoseconds)}
     stats = {"success": spent, "queue": spent, "compute_infer": spent}
-    return {"inference_stats": stats if answered else {}, "execution_count": str(executed)}
+    return {"inference_stats": stats if answered else {}}
 
 
 def test_a_stage_costs_what_it_took_between_the_readings_for_each_request() -> None:
-    before = {"cris": statistics(1, 1, 5_000_000), "idle": statistics(0, 0, 0), "ensemble": statistics(1, 0, 9)}
-    after = {"cris": statistics(5, 3, 25_000_000), "idle": statistics(0, 0, 0), "ensemble": statistics(5, 0, 99)}
+    before = {"cris": statistics(1, 5_000_000), "idle": statistics(0, 0), "segment": statistics(1, 9)}
+    after = {"cris": statistics(5, 25_000_000), "idle": statistics(0, 0), "segment": statistics(5, 99)}
     assert stage_milliseconds(before, after) == {"cris": pytest.approx(10.0)}
 
 
