@@ -7,7 +7,7 @@ from PIL import Image
 from tests.serving.asking import ask
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 
-SIZES = [(1, 1), (1, 40), (32, 32), (33, 65), (640, 20), (12, 900), (500, 333), (257, 256)]
+SIZES = [(1, 1), (1, 40), (32, 32), (33, 65), (640, 20), (12, 900), (500, 333), (257, 256), (6000, 4000)]
 ROTATED = {3: lambda p: p[::-1, ::-1], 6: lambda p: np.rot90(p, -1), 8: np.rot90}
 
 
