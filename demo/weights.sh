@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
 $python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4 --stage 224:900:12:1e-3 --stage 416:220:6:5e-4 \
   --stage 224:550:12:1e-3 --stage 416:150:6:5e-4
-$python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3
+$python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3 --stage 128:480:8:8e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export dht --checkpoint demo/weights/ht.safetensors
