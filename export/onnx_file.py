@@ -55,8 +55,6 @@ def export(
             verbose=False,
         )
     assert program is not None
-    for value in (*program.model.graph.inputs, *program.model.graph.outputs):
-        value.name = str(value.name)
     strip_traces(program.model)
     program.save(str(path))
 
