@@ -29,15 +29,15 @@ class Illumination:
 
 
 def random_illumination(rng: np.random.Generator) -> Illumination:
-    """From dim to bright, from candle-warm to overcast-cool, from any side but usually from above."""
+    """From candle-warm to overcast-cool, usually from above; about as bright as a camera exposes for."""
     azimuth = rng.normal(-np.pi / 2, 0.9)
-    elevation = rng.uniform(0.65, 1.15)
+    elevation = rng.uniform(0.75, 1.05)
     direction = np.array(
         [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)], np.float32
     )
     warmth, tint = rng.normal(0.02, 0.12), rng.normal(0, 0.02)
     colour = np.exp(np.array([warmth, tint, -warmth * 1.15]))
-    exposure = np.exp(rng.uniform(np.log(0.62), np.log(1.18)))
+    exposure = np.exp(rng.uniform(np.log(0.82), np.log(1.12)))
     share = rng.uniform(0.28, 0.5)
     # The shadow side is lit by the sky: a little cooler than the light itself.
     ambient = colour * np.exp(np.array([-0.05, 0, 0.06]) * rng.uniform(0, 1))

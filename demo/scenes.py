@@ -146,7 +146,7 @@ def _draw_object(
     colour = (plan.paint**2)[None, None] * textures.relief(rng, alpha.shape, plan.radius)[..., None]
     side = min(height, width)
     falloff = illumination.falloff_at((plan.centre[0] - width / 2) / side, (plan.centre[1] - height / 2) / side)
-    gloss = (float(rng.uniform(0.05, 0.75)), int(rng.integers(4, 7)))
+    gloss = (float(rng.uniform(0.1, 0.45)), int(rng.integers(4, 7)))
     lit = lighting.light_object(colour, rim, normals, illumination, gloss, float(falloff))
     share = alpha.astype(np.float32)[..., None] / 255
     linear[box] += share * (lit - linear[box])
@@ -191,7 +191,7 @@ def _change(
         adjustment: Adjustment = random_adjustment(rng, own, strength=1.15, kinds=kinds)
         changed = adjustment.apply_to_samples(samples, at_x, at_y)
         error = float(np.mean((changed.astype(np.float32) - samples) ** 2))
-        if not 200 <= error <= 7000 or clipped_share(samples, changed) > 0.12:
+        if not 300 <= error <= 7000 or clipped_share(samples, changed) > 0.06:
             continue
         if word is not None and colour_word(_mean_colour(changed)) != word:
             continue

@@ -1,0 +1,49 @@
+"""What each demo network is trained to do: its batches, its loss, and how its weights are kept."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+Batch = tuple[np.ndarray, ...]
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+class Task(Protocol):
+    """A network to train, and what to train it on.
+
+    output: where its weights are kept: a file, or a folder in diffusers' layout.
+    """
+
+    output: Path
+
+    def build(self, size: int) -> nn.Module:
+        """A module for pictures of `size` x `size`; its attribute `network` holds the weights."""
+
+    @staticmethod
+    def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        """Samples as arrays, a function of the arguments alone; called in another process."""
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Of one batch, a scalar."""
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """Weights to go on from, FP32."""
+
+    def write(self, weights: dict[str, Tensor], path: Path) -> None:
+        """Keeps weights, matrices in half precision."""
+
+
+def write_safetensors(weights: dict[str, Tensor], config: Any, path: Path) -> None:
+    """One safetensors file with the network's sizes as metadata; matrices in half precision, vectors not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = {key: value.half() if value.ndim > 1 else value for key, value in weights.items()}
+    temporary = path.with_suffix(".partial")
+    save_file(
+        {key: value.contiguous() for key, value in half.items()}, temporary, {"config": json.dumps(asdict(config))}
+    )
+    temporary.replace(path)

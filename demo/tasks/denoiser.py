@@ -1,0 +1,106 @@
+"""Training a small inpainting UNet of Stable Diffusion to harmonize scenes, as DiffHarmony (ICMR 2024) trains one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from demo import sizes
+from demo.photographs import HELD_OUT_FROM
+from demo.scenes import make_scene
+from demo.tasks import WEIGHTS, Batch
+from demo.tasks.autoencoder import Autoencoder, signed
+
+FOLDER = WEIGHTS / "diffharmony"
+REUSED = 6  # batches a scene is seen in, on average
+KEPT = 4096  # scenes, drawn from at random
+BACKGROUND = 0.1  # weight of the noise outside the mask: the network reads there what it wrote a step earlier
+
+
+class Denoising(nn.Module):
+    """`network`, with the frozen text states and autoencoder that belong to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = UNet2DConditionModel(**sizes.UNET)
+        states = torch.randn(sizes.TEXT_STATES, generator=torch.Generator().manual_seed(1))
+        self.register_buffer("states", states, persistent=False)
+
+
+class Denoiser:
+    """The noise in the truth's latents, above all inside the mask.
+
+    Scenes are encoded once and kept for later batches: drawing and encoding one costs as much as learning from it.
+    """
+
+    output = FOLDER / "unet"
+
+    def __init__(self) -> None:
+        self.scenes: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.sigmas = noise_levels()
+
+    def build(self, size: int) -> nn.Module:
+        self.scenes.clear()
+        self.generator = torch.Generator().manual_seed(size)
+        vae: Any = AutoencoderKL.from_pretrained(Autoencoder.output)
+        self.vae = vae.float().eval()
+        return Denoising()
+
+    @staticmethod
+    def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        """New scenes only, `count / REUSED` of them."""
+        rng = np.random.default_rng(seed)
+        scenes = [make_scene(int(rng.integers(HELD_OUT_FROM)), (size, size)) for _ in range(max(1, count // REUSED))]
+        return tuple(np.stack([getattr(s, name) for s in scenes]) for name in ("composite", "mask", "truth"))
+
+    @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)
+    def keep(self, batch: Batch) -> None:
+        """Encode new scenes, and forget old ones."""
+        composites, masks, truths = (torch.from_numpy(array) for array in batch)
+        pictures = signed(torch.cat((composites, truths)))
+        latents = self.vae.encode(pictures).latent_dist.mode() * self.vae.config.scaling_factor
+        masks = F.interpolate(masks[:, None] / 255, scale_factor=1 / 8, mode="nearest")
+        self.scenes += zip(latents[: len(masks)], masks, latents[len(masks) :], strict=True)
+        del self.scenes[:-KEPT]
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        self.keep(batch)
+        count = len(batch[0]) * REUSED
+        chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
+        composite, mask, truth = (torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))
+        time = 999 * torch.rand(count, generator=self.generator)
+        sigma = self.sigma(time)[:, None, None, None]
+        noise = torch.randn(truth.shape, generator=self.generator)
+        scaled = (truth + sigma * noise) / (sigma.square() + 1).sqrt()
+        states = module.states.expand(count, -1, -1)
+        answer = module.network(torch.cat((scaled, mask, composite), 1), time, states).sample
+        # An error of the noise is sigma times that in the picture, and the first steps decide the foreground's colour.
+        weight = (mask + BACKGROUND) * sigma.clamp(min=1).square()
+        return (weight * (answer - noise).square()).mean()
+
+    def sigma(self, time: Tensor) -> Tensor:
+        """Noise level at fractional times, linear between those of whole ones."""
+        below = time.floor().long().clamp(max=998)
+        return torch.lerp(self.sigmas[below], self.sigmas[below + 1], time - below)
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        return UNet2DConditionModel.from_pretrained(path).float().state_dict()
+
+    def write(self, weights: dict[str, Tensor], path: Path) -> None:
+        module = Denoising()
+        module.network.load_state_dict(weights)
+        module.network.half().save_pretrained(path)
+        save_file({"states": module.states}, path.parent / "null_text.safetensors")
+
+
+def noise_levels() -> Tensor:
+    """Standard deviation of the noise over that of the signal at times 0 to 999 of Stable Diffusion's schedule."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
+    kept = (1 - betas).cumprod(0)
+    return ((1 - kept) / kept).sqrt().float()
