@@ -37,7 +37,11 @@ class Autoencoder:
     output = WEIGHTS / "diffharmony" / "vae"
 
     def build(self, size: int) -> nn.Module:
-        return Pixels(AutoencoderKL(**sizes.VAE))
+        network = AutoencoderKL(**sizes.VAE)
+        with torch.no_grad():  # a posterior as wide as its means would drown them for hundreds of steps
+            network.quant_conv.weight[sizes.VAE["latent_channels"] :] *= 0.01
+            network.quant_conv.bias[sizes.VAE["latent_channels"] :] = -8
+        return Pixels(network)
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
