@@ -3,6 +3,7 @@
 from concord_client.aio import AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.client import Client
+from concord_client.diffusion import Diffusion, Progress
 from concord_client.errors import (
     Cancelled,
     ConcordClientError,
@@ -24,10 +25,12 @@ __all__ = [
     "Client",
     "ConcordClientError",
     "DeadlineExceeded",
+    "Diffusion",
     "Harmonized",
     "InvalidInput",
     "Model",
     "ModelNotFound",
+    "Progress",
     "Retry",
     "Segmented",
     "ServerError",

@@ -5,7 +5,16 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from concord_client.client import DEFAULT_TIMEOUT, READY_INTERVAL, READY_PROBE_TIMEOUT
+from concord_client.client import DEFAULT_TIMEOUT, DIFFUSION_TIMEOUT, READY_INTERVAL, READY_PROBE_TIMEOUT
+from concord_client.diffusion import (
+    Diffusion,
+    Harmonizer,
+    OnStep,
+    Steps,
+    diffuse_question,
+    is_diffusion,
+    with_deadline,
+)
 from concord_client.errors import DeadlineExceeded, Unavailable
 from concord_client.pipelines import (
     Answer,
@@ -35,7 +44,7 @@ class AsyncClient:
     Args:
         url: as for `Client`, like the other arguments.
         protocol: ``grpc``, or ``http``.
-        timeout: seconds a call may take, retries included.
+        timeout: seconds a call may take, retries included; None for 60, and 600 for diffusion.
         retry: when and how often a call that found the server unavailable is tried again.
 
     Raises:
@@ -47,7 +56,7 @@ class AsyncClient:
         url: str | None = None,
         *,
         protocol: ProtocolName = "grpc",
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = None,
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
@@ -61,14 +70,21 @@ class AsyncClient:
         *,
         text: str | None = None,
         mask: Encoded | None = None,
+        model: Harmonizer = "dht",
+        diffusion: Diffusion | None = None,
+        on_step: OnStep | None = None,
         return_mask: bool = True,
         timeout: float | None = None,
     ) -> Harmonized:
-        """See `Client.harmonize`; files are read in a thread."""
+        """See `Client.harmonize`; files are read in a thread, and on_step is called in the event loop."""
+        diffuses = is_diffusion(model, diffusion, on_step)
         encoded_image = await asyncio.to_thread(read_encoded, image)
         encoded_mask = None if mask is None else await asyncio.to_thread(read_encoded, mask)
-        question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
-        return read_harmonized(await self._infer(question, timeout))
+        if not diffuses:
+            question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
+            return read_harmonized(await self._infer(question, timeout))
+        question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
+        return read_harmonized(await self._infer_steps(question, Steps(on_step), timeout))
 
     async def segment(self, image: Encoded, text: str, *, timeout: float | None = None) -> Segmented:
         """See `Client.segment`."""
@@ -133,9 +149,23 @@ class AsyncClient:
     async def _infer(self, question: Question, timeout: float | None) -> Answer:
         return await self._call(lambda remaining: self._transport.infer(question, remaining()), timeout)
 
-    async def _call(self, ask: Callable[[Callable[[], float]], Awaitable[T]], timeout: float | None) -> T:
+    async def _infer_steps(self, question: Question, steps: Steps, timeout: float | None) -> Answer:
+        async def ask(remaining: Callable[[], float]) -> Answer:
+            timed = with_deadline(question, remaining())
+            await self._transport.infer_steps(timed, remaining(), steps.receive)
+            return steps.harmonized
+
+        return await self._call(ask, timeout, DIFFUSION_TIMEOUT, lambda: not steps.begun)
+
+    async def _call(
+        self,
+        ask: Callable[[Callable[[], float]], Awaitable[T]],
+        timeout: float | None,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        may_retry: Callable[[], bool] = lambda: True,
+    ) -> T:
         clock = asyncio.get_running_loop().time
-        timeout = self._timeout if timeout is None else timeout
+        timeout = next(seconds for seconds in (timeout, self._timeout, default_timeout) if seconds is not None)
         deadline = clock() + timeout
         failures = 0
         while True:
@@ -146,7 +176,7 @@ class AsyncClient:
             except Unavailable:
                 failures += 1
                 delay = self._retry.delay(failures, deadline - clock())
-                if delay is None:
+                if delay is None or not may_retry():
                     raise
             await asyncio.sleep(delay)
 

@@ -6,6 +6,15 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from concord_client.cancellation import Cancellation
+from concord_client.diffusion import (
+    Diffusion,
+    Harmonizer,
+    OnStep,
+    Steps,
+    diffuse_question,
+    is_diffusion,
+    with_deadline,
+)
 from concord_client.errors import DeadlineExceeded, Unavailable
 from concord_client.pipelines import (
     Answer,
@@ -25,6 +34,8 @@ from concord_client.transport import Address, ProtocolName, Transport
 
 T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
+DIFFUSION_TIMEOUT = 600.0
+"""Published sizes take a minute or two on two cores, more with many steps or when others are asking too."""
 READY_PROBE_TIMEOUT = 5.0
 READY_INTERVAL = 0.2
 
@@ -34,12 +45,14 @@ class Client:
 
     Every call raises one of `concord_client.errors`: `InvalidInput`, `ModelNotFound`, `Unavailable` (and its special
     case `Unreachable`), `DeadlineExceeded`, `Cancelled` or `ServerError`. `Unavailable` is retried within the call's
-    deadline, nothing else is. Ctrl-C, or the `Cancellation` a call was given, ends the call and tells the server.
+    deadline, as long as no step of a diffusion was reported; nothing else is. Ctrl-C, or the `Cancellation` a call was
+    given, ends the call and tells the server.
 
     Args:
         url: ``host:port``; by default localhost with the protocol's usual port, 8001 for gRPC and 8000 for HTTP.
         protocol: ``grpc``, or ``http``.
-        timeout: seconds a call may take, retries included, where the call does not say otherwise.
+        timeout: seconds a call may take, retries included, where the call does not say otherwise; None for 60, and
+            600 for diffusion.
         retry: when and how often a call that found the server unavailable is tried again.
 
     Raises:
@@ -51,7 +64,7 @@ class Client:
         url: str | None = None,
         *,
         protocol: ProtocolName = "grpc",
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = None,
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
@@ -65,28 +78,41 @@ class Client:
         *,
         text: str | None = None,
         mask: Encoded | None = None,
+        model: Harmonizer = "dht",
+        diffusion: Diffusion | None = None,
+        on_step: OnStep | None = None,
         return_mask: bool = True,
         timeout: float | None = None,
         cancellation: Cancellation | None = None,
     ) -> Harmonized:
         """Harmonizes one part of a photograph; every pixel outside that part stays as it was.
 
+        Over gRPC the server stops a diffusion within one step when the call is cancelled. Over HTTP it cannot see
+        that; there it works on until the timeout, and no steps are reported.
+
         Args:
             image: the composite, encoded.
             text: a referring expression that names the part, such as "the teddy bear".
             mask: or the part itself: an encoded image of the same size, white (128 and above) where it is.
+            model: ``dht``, a transformer that answers in one pass, or ``diffharmony``, a diffusion model.
+            diffusion: how the diffusion model is to work; None leaves all of it to the server.
+            on_step: is told of every step of the diffusion model, in the thread of the call.
             return_mask: whether the mask predicted for a text is wanted too.
-            timeout: seconds, retries included; None for the client's own.
+            timeout: seconds, retries included; None for the client's own. A diffusion stops by itself after it.
             cancellation: lets another thread end the call.
 
         Raises:
-            ValueError: neither or both of text and mask.
+            ValueError: neither or both of text and mask; or diffusion or on_step with a model that has no steps.
             OSError: a file cannot be read.
         """
-        question = harmonize_question(
-            read_encoded(image), text, None if mask is None else read_encoded(mask), return_mask
-        )
-        return read_harmonized(self._infer(question, timeout, cancellation))
+        diffuses = is_diffusion(model, diffusion, on_step)
+        encoded_image = read_encoded(image)
+        encoded_mask = None if mask is None else read_encoded(mask)
+        if not diffuses:
+            question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
+            return read_harmonized(self._infer(question, timeout, cancellation))
+        question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
+        return read_harmonized(self._infer_steps(question, Steps(on_step), timeout, cancellation))
 
     def segment(
         self, image: Encoded, text: str, *, timeout: float | None = None, cancellation: Cancellation | None = None
@@ -150,8 +176,27 @@ class Client:
             lambda remaining: self._transport.infer(question, remaining(), cancellation), timeout, cancellation
         )
 
-    def _call(self, ask: Callable[[Callable[[], float]], T], timeout: float | None, cancellation: Cancellation) -> T:
-        timeout = self._timeout if timeout is None else timeout
+    def _infer_steps(
+        self, question: Question, steps: Steps, timeout: float | None, cancellation: Cancellation | None
+    ) -> Answer:
+        cancellation = cancellation or Cancellation()
+
+        def ask(remaining: Callable[[], float]) -> Answer:
+            timed = with_deadline(question, remaining())
+            self._transport.infer_steps(timed, remaining(), cancellation, steps.receive)
+            return steps.harmonized
+
+        return self._call(ask, timeout, cancellation, DIFFUSION_TIMEOUT, lambda: not steps.begun)
+
+    def _call(
+        self,
+        ask: Callable[[Callable[[], float]], T],
+        timeout: float | None,
+        cancellation: Cancellation,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        may_retry: Callable[[], bool] = lambda: True,
+    ) -> T:
+        timeout = next(seconds for seconds in (timeout, self._timeout, default_timeout) if seconds is not None)
         deadline = time.monotonic() + timeout
         failures = 0
         delay = 0.0
@@ -164,7 +209,7 @@ class Client:
             except Unavailable:
                 failures += 1
                 next_delay = self._retry.delay(failures, deadline - time.monotonic())
-                if next_delay is None:
+                if next_delay is None or not may_retry():
                     raise
                 delay = next_delay
 

@@ -15,8 +15,8 @@ class InvalidInput(ConcordClientError):
     """The server refused what it was sent; sending the same again ends the same.
 
     Args:
-        code: stable name of the kind of error (``invalid_image``, ``invalid_mask``, ``invalid_text``, ...).
-        field: the input it is about (``IMAGE``, ``MASK``, ``TEXT``), or ``request``.
+        code: stable name of the kind of error (``invalid_image``, ``invalid_mask``, ``invalid_setting``, ...).
+        field: the input it is about (``IMAGE``, ``MASK``, ``TEXT``, ``STEPS``, ...), or ``request``.
         problem: what was wrong, in plain words.
         allowed: what would have been accepted; empty where the server did not say.
     """
@@ -45,7 +45,10 @@ class ModelNotFound(ConcordClientError):
 
 
 class Unavailable(ConcordClientError):
-    """The server cannot answer now (a full queue, starting, stopping); the only error that is retried."""
+    """The server cannot answer now (a full queue, starting, stopping), or went away before it answered.
+
+    The only error that is retried, and that only until the server has reported a step.
+    """
 
 
 class Unreachable(Unavailable):
@@ -86,7 +89,7 @@ class ServerError(ConcordClientError):
     """The server failed; nothing is wrong with what it was sent."""
 
 
-_SERVER_CODES = frozenset({"internal", "server_failure"})
+_SERVER_CODES = frozenset({"internal", "server_failure", "not_finite"})
 _TYPED_MESSAGE = re.compile(
     r"\[(?P<code>[a-z_]+)\] (?P<field>\w+): (?P<problem>.*?)(?:; allowed: (?P<allowed>.*))?\s*\Z", re.DOTALL
 )
@@ -116,8 +119,15 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
     status = _HTTP_STATUSES.get(status, status.removeprefix("StatusCode."))
     typed = _TYPED_MESSAGE.search(message)
     if typed:
-        if typed["code"] in _SERVER_CODES:
-            return ServerError(typed[0].strip())
+        match typed["code"]:
+            case "busy":
+                return Unavailable(typed[0].strip())
+            case "deadline_exceeded":
+                return DeadlineExceeded(timeout)
+            case "cancelled":
+                return Cancelled()
+            case code if code in _SERVER_CODES:
+                return ServerError(typed[0].strip())
         return InvalidInput(typed["code"], typed["field"], typed["problem"].strip(), (typed["allowed"] or "").strip())
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     unknown = _UNKNOWN_MODEL.search(message)

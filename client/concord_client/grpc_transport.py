@@ -2,15 +2,19 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import grpc  # type: ignore[import-untyped]
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
 import tritonclient.grpc.aio as triton_aio  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Cancellation
 from concord_client.errors import ConcordClientError, Unavailable, Unreachable, error_from_answer
+from concord_client.grpc_stream import read_response, stream_request
 from concord_client.pipelines import Answer, Question
 from concord_client.repository import Model, read_index, read_metadata
 from concord_client.tensors import infer_arguments, read_answer
@@ -25,6 +29,8 @@ class GrpcTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._client = triton.InferenceServerClient(address.url, channel_args=_channel_arguments(address))
+        self._channel = grpc.insecure_channel(address.url, _channel_arguments(address))
+        self._streams = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
         answered: Future[Any] = Future()
@@ -46,6 +52,24 @@ class GrpcTransport:
             raise
         return read_answer(question, result)
 
+    def infer_steps(
+        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
+    ) -> None:
+        final = False
+        responses = self._streams.ModelStreamInfer(iter([stream_request(question)]), timeout=timeout)
+        try:
+            with cancellation.stopping(responses.cancel):
+                for response in responses:
+                    answer, final = read_response(question, response, timeout)
+                    receive(answer)
+        except BaseException as error:
+            responses.cancel()
+            if not isinstance(error, grpc.RpcError):
+                raise
+            # What happens to the stream after the last answer is no loss.
+            if not final:
+                raise _typed_error(error, self._address, timeout, question.model) from None
+
     def ready(self, timeout: float) -> bool:
         return bool(self._ask("is_server_ready", timeout))
 
@@ -60,6 +84,7 @@ class GrpcTransport:
 
     def close(self) -> None:
         self._client.close()
+        self._channel.close()
 
     def _ask(self, method: str, timeout: float, **arguments: Any) -> Any:
         try:
@@ -74,10 +99,27 @@ class AsyncGrpcTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._client = triton_aio.InferenceServerClient(address.url, channel_args=_channel_arguments(address))
+        self._channel = grpc.aio.insecure_channel(address.url, _channel_arguments(address))
+        self._streams = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def infer(self, question: Question, timeout: float) -> Answer:
         result = await self._ask("infer", timeout, **infer_arguments(question, triton))
         return read_answer(question, result)
+
+    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
+        final = False
+        responses = self._streams.ModelStreamInfer(iter([stream_request(question)]), timeout=timeout)
+        try:
+            async for response in responses:
+                answer, final = read_response(question, response, timeout)
+                receive(answer)
+        except BaseException as error:
+            responses.cancel()
+            if not isinstance(error, grpc.RpcError):
+                raise
+            # What happens to the stream after the last answer is no loss.
+            if not final:
+                raise _typed_error(error, self._address, timeout, question.model) from None
 
     async def ready(self, timeout: float) -> bool:
         return bool(await self._ask("is_server_ready", timeout))
@@ -94,6 +136,7 @@ class AsyncGrpcTransport:
 
     async def close(self) -> None:
         await self._client.close()
+        await self._channel.close()
 
     async def _ask(self, method: str, timeout: float, **arguments: Any) -> Any:
         try:
@@ -125,8 +168,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def _typed_error(error: Any, address: Address, timeout: float, model: str) -> ConcordClientError:
-    message = error.message() or "no reason given"
-    typed = error_from_answer(error.status() or "", message, model=model, timeout=timeout)
+    """Types tritonclient's exception, or the ``grpc.RpcError`` of a stream."""
+    if isinstance(error, InferenceServerException):
+        status, message = error.status() or "", error.message()
+    else:
+        status, message = str(error.code()), error.details()
+    message = message or "no reason given"
+    typed = error_from_answer(status, message, model=model, timeout=timeout)
     if type(typed) is Unavailable and _NEVER_CONNECTED.search(message):
         return Unreachable(address.url, address.protocol, message)
     return typed

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import aiohttp
 import tritonclient.http as triton  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Cancellation
+from concord_client.diffusion import at_once
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
 from concord_client.pipelines import Answer, Question
 from concord_client.repository import Model, read_index, read_metadata
@@ -50,6 +51,9 @@ class AsyncHttpTransport:
             content, header_length=int(headers.get(HEADER_LENGTH, len(content)))
         )
         return read_answer(question, answered)
+
+    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
+        receive(await self.infer(at_once(question), timeout))
 
     async def ready(self, timeout: float) -> bool:
         try:
@@ -106,6 +110,11 @@ class HttpTransport:
 
     def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
         return self._run(self._http.infer(question, timeout), cancellation)
+
+    def infer_steps(
+        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
+    ) -> None:
+        receive(self.infer(at_once(question), timeout, cancellation))
 
     def ready(self, timeout: float) -> bool:
         return self._run(self._http.ready(timeout), Cancellation())

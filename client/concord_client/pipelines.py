@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from concord_client.errors import ServerError
@@ -20,6 +21,9 @@ SEGMENT_HARMONIZE = "segment_harmonize"
 Encoded: TypeAlias = bytes | PathLike[str]
 """An encoded image (JPEG, PNG, ...): its bytes, or the path of a file that holds them."""
 
+Value: TypeAlias = bytes | np.int32 | np.int64 | np.float32 | np.bool_
+"""An input: a byte string, or a number of the type that the server wants."""
+
 Answer: TypeAlias = Mapping[str, NDArray[Any]]
 """Tensor name to tensor, as the server sent it: one sample, so every shape begins with 1."""
 
@@ -30,12 +34,12 @@ class Question:
 
     Args:
         model: name of the pipeline.
-        inputs: tensor name to value; every input of a public pipeline is one byte string, shape [1, 1] on the wire.
+        inputs: tensor name to value; every input of a public pipeline is one value, shape [1, 1] on the wire.
         outputs: names of the tensors to compute and send back.
     """
 
     model: str
-    inputs: Mapping[str, bytes]
+    inputs: Mapping[str, Value]
     outputs: tuple[str, ...]
 
 
@@ -49,12 +53,14 @@ class Harmonized:
         score: mean probability of the predicted mask's pixels, 0..1, and 0 where nothing was found; None where a mask
             was given.
         truncated: whether the text was too long and only its beginning was used.
+        seed: with which a diffusion model gives this picture again; None for other models.
     """
 
     image: bytes
     mask: bytes | None
     score: float | None
     truncated: bool
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,16 +103,16 @@ def harmonize_question(image: bytes, text: str | None, mask: bytes | None, retur
     if text is None or mask is not None:
         raise ValueError("give either a text or a mask")
     outputs = ("HARMONIZED", "SCORE", "TRUNCATED", *(("MASK",) if return_mask else ()))
-    return Question(SEGMENT_HARMONIZE, {"IMAGE": image, "TEXT": _encode_text(text)}, outputs)
+    return Question(SEGMENT_HARMONIZE, {"IMAGE": image, "TEXT": encode_text(text)}, outputs)
 
 
 def segment_question(image: bytes, text: str) -> Question:
     """Asks `SEGMENT`."""
-    return Question(SEGMENT, {"IMAGE": image, "TEXT": _encode_text(text)}, ("MASK", "SCORE", "TRUNCATED"))
+    return Question(SEGMENT, {"IMAGE": image, "TEXT": encode_text(text)}, ("MASK", "SCORE", "TRUNCATED"))
 
 
 def read_harmonized(answer: Answer) -> Harmonized:
-    """The answer to `harmonize_question`.
+    """The answer to `harmonize_question`, or the last one to `concord_client.diffusion.diffuse_question`.
 
     Raises:
         ServerError: a tensor is missing.
@@ -116,6 +122,7 @@ def read_harmonized(answer: Answer) -> Harmonized:
         mask=_value(answer, "MASK") if "MASK" in answer else None,
         score=float(_value(answer, "SCORE")) if "SCORE" in answer else None,
         truncated=bool(_value(answer, "TRUNCATED")) if "TRUNCATED" in answer else False,
+        seed=int(_value(answer, "SEED")) if "SEED" in answer else None,
     )
 
 
@@ -130,7 +137,8 @@ def read_segmented(answer: Answer) -> Segmented:
     )
 
 
-def _encode_text(text: str) -> bytes:
+def encode_text(text: str) -> bytes:
+    """A text as it is sent."""
     # A command line that is not UTF-8 reaches Python as lone surrogates. They become bytes that are not UTF-8 either,
     # so the server refuses them with its own typed error.
     return text.encode("utf-8", "surrogatepass")

@@ -4,6 +4,7 @@ The implementations hold everything that touches tritonclient: `concord_client.g
 `concord_client.http_transport`. Each is imported when it is first used: HTTP's brings gevent and aiohttp along.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
@@ -49,6 +50,11 @@ class Transport(Protocol):
     def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
         """Asks once."""
 
+    def infer_steps(
+        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
+    ) -> None:
+        """Asks a diffusion model once; ``receive`` gets every answer, in this thread, and over HTTP the last alone."""
+
     def ready(self, timeout: float) -> bool:
         """Whether the server and its models are ready."""
 
@@ -67,6 +73,9 @@ class AsyncTransport(Protocol):
 
     async def infer(self, question: Question, timeout: float) -> Answer:
         """Asks once."""
+
+    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
+        """Asks a diffusion model once; ``receive`` gets every answer, and over HTTP the last alone."""
 
     async def ready(self, timeout: float) -> bool:
         """Whether the server and its models are ready."""

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 import subprocess
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from concord_client import AsyncClient, Client, Retry
 from tests.client.kserve import KServe, serve_grpc, serve_http
+
+QUICK = Retry(attempts=3, first_delay=0.001)
 
 
 @pytest.fixture(params=["grpc", "http"])
@@ -39,6 +43,35 @@ def closed_url() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture(params=[Client, AsyncClient])
+def ask(request, protocol):
+    """Makes one call of one of the clients over one of the protocols: ``ask(url, "segment", image, text)``."""
+
+    def ask(url, method, *arguments, retry=QUICK, **options):
+        async def ask_async():
+            async with AsyncClient(url, protocol=protocol, retry=retry) as client:
+                return await getattr(client, method)(*arguments, **options)
+
+        if request.param is AsyncClient:
+            return asyncio.run(ask_async())
+        with Client(url, protocol=protocol, retry=retry) as client:
+            return getattr(client, method)(*arguments, **options)
+
+    return ask
+
+
+@pytest.fixture
+def diffuse(ask):
+    """Asks a diffusion of one of the clients over one of the protocols: ``diffuse(kserve, on_step=...)``."""
+
+    def diffuse(kserve, **options):
+        return ask(
+            kserve.url, "harmonize", b"\xff\xd8 a photograph", model="diffharmony", **{"mask": b"mask"} | options
+        )
+
+    return diffuse
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Small real servers that speak KServe over gRPC and HTTP, and answer or refuse as a test says."""
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 HTTP_STATUS = {"UNAVAILABLE": 503, "INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500}
+FORMATS = {"FP32": "<f", "BOOL": "<?", "INT32": "<i", "INT64": "<q"}
 LIMIT = 20.0
 """Seconds after which a server stops waiting for something that a broken client will never do."""
 
@@ -23,6 +25,10 @@ class KServe:
 
     ``script`` holds (status, message) refusals, or "hang": wait for the client to go away. Past its end the server
     answers every output with its fixed bytes. ``ready_after`` readiness probes are answered with no.
+
+    A stream goes as ``stream`` says: the number of a step that is done, ("error", message), a (status, message) that
+    ends the stream, "hang", "exit" (the process dies), "picture", "final" (the empty last response), or
+    "picture and final".
     """
 
     script: list[tuple[str, str] | str] = field(default_factory=list)
@@ -32,16 +38,19 @@ class KServe:
             "MASK": b"\x89PNG mask\x00",
             "SCORE": struct.pack("<f", 0.75),
             "TRUNCATED": b"\x00",
+            "SEED": struct.pack("<q", 2**62 + 1),
         }
     )
+    total: int = 2
+    stream: list[object] = field(default_factory=lambda: [0, 1, 2, "picture and final"])
     refused_images: dict[bytes, tuple[str, str]] = field(default_factory=dict)
     ready_after: int = 0
     url: str = ""
-    received: list[tuple[str, dict[str, bytes], list[str]]] = field(default_factory=list)
+    received: list[tuple[str, dict[str, object], list[str]]] = field(default_factory=list)
     entered: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
 
-    def next(self, model: str, inputs: dict[str, bytes], outputs: list[str]) -> tuple[str, str] | str | None:
+    def next(self, model: str, inputs: dict[str, object], outputs: list[str]) -> tuple[str, str] | str | None:
         self.received.append((model, inputs, outputs))
         step = self.script.pop(0) if self.script else self.refused_images.get(inputs["IMAGE"])
         self.entered.set()
@@ -51,13 +60,17 @@ class KServe:
         self.ready_after -= 1
         return self.ready_after < 0
 
-    def tensor(self, name: str) -> tuple[str, bytes]:
-        value = self.answers[name]
-        datatype = {"SCORE": "FP32", "TRUNCATED": "BOOL"}.get(name, "BYTES")
+    def tensor(self, name: str, value: bytes) -> tuple[str, bytes]:
+        types = {"SCORE": "FP32", "TRUNCATED": "BOOL", "SEED": "INT64", "STEP": "INT32", "TOTAL": "INT32"}
+        datatype = types.get(name, "BYTES")
         return datatype, struct.pack("<I", len(value)) + value if datatype == "BYTES" else value
 
 
-def unpack(raw: bytes) -> bytes:
+def unpack(datatype: str, raw: bytes) -> object:
+    if datatype in FORMATS:
+        (number,) = struct.unpack(FORMATS[datatype], raw)
+        return number
+    assert datatype == "BYTES"
     (size,) = struct.unpack_from("<I", raw)
     assert len(raw) == 4 + size
     return raw[4:]
@@ -83,22 +96,63 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
         return metadata
 
     def ModelInfer(self, request, context):  # noqa: N802
-        inputs = [tensor.name for tensor in request.inputs]
-        assert all(list(tensor.shape) == [1, 1] and tensor.datatype == "BYTES" for tensor in request.inputs)
-        values = dict(zip(inputs, map(unpack, request.raw_input_contents), strict=True))
-        outputs = [tensor.name for tensor in request.outputs]
-        match self.kserve.next(request.model_name, values, outputs):
+        self.enter(request, context)
+        return self.response(request, self.kserve.answers)
+
+    def ModelStreamInfer(self, requests, context):  # noqa: N802
+        # A client may go while a response is on its way; then "hang" is never reached.
+        context.add_callback(self.kserve.left.set)
+        for request in requests:
+            assert request.parameters["triton_enable_empty_final_response"].bool_param
+            self.enter(request, context)
+            for event in self.kserve.stream:
+                yield service_pb2.ModelStreamInferResponse(**self.streamed(event, request, context))
+
+    def enter(self, request, context):
+        assert all(list(tensor.shape) == [1, 1] for tensor in request.inputs)
+        values = {
+            tensor.name: unpack(tensor.datatype, raw)
+            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        step = self.kserve.next(request.model_name, values, [tensor.name for tensor in request.outputs])
+        if step is not None:
+            self.stop(step, context)
+
+    def stop(self, step, context):
+        match step:
             case "hang":
                 context.add_callback(self.kserve.left.set)
                 self.kserve.left.wait(LIMIT)
             case (status, message):
                 context.abort(grpc.StatusCode[status], message)
+
+    def response(self, request, answers):
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1")
-        for name in filter(self.kserve.answers.get, outputs):
-            datatype, raw = self.kserve.tensor(name)
+        for name in (tensor.name for tensor in request.outputs if answers.get(tensor.name)):
+            datatype, raw = self.kserve.tensor(name, answers[name])
             response.outputs.add(name=name, datatype=datatype, shape=[1, 1])
             response.raw_output_contents.append(raw)
         return response
+
+    def streamed(self, event, request, context):
+        total = struct.pack("<i", self.kserve.total)
+        last = self.kserve.answers | {"STEP": total, "TOTAL": total}
+        match event:
+            case int(step):
+                answers = {"STEP": struct.pack("<i", step), "TOTAL": total, "PREVIEW": b"jpeg %d" % step}
+                return {"infer_response": self.response(request, answers)}
+            case "picture":
+                return {"infer_response": self.response(request, last)}
+            case "final" | "picture and final":
+                response = self.response(request, last if event.startswith("picture") else {})
+                response.parameters["triton_final_response"].bool_param = True
+                return {"infer_response": response}
+            case ("error", message):
+                return {"error_message": message}
+            case "exit":
+                os._exit(1)
+        self.stop(event, context)
+        return {}
 
 
 class HttpHandler(BaseHTTPRequestHandler):
@@ -137,9 +191,8 @@ class HttpHandler(BaseHTTPRequestHandler):
         values = {}
         for tensor in request["inputs"]:
             assert tensor["shape"] == [1, 1]
-            assert tensor["datatype"] == "BYTES"
             size = tensor["parameters"]["binary_data_size"]
-            values[tensor["name"]], binary = unpack(binary[:size]), binary[size:]
+            values[tensor["name"]], binary = unpack(tensor["datatype"], binary[:size]), binary[size:]
         outputs = [tensor["name"] for tensor in request["outputs"]]
         match self.kserve.next(self.path.split("/")[3], values, outputs):
             case "hang":
@@ -153,7 +206,7 @@ class HttpHandler(BaseHTTPRequestHandler):
                 return
         answer, raw = [], b""
         for name in filter(self.kserve.answers.get, outputs):
-            datatype, value = self.kserve.tensor(name)
+            datatype, value = self.kserve.tensor(name, self.kserve.answers[name])
             size = {"binary_data_size": len(value)}
             answer.append({"name": name, "datatype": datatype, "shape": [1, 1], "parameters": size})
             raw += value
@@ -161,11 +214,11 @@ class HttpHandler(BaseHTTPRequestHandler):
         self.reply(200, header + raw, Inference_Header_Content_Length=str(len(header)))
 
 
-def serve_grpc(kserve: KServe) -> Iterator[KServe]:
+def serve_grpc(kserve: KServe, url: str = "localhost:0") -> Iterator[KServe]:
     with ThreadPoolExecutor(8) as threads:
         server = grpc.server(threads, options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(GrpcService(kserve), server)
-        kserve.url = f"localhost:{server.add_insecure_port('localhost:0')}"
+        kserve.url = f"localhost:{server.add_insecure_port(url)}"
         server.start()
         yield kserve
         server.stop(grace=None).wait()

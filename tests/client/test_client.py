@@ -23,23 +23,7 @@ from concord_client import (
 )
 
 IMAGE = b"\xff\xd8 a photograph \x00\x00"
-QUICK = Retry(attempts=3, first_delay=0.001)
 BUSY = ("UNAVAILABLE", "in ensemble 'segment', Exceeds maximum queue size")
-
-
-@pytest.fixture(params=[Client, AsyncClient])
-def ask(request, protocol):
-    def ask(url, method, *arguments, retry=QUICK, **options):
-        async def ask_async():
-            async with AsyncClient(url, protocol=protocol, retry=retry) as client:
-                return await getattr(client, method)(*arguments, **options)
-
-        if request.param is AsyncClient:
-            return asyncio.run(ask_async())
-        with Client(url, protocol=protocol, retry=retry) as client:
-            return getattr(client, method)(*arguments, **options)
-
-    return ask
 
 
 def test_a_text_asks_segment_harmonize(ask, kserve):

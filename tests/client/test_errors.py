@@ -41,7 +41,22 @@ def test_a_message_without_allowed_is_typed_too():
     assert (error.problem, error.allowed) == ("has no bytes", "")
 
 
-@pytest.mark.parametrize("code", ["internal", "server_failure"])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("invalid_setting", InvalidInput),
+        ("busy", Unavailable),
+        ("deadline_exceeded", DeadlineExceeded),
+        ("cancelled", Cancelled),
+        ("not_finite", ServerError),
+    ],
+)
+@pytest.mark.parametrize("status", ["", "StatusCode.INTERNAL", "400", "500"])
+def test_the_servers_code_decides_whatever_the_status(code, kind, status):
+    assert type(error_from_answer(status, f"[{code}] unet: step 3", model="m", timeout=1)) is kind
+
+
+@pytest.mark.parametrize("code", ["internal", "server_failure", "not_finite"])
 def test_a_failure_of_the_server_is_not_blamed_on_the_input(code):
     error = error_from_answer("400", f"in ensemble 'x', [{code}] compose: failed", model="m", timeout=1)
     assert isinstance(error, ServerError)

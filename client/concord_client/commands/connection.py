@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import TypedDict
 
-from concord_client.client import DEFAULT_TIMEOUT
+from concord_client.client import DEFAULT_TIMEOUT, DIFFUSION_TIMEOUT
 from concord_client.commands import UsageError
 from concord_client.transport import DEFAULT_ADDRESSES, Address, ProtocolName
 
@@ -17,7 +17,7 @@ class Connection(TypedDict):
 
     url: str
     protocol: ProtocolName
-    timeout: float
+    timeout: float | None
 
 
 def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,7 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="SECONDS",
         type=_positive_seconds,
-        default=DEFAULT_TIMEOUT,
-        help=f"longest wait for one answer (default: {DEFAULT_TIMEOUT:g})",
+        help=f"longest wait for one answer (default: {DEFAULT_TIMEOUT:g}, for diffusion {DIFFUSION_TIMEOUT:g})",
     )
 
 

@@ -1,0 +1,137 @@
+"""Diffusions that end early: cancelled, out of time, or left alone by a server that dies."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from concord_client import (
+    AsyncClient,
+    Cancellation,
+    Cancelled,
+    Client,
+    DeadlineExceeded,
+    Progress,
+    Retry,
+    Unavailable,
+    Unreachable,
+)
+from tests.client.kserve import KServe, serve_grpc
+
+IMAGE = b"\xff\xd8 a photograph \x00\x00"
+BUSY = ("UNAVAILABLE", "[busy] request: 8 are being answered")
+over_grpc = pytest.mark.parametrize("protocol", ["grpc"], indirect=True)
+# Serves one stream of steps, and dies amid them.
+MORTAL = """
+from tests.client.kserve import KServe, serve_grpc
+for kserve in serve_grpc(KServe(stream=[0, 1, "exit"])):
+    print(kserve.url, flush=True)
+    kserve.left.wait()
+"""
+
+# Makes one call of the blocking client, in the main thread, where Ctrl-C arrives.
+CALL = """
+import sys
+from concord_client import Client
+with Client(sys.argv[1]) as client:
+    client.harmonize(b"image", mask=b"mask", model="diffharmony")
+"""
+
+
+@over_grpc
+@pytest.mark.parametrize("refusal", [BUSY, ("UNAVAILABLE", "Socket closed"), ("error", BUSY[1])])
+@pytest.mark.parametrize(("reported", "calls"), [([], 3), ([0], 3), ([0, 1], 1)])
+def test_a_call_is_not_repeated_once_a_step_was_done(diffuse, kserve, reported, calls, refusal):
+    kserve.stream = [*reported, refusal]
+    seen = []
+    with pytest.raises(Unavailable):
+        diffuse(kserve, on_step=seen.append)
+    assert len(kserve.received) == calls
+    assert [progress.step for progress in seen] == reported
+
+
+@over_grpc
+def test_the_deadline_ends_a_stream_and_the_server_sees_it(diffuse, kserve):
+    kserve.stream = [0, "hang"]
+    with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
+        diffuse(kserve, timeout=0.5)
+    assert kserve.left.wait(10)
+
+
+@over_grpc
+def test_a_callback_that_fails_ends_the_stream_with_its_error(diffuse, kserve):
+    kserve.stream = [0, 1, "hang"]
+    with pytest.raises(ZeroDivisionError):
+        diffuse(kserve, on_step=lambda progress: 1 // (1 - progress.step))
+    assert kserve.left.wait(10)
+
+
+def test_a_cancelled_task_cancels_its_stream(grpc_kserve):
+    grpc_kserve.stream = [0, 1, "hang"]
+
+    async def cancel():
+        async with AsyncClient(grpc_kserve.url) as client:
+            begun = asyncio.Event()
+            call = client.harmonize(IMAGE, mask=b"mask", model="diffharmony", on_step=lambda _: begun.set())
+            task = asyncio.create_task(call)
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(grpc_kserve.left.wait, 10)
+
+    asyncio.run(cancel())
+
+
+def test_another_thread_cancels_a_blocking_stream(grpc_kserve):
+    grpc_kserve.stream = [0, 1, "hang"]
+    cancellation, begun = Cancellation(), threading.Event()
+    canceller = threading.Thread(target=lambda: begun.wait(10) and cancellation.cancel())
+    canceller.start()
+    with Client(grpc_kserve.url) as client, pytest.raises(Cancelled):
+        client.harmonize(
+            IMAGE, mask=b"mask", model="diffharmony", on_step=lambda _: begun.set(), cancellation=cancellation
+        )
+    assert grpc_kserve.left.wait(10)
+    canceller.join()
+
+
+def test_the_callback_itself_may_cancel(grpc_kserve):
+    grpc_kserve.stream = [0, 1, "hang"]
+    cancellation = Cancellation()
+    with Client(grpc_kserve.url) as client, pytest.raises(Cancelled):
+        client.harmonize(
+            IMAGE,
+            mask=b"mask",
+            model="diffharmony",
+            on_step=lambda progress: progress.step and cancellation.cancel(),
+            cancellation=cancellation,
+        )
+    assert grpc_kserve.left.wait(10)
+
+
+def test_ctrl_c_ends_a_blocking_stream(grpc_kserve):
+    grpc_kserve.stream = [0, 1, "hang"]
+    command = [sys.executable, "-c", CALL, grpc_kserve.url]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert grpc_kserve.entered.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert grpc_kserve.left.wait(10)
+
+
+def test_a_server_that_dies_amid_the_steps_is_unavailable_and_its_successor_answers():
+    with subprocess.Popen([sys.executable, "-c", MORTAL], stdout=subprocess.PIPE, text=True) as server:
+        url = server.stdout.readline().strip()
+        seen = []
+        with Client(url, retry=Retry(attempts=50, longest_delay=0.2)) as client:
+            with pytest.raises(Unavailable) as died:
+                client.harmonize(IMAGE, mask=b"mask", model="diffharmony", on_step=seen.append)
+            assert not isinstance(died.value, Unreachable)
+            assert seen[-1] == Progress(1, 2)
+            server.wait()
+            for kserve in serve_grpc(KServe(), url):
+                assert client.harmonize(IMAGE, mask=b"mask", model="diffharmony").image == kserve.answers["HARMONIZED"]
