@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _serve(server: EmbeddedServer) -> int:
     _say("starting")
     server.start()
+    if server.unexported:
+        _say(f"not served, since not exported: {', '.join(sorted(server.unexported))}")
     _say(f"ready: HTTP {server.http_url}, gRPC {server.grpc_url}, metrics {server.metrics_url}; log {server.log_path}")
     Watchdog(server, notify=_say).watch(threading.Event())
     return 0

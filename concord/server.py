@@ -26,6 +26,7 @@ import psutil
 
 from concord import keeper
 from concord.errors import ServerFailure
+from concord.exported import show_exported, unexported
 from concord.installation import MODEL_REPOSITORIES, Installation
 from concord.server_log import reason_of_failure
 
@@ -68,7 +69,8 @@ class EmbeddedServer:
     """A ``tritonserver`` of our own on loopback.
 
     Args:
-        model_repositories: folders with models; by default the project's models and ensembles.
+        model_repositories: folders with models; by default the project's models and ensembles. Models whose networks
+            have not been exported are left out, and so are the pipelines that need them.
         ports: where to listen; 0 in it stands for any free port.
         model_config_name: Triton's ``--model-config-name``: a profile of ``<model>/configs/``.
         log_path: file that receives Triton's log; without it the log is kept only until the server stops.
@@ -94,12 +96,14 @@ class EmbeddedServer:
         self.ports = ports
         self.model_config_name = model_config_name
         self.log_path = log_path
+        self.unexported: set[str] = set()
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
         self._directory = Path()
+        self._shown: list[Path] = []
         self._log: BinaryIO = io.BytesIO()
 
     @property
@@ -140,8 +144,10 @@ class EmbeddedServer:
             if not folder.is_dir():
                 raise ServerFailure("model repository", f"there is no folder {folder}")
         self.ports = self.ports.chosen()
+        self.unexported = unexported(self.model_repositories, self.model_config_name)
         self._directory = Path(tempfile.mkdtemp(prefix="concord-"))
         installation.assemble(self._directory)
+        self._shown = show_exported(self.model_repositories, self.unexported, self._directory)
         prefix = f"{self._directory.name}-"
         lifeline, self._lifeline = os.pipe()
         log_path = self.log_path or self._directory / "server.log"
@@ -245,7 +251,7 @@ class EmbeddedServer:
         restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
         command = [
             str(installation.binary),
-            *(f"--model-repository={folder}" for folder in self.model_repositories),
+            *(f"--model-repository={folder}" for folder in self._shown),
             "--disable-auto-complete-config",
             f"--backend-directory={self._directory / 'backends'}",
             f"--backend-config=python,shm-region-prefix-name={prefix}",

@@ -131,9 +131,9 @@ def failure(repository: Path) -> str:
     return str(caught.value)
 
 
-def test_a_network_that_was_not_exported_is_named(repository):
+def test_a_repository_without_any_network_is_refused_and_the_missing_are_named(repository):
     (repository / "dht" / "1" / "model.onnx").unlink()
-    assert f"model 'dht': no model.onnx in {repository}/dht/1: the network has not been exported" in failure(repository)
+    assert "model repository: no network has been exported: dht" in failure(repository)
 
 
 def test_a_bad_parameter_of_a_network_is_named(repository):

@@ -1,0 +1,62 @@
+"""Which models of the repositories can be served: those whose networks have been exported, and what is built on them.
+
+Triton refuses to start where one model cannot be loaded, so the others are shown to it in a folder of their own.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
+
+from concord.errors import ServerFailure
+
+_NEEDS = "needs"  # the parameter in which a Python model names the models without which it is of no use
+
+
+def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set[str]:
+    """Names of the models that have a configuration but no network file, and of all that cannot do without them.
+
+    Args:
+        model_config_name: the profile that is served, as for Triton's ``--model-config-name``.
+
+    Raises:
+        ServerFailure: a configuration cannot be read, or there is nothing left to serve.
+    """
+    missing, needs = set(), {}
+    for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
+        path = folder / "configs" / f"{model_config_name}.pbtxt"
+        path = path if path.is_file() else folder / "config.pbtxt"
+        if not path.is_file():
+            continue
+        config = _read(path)
+        if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
+            missing.add(folder.name)
+        needs[folder.name] = {step.model_name for step in config.ensemble_scheduling.step} | set(
+            config.parameters[_NEEDS].string_value.split()
+        )
+    while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
+        missing |= dependents
+    if missing and not needs.keys() - missing:
+        raise ServerFailure("model repository", f"no network has been exported: {', '.join(sorted(missing))}")
+    return missing
+
+
+def show_exported(repositories: Iterable[Path], unexported: set[str], directory: Path) -> list[Path]:
+    """Makes a folder in `directory` for each repository, with links to those of its models that can be served."""
+    shown = []
+    for number, repository in enumerate(repositories):
+        view = directory / f"models-{number}"
+        view.mkdir()
+        for folder in repository.iterdir():
+            if folder.is_dir() and folder.name not in unexported:
+                (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        shown.append(view)
+    return shown
+
+
+def _read(path: Path) -> model_config_pb2.ModelConfig:
+    try:
+        return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ServerFailure(f"{path.parent.name}/{path.name}", f"not a model configuration ({error})") from error

@@ -1,0 +1,64 @@
+import pytest
+
+from concord.errors import ServerFailure
+from concord.exported import show_exported, unexported
+
+NETWORK = 'backend: "onnxruntime" default_model_filename: "model.onnx"'
+PYTHON = 'backend: "python"'
+LOOP = 'backend: "python" parameters { key: "needs" value { string_value: "unet decode" } }'
+ENSEMBLE = 'platform: "ensemble" ensemble_scheduling { step [ { model_name: "decode" }, { model_name: "dht" } ] }'
+ON_ENSEMBLE = 'platform: "ensemble" ensemble_scheduling { step [ { model_name: "harmonize" } ] }'
+
+
+@pytest.fixture
+def repositories(tmp_path):
+    """Two repositories, as the project's: `dht` is exported, `unet` is not."""
+    models, ensembles = tmp_path / "models", tmp_path / "ensembles"
+    for folder, configs in (
+        (models, {"dht": NETWORK, "unet": NETWORK, "decode": PYTHON}),
+        (ensembles, {"harmonize": ENSEMBLE, "above": ON_ENSEMBLE, "diffuse": LOOP}),
+    ):
+        for name, config in configs.items():
+            (folder / name / "1").mkdir(parents=True)
+            (folder / name / "config.pbtxt").write_text(config)
+    (models / "dht" / "1" / "model.onnx").touch()
+    return models, ensembles
+
+
+def test_a_network_that_is_not_there_is_left_out_and_so_is_the_loop_that_needs_it(repositories):
+    assert unexported(repositories) == {"unet", "diffuse"}
+
+
+def test_pipelines_are_left_out_with_what_they_are_built_on(repositories):
+    (repositories[0] / "dht" / "1" / "model.onnx").unlink()
+    assert unexported(repositories) == {"unet", "diffuse", "dht", "harmonize", "above"}
+
+
+def test_the_profile_decides_which_file_a_network_is(repositories):
+    profile = repositories[0] / "dht" / "configs"
+    profile.mkdir()
+    (profile / "tensorrt.pbtxt").write_text(NETWORK.replace("model.onnx", "model.plan"))
+    assert "dht" not in unexported(repositories)
+    assert "dht" in unexported(repositories, "tensorrt")
+
+
+def test_what_can_be_served_is_shown_under_its_own_name(repositories, tmp_path):
+    (tmp_path / "views").mkdir()
+    models, ensembles = show_exported(repositories, unexported(repositories), tmp_path / "views")
+    assert {path.name for path in models.iterdir()} == {"dht", "decode"}
+    assert {path.name for path in ensembles.iterdir()} == {"harmonize", "above"}
+    assert (models / "dht" / "1" / "model.onnx").is_file()
+
+
+def test_nothing_to_serve_is_an_error_that_names_the_networks(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.pbtxt").write_text(NETWORK)
+    with pytest.raises(ServerFailure, match="no network has been exported: unet"):
+        unexported([tmp_path])
+
+
+def test_a_broken_configuration_is_named(tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.pbtxt").write_text("backend: [")
+    with pytest.raises(ServerFailure, match=r"unet/config\.pbtxt"):
+        unexported([tmp_path])
