@@ -77,8 +77,9 @@ def canary_response() -> Any:
 
 def error_response(error: ConcordError) -> Any:
     """A response that carries a typed error to the client."""
-    blame = pb_utils.TritonError.INVALID_ARG if error.http_status < 500 else pb_utils.TritonError.INTERNAL
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), blame))
+    kinds = {499: pb_utils.TritonError.CANCELLED, 503: pb_utils.TritonError.UNAVAILABLE}
+    kind = pb_utils.TritonError.INVALID_ARG if error.http_status < 500 else pb_utils.TritonError.INTERNAL
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), kinds.get(error.http_status, kind)))
 
 
 def internal_error_response(model: str, error: BaseException) -> Any:

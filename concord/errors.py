@@ -4,6 +4,7 @@ The text is always ``[code] FIELD: what was wrong; allowed: what is allowed`` an
 it can be passed on as it is by Triton, by the facade and by the command line.
 """
 
+import re
 from typing import ClassVar
 
 
@@ -65,8 +66,55 @@ class InvalidText(ConcordError):
     http_status = 400
 
 
+class InvalidSetting(ConcordError):
+    """A setting of a request is out of range or unknown, or contradicts another."""
+
+    code = "invalid_setting"
+    http_status = 400
+
+
+class Busy(ConcordError):
+    """As many requests as the server takes are being answered; the same one can be sent again later."""
+
+    code = "busy"
+    http_status = 503
+
+
+class Cancelled(ConcordError):
+    """The client gave the request up."""
+
+    code = "cancelled"
+    http_status = 499
+
+
+class DeadlineExceeded(ConcordError):
+    """The request was not answered in the time it was given."""
+
+    code = "deadline_exceeded"
+    http_status = 504
+
+
+class NotFinite(ConcordError):
+    """A network's output holds NaN or infinity; the field is the network, the problem says at which step."""
+
+    code = "not_finite"
+
+
 class ServerFailure(ConcordError):
     """The server could not be started, or does not answer."""
 
     code = "server_failure"
     http_status = 503
+
+
+_FORM = re.compile(r"\[([a-z_]+)\] (\w+): (.*?)(?:; allowed: (.*))?\s*\Z", re.DOTALL)
+
+
+def typed_error(message: str) -> ConcordError | None:
+    """The error that another model's message carries, whatever Triton put before it; None if it carries none."""
+    found = _FORM.search(message)
+    kinds: dict[str, type[ConcordError]] = {kind.code: kind for kind in ConcordError.__subclasses__()}
+    kinds[ConcordError.code] = ConcordError
+    if found is None or found[1] not in kinds:
+        return None
+    return kinds[found[1]](found[2], found[3], found[4] or "")

@@ -107,6 +107,12 @@ def encode_png(pixels: NDArray[np.uint8], icc_profile: bytes = b"") -> bytes:
     return png[:_PNG_HEADER_BYTES] + _profile_chunk(icc_profile) + png[_PNG_HEADER_BYTES:]
 
 
+def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Encodes uint8 RGB pixels [H, W, 3] as JPEG."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
 def _profile_chunk(icc_profile: bytes) -> bytes:
     chunk = b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc_profile)
     return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", binascii.crc32(chunk))

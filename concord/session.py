@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import onnxruntime as ort
 
-from concord.errors import ConcordError
+from concord.model_config import InvalidParameter, parameters
 
 _Value = TypeVar("_Value")
 
@@ -23,12 +23,6 @@ _GRAPH_LEVELS = {
 }
 _BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 _EXECUTION_MODES = {"0": ort.ExecutionMode.ORT_SEQUENTIAL, "1": ort.ExecutionMode.ORT_PARALLEL}
-
-
-class InvalidParameter(ConcordError):
-    """A parameter of a model configuration has a value that cannot be used."""
-
-    code = "invalid_parameter"
 
 
 def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
@@ -68,11 +62,6 @@ def run_options(config: Mapping[str, Any]) -> ort.RunOptions:
     if shrinkage in parameters(config):
         options.add_run_config_entry(shrinkage, parameters(config)[shrinkage])
     return options
-
-
-def parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """The string parameters of a model configuration by name."""
-    return {name: str(value["string_value"]) for name, value in config.get("parameters", {}).items()}
 
 
 def _thread_count(name: str, value: str) -> int:

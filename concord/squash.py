@@ -1,27 +1,49 @@
-"""The harmonization transformers' view of an image: 256 x 256, aspect not kept, as torchvision resizes a PIL image."""
+"""The networks' view of an image: a small square, aspect not kept, as torchvision resizes a PIL image."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 SMALL_SIZE = 256
+LATENT_STRIDE = 8
+"""Pixels of the square to one of Stable Diffusion's latents."""
 
 
-def squash_image(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [256, 256, 3] RGB: bilinear, antialiased; alpha is ignored."""
+def squash_image(pixels: NDArray[np.uint8], size: int = SMALL_SIZE) -> NDArray[np.uint8]:
+    """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: bilinear, antialiased; alpha is ignored."""
     image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
-    return np.asarray(image.resize((SMALL_SIZE, SMALL_SIZE), Image.Resampling.BILINEAR))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def squash_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Squashes a mask, uint8 [H, W] of 0 and 255, to uint8 [256, 256] of 0 and 1, by nearest pixel.
+def squash_mask(mask: NDArray[np.uint8], size: int = SMALL_SIZE) -> NDArray[np.uint8]:
+    """Squashes a mask, uint8 [H, W] of 0 and 255, to uint8 [size, size] of 0 and 1, by nearest pixel.
 
     A foreground that falls between the sampled pixels altogether marks the small pixels it lies in: the networks
     could not harmonize what they are not told about.
     """
-    small = np.asarray(Image.fromarray(mask).resize((SMALL_SIZE, SMALL_SIZE), Image.Resampling.NEAREST)) >= 128
-    if not small.any():
-        rows, columns = np.nonzero(mask)
-        small = np.zeros((SMALL_SIZE, SMALL_SIZE), bool)
-        small[rows * SMALL_SIZE // mask.shape[0], columns * SMALL_SIZE // mask.shape[1]] = True
-    return small.astype(np.uint8)
+    small = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)) >= 128
+    return (small if small.any() else _touched(mask, size)).astype(np.uint8)
+
+
+def squash_result(result: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Squashes a network's result, fp32 [3, h, w], to fp32 [3, size, size] as `squash_image` does pixels."""
+    channels = (Image.fromarray(channel).resize((size, size), Image.Resampling.BILINEAR) for channel in result)
+    return np.stack([np.asarray(channel) for channel in channels])
+
+
+def latent_mask(small_mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A squashed mask, uint8 [S, S] of 0 and 1, for the latents: fp32 [1, S/8, S/8] of 0 and 1.
+
+    By the first pixel of each cell, which is torch's ``nearest``, as published; a foreground that this loses
+    altogether marks the cells it lies in.
+    """
+    cells = small_mask[::LATENT_STRIDE, ::LATENT_STRIDE] > 0
+    return (cells if cells.any() else _touched(small_mask, len(cells))).astype(np.float32)[np.newaxis]
+
+
+def _touched(mask: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
+    """The cells of a grid of ``size`` x ``size`` that hold foreground."""
+    rows, columns = np.nonzero(mask)
+    touched = np.zeros((size, size), bool)
+    touched[rows * size // mask.shape[0], columns * size // mask.shape[1]] = True
+    return touched

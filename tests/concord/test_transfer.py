@@ -237,3 +237,16 @@ def test_on_real_composites_it_beats_bicubic_upsampling() -> None:
             assert transferred >= upsampled
         else:
             assert transferred > upsampled
+
+
+@pytest.mark.parametrize("size", [256, 512, 768, 1024])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 900), (48, 64), (1200, 1600)])
+def test_a_change_made_at_any_small_size_arrives(size: int, height: int, width: int) -> None:
+    """Also where the small size is the larger one."""
+    composite = texture(height, width)
+    mask = disc(height, width) if min(height, width) > 2 else np.full((height, width), 255, np.uint8)
+    truth = darkened(composite)
+    result = np.ascontiguousarray(np.moveaxis(squash_image(truth, size), 2, 0), np.float32) / 255
+    harmonized = transfer(composite, mask, squash_image(composite, size), squash_mask(mask, size), result)
+    np.testing.assert_array_equal(harmonized[mask == 0], composite[mask == 0])
+    assert np.abs(harmonized[mask > 0].astype(float) - truth[mask > 0]).mean() < 1

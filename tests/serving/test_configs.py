@@ -6,13 +6,18 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInsta
 
 from concord.installation import MODEL_REPOSITORIES
 
-MODELS, ENSEMBLES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_REPOSITORIES)
-PROFILES = sorted(MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt"))
-NETWORKS = ("cris", "dht")
+DIFFUSION_NETWORKS = ("harmony_vae", "latent_preview", "refinement", "unet", "vae_decoder", "vae_encoder")
+NETWORKS = ("cris", "dht", *DIFFUSION_NETWORKS)
 
 
 def read(path: Path) -> ModelConfig:
     return text_format.Parse(path.read_text(), ModelConfig())
+
+
+MODELS, PIPELINES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_REPOSITORIES)
+ENSEMBLES = [path for path in PIPELINES if read(path).HasField("ensemble_scheduling")]
+LOOPS = [path for path in PIPELINES if path not in ENSEMBLES]
+PROFILES = sorted(MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt"))
 
 
 def named(paths: list[Path]) -> list:
@@ -26,7 +31,7 @@ def signature(config: ModelConfig) -> dict:
     }
 
 
-@pytest.mark.parametrize("path", named(MODELS + ENSEMBLES))
+@pytest.mark.parametrize("path", named(MODELS + PIPELINES))
 def test_every_config_is_complete(path):
     config = read(path)
     assert config.name == path.parent.name
@@ -66,7 +71,32 @@ def test_networks_are_warmed_up_with_every_input(path):
     assert set(warm_up.inputs) == {tensor.name for tensor in config.input}
     for tensor in config.input:
         assert warm_up.inputs[tensor.name].data_type == tensor.data_type
-        assert warm_up.inputs[tensor.name].dims == tensor.dims
+        sizes = zip(warm_up.inputs[tensor.name].dims, tensor.dims, strict=True)
+        assert all(given == size or (size == -1 and given > 0) for given, size in sizes)
+
+
+@pytest.mark.parametrize("network", DIFFUSION_NETWORKS)
+def test_a_diffusion_network_takes_every_resolution(network):
+    config = read(MODEL_REPOSITORIES[0] / network / "config.pbtxt")
+    for tensor in (*config.input, *config.output):
+        assert list(tensor.dims).count(-1) == (0 if tensor.name == "TIMESTEP" else 2)
+
+
+def test_loops_run_once_and_have_one_signature():
+    first, second = map(read, LOOPS)
+    assert (first.name, second.name) == ("diffharmony", "diffharmony_once")
+    assert signature(first) == signature(second)
+    assert first.parameters.items() <= second.parameters.items()
+    assert first.model_transaction_policy.decoupled and not second.model_transaction_policy.decoupled
+    for loop in (first, second):
+        [group] = loop.instance_group
+        assert (group.count, group.kind) == (1, ModelInstanceGroup.KIND_CPU)
+        assert [tensor.name for tensor in loop.input if not tensor.optional] == ["IMAGE"]
+
+
+def test_the_denoiser_never_refuses_a_step_of_a_job_that_was_taken():
+    queue = read(MODEL_REPOSITORIES[0] / "unet" / "config.pbtxt").dynamic_batching.default_queue_policy.max_queue_size
+    assert queue >= sum(int(read(path).parameters["max_jobs"].string_value) for path in LOOPS)
 
 
 @pytest.mark.parametrize("path", named(ENSEMBLES))

@@ -1,7 +1,8 @@
 import onnxruntime as ort
 import pytest
 
-from concord.session import InvalidParameter, run_options, session_options
+from concord.model_config import InvalidParameter
+from concord.session import run_options, session_options
 
 
 def config(**parameters: str) -> dict:

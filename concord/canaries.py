@@ -1,0 +1,169 @@
+"""Canaries: requests marked as such that ask every model of a server whether its process lives."""
+
+import math
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tritonclient.grpc as triton  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype  # type: ignore[import-untyped]
+
+from concord import canary
+
+_DEAD_STUB = "Stub process"
+_PATIENCE = "canary_patience_seconds"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a model that is to be asked.
+
+    Attributes:
+        inputs: zeros in the smallest shapes that its configuration allows; optional inputs are left out.
+        patience: seconds it may take to answer.
+        client: carries the canaries.
+        decoupled: whether it can be asked over a stream only.
+    """
+
+    inputs: list[Any]
+    patience: float
+    client: Any
+    decoupled: bool
+
+
+class Canaries:
+    """The canaries of one server, one at a time for each model that is no ensemble.
+
+    Args:
+        url: the server's gRPC endpoint.
+        patience: seconds a model may take to answer where its configuration's parameter ``canary_patience_seconds``
+            does not give it longer; longer than any queue of real requests lasts.
+
+    Raises:
+        InferenceServerException: the server does not answer.
+
+    Used as a context manager, or closed with :meth:`close`.
+    """
+
+    def __init__(self, url: str, patience: float) -> None:
+        self._answers: queue.Queue[tuple[str, float, str]] = queue.Queue()
+        self._asked: dict[str, float] = {}
+        self._unary = triton.InferenceServerClient(url)
+        self._models: dict[str, Model] = {}
+        for index in self._unary.get_model_repository_index(client_timeout=patience).models:
+            config = self._unary.get_model_config(index.name, client_timeout=patience).config
+            if not config.HasField("ensemble_scheduling"):
+                self._models[index.name] = self._model(url, config, patience)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives up every canary that is not answered."""
+        for model in self._models.values():
+            if model.decoupled:
+                _abandon_stream(model.client)
+                model.client.close()
+        self._unary.close()
+
+    def look(self, seconds: float = math.inf) -> Iterator[tuple[str, str]]:
+        """Asks every model that is not being asked already, and gives the answers as they come.
+
+        Args:
+            seconds: when to stop waiting; a model that has not answered by then is still waited for in the next look.
+
+        Yields:
+            A model and what its answer says is wrong with it, in words; empty if nothing is. A model that has not
+            answered within its patience is given in every look.
+        """
+        for name in self._models.keys() - self._asked.keys():
+            self._ask(name)
+        end = time.monotonic() + seconds
+        late: set[str] = set()
+        while self._asked.keys() - late:
+            due = min(self._asked[name] + self._models[name].patience for name in self._asked.keys() - late)
+            try:
+                name, asked, error = self._answers.get(timeout=max(0.0, min(due, end) - time.monotonic()))
+            except queue.Empty:
+                if time.monotonic() >= end:
+                    return
+                for name in self._asked.keys() - late:
+                    if time.monotonic() >= self._asked[name] + self._models[name].patience:
+                        late.add(name)
+                        yield name, _silent(name)
+            else:
+                # A stream that is abandoned says so, after the canary it carried was answered.
+                if self._asked.get(name) == asked:
+                    del self._asked[name]
+                    late.discard(name)
+                    yield name, _explained(name, error)
+
+    def _model(self, url: str, config: Any, patience: float) -> Model:
+        decoupled = config.model_transaction_policy.decoupled
+        inputs = [_zeros(tensor, config.max_batch_size > 0) for tensor in config.input if not tensor.optional]
+        longer = config.parameters[_PATIENCE].string_value if _PATIENCE in config.parameters else "0"
+        client = triton.InferenceServerClient(url) if decoupled else self._unary
+        return Model(inputs, max(patience, float(longer)), client, decoupled)
+
+    def _ask(self, name: str) -> None:
+        model = self._models[name]
+        parameters = {canary.PARAMETER: True}
+        self._asked[name] = time.monotonic()
+        note = partial(_note, self._answers, name, self._asked[name])
+        try:
+            if model.decoupled:
+                # A stream of its own each time: one that has failed once takes no further request.
+                _abandon_stream(model.client)
+                model.client.start_stream(note)
+                model.client.async_stream_infer(
+                    name, model.inputs, parameters=parameters, enable_empty_final_response=True
+                )
+            else:
+                model.client.async_infer(name, model.inputs, note, client_timeout=model.patience, parameters=parameters)
+        except InferenceServerException as error:
+            note(None, error)
+
+
+def _abandon_stream(client: Any) -> None:
+    with suppress(InferenceServerException):
+        client.stop_stream(cancel_requests=True)
+
+
+def _zeros(tensor: Any, batched: bool) -> Any:
+    shape = [1] * batched + [max(1, size) for size in tensor.dims]
+    datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    datatype = "BYTES" if datatype == "STRING" else datatype
+    zeros = triton.InferInput(tensor.name, shape, datatype)
+    zeros.set_data_from_numpy(np.zeros(shape, triton_to_np_dtype(datatype)))
+    return zeros
+
+
+def _note(answers: "queue.Queue[tuple[str, float, str]]", model: str, asked: float, result: Any, error: Any) -> None:
+    answers.put((model, asked, "" if error is None else str(error)))
+
+
+def _silent(model: str) -> str:
+    return f"model '{model}' does not answer"
+
+
+def _explained(model: str, error: str) -> str:
+    """The problem that an answer to a canary shows; any answer of the model or of its full queue shows none."""
+    if _DEAD_STUB in error:
+        return f"the process of model '{model}' is dead"
+    if "DEADLINE_EXCEEDED" in error or "Deadline Exceeded" in error:
+        return _silent(model)
+    if "failed to connect" in error or "Socket closed" in error:
+        return "the server does not answer"
+    return ""

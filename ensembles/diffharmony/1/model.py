@@ -1,0 +1,5 @@
+from concord.loop_model import LoopModel
+
+
+class TritonPythonModel(LoopModel):
+    """Image, and mask or text, to the harmonized image by latent diffusion; streams its progress."""

@@ -1,0 +1,5 @@
+from concord.loop_model import LoopModel
+
+
+class TritonPythonModel(LoopModel):
+    """As ``diffharmony``, with a single response."""

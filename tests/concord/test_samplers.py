@@ -1,0 +1,102 @@
+"""Every sampler is diffusers' scheduler of the settings it names, at every number of steps."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler
+from diffusers.schedulers import scheduling_euler_ancestral_discrete
+from numpy.typing import NDArray
+
+from concord.noise import SeededNoise
+from concord.samplers import MAX_STEPS, SAMPLERS, make_sampler
+
+TABLES = Path(__file__).parents[3] / "shared" / "upstream" / "keys" / "sampler-tables.txt"
+# Stable Diffusion's; the offset matters to ``leading`` spacing only.
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+PUBLISHED: dict[str, Callable] = {
+    "euler_ancestral": lambda: EulerAncestralDiscreteScheduler(**SCHEDULE, timestep_spacing="linspace"),
+    "dpmpp_2m": lambda: DPMSolverMultistepScheduler(**SCHEDULE),
+    "ddim": lambda: DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, clip_sample=False),
+}
+SHAPE = (4, 6, 5)
+MIXING = np.random.default_rng(0).normal(0, 0.5, (4, 4)).astype(np.float32)
+
+
+def network(scaled: NDArray[np.float32], timestep: float) -> NDArray[np.float32]:
+    """Stands for a UNet: nearly finds the noise in standard normal data, and mixes channels."""
+    mixed = np.einsum("oc,chw->ohw", MIXING, scaled)
+    return np.asarray(min(1, timestep / 500) * scaled + 0.3 * np.tanh(mixed + timestep / 1000), np.float32)
+
+
+def test_every_sampler_has_its_counterpart() -> None:
+    assert PUBLISHED.keys() == SAMPLERS.keys()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_step_is_that_of_diffusers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same noise, each on its own latents, at 1 to 50 steps."""
+    for steps in range(1, MAX_STEPS + 1):
+        sampler, scheduler = make_sampler(name, steps), PUBLISHED[name]()
+        scheduler.set_timesteps(steps)
+        assert sampler.timesteps.dtype == np.float32
+        np.testing.assert_array_equal(sampler.timesteps, scheduler.timesteps.numpy())
+        noise = SeededNoise(steps)
+        latent = noise.draw(0, SHAPE) * np.float32(sampler.initial_scale)
+        theirs = torch.from_numpy(noise.draw(0, SHAPE)) * scheduler.init_noise_sigma
+        for i, timestep in enumerate(scheduler.timesteps):
+            drawn = noise.draw(i + 1, SHAPE)
+            monkeypatch.setattr(
+                scheduling_euler_ancestral_discrete, "randn_tensor", lambda *_, n=drawn, **__: torch.from_numpy(n)
+            )
+            scaled, their_scaled = sampler.scale(latent, i), scheduler.scale_model_input(theirs, timestep)
+            close(scaled, their_scaled)
+            prediction = network(scaled, float(sampler.timesteps[i]))
+            their_prediction = torch.from_numpy(network(their_scaled.numpy(), float(timestep)))
+            estimate = sampler.estimate(latent, prediction, i)
+            latent = sampler.step(latent, prediction, i, drawn)
+            stepped = scheduler.step(their_prediction, timestep, theirs)
+            theirs = stepped.prev_sample
+            close(latent, theirs)
+            if "pred_original_sample" in stepped:
+                close(estimate, stepped.pred_original_sample)
+            assert latent.dtype == estimate.dtype == scaled.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m"])
+@pytest.mark.parametrize("steps", [1, 5, 50])
+def test_the_last_step_arrives_at_the_estimate(name: str, steps: int) -> None:
+    """A network that knows the truth is believed: the result is the truth."""
+    sampler, noise = make_sampler(name, steps), SeededNoise(1)
+    truth = noise.draw(100, SHAPE)
+    latent = noise.draw(0, SHAPE) * np.float32(sampler.initial_scale)
+    zero = np.zeros(SHAPE, np.float32)
+    for i in range(steps):
+        # Both are affine in the prediction, so the one that estimates the truth follows from two probes.
+        offset = sampler.estimate(latent, zero, i)
+        slope = sampler.estimate(latent, zero + 1, i) - offset
+        prediction = (truth - offset) / slope
+        np.testing.assert_allclose(sampler.estimate(latent, prediction, i), truth, atol=1e-3)
+        latent = sampler.step(latent, prediction, i, noise.draw(i + 1, SHAPE))
+    np.testing.assert_allclose(latent, truth, atol=1e-3)
+
+
+@pytest.mark.skipif(not TABLES.is_file(), reason="the published tables are not here")
+def test_the_published_table_of_diffharmony() -> None:
+    rows = re.findall(r"^([0-4]) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$", TABLES.read_text(), re.M)
+    assert len(rows) == 5
+    sampler, one, zero = make_sampler("euler_ancestral", 5), np.ones(1, np.float32), np.zeros(1, np.float32)
+    for i, timestep, sigma, c_in, up, down in (tuple(map(float, row)) for row in rows):
+        step = int(i)
+        assert sampler.timesteps[step] == timestep
+        assert sampler.scale(one, step) == pytest.approx(c_in, rel=1e-5)
+        assert sampler.estimate(zero, one, step) == pytest.approx(-sigma, rel=1e-5)
+        assert sampler.step(zero, one, step, zero) == pytest.approx(down - sigma, abs=1e-5)
+        assert sampler.step(zero, zero, step, one) == pytest.approx(up, rel=1e-5)
+
+
+def close(ours: NDArray[np.float32], theirs: torch.Tensor) -> None:
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)

@@ -1,0 +1,113 @@
+"""What a diffusion model says to a bad request: what was wrong and what is allowed, before anything is computed."""
+
+import math
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from concord.errors import ServerFailure
+from concord.server import EmbeddedServer, Ports
+from tests.serving.asking import ask, statistics
+from tests.serving.pictures import encoded, middle, photograph
+from tests.serving.streams import stream, wire
+from tests.serving.tiny_networks import write_loops, write_networks
+
+GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48)), "SEED": 1}
+MISSING = object()
+BAD = {
+    "no steps": ({"STEPS": 0}, "[invalid_setting] STEPS: is 0; allowed: a whole number from 1 to 50"),
+    "too many steps": ({"STEPS": 51}, "[invalid_setting] STEPS: is 51; allowed: a whole number from 1 to 50"),
+    "negative steps": ({"STEPS": -5}, "[invalid_setting] STEPS: is -5; allowed: "),
+    "unknown sampler": (
+        {"SAMPLER": b"plms"},
+        "[invalid_setting] SAMPLER: is 'plms'; allowed: euler_ancestral, dpmpp_2m, ddim",
+    ),
+    "sampler of no UTF-8": ({"SAMPLER": b"\xff\xfe"}, "[invalid_setting] SAMPLER: is "),
+    "odd resolution": ({"RESOLUTION": 300}, "[invalid_setting] RESOLUTION: is '300'; allowed: 256, 512, 768, 1024"),
+    "huge resolution": ({"RESOLUTION": 2048}, "[invalid_setting] RESOLUTION: is '2048'; allowed: 256"),
+    "negative seed": (
+        {"SEED": -1},
+        "[invalid_setting] SEED: is -1; allowed: a whole number from 0 to 9223372036854775807",
+    ),
+    "unknown decoder": ({"DECODER": b"fancy"}, "[invalid_setting] DECODER: is 'fancy'; allowed: plain, harmony"),
+    "no time": ({"TIMEOUT": 0.0}, "[invalid_setting] TIMEOUT: is 0; allowed: seconds, more than 0 and at most 86400"),
+    "time that is no number": ({"TIMEOUT": math.nan}, "[invalid_setting] TIMEOUT: is nan; allowed: "),
+    "endless time": ({"TIMEOUT": math.inf}, "[invalid_setting] TIMEOUT: is inf; allowed: "),
+    "mask and text": ({"TEXT": b"the ball"}, "both MASK and TEXT are given; allowed: exactly one of MASK and TEXT"),
+    "neither mask nor text": (
+        {"MASK": MISSING},
+        "neither MASK nor TEXT is given; allowed: exactly one of MASK and TEXT",
+    ),
+    "no image": ({"IMAGE": b"hello"}, "[invalid_image] IMAGE: not a readable image; allowed: "),
+    "empty image": ({"IMAGE": b""}, "[invalid_image] IMAGE: empty; allowed: "),
+    "mask of another size": ({"MASK": encoded(middle(64, 96))}, "[invalid_mask] MASK: 64x96 pixels; allowed: "),
+    "empty text": ({"MASK": MISSING, "TEXT": b"  "}, "[invalid_text] TEXT: "),
+    "text of no UTF-8": ({"MASK": MISSING, "TEXT": b"caf\xe9"}, "[invalid_text] TEXT: "),
+}
+
+
+def changed(inputs: dict) -> dict:
+    return {name: value for name, value in (GOOD | inputs).items() if value is not MISSING}
+
+
+@pytest.mark.parametrize("way", ["stream", "grpc", "http"])
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_request_is_named_and_costs_no_step(diffusing, way, case):
+    inputs, expected = BAD[case]
+    before = statistics(diffusing)["unet"].inference_count
+    with pytest.raises(InferenceServerException) as caught:
+        if way == "stream":
+            stream(diffusing, changed(inputs))
+        else:
+            ask(diffusing, "diffharmony_once", wire(changed(inputs)), way)
+    message = caught.value.message()
+    assert expected in message
+    assert ".py" not in message and "Traceback" not in message
+    if way == "grpc":
+        assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert statistics(diffusing)["unet"].inference_count == before
+    assert stream(diffusing, GOOD | {"STEPS": 1})[-1]["HARMONIZED"]
+
+
+def test_two_samples_in_one_request_are_refused_by_name(diffusing):
+    twice = {name: np.array([[value]] * 2, object) for name, value in GOOD.items() if isinstance(value, bytes)}
+    with pytest.raises(InferenceServerException, match=r"IMAGE: has the shape \[2, 1\]; allowed: \[1, 1\]"):
+        ask(diffusing, "diffharmony_once", twice)
+
+
+@pytest.mark.parametrize(
+    ("setting", "model"),
+    [({"DECODER": b"harmony"}, "harmony_vae"), ({"REFINE": True}, "refinement"), ({"PREVIEW": True}, "latent_preview")],
+)
+def test_a_setting_whose_network_the_server_lacks_is_refused(bare, setting, model):
+    with pytest.raises(InferenceServerException) as caught:
+        stream(bare, GOOD | setting)
+    [name] = setting
+    expected = f"[invalid_setting] {name}: needs the model '{model}', which this server does not have"
+    assert expected in caught.value.message()
+    assert stream(bare, GOOD)[-1]["HARMONIZED"]
+
+
+def test_a_text_where_nothing_segments_is_refused(bare):
+    with pytest.raises(InferenceServerException, match="TEXT: needs the model 'segment', which this server does not"):
+        stream(bare, {"IMAGE": GOOD["IMAGE"], "TEXT": b"the ball"})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("default_resolution", 300), ("max_jobs", 0), ("default_timeout_seconds", "soon")]
+)
+def test_a_bad_parameter_of_a_loop_is_named_at_the_start(tmp_path, parameter, value):
+    write_loops(tmp_path, **{parameter: value})
+    with pytest.raises(ServerFailure, match=rf"\[invalid_parameter\] {parameter}: is '?{value}'?; allowed: "):
+        EmbeddedServer([tmp_path], ports=Ports(0, 0, 0)).start()
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A server with nothing but the networks that every request needs."""
+    repository = tmp_path_factory.mktemp("models")
+    write_networks(repository, "vae_encoder", "unet", "vae_decoder")
+    write_loops(repository)
+    with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
+        yield running
