@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from concord.squash import squash_image, squash_mask
 from demo.identity import start_near_identity
 from demo.photographs import HELD_OUT_FROM, make_photo_composite
 from demo.scenes import make_scene
@@ -20,7 +18,6 @@ from export.networks.harmony_transformer import PATCH, HarmonyTransformerConfig,
 from export.serving import ServedHarmonizer
 
 PHOTOGRAPHS = 0.4  # share of photographs
-SQUASHED = 0.5  # share of pictures drawn at twice the size
 
 
 class Harmonizer:
@@ -50,16 +47,10 @@ class Harmonizer:
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
-        """Half of them drawn twice as large and squashed, as the served network sees most pictures."""
         rng = np.random.default_rng(seed)
-        samples = []
-        for _ in range(count):
-            make: Any = make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene
-            side = 2 * size if rng.random() < SQUASHED else size
-            sample = make(int(rng.integers(HELD_OUT_FROM)), (side, side))
-            composite, truth = (squash_image(picture, size) for picture in (sample.composite, sample.truth))
-            samples.append((composite, 255 * squash_mask(sample.mask, size), truth))
-        return tuple(np.stack(parts) for parts in zip(*samples, strict=True))
+        makers = [make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene for _ in range(count)]
+        samples = [make(int(rng.integers(HELD_OUT_FROM)), (size, size)) for make in makers]
+        return tuple(np.stack([getattr(s, name) for s in samples]) for name in ("composite", "mask", "truth"))
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         composites, masks, truths = (torch.from_numpy(array) for array in batch)
