@@ -1,4 +1,4 @@
-"""`python -m export cris|dht --checkpoint FILE`, and `python -m export golden --rule RULE FILE...`."""
+"""`python -m export NETWORK ...` puts published checkpoints into the model repository; `golden` checks the networks."""
 
 import argparse
 import sys
@@ -7,15 +7,16 @@ from pathlib import Path
 
 from torch import nn
 
-from export import checkpoint, golden
+from export import checkpoint, companions, diffharmony, golden, pipeline, single_file
 from export.checkpoint import CheckpointError
 from export.networks import harmony_transformer
 from export.networks.cris import Cris
 from export.onnx_file import CheckFailed, publish
+from export.publication import REPOSITORY
+from export.runtime_form import Form
+from export.served_diffusion import HARMONY_VAE, REFINEMENT
 from export.served_model import CRIS, DHT, ServedModel
 from export.serving import ServedCris, ServedHarmonizer
-
-REPOSITORY = Path(__file__).parents[1] / "model_repository"
 
 
 def convert(model: ServedModel, path: Path, repository: Path) -> None:
@@ -40,29 +41,87 @@ def convert(model: ServedModel, path: Path, repository: Path) -> None:
     checkpoint.load(core, file.weights)
     source = {"network": name, "config": asdict(config), "checkpoint": path.name, "checkpoint_sha256": file.sha256}
     for difference in publish(network.eval(), model, repository, source):
-        print(f"{name}: batch {difference.batch}, ONNX Runtime differs from torch by {difference.difference:.2e}")
+        print(f"{name}: {difference}")
     print(f"{name}: now served as {model.name}")
 
 
-def main() -> int:
+def convert_pipeline(arguments: argparse.Namespace) -> None:
+    """Read a pipeline from wherever the arguments say, and publish its models."""
+    if arguments.single_file:
+        found = single_file.read(arguments.single_file, arguments.pipeline)
+    else:
+        found = pipeline.read(arguments.pipeline, arguments.unet, arguments.vae, arguments.text_states)
+    variants = arguments.variants or ["null_text"]
+    diffharmony.publish(found, arguments.model_repository, variants, form_of(arguments))
+
+
+def form_of(arguments: argparse.Namespace) -> Form:
+    return Form(arguments.attention, arguments.convolution)
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m export", description="Published checkpoints to checked ONNX models."
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    into = argparse.ArgumentParser(add_help=False)
+    into.add_argument("--model-repository", type=Path, default=REPOSITORY)
+    graph = argparse.ArgumentParser(add_help=False, parents=[into])
+    graph.add_argument(
+        "--attention",
+        choices=("fused", "plain"),
+        default="fused",
+        help="fused: ONNX Runtime's operator, on CPU and CUDA; plain: standard operators, for TensorRT",
+    )
+    graph.add_argument(
+        "--convolution",
+        choices=("winograd", "direct"),
+        default="winograd",
+        help="winograd: fewer products, for processors; direct: as published, for GPUs",
+    )
     for model, what in ((CRIS, "CRIS R50 or R101"), (DHT, "any of the four Harmony Transformers")):
-        command = commands.add_parser(model.name, help=f"export {what} into the model repository")
+        command = commands.add_parser(model.name, help=f"export {what} into the model repository", parents=[into])
         command.add_argument("--checkpoint", type=Path, required=True, help="the authors' .pth, or .safetensors")
-        command.add_argument("--model-repository", type=Path, default=REPOSITORY)
         command.set_defaults(model=model)
+    for model, what in ((HARMONY_VAE, "DiffHarmony++'s condition VAE"), (REFINEMENT, "DiffHarmony's second stage")):
+        command = commands.add_parser(model.name, help=f"export {what} into the model repository", parents=[graph])
+        command.add_argument("--checkpoint", type=Path, required=True, help="folder with config.json, or weights")
+        command.set_defaults(model=model)
+    command = commands.add_parser(
+        "diffharmony", help="export Stable Diffusion's VAE and DiffHarmony's UNet", parents=[graph]
+    )
+    command.add_argument("--pipeline", type=Path, metavar="DIR", help="folder that diffusers saved: unet/, vae/, ...")
+    command.add_argument("--unet", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
+    command.add_argument("--vae", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
+    command.add_argument(
+        "--single-file", type=Path, metavar="FILE", help="a whole checkpoint; sizes from --pipeline's configs if given"
+    )
+    command.add_argument(
+        "--text-states", type=Path, metavar="FILE", help="safetensors with the empty prompt's `states` [n, d]"
+    )
+    for flag, variant, what in (
+        ("--null-text", "null_text", "unet, with the empty prompt folded in (the default)"),
+        ("--prompted", "prompted", "unet_prompted, which takes text states; both flags: both"),
+    ):
+        command.add_argument(flag, dest="variants", action="append_const", const=variant, help=what)
     command = commands.add_parser("golden", help="compare exported networks with published numeric answers")
     command.add_argument("--rule", type=Path, required=True, help="Python file that makes the weights and inputs")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE.npz")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse()
     try:
         if arguments.command == "golden":
             return golden.run(arguments.rule, arguments.files)
-        convert(arguments.model, arguments.checkpoint, arguments.model_repository)
-    except (CheckpointError, CheckFailed) as error:
+        if arguments.command == "diffharmony":
+            convert_pipeline(arguments)
+        elif arguments.model in (HARMONY_VAE, REFINEMENT):
+            companions.convert(arguments.model, arguments.checkpoint, arguments.model_repository, form_of(arguments))
+        else:
+            convert(arguments.model, arguments.checkpoint, arguments.model_repository)
+    except (CheckpointError, CheckFailed, OSError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     return 0

@@ -126,8 +126,11 @@ def with_sizes(published: Config, checkpoint: Checkpoint) -> Config:
         raise CheckpointError(f"the sizes in the file's metadata are not readable ({first_line(error)})") from error
 
 
-def load(network: nn.Module, weights: dict[str, Tensor]) -> None:
+def load(network: nn.Module, weights: dict[str, Tensor], assign: bool = False) -> None:
     """Load strictly.
+
+    Args:
+        assign: let `weights` take the place of the network's parameters instead of copying them into these.
 
     Raises:
         CheckpointError: lists every kind of mismatch by key: missing, left over, of another shape.
@@ -144,4 +147,4 @@ def load(network: nn.Module, weights: dict[str, Tensor]) -> None:
     if any(groups.values()):
         lines = [f"  {title}: {key}" for title, keys in groups.items() for key in keys]
         raise CheckpointError("\n".join(["the checkpoint does not fit the network:", *lines]))
-    network.load_state_dict(weights)
+    network.load_state_dict(weights, assign=assign)

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from export import checkpoint
 from export.checkpoint import CheckpointError
 from export.networks import harmony_transformer
+from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
 from export.networks.cris import R50, R101, Cris
 from export.networks.harmony_transformer import HarmonyTransformerConfig
+from export.networks.refinement import Refinement, RefinementConfig
 from export.onnx_file import export, session
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -33,6 +35,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "dht_plus": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_plus")),
     "ht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_v1")),
     "dht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_v1")),
+    "harmony_vae": lambda: ConditionVae(ConditionVaeConfig()),
+    "diffharmony_stage2_base": lambda: Refinement(RefinementConfig()),
 }
 
 

@@ -1,25 +1,26 @@
 """Torch network to ONNX file, checked in ONNX Runtime before it takes the place of what is served."""
 
-import hashlib
 import importlib.metadata
-import json
 import logging
-import os
 import platform
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir
 import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from export.served_model import ServedModel
+from export.publication import Staged
+from export.served_model import BATCH, Axes, ServedModel
 
 OPSET = 18
+# Weights above this lie beside the model: a protobuf message ends at 2 GB, and external data is mapped, not copied.
+INSIDE_LIMIT = 256 * 1024**2
 
 
 class CheckFailed(Exception):
@@ -34,12 +35,23 @@ class Difference:
     difference: float
     magnitude: float
 
+    def __str__(self) -> str:
+        return f"batch {self.batch}, ONNX Runtime differs from torch by {self.difference:.2e}"
+
 
 def export(
-    network: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str], path: Path
+    network: nn.Module,
+    inputs: Sequence[Tensor],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    path: Path,
+    axes: Axes | None = None,
 ) -> None:
-    """Write `network` as ONNX with a dynamic batch, weights inside the file."""
-    batch = torch.export.Dim("batch", min=1, max=64)
+    """Write `network` as ONNX; weights inside the file, or beside it if they are large.
+
+    Args:
+        axes: the dynamic axes of every input; without it, the first one of each.
+    """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -51,12 +63,14 @@ def export(
             opset_version=OPSET,
             input_names=list(names),
             output_names=list(outputs),
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            dynamic_shapes=axes or tuple({0: BATCH} for _ in inputs),
             verbose=False,
         )
     assert program is not None
     strip_traces(program.model)
-    program.save(str(path))
+    weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
+    beside = f"{path.stem}.weights" if weights > INSIDE_LIMIT else None
+    onnx_ir.save(program.model, path, external_data=beside, size_threshold_bytes=1024, alignment=4096)
 
 
 def strip_traces(model: Any) -> None:
@@ -76,63 +90,88 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def check(
-    network: nn.Module, path: Path, model: ServedModel, samples: Iterable[tuple[Tensor, ...]]
-) -> list[Difference]:
-    """Compare the file with the network on `samples`.
+def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[np.ndarray]:
+    """What the torch network answers to every sample."""
+    with torch.no_grad():
+        return [network(*inputs).numpy() for inputs in samples]
+
+
+def check(path: Path, model: ServedModel, expected: Sequence[np.ndarray]) -> list[Difference]:
+    """Compare what the file answers to the model's samples with the torch network's answers.
 
     Raises:
         CheckFailed: a difference above the tolerance, or an answer that is not finite.
     """
     onnx_session = session(path)
     differences = []
-    for inputs in samples:
-        with torch.no_grad():
-            expected = network(*inputs).numpy()
+    for inputs, wanted in zip(model.samples(), expected, strict=True):
         feeds = {name: value.numpy() for name, value in zip(model.inputs, inputs, strict=True)}
         (answer,) = onnx_session.run([model.output], feeds)
-        worst = float(np.abs(answer - expected).max())
-        magnitude = float(np.abs(expected).max())
-        differences.append(Difference(len(expected), worst, magnitude))
+        worst = float(np.abs(answer.astype(np.float32) - wanted.astype(np.float32)).max())
+        magnitude = float(np.abs(wanted).max())
+        differences.append(Difference(len(wanted), worst, magnitude))
         if not worst <= model.tolerance * max(1.0, magnitude):  # also when it is NaN
             raise CheckFailed(
-                f"{model.name}: ONNX Runtime differs from torch by {worst:.3g} at batch {len(expected)}, "
+                f"{model.name}: ONNX Runtime differs from torch by {worst:.3g} at batch {len(wanted)}, "
                 f"allowed {model.tolerance:g} x {max(1.0, magnitude):.3g}; the repository is left as it was"
             )
     return differences
 
 
-def publish(network: nn.Module, model: ServedModel, repository: Path, source: dict[str, Any]) -> list[Difference]:
-    """Export, check, and only then replace `<repository>/<name>/1/model.onnx` and the `model.json` beside it.
+def write(staged: Staged, network: nn.Module, model: ServedModel) -> None:
+    """Export into the stage."""
+    traced = list(model.samples())[1]
+    export(network, traced, model.inputs, [model.output], staged.model, model.axes)
+    staged.name_weights()
+
+
+def verify(
+    staged: Staged, model: ServedModel, expected: Sequence[np.ndarray], source: dict[str, Any]
+) -> list[Difference]:
+    """Check the staged model, and write the record beside it.
 
     Args:
+        expected: the answers to the model's samples that it must give.
         source: what the JSON says of the origin: checkpoint digest, network, sizes.
 
     Raises:
-        CheckFailed: see `check`; the files that were there are untouched.
+        CheckFailed: see `check`.
     """
-    folder = repository / model.name / "1"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".model.{os.getpid()}.partial"
-    try:
-        samples = list(model.samples())
-        export(network, samples[1], model.inputs, [model.output], partial)
-        differences = check(network, partial, model, samples)
-        with partial.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        record = {
-            "model": model.name,
+    differences = check(staged.model, model, expected)
+    staged.write_record(
+        {
             **source,
-            "onnx_sha256": digest,
             "opset": OPSET,
             "tolerance": model.tolerance,
             "differences": [asdict(difference) for difference in differences],
             "tools": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
         }
-        partial.replace(folder / "model.onnx")
-        partial.write_text(json.dumps(record, indent=2) + "\n")
-        partial.replace(folder / "model.json")
-    finally:
-        partial.unlink(missing_ok=True)
+    )
+    return differences
+
+
+def publish(
+    network: nn.Module,
+    model: ServedModel,
+    repository: Path,
+    source: dict[str, Any],
+    rewrite: Callable[[nn.Module], None] | None = None,
+) -> list[Difference]:
+    """Export, check, and only then replace `<repository>/<name>/1/model.onnx` and the `model.json` beside it.
+
+    Args:
+        source: see `verify`.
+        rewrite: brings the network into the form that is exported, after it has given the answers to compare with.
+
+    Raises:
+        CheckFailed: see `check`; the files that were there are untouched.
+    """
+    expected = answers(network, model.samples())
+    if rewrite:
+        rewrite(network)
+    with Staged(repository, model.name) as staged:
+        write(staged, network, model)
+        differences = verify(staged, model, expected, source)
+        staged.switch()
     return differences

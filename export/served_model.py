@@ -1,7 +1,8 @@
 """What each served network takes and answers, and inputs to check an export with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from concord.squash import SMALL_SIZE
 from concord.tokenizer import CONTEXT_LENGTH
 
 BATCHES = (1, 2, 3)  # sizes an export is checked at; it is traced at 2
+BATCH = torch.export.Dim("batch", min=1, max=63)  # from 64 on diffusers' upsampling goes another way
+Axes: TypeAlias = tuple[dict[int, Any], ...]  # one an input: dynamic axis to its torch.export.Dim, or a multiple of one
 
 
 @dataclass(frozen=True)
@@ -19,24 +22,21 @@ class ServedModel:
     """A model of the repository: its name and the tensor names of its ONNX graph and of its `config.pbtxt`.
 
     `tolerance` is on the largest absolute difference to the torch network, for answers of magnitude 1; it grows with
-    the answer's magnitude.
+    the answer's magnitude. `make` draws inputs of a batch size.
     """
 
     name: str
-    inputs: tuple[str, str]
+    inputs: tuple[str, ...]
     output: str
     tolerance: float
+    make: Callable[[int, torch.Generator], tuple[Tensor, ...]]
+    axes: Axes | None = None  # dynamic axes; without it, the first one of each input
 
     def samples(self) -> Iterator[tuple[Tensor, ...]]:
         """Inputs of every batch size in `BATCHES`, the same ones each time."""
         generator = torch.Generator().manual_seed(1)
-        make = {"cris": cris_inputs, "dht": dht_inputs}[self.name]
         for batch in BATCHES:
-            yield make(batch, generator)
-
-
-CRIS = ServedModel("cris", ("CRIS_IMAGE", "TOKENS"), "LOGITS", 1e-4)
-DHT = ServedModel("dht", ("COMPOSITE", "COMPOSITE_MASK"), "SMALL_RESULT", 1e-4)
+            yield self.make(batch, generator)
 
 
 def image(batch: int, size: int, generator: torch.Generator) -> Tensor:
@@ -64,3 +64,7 @@ def dht_inputs(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     reach = [60.0 if n == 0 else 2.0 * SMALL_SIZE * (n == batch - 1) for n in range(batch)]
     masks = torch.stack([(radius < r).to(torch.uint8) for r in reach])
     return image(batch, SMALL_SIZE, generator), masks
+
+
+CRIS = ServedModel("cris", ("CRIS_IMAGE", "TOKENS"), "LOGITS", 1e-4, cris_inputs)
+DHT = ServedModel("dht", ("COMPOSITE", "COMPOSITE_MASK"), "SMALL_RESULT", 1e-4, dht_inputs)

@@ -34,8 +34,9 @@ for kserve in serve_grpc(KServe(stream=[0, 1, "exit"])):
 
 # Makes one call of the blocking client, in the main thread, where Ctrl-C arrives.
 CALL = """
-import sys
+import signal, sys
 from concord_client import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin deaf to it
 with Client(sys.argv[1]) as client:
     client.harmonize(b"image", mask=b"mask", model="diffharmony")
 """
@@ -117,9 +118,12 @@ def test_ctrl_c_ends_a_blocking_stream(grpc_kserve):
     grpc_kserve.stream = [0, 1, "hang"]
     command = [sys.executable, "-c", CALL, grpc_kserve.url]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert grpc_kserve.entered.wait(60)
-        process.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+        try:
+            assert grpc_kserve.entered.wait(60)
+            process.send_signal(signal.SIGINT)
+            assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
     assert grpc_kserve.left.wait(10)
 
 

@@ -1,5 +1,6 @@
 """`python -m export` replaces a model only by one that computes the same as the torch network."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -32,8 +33,8 @@ def test_a_cris_checkpoint_becomes_the_served_model(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "cris" / "1"
     assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.onnx"]
     record = json.loads((folder / "model.json").read_text())
-    assert record["checkpoint_sha256"] == onnx_file.hashlib.sha256(path.read_bytes()).hexdigest()
-    assert record["onnx_sha256"] == onnx_file.hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    assert record["checkpoint_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["onnx_sha256"] == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     assert record["config"]["vision_width"] == small.CRIS.vision_width
     assert [row["batch"] for row in record["differences"]] == [1, 2, 3]
     assert {"torch", "onnx", "onnxruntime"} <= record["tools"].keys()
@@ -75,10 +76,10 @@ def test_a_failed_check_leaves_the_old_model_untouched(tmp_path: Path, monkeypat
     other = ServedHarmonizer(small.harmonizer("ht_plus", seed=1)).eval()
     exact = onnx_file.export
 
-    def inexact(network, inputs, names, outputs, path) -> None:
+    def inexact(network, *arguments) -> None:
         with torch.no_grad():
             network.network.dec[0].bias += 0.01
-        exact(network, inputs, names, outputs, path)
+        exact(network, *arguments)
         with torch.no_grad():
             network.network.dec[0].bias -= 0.01
 

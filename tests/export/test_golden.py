@@ -16,7 +16,7 @@ from export.networks.harmony_transformer import HarmonyTransformerConfig
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT.parent / "shared" / "golden"
-NAMES = ("cris_r50", "cris_r101", "ht_plus", "dht_plus", "ht_v1", "dht_v1")
+NAMES = ("cris_r50", "cris_r101", "ht_plus", "dht_plus", "ht_v1", "dht_v1", "harmony_vae", "diffharmony_stage2_base")
 RULE = """
 import math
 import zlib

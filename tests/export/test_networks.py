@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from export import stable_diffusion
 from export.networks import harmony_transformer
+from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
 from export.networks.cris import R50, R101, Cris, convolve_each
 from export.networks.harmony_transformer import HarmonyTransformerConfig, ImageNorm
+from export.networks.refinement import Refinement, RefinementConfig
 from tests.export import small
 
 KEYS = Path(__file__).parents[3] / "shared" / "upstream" / "keys"
@@ -20,6 +24,12 @@ PUBLISHED = {
     "dht_plus_main_v2": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_plus")),
     "ht_iccv_v1_equiv_cnnht_two_dec": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_v1")),
     "dht_iccv_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_v1")),
+    "diffharmonypp_condition_vae": lambda: ConditionVae(ConditionVaeConfig()),
+    "diffharmony_stage2_small": lambda: Refinement(RefinementConfig(block_out_channels=(64, 128, 256, 256))),
+    "diffharmony_stage2_base": lambda: Refinement(RefinementConfig()),
+    "diffharmony_stage2_large": lambda: Refinement(RefinementConfig(block_out_channels=(256, 512, 1024, 1024))),
+    "sd15_inpaint_unet": lambda: UNet2DConditionModel(**stable_diffusion.UNET_SIZES),
+    "sd_vae_kl_f8": lambda: AutoencoderKL(**stable_diffusion.VAE_SIZES),
 }
 
 

@@ -1,0 +1,160 @@
+"""Reads a Stable Diffusion pipeline as diffusers saves it: a folder with `unet/`, `vae/` and, where wanted, more."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+
+from export import checkpoint, stable_diffusion, text_states
+from export.checkpoint import CheckpointError
+
+Network = TypeVar("Network")
+CONFIG = "config.json"
+NULL_TEXT = "null_text.safetensors"
+WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
+SUFFIXES = (".safetensors", ".bin")
+# What concord's samplers are built on, and what diffusers assumes of an entry that is missing.
+SCHEDULE = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "trained_betas": None,
+    "rescale_betas_zero_snr": False,
+}
+ASSUMED = SCHEDULE | {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02}
+
+
+@dataclass
+class Pipeline:
+    """What DiffHarmony runs on.
+
+    `states` FP32 [n, d] are the text encoder's for the empty prompt, None if they are not at hand. `checkpoints` maps
+    the files that were read to their SHA-256.
+    """
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    states: Tensor | None = None
+    checkpoints: dict[str, str] = field(default_factory=dict)
+
+
+def read(folder: Path | None, unet: Path | None, vae: Path | None, states: Path | None) -> Pipeline:
+    """Read a pipeline, parts of it from elsewhere where a path is given for them.
+
+    Args:
+        folder: `unet/`, `vae/`; `scheduler/`, `text_encoder/` and `null_text.safetensors` are optional.
+        unet, vae: a folder, or a file with the sizes of `config.json` beside it, or else the published ones.
+        states: a safetensors file with the text states of the empty prompt.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or not what DiffHarmony runs on.
+    """
+    if folder is not None:
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: no such folder")
+        check_schedule(folder / "scheduler" / "scheduler_config.json")
+        unet, vae = unet or folder / "unet", vae or folder / "vae"
+    if unet is None or vae is None:
+        raise CheckpointError("both --unet and --vae are needed without --pipeline")
+    checkpoints: dict[str, str] = {}
+    return Pipeline(
+        read_part(unet, stable_diffusion.unet, checkpoints),
+        read_part(vae, stable_diffusion.vae, checkpoints),
+        read_states(folder, states, checkpoints),
+        checkpoints,
+    )
+
+
+def read_states(folder: Path | None, file: Path | None, checkpoints: dict[str, str]) -> Tensor | None:
+    """States of the empty prompt: from `file`, or what a pipeline has of them, or None."""
+    if file is None and folder is not None and (folder / NULL_TEXT).is_file():
+        file = folder / NULL_TEXT
+    if file is not None:
+        read = checkpoint.read(file)
+        checkpoints[file.name] = read.sha256
+        return named(file, lambda: text_states.stored(read.weights))
+    if folder is not None and (folder / "text_encoder").is_dir():
+        return read_part(folder / "text_encoder", text_states.encoded, checkpoints)
+    return None
+
+
+def read_part(
+    path: Path, build: Callable[[dict[str, Any] | None, dict[str, Tensor]], Network], checkpoints: dict[str, str]
+) -> Network:
+    """Build a network from a folder, or a file with or without a `config.json` beside it; its digest is noted.
+
+    Raises:
+        CheckpointError: begins with the path.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file or folder")
+    folder = path if path.is_dir() else path.parent
+    config = read_json(folder / CONFIG) if path.is_dir() or (folder / CONFIG).is_file() else None
+    file = find_weights(path) if path.is_dir() else path
+    read = checkpoint.read(file)
+    checkpoints[f"{file.parent.name}/{file.name}"] = read.sha256
+    return named(file, lambda: build(config, read.weights))
+
+
+def named(path: Path, build: Callable[[], Network]) -> Network:
+    """Call `build`, with the path in front of its error."""
+    try:
+        return build()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def find_weights(folder: Path) -> Path:
+    """The file with the weights of a folder: safetensors before bin, full precision before variants (`fp16`).
+
+    Raises:
+        CheckpointError: there is none; names what was looked for.
+    """
+    for pattern in ("{}{}", "{}.*{}"):
+        for suffix in SUFFIXES:
+            for name in WEIGHTS:
+                for file in sorted(folder.glob(pattern.format(name, suffix))):
+                    return file
+    name = WEIGHTS[1] if folder.name == "text_encoder" else WEIGHTS[0]
+    raise CheckpointError(f"{folder / name}{SUFFIXES[0]}: no such file, nor one that ends in {SUFFIXES[1]}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        CheckpointError: missing, or not one.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({checkpoint.first_line(error)})") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: not a JSON object")
+    return found
+
+
+def check_schedule(path: Path) -> None:
+    """Refuse a pipeline that was trained on another noise schedule than concord's samplers follow.
+
+    Args:
+        path: a scheduler's config; without its folder there is nothing to check.
+
+    Raises:
+        CheckpointError: names the entry.
+    """
+    if not path.parent.is_dir():
+        return
+    config = read_json(path)
+    for entry, wanted in SCHEDULE.items():
+        found = config.get(entry, ASSUMED[entry])
+        if found != wanted:
+            raise CheckpointError(f"{path}: {entry} is {found!r}; the samplers are for {wanted!r}")

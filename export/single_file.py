@@ -1,0 +1,56 @@
+"""Reads single-file Stable Diffusion checkpoints (CompVis's keys) through diffusers' converters; nothing is fetched."""
+
+from pathlib import Path
+from typing import Any
+
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_clip_checkpoint,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+)
+
+from export import checkpoint, stable_diffusion, text_states
+from export.checkpoint import CheckpointError
+from export.pipeline import CONFIG, Pipeline, named, read_json
+
+UNET_KEY = "model.diffusion_model.input_blocks.0.0.weight"
+VAE_KEY = "first_stage_model.decoder.conv_in.weight"
+
+
+def read(path: Path, configs: Path | None) -> Pipeline:
+    """UNet, VAE, and the states of the empty prompt where the file holds a text encoder.
+
+    Args:
+        configs: a folder with `unet/config.json` and so on, for sizes other than those of Stable Diffusion 1.5.
+
+    Raises:
+        CheckpointError: damaged, or not such a checkpoint.
+    """
+    file = checkpoint.read(path)
+    missing = [key for key in (UNET_KEY, VAE_KEY) if key not in file.weights]
+    if missing:
+        raise CheckpointError(f"{path}: not a single-file Stable Diffusion checkpoint: {' and '.join(missing)} missing")
+
+    def build() -> Pipeline:
+        stable_diffusion.check_channels(file.weights[UNET_KEY])
+        unet, vae = (
+            sizes(configs, "unet", stable_diffusion.UNET_SIZES),
+            sizes(configs, "vae", stable_diffusion.VAE_SIZES),
+        )
+        text = convert_ldm_clip_checkpoint(file.weights)
+        return Pipeline(
+            stable_diffusion.unet(unet, convert_ldm_unet_checkpoint(file.weights, unet)),
+            stable_diffusion.vae(vae, convert_ldm_vae_checkpoint(file.weights, vae)),
+            text_states.encoded(sizes(configs, "text_encoder", text_states.SIZES), text) if text else None,
+            {path.name: file.sha256},
+        )
+
+    try:
+        return named(path, build)
+    except (KeyError, IndexError, ValueError) as error:  # the converters expect every key
+        raise CheckpointError(f"{path}: diffusers cannot convert it ({checkpoint.first_line(error)})") from error
+
+
+def sizes(configs: Path | None, part: str, published: dict[str, Any]) -> dict[str, Any]:
+    """The config of one part: the folder's, or the published one."""
+    return read_json(configs / part / CONFIG) if configs else published
