@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from concord.errors import ServerFailure
+from concord.exported import unexported
 from concord.installation import MODEL_REPOSITORIES, Installation
 from concord.serve import add_server_arguments
 from concord.server import Ports
@@ -33,10 +34,11 @@ MINIMUM_SHARED_MEMORY = 512 * 2**20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what it was, and what is wrong with it (empty: nothing)."""
+    """One thing that was looked at: what it was, and what is wrong with it or worth knowing (empty: nothing)."""
 
     subject: str
     problem: str = ""
+    note: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     ports = Ports(args.http_port, args.grpc_port, args.metrics_port)
     findings = [*packages(), *installation(), *port_findings(ports), *models(repositories), shared_memory()]
     for finding in findings:
-        print(f"[{'problem' if finding.problem else 'ok'}] {finding.subject}: {finding.problem or 'fine'}")
+        verdict = "problem" if finding.problem else "note" if finding.note else "ok"
+        print(f"[{verdict}] {finding.subject}: {finding.problem or finding.note or 'fine'}")
     return int(any(finding.problem for finding in findings))
 
 
@@ -96,17 +99,18 @@ def port_findings(ports: Ports) -> Iterator[Finding]:
 
 
 def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
-    """Whether the model repositories exist and every network in them has been exported."""
+    """Whether the model repositories exist and hold something to serve; what is not exported is named."""
     for repository in repositories:
         if not repository.is_dir():
             yield Finding(f"model repository {repository}", "there is no such folder")
-            continue
-        for config in sorted(repository.glob("*/config.pbtxt")):
-            if re.search(r'^\s*backend:\s*"onnxruntime"', config.read_text(), re.MULTILINE):
-                model = config.parent
-                exported = any(model.glob("[0-9]*/model.onnx"))
-                advice = f"no model.onnx in {model}/1; export it with `python -m export {model.name} ...`"
-                yield Finding(f"model {model.name}", "" if exported else advice)
+    advice = "`python -m export --help` says how a checkpoint becomes a network"
+    try:
+        left_out = unexported(repository for repository in repositories if repository.is_dir())
+    except ServerFailure as failure:
+        yield Finding(failure.field, f"{failure.problem}; {advice}")
+        return
+    for name in sorted(left_out):
+        yield Finding(f"model {name}", note=f"not exported, or it needs one that is not: it is not served; {advice}")
 
 
 def shared_memory() -> Finding:

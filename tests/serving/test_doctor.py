@@ -26,9 +26,18 @@ def test_a_taken_port_is_named():
 
 def test_a_network_that_was_not_exported_is_named(tmp_path):
     (tmp_path / "cris" / "1").mkdir(parents=True)
-    (tmp_path / "cris" / "config.pbtxt").write_text('name: "cris"\nbackend: "onnxruntime"\n')
+    (tmp_path / "cris" / "config.pbtxt").write_text('name: "cris"\ndefault_model_filename: "model.onnx"\n')
     [problem] = problems(doctor.models([tmp_path]))
-    assert problem.startswith("model cris: no model.onnx in ") and "python -m export cris" in problem
+    assert problem.startswith("model repository: no network has been exported: cris") and "python -m export" in problem
+
+
+def test_a_network_that_others_do_without_is_only_noted(tmp_path):
+    for name in ("cris", "dht"):
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "config.pbtxt").write_text('default_model_filename: "model.onnx"\n')
+    (tmp_path / "dht" / "1" / "model.onnx").touch()
+    [finding] = doctor.models([tmp_path])
+    assert finding.subject == "model cris" and not finding.problem and "not served" in finding.note
 
 
 def test_a_missing_model_repository_is_named(tmp_path):
