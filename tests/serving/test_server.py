@@ -151,7 +151,7 @@ def test_tensors_that_the_network_does_not_have_are_named(repository):
 def test_a_config_that_cannot_be_read_is_named(repository):
     with (repository / "dht" / "config.pbtxt").open("a") as config:
         config.write("no such field")
-    assert "model 'dht': failed to read text proto" in failure(repository)
+    assert "dht/config.pbtxt: not a model configuration" in failure(repository)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
