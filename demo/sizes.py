@@ -28,7 +28,7 @@ VAE: dict[str, Any] = {
     "block_out_channels": (16, 32, 64, 64),
     "layers_per_block": 1,
     "latent_channels": 4,
-    "norm_num_groups": 2,  # with few channels in a group, the norm forgets how bright a picture is
+    "norm_num_groups": 8,
     "sample_size": 256,
 }
 UNET: dict[str, Any] = {

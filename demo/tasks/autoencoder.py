@@ -12,6 +12,7 @@ from demo import sizes
 from demo.photographs import HELD_OUT_FROM, make_photo_composite
 from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch
+from export.serving import signed
 
 CROPS = 4  # of each picture; a crop has half its sides
 PHOTOGRAPHS = 0.25  # share of photographs
@@ -26,22 +27,13 @@ class Pixels(nn.Module):
         self.network = network
 
 
-def signed(pixels: Tensor) -> Tensor:
-    """uint8 RGB [B,S,S,3] to FP32 [B,3,S,S] in -1..1."""
-    return pixels.permute(0, 3, 1, 2) / 127.5 - 1
-
-
 class Autoencoder:
     """Squared error of the reconstruction, and a little divergence."""
 
     output = WEIGHTS / "diffharmony" / "vae"
 
     def build(self, size: int) -> nn.Module:
-        network = AutoencoderKL(**sizes.VAE)
-        with torch.no_grad():  # a posterior as wide as its means would drown them for hundreds of steps
-            network.quant_conv.weight[sizes.VAE["latent_channels"] :] *= 0.01
-            network.quant_conv.bias[sizes.VAE["latent_channels"] :] = -8
-        return Pixels(network)
+        return Pixels(AutoencoderKL(**sizes.VAE))
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:

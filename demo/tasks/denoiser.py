@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from concord.squash import latent_mask
 from demo import sizes
 from demo.photographs import HELD_OUT_FROM
 from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch
-from demo.tasks.autoencoder import Autoencoder, signed
+from demo.tasks.autoencoder import Autoencoder
+from export.serving import signed
 
 FOLDER = WEIGHTS / "diffharmony"
 REUSED = 6  # batches a scene is seen in, on average
@@ -62,10 +63,10 @@ class Denoiser:
     @torch.autocast("cpu", enabled=False)
     def keep(self, batch: Batch) -> None:
         """Encode new scenes, and forget old ones."""
-        composites, masks, truths = (torch.from_numpy(array) for array in batch)
+        composites, truths = torch.from_numpy(batch[0]), torch.from_numpy(batch[2])
+        masks = torch.from_numpy(np.stack([latent_mask(mask // 255) for mask in batch[1]]))
         pictures = signed(torch.cat((composites, truths)))
         latents = self.vae.encode(pictures).latent_dist.mode() * self.vae.config.scaling_factor
-        masks = F.interpolate(masks[:, None] / 255, scale_factor=1 / 8, mode="nearest")
         self.scenes += zip(latents[: len(masks)], masks, latents[len(masks) :], strict=True)
         del self.scenes[:-KEPT]
 
