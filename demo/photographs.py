@@ -65,7 +65,8 @@ def _shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return pixels if scale >= 1 else cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def _read(package: str, filename: str) -> NDArray[np.uint8]:
+def read_photograph(package: str, filename: str) -> NDArray[np.uint8]:
+    """A picture that ships inside a package, uint8 RGB [H, W, 3]."""
     with (files(package) / filename).open("rb") as file, Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -77,7 +78,7 @@ def photographs(split: str = "train") -> tuple[Photograph, ...]:
 
     found = []
     for package, filename in _FILES[split]:
-        pixels = _shrunk(_read(package, filename), _ANALYSED)
+        pixels = _shrunk(read_photograph(package, filename), _ANALYSED)
         small = _shrunk(pixels, _SEGMENTATION_SIDE)
         segmentations = (
             slic(small, n_segments=24, compactness=12, sigma=1.5, start_label=0),

@@ -28,7 +28,7 @@ VAE: dict[str, Any] = {
     "block_out_channels": (16, 32, 64, 64),
     "layers_per_block": 1,
     "latent_channels": 4,
-    "norm_num_groups": 8,
+    "norm_num_groups": 2,
     "sample_size": 256,
 }
 UNET: dict[str, Any] = {
@@ -41,6 +41,6 @@ UNET: dict[str, Any] = {
     "layers_per_block": 1,
     "cross_attention_dim": 32,
     "attention_head_dim": 4,
-    "norm_num_groups": 16,
+    "norm_num_groups": 4,
 }
 TEXT_STATES = (4, 32)  # what stands for the empty prompt: tokens x cross_attention_dim

@@ -14,7 +14,7 @@ import numpy as np
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
-from export import latent_preview, prompted_config, served_diffusion
+from export import default_resolution, latent_preview, prompted_config, served_diffusion
 from export.checkpoint import CheckpointError
 from export.onnx_file import answers, verify, write
 from export.pipeline import Pipeline
@@ -72,6 +72,9 @@ def publish(
         for staged in stages:
             staged.switch()
     print(f"now served: {', '.join(staged.name for staged in stages)}")
+    resolution = default_resolution.write(repository.absolute().parent / "ensembles", pipeline.unet.config.sample_size)
+    if resolution:
+        print(f"the pipelines beside the repository work at {resolution} pixels where a request does not say")
     report_strangers(repository, identity(pipeline))
 
 

@@ -20,6 +20,7 @@ from export.serving import signed
 FOLDER = WEIGHTS / "diffharmony"
 REUSED = 6  # batches a scene is seen in, on average
 KEPT = 4096  # scenes, drawn from at random
+CONSTANT = 6.0  # keeps the last normalization from changing with the input, at the start
 BACKGROUND = 0.1  # weight of the noise outside the mask: the network reads there what it wrote a step earlier
 
 
@@ -50,7 +51,9 @@ class Denoiser:
         self.generator = torch.Generator().manual_seed(size)
         vae: Any = AutoencoderKL.from_pretrained(Autoencoder.output)
         self.vae = vae.float().eval()
-        return Denoising()
+        module = Denoising()
+        start_at_noise(module.network)
+        return module
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
@@ -98,6 +101,31 @@ class Denoiser:
         module.network.load_state_dict(weights)
         module.network.half().save_pretrained(path)
         save_file({"states": module.states}, path.parent / "null_text.safetensors")
+
+
+@torch.no_grad()
+def start_at_noise(network: UNet2DConditionModel) -> None:
+    """Makes a new network answer its noisy input, which at high noise levels is nearly the noise that is wanted.
+
+    As in the autoencoder's start, the input passes in pairs of opposite sign beside a pair of constants; here along the
+    outermost skip connection.
+    """
+    last = network.up_blocks[-1].resnets[-1]
+    width = network.conv_in.out_channels
+    for tensor in (network.conv_in.weight, network.conv_in.bias, last.conv2.weight, last.conv2.bias):
+        tensor[:10] = 0
+    last.conv_shortcut.weight[:10] = last.conv_shortcut.bias[:10] = 0
+    for channel in range(10):
+        last.conv_shortcut.weight[channel, width + channel] = 1
+    network.conv_out.weight *= 0.1
+    network.conv_out.bias.zero_()
+    share = network.conv_norm_out.num_groups / width
+    deviation = (share * (2 * CONSTANT**2 + 8)) ** 0.5
+    for latent in range(4):
+        for channel, sign in ((2 * latent, 1), (2 * latent + 1, -1)):
+            network.conv_in.weight[channel, latent, 1, 1] = sign
+            network.conv_out.weight[latent, channel, 1, 1] = sign * deviation
+    network.conv_in.bias[8], network.conv_in.bias[9] = CONSTANT, -CONSTANT
 
 
 def noise_levels() -> Tensor:

@@ -1,0 +1,160 @@
+"""What the transfer to full resolution keeps that decoding the latent loses: `python -m demo.fidelity`.
+
+Parts of photographs with faces and writing are given another light and harmonized by diffusion on the real server. The
+picture as the VAE decodes it, drawn at the photograph's size as DiffHarmony does, stands beside Concord's answer.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tritonclient.grpc import InferenceServerClient, InferInput
+
+from concord.diffusion import Diffusion, Sample
+from concord.diffusion_request import Defaults, DiffusionRequest
+from concord.images import encode_png
+from concord.limits import Limits
+from concord.masks import encode_mask
+from concord.server import EmbeddedServer, Ports
+from demo.metrics import foreground_mse
+from demo.photographs import change_foreground, read_photograph
+
+OUTPUT = Path("out/fidelity")
+PICTURES = ("composite", "decoded", "transferred")
+GAP = 6  # pixels between the pictures of a row
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something small and familiar in a photograph: an ellipse, in pixels."""
+
+    name: str
+    package: str
+    filename: str
+    centre: tuple[int, int]
+    axes: tuple[int, int]
+
+
+SUBJECTS = (
+    Subject("face", "skimage.data", "astronaut.png", (226, 108), (74, 88)),
+    Subject("badge", "skimage.data", "astronaut.png", (171, 386), (46, 46)),
+    Subject("printed page", "skimage.data", "page.png", (190, 90), (120, 60)),
+    Subject("lettering", "skimage.data", "motorcycle_left.png", (415, 205), (75, 40)),
+)
+
+
+class ServerHost:
+    """`concord.diffusion.Host` that asks a server's networks, and keeps what the decoder returned."""
+
+    def __init__(self, client: InferenceServerClient) -> None:
+        self._client = client
+        self.decoded: NDArray[np.float32] = np.empty(0, np.float32)
+
+    async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
+        tensors = []
+        for name, value in inputs.items():
+            batch = np.ascontiguousarray(value)[np.newaxis]
+            tensor = InferInput(name, batch.shape, {"uint8": "UINT8", "float32": "FP32"}[batch.dtype.name])
+            tensors.append(tensor.set_data_from_numpy(batch))
+        answer = await asyncio.to_thread(self._client.infer, model, tensors)
+        found = {name: answer.as_numpy(name)[0] for name in outputs}
+        if model == "vae_decoder":
+            self.decoded = found["SMALL_RESULT"]
+        return found
+
+    async def has(self, model: str) -> bool:
+        return bool(self._client.is_model_ready(model))
+
+    async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    async def report(self, step: int, preview: bytes) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--resolution", type=int, default=512, help="side of the square that is denoised")
+    resolution = parser.parse_args().resolution
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with (
+        EmbeddedServer(ports=Ports(0, 0, 0)) as server,
+        InferenceServerClient(server.grpc_url) as client,
+    ):
+        rows = [compare(client, subject, resolution) for subject in SUBJECTS]
+    (OUTPUT / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
+    print_table(rows)
+    print(f"\ncrops (composite, decoded, transferred, truth) and report.json are in {OUTPUT}/")
+    return 0
+
+
+def compare(client: InferenceServerClient, subject: Subject, resolution: int) -> dict[str, Any]:
+    """One subject's row of the report; writes its crops."""
+    truth = read_photograph(subject.package, subject.filename)
+    mask = np.zeros(truth.shape[:2], np.uint8)
+    cv2.ellipse(mask, subject.centre, subject.axes, 0, 0, 360, 255, -1)
+    composite = change_foreground(np.random.default_rng(1), truth, mask, "train")
+    assert composite is not None
+    host = ServerHost(client)
+    inputs = {"IMAGE": encode_png(composite), "MASK": encode_mask(mask), "SEED": 1, "RESOLUTION": resolution}
+    request = DiffusionRequest.from_inputs(inputs, Defaults())
+    answer = asyncio.run(Diffusion(request, host, Limits()).harmonize())
+    harmonized = np.asarray(Image.open(BytesIO(answer["HARMONIZED"])))
+    pictures = dict(zip(PICTURES, (composite, drawn_at(host.decoded, *truth.shape[:2]), harmonized), strict=True))
+    write_crops(OUTPUT / f"{subject.name.replace(' ', '_')}.png", [*pictures.values(), truth], subject)
+    return {"subject": subject.name} | {
+        name: {
+            "sharpness": sharpness(picture, mask) / sharpness(truth, mask),
+            "outside": float(np.abs(picture.astype(np.int16) - truth)[mask == 0].mean()),
+            "fmse": foreground_mse(picture, truth, mask),
+        }
+        for name, picture in pictures.items()
+    }
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    measures = (("sharpness", ".2f"), ("outside", ".2f"), ("fmse", ".0f"))
+    print("\nsharpness inside the mask (1: the truth's), grey levels of error outside it, fMSE inside it")
+    for row in rows:
+        for name in PICTURES:
+            values = "  ".join(f"{measure} {format(row[name][measure], form):>6}" for measure, form in measures)
+            print(f"  {row['subject']:14}{name:13}{values}")
+
+
+def drawn_at(result: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+    """A network's result, fp32 [3, S, S] of 0..1, as uint8 [height, width, 3]."""
+    pixels = cv2.resize(result.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_CUBIC)
+    return (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
+
+
+def sharpness(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
+    """Standard deviation of the luminance's Laplacian over the mask but for its edge (Pech-Pacheco et al., 2000)."""
+    inside = cv2.erode(mask, np.ones((9, 9), np.uint8)) > 0
+    laplacian = cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    return float(laplacian[inside].std())
+
+
+def write_crops(path: Path, pictures: Sequence[NDArray[np.uint8]], subject: Subject) -> None:
+    """The subject's surroundings in each picture, three times as large, side by side."""
+    (x, y), (width, height) = subject.centre, subject.axes
+    box = (slice(max(0, y - height - 8), y + height + 8), slice(max(0, x - width - 8), x + width + 8))
+    crops = [cv2.resize(picture[box], None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST) for picture in pictures]
+    gap = np.full((crops[0].shape[0], GAP, 3), 255, np.uint8)
+    path.write_bytes(encode_png(np.hstack([part for crop in crops for part in (crop, gap)][:-1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
