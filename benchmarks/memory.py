@@ -1,13 +1,18 @@
 """Resident memory of a process tree, shared pages counted once."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psutil
 
+from concord.installation import STUB
+
 INTERVAL = 0.02  # seconds between two looks
+MIB = 1 << 20
 
 
 def resident(processes: Iterable[psutil.Process]) -> int:
@@ -19,6 +24,23 @@ def resident(processes: Iterable[psutil.Process]) -> int:
         except psutil.Error:
             continue
     return total
+
+
+def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Process]]:
+    """The stubs among a server's processes by the model that they run: one for each instance that was loaded."""
+    stubs = defaultdict(list)
+    for process in processes:
+        model = model_of(process.cmdline())
+        if model:
+            stubs[model].append(process)
+    return dict(stubs)
+
+
+def model_of(command: list[str]) -> str:
+    """The model that a process runs, if it is a stub; it is started with `<repository>/<model>/<version>/<file>`."""
+    if len(command) < 2 or Path(command[0]).name != STUB:
+        return ""
+    return Path(command[1]).parts[-3]
 
 
 class Peak:

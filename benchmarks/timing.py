@@ -1,11 +1,15 @@
 """Milliseconds of calls, taken in turns so that a busy machine is busy for all of them."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from concord_client import Progress
+
 Calls = Mapping[str, Callable[[], object]]
+THREADS = len(os.sched_getaffinity(0))
 
 
 def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]:
@@ -23,3 +27,22 @@ def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]
 def percentiles(milliseconds: list[float]) -> dict[str, float]:
     """p50, p90 and p99 of one call's times."""
     return {f"p{q}": float(np.percentile(milliseconds, q)) for q in (50, 90, 99)}
+
+
+class StepTimes:
+    """Is told of the steps of diffusions, one diffusion after the other; `milliseconds` of a step, the mean of each.
+
+    Counted from the end of the first step, which waits for the encoder too. News of steps can come late and together
+    on a busy machine, so that single ones say little.
+    """
+
+    def __init__(self) -> None:
+        self.milliseconds: list[float] = []
+        self._began = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        if progress.step == 1:
+            self._began = now
+        elif progress.step == progress.total:
+            self.milliseconds.append((now - self._began) * 1000 / (progress.total - 1))
