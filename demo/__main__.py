@@ -5,7 +5,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,15 @@ from benchmarks.stages import read_statistics, stage_milliseconds
 from concord.errors import ConcordError
 from concord.images import encode_png
 from concord.server import EmbeddedServer, Ports
-from concord_client import Client, ConcordClientError, Harmonized
+from concord_client import Client, ConcordClientError, Diffusion, Harmonized
+from concord_client.diffusion import DIFFHARMONY, Harmonizer
 from demo.metrics import foreground_mse, intersection_over_union, psnr
 from demo.scenes import Scene, make_scene
 
 OUTPUT = Path("out/demo")
 SEEDS = (1_000_001, 1_000_002, 1_000_003, 1_000_005, 1_000_007, 1_000_010, 1_000_012, 1_000_026)
 SIZE = (512, 512)
+MODELS: tuple[Harmonizer, ...] = get_args(Harmonizer)
 GAP = 8  # pixels between the pictures of a row
 
 
@@ -32,30 +34,37 @@ def main() -> int:
         with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
             print(f"Triton is ready after {time.monotonic() - began:.1f} s")
             before = read_statistics(server.grpc_url)
-            rows = [harmonize(client, seed) for seed in SEEDS]
+            rows = [harmonize(client, model, seed) for model in MODELS for seed in SEEDS]
             stages = stage_milliseconds(before, read_statistics(server.grpc_url))
     except (ConcordError, ConcordClientError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    report = {"pictures": rows, "mean": mean(rows), "stage_milliseconds": stages}
+    by_model = {model: [row for row in rows if row["model"] == model] for model in MODELS}
+    means = {model: mean(rows) for model, rows in by_model.items()}
+    report = {"pictures": rows, "means": means, "stage_milliseconds": stages}
     (OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    print_table([*rows, report["mean"]], stages)
-    print(f"pictures and report.json are in {OUTPUT}/ (composite, predicted mask, harmonized, truth)")
+    for model, rows in by_model.items():
+        print_table(model, [*rows, means[model]])
+    print("\nmilliseconds a stage: " + ", ".join(f"{name} {value:.1f}" for name, value in stages.items()))
+    print(f"\npictures and report.json are in {OUTPUT}/ (composite, predicted mask, harmonized, truth)")
     return 0
 
 
-def harmonize(client: Client, seed: int) -> dict[str, Any]:
-    """One scene through `segment_harmonize`: writes its picture and returns its row of the report."""
+def harmonize(client: Client, model: Harmonizer, seed: int) -> dict[str, Any]:
+    """One scene by its expression: writes its picture and returns its row of the report."""
     scene = make_scene(seed, SIZE)
     began = time.perf_counter()
-    answer = client.harmonize(encode_png(scene.composite), text=scene.expression)
+    settings = Diffusion(seed=seed) if model == DIFFHARMONY else None
+    answer = client.harmonize(encode_png(scene.composite), text=scene.expression, model=model, diffusion=settings)
     elapsed = (time.perf_counter() - began) * 1000
     harmonized, mask = read(answer)
     if not np.array_equal(harmonized[mask == 0], scene.composite[mask == 0]):
         raise ConcordError("HARMONIZED", "pixels outside the mask were changed")
-    write_row(OUTPUT / f"{seed}.png", scene, mask, harmonized)
+    picture = f"{seed}_{model}.png"
+    write_row(OUTPUT / picture, scene, mask, harmonized)
     return {
-        "picture": f"{seed}.png",
+        "model": model,
+        "picture": picture,
         "expression": scene.expression,
         "iou": intersection_over_union(mask, scene.mask),
         "fmse_before": foreground_mse(scene.composite, scene.truth, scene.mask),
@@ -83,17 +92,16 @@ def write_row(path: Path, scene: Scene, mask: NDArray[np.uint8], harmonized: NDA
 def mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The rows' means, as one more row."""
     numbers = [key for key, value in rows[0].items() if isinstance(value, float)]
-    return {"picture": "mean", "expression": ""} | {key: float(np.mean([row[key] for row in rows])) for key in numbers}
+    return {"expression": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in numbers}
 
 
-def print_table(rows: list[dict[str, Any]], stages: dict[str, float]) -> None:
-    print(f"\n{'picture':12} {'expression':44} {'IoU':>5} {'fMSE':>7} {'after':>7} {'PSNR':>6} {'after':>6} {'ms':>6}")
+def print_table(model: str, rows: list[dict[str, Any]]) -> None:
+    print(f"\n{model:44} {'IoU':>5} {'fMSE':>7} {'after':>7} {'PSNR':>6} {'after':>6} {'ms':>6}")
     for row in rows:
         print(
-            f"{row['picture']:12} {row['expression'][:44]:44} {row['iou']:5.2f} {row['fmse_before']:7.0f} "
-            f"{row['fmse_after']:7.0f} {row['psnr_before']:6.1f} {row['psnr_after']:6.1f} {row['milliseconds']:6.0f}"
+            f"{row['expression'][:44]:44} {row['iou']:5.2f} {row['fmse_before']:7.0f} {row['fmse_after']:7.0f} "
+            f"{row['psnr_before']:6.1f} {row['psnr_after']:6.1f} {row['milliseconds']:6.0f}"
         )
-    print("\nmilliseconds a stage: " + ", ".join(f"{name} {value:.1f}" for name, value in stages.items()) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ FOLDER = WEIGHTS / "diffharmony"
 REUSED = 6  # batches a scene is seen in, on average
 KEPT = 4096  # scenes, drawn from at random
 CONSTANT = 6.0  # keeps the last normalization from changing with the input, at the start
+GUESSES = 0.5  # share of latents that hold a guess
 BACKGROUND = 0.1  # weight of the noise outside the mask: the network reads there what it wrote a step earlier
 
 
@@ -35,7 +36,11 @@ class Denoising(nn.Module):
 
 
 class Denoiser:
-    """The noise in the truth's latents, above all inside the mask.
+    """The noise in latents, above all inside the mask.
+
+    Half of the latents are the network's own first guess with noise on it, as a sampler meets it after a step, and not
+    the truth: so the network does not take its guess for seen (exposure bias; Ning et al., ICML 2023), and few steps
+    end near the mean of what the picture may be.
 
     Scenes are encoded once and kept for later batches: drawing and encoding one costs as much as learning from it.
     """
@@ -78,15 +83,27 @@ class Denoiser:
         count = len(batch[0]) * REUSED
         chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
         composite, mask, truth = (torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))
-        time = 999 * torch.rand(count, generator=self.generator)
+        # Later times more often: there the foreground's colour is decided, before the latent shows it.
+        time = 999 * torch.rand(count, generator=self.generator).sqrt()
         sigma = self.sigma(time)[:, None, None, None]
-        noise = torch.randn(truth.shape, generator=self.generator)
-        scaled = (truth + sigma * noise) / (sigma.square() + 1).sqrt()
         states = module.states.expand(count, -1, -1)
-        answer = module.network(torch.cat((scaled, mask, composite), 1), time, states).sample
-        # An error of the noise is sigma times that in the picture, and the first steps decide the foreground's colour.
-        weight = (mask + BACKGROUND) * sigma.clamp(min=1).square()
-        return (weight * (answer - noise).square()).mean()
+
+        def predicted(latent: Tensor, sigma: Tensor, time: Tensor) -> Tensor:
+            """The noise, as the network sees it."""
+            scaled = latent / (sigma.square() + 1).sqrt()
+            answer: Tensor = module.network(torch.cat((scaled, mask, composite), 1), time, states).sample
+            return answer
+
+        begin = torch.full_like(sigma, self.sigmas[-1].item())
+        latent = begin * torch.randn(truth.shape, generator=self.generator)
+        with torch.no_grad():
+            guess = latent - begin * predicted(latent, begin, torch.full_like(time, 999))
+        guessing = (torch.rand(sigma.shape, generator=self.generator) < GUESSES) & (sigma > 0.5)
+        noise = torch.randn(truth.shape, generator=self.generator)
+        latent = torch.where(guessing, guess, truth) + sigma * noise
+        # An error of the noise is sigma times as large in the picture.
+        weight = (mask + BACKGROUND) * sigma.clamp(min=0.3).square()
+        return (weight * (predicted(latent, sigma, time) - (latent - truth) / sigma).square()).mean()
 
     def sigma(self, time: Tensor) -> Tensor:
         """Noise level at fractional times, linear between those of whole ones."""
