@@ -1,7 +1,8 @@
 """The asyncio client."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -75,21 +76,30 @@ class AsyncClient:
         on_step: OnStep | None = None,
         return_mask: bool = True,
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Harmonized:
         """See `Client.harmonize`; files are read in a thread, and on_step is called in the event loop."""
         diffuses = is_diffusion(model, diffusion, on_step)
-        encoded_image = await asyncio.to_thread(read_encoded, image)
-        encoded_mask = None if mask is None else await asyncio.to_thread(read_encoded, mask)
+        encoded_image = await _read(image)
+        encoded_mask = None if mask is None else await _read(mask)
         if not diffuses:
             question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
-            return read_harmonized(await self._infer(question, timeout))
+            return read_harmonized(await self._infer(replace(question, headers=headers or {}), timeout))
         question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
+        question = replace(question, headers=headers or {})
         return read_harmonized(await self._infer_steps(question, Steps(on_step), timeout))
 
-    async def segment(self, image: Encoded, text: str, *, timeout: float | None = None) -> Segmented:
+    async def segment(
+        self,
+        image: Encoded,
+        text: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Segmented:
         """See `Client.segment`."""
-        question = segment_question(await asyncio.to_thread(read_encoded, image), text)
-        return read_segmented(await self._infer(question, timeout))
+        question = segment_question(await _read(image), text)
+        return read_segmented(await self._infer(replace(question, headers=headers or {}), timeout))
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """See `Client.models`."""
@@ -179,6 +189,10 @@ class AsyncClient:
                 if delay is None or not may_retry():
                     raise
             await asyncio.sleep(delay)
+
+
+async def _read(source: Encoded) -> bytes:
+    return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
 
 
 def _open_transport(address: Address) -> AsyncTransport:

@@ -1,7 +1,8 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -83,6 +84,7 @@ class Client:
         on_step: OnStep | None = None,
         return_mask: bool = True,
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> Harmonized:
         """Harmonizes one part of a photograph; every pixel outside that part stays as it was.
@@ -99,6 +101,7 @@ class Client:
             on_step: is told of every step of the diffusion model, in the thread of the call.
             return_mask: whether the mask predicted for a text is wanted too.
             timeout: seconds, retries included; None for the client's own. A diffusion stops by itself after it.
+            headers: sent along, as gRPC metadata or HTTP headers; W3C trace context, for example.
             cancellation: lets another thread end the call.
 
         Raises:
@@ -110,15 +113,23 @@ class Client:
         encoded_mask = None if mask is None else read_encoded(mask)
         if not diffuses:
             question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
-            return read_harmonized(self._infer(question, timeout, cancellation))
+            return read_harmonized(self._infer(replace(question, headers=headers or {}), timeout, cancellation))
         question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
+        question = replace(question, headers=headers or {})
         return read_harmonized(self._infer_steps(question, Steps(on_step), timeout, cancellation))
 
     def segment(
-        self, image: Encoded, text: str, *, timeout: float | None = None, cancellation: Cancellation | None = None
+        self,
+        image: Encoded,
+        text: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Segmented:
         """Finds the part of a photograph that a text names. Arguments and errors are those of `harmonize`."""
-        return read_segmented(self._infer(segment_question(read_encoded(image), text), timeout, cancellation))
+        question = replace(segment_question(read_encoded(image), text), headers=headers or {})
+        return read_segmented(self._infer(question, timeout, cancellation))
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """Every model and pipeline of the server, sorted by name."""

@@ -182,4 +182,5 @@ def at_once(question: Question) -> Question:
         DIFFHARMONY_ONCE,
         {name: value for name, value in question.inputs.items() if name != "PREVIEW"},
         tuple(name for name in question.outputs if name not in _ANSWERED_BY_STEP),
+        question.headers,
     )

@@ -41,7 +41,12 @@ class GrpcTransport:
             else:
                 answered.set_exception(error)
 
-        call = self._client.async_infer(**infer_arguments(question, triton), callback=receive, client_timeout=timeout)
+        call = self._client.async_infer(
+            **infer_arguments(question, triton),
+            callback=receive,
+            client_timeout=timeout,
+            headers=_metadata(question),
+        )
         try:
             with cancellation.stopping(call.cancel):
                 result = answered.result()
@@ -56,7 +61,9 @@ class GrpcTransport:
         self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
     ) -> None:
         final = False
-        responses = self._streams.ModelStreamInfer(iter([stream_request(question)]), timeout=timeout)
+        responses = self._streams.ModelStreamInfer(
+            iter([stream_request(question)]), timeout=timeout, metadata=tuple(_metadata(question).items())
+        )
         try:
             with cancellation.stopping(responses.cancel):
                 for response in responses:
@@ -103,12 +110,15 @@ class AsyncGrpcTransport:
         self._streams = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def infer(self, question: Question, timeout: float) -> Answer:
-        result = await self._ask("infer", timeout, **infer_arguments(question, triton))
+        arguments = infer_arguments(question, triton)
+        result = await self._ask("infer", timeout, **arguments, headers=_metadata(question))
         return read_answer(question, result)
 
     async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
         final = False
-        responses = self._streams.ModelStreamInfer(iter([stream_request(question)]), timeout=timeout)
+        responses = self._streams.ModelStreamInfer(
+            iter([stream_request(question)]), timeout=timeout, metadata=tuple(_metadata(question).items())
+        )
         try:
             async for response in responses:
                 answer, final = read_response(question, response, timeout)
@@ -143,6 +153,10 @@ class AsyncGrpcTransport:
             return await getattr(self._client, method)(**arguments, client_timeout=timeout)
         except InferenceServerException as error:
             raise _typed_error(error, self._address, timeout, arguments.get("model_name", "")) from None
+
+
+def _metadata(question: Question) -> dict[str, str]:
+    return {name.lower(): value for name, value in question.headers.items()}
 
 
 def _channel_arguments(address: Address) -> list[tuple[str, int]]:

@@ -45,7 +45,7 @@ class AsyncHttpTransport:
             timeout,
             model=question.model,
             data=io.BytesIO(body),
-            headers={HEADER_LENGTH: str(header_length)},
+            headers={**question.headers, HEADER_LENGTH: str(header_length)},
         )
         answered = triton.InferenceServerClient.parse_response_body(
             content, header_length=int(headers.get(HEADER_LENGTH, len(content)))

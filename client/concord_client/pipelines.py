@@ -4,7 +4,7 @@ Pure: nothing here knows a protocol, so that both clients and both protocols sha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,11 +36,13 @@ class Question:
         model: name of the pipeline.
         inputs: tensor name to value; every input of a public pipeline is one value, shape [1, 1] on the wire.
         outputs: names of the tensors to compute and send back.
+        headers: sent along, as gRPC metadata or HTTP headers.
     """
 
     model: str
     inputs: Mapping[str, Value]
     outputs: tuple[str, ...]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

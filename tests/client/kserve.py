@@ -23,6 +23,8 @@ LIMIT = 20.0
 class KServe:
     """What a server does with its next inferences, and what it has seen.
 
+    ``headers`` are those of the last inference, their names in lower case.
+
     ``script`` holds (status, message) refusals, or "hang": wait for the client to go away. Past its end the server
     answers every output with its fixed bytes. ``ready_after`` readiness probes are answered with no.
 
@@ -47,6 +49,7 @@ class KServe:
     ready_after: int = 0
     url: str = ""
     received: list[tuple[str, dict[str, object], list[str]]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     entered: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
 
@@ -109,6 +112,7 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
                 yield service_pb2.ModelStreamInferResponse(**self.streamed(event, request, context))
 
     def enter(self, request, context):
+        self.kserve.headers = dict(context.invocation_metadata())
         assert all(list(tensor.shape) == [1, 1] for tensor in request.inputs)
         values = {
             tensor.name: unpack(tensor.datatype, raw)
@@ -186,6 +190,7 @@ class HttpHandler(BaseHTTPRequestHandler):
             models = [{"name": "segment", "version": "1", "state": "READY"}, {"name": "broken", "state": "UNAVAILABLE"}]
             self.reply(200, json.dumps(models).encode())
             return
+        self.kserve.headers = {name.lower(): value for name, value in self.headers.items()}
         split = int(self.headers["Inference-Header-Content-Length"])
         request, binary = json.loads(body[:split]), body[split:]
         values = {}

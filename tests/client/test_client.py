@@ -61,6 +61,13 @@ def test_segment_answers_mask_score_and_truncation(ask, kserve):
     assert (answer.mask, answer.score, answer.truncated) == (kserve.answers["MASK"], 0.75, True)
 
 
+@pytest.mark.parametrize("method", ["harmonize", "segment"])
+def test_headers_go_along(ask, kserve, method):
+    trace = {"Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    ask(kserve.url, method, IMAGE, text="the bear", headers=trace)
+    assert kserve.headers["traceparent"] == trace["Traceparent"]
+
+
 @pytest.mark.parametrize("options", [{}, {"text": "bear", "mask": b"mask"}])
 def test_exactly_one_of_text_and_mask_is_taken(ask, kserve, options):
     with pytest.raises(ValueError, match="either a text or a mask"):

@@ -38,6 +38,11 @@ def test_a_diffusion_asks_for_its_model_with_the_time_left(diffuse, kserve, prot
     assert (answer.score, answer.truncated, answer.seed) == (0.75, False, 2**62 + 1)
 
 
+def test_headers_go_along_with_a_diffusion(diffuse, kserve):
+    diffuse(kserve, headers={"tracestate": "vendor=1"})
+    assert kserve.headers["tracestate"] == "vendor=1"
+
+
 def test_only_what_is_set_is_sent(diffuse, kserve):
     diffuse(kserve)
     diffuse(kserve, diffusion=Diffusion())
