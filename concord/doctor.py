@@ -12,7 +12,6 @@ from pathlib import Path
 from concord.errors import ServerFailure
 from concord.exported import unexported
 from concord.installation import MODEL_REPOSITORIES, Installation
-from concord.serve import add_server_arguments
 from concord.server import Ports
 
 HELP = "say in plain words what keeps the server from running on this machine"
@@ -26,6 +25,15 @@ PACKAGES = {
     "ftfy": "ftfy",
     "psutil": "psutil",
     "tritonclient.grpc": "tritonclient[grpc]",
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn[standard]",
+    "httptools": "uvicorn[standard]",
+    "python_multipart": "python-multipart",
+    "pydantic_settings": "pydantic-settings",
+    "structlog": "structlog",
+    "prometheus_client": "prometheus-client",
+    "limits": "limits",
+    "gradio": "gradio",
 }
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 # Each stub starts with one megabyte; an image of 40 megapixels then needs 120 in each model it passes.
@@ -42,8 +50,16 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments: those of the server that is to be run."""
-    add_server_arguments(parser)
+    """Declares the command's arguments: where the server that is to be run listens, and what it serves."""
+    parser.add_argument("--http-port", type=int, default=Ports.http, help="default: %(default)s")
+    parser.add_argument("--grpc-port", type=int, default=Ports.grpc, help="default: %(default)s")
+    parser.add_argument("--metrics-port", type=int, default=Ports.metrics, help="default: %(default)s")
+    parser.add_argument(
+        "--model-repository",
+        type=Path,
+        action="append",
+        help="folder with models, may be given several times (default: the project's models and ensembles)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

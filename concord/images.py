@@ -80,11 +80,7 @@ def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
         limits: the largest image accepted.
         field: the input's name in errors.
     """
-    if not encoded:
-        raise InvalidImage(field, "empty", f"an image file: {_FORMAT_NAMES}")
-    if len(encoded) > limits.max_bytes:
-        raise ImageTooLarge(field, f"{len(encoded)} bytes", f"at most {limits.max_bytes} bytes")
-    image = _read_header(encoded, limits, field)
+    image = read_header(encoded, limits, field)
     try:
         image.load()
     except Exception as error:
@@ -118,7 +114,12 @@ def _profile_chunk(icc_profile: bytes) -> bytes:
     return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", binascii.crc32(chunk))
 
 
-def _read_header(encoded: bytes, limits: Limits, field: str) -> ImageFile.ImageFile:
+def read_header(encoded: bytes, limits: Limits, field: str) -> ImageFile.ImageFile:
+    """What a file says of itself, checked against the limits before a pixel is decoded; errors as in ``open_image``."""
+    if not encoded:
+        raise InvalidImage(field, "empty", f"an image file: {_FORMAT_NAMES}")
+    if len(encoded) > limits.max_bytes:
+        raise ImageTooLarge(field, f"{len(encoded)} bytes", f"at most {limits.max_bytes} bytes")
     try:
         image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
         # MPO, which Pillow's JPEG reader finds by itself, is a photograph followed by its depth map or a second view.

@@ -13,8 +13,8 @@ from concord.server import EmbeddedServer, Ports
 from concord.watchdog import Watchdog
 from tests.serving.asking import ask, statistics, tensors
 from tests.serving.pictures import decoded, encoded, middle, photograph
+from tests.serving.stack import stub_of
 from tests.serving.streams import Stream, stream, wire
-from tests.serving.test_serve import stub_of
 from tests.serving.tiny_networks import unet, vae_decoder, vae_encoder, write_loops, write_networks
 
 PIXELS = photograph(96, 72)

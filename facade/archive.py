@@ -1,0 +1,193 @@
+"""Zip archives of photographs: read from memory within bounds, written file by file; nothing touches the disk."""
+
+import io
+import re
+import time
+import unicodedata
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from concord.errors import ConcordError, ImageTooLarge
+
+_MAX_DIRECTORY = 2**20
+"""Bytes of a zip file's directory: `zipfile` makes an object for every entry before they can be counted."""
+_CHUNK = 2**16
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_ENCRYPTED = 1
+_UNSAFE = re.compile(r"[^\w ()+,.=@~-]")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_LONGEST_PART = 100  # characters
+_MOST_PARTS = 8
+
+
+class InvalidArchive(ConcordError):
+    """The bytes are no zip file, or one that cannot be read."""
+
+    code = "invalid_archive"
+    http_status = 400
+
+
+class ArchiveTooLarge(ConcordError):
+    """More files or bytes than the bounds allow."""
+
+    code = "request_too_large"
+    http_status = 413
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a batch may hold.
+
+    Attributes:
+        files: photographs and masks together.
+        bytes: of all files, unpacked.
+        file_bytes: of one file, unpacked.
+    """
+
+    files: int
+    bytes: int
+    file_bytes: int
+
+
+class Archive:
+    """A zip file in memory; its files are unpacked one at a time, when they are read.
+
+    Folders, hidden files and what macOS adds beside the files are passed over.
+
+    Args:
+        content: the zip file.
+        bounds: of the files in it.
+
+    Raises:
+        InvalidArchive: not a readable zip file, or nothing in it.
+        ArchiveTooLarge: too many files, or more bytes than allowed by what it says of itself.
+    """
+
+    def __init__(self, content: bytes, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._unread = bounds.bytes
+        try:
+            self._zip = zipfile.ZipFile(_DirectoryBound(content))
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
+            raise InvalidArchive("archive", "not a readable zip file", "a complete zip file") from error
+        self._entries = {info.filename: info for info in self._zip.infolist() if _is_wanted(info)}
+        if not self._entries:
+            raise InvalidArchive("archive", "there is no file in it", "a zip file of photographs")
+        if len(self._entries) > bounds.files:
+            raise ArchiveTooLarge("archive", f"{len(self._entries)} files", f"at most {bounds.files} files")
+        declared = sum(info.file_size for info in self._entries.values())
+        if declared > bounds.bytes:
+            raise ArchiveTooLarge("archive", f"{declared} bytes unpacked", f"at most {bounds.bytes} bytes")
+
+    @property
+    def names(self) -> list[str]:
+        """Of the files, as the archive has them."""
+        return list(self._entries)
+
+    def read(self, name: str) -> bytes:
+        """Unpacks one file, counting as it goes.
+
+        Raises:
+            InvalidArchive: the file is damaged, encrypted, or packed in a way that cannot be unpacked within bounds.
+            ImageTooLarge: it is larger than a file may be.
+            ArchiveTooLarge: the files read so far are larger than all may be.
+        """
+        info = self._entries[name]
+        if info.flag_bits & _ENCRYPTED:
+            raise InvalidArchive("archive", "the file is encrypted", "files without a password")
+        if info.compress_type not in _METHODS:
+            raise InvalidArchive("archive", "the file is packed in a rare way", "files that are stored or deflated")
+        content = bytearray()
+        try:
+            with self._zip.open(info) as file:
+                while chunk := file.read(_CHUNK):
+                    content += chunk
+                    self._unread -= len(chunk)
+                    self._check(len(content))
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+            raise InvalidArchive("archive", "the file is damaged", "a complete zip file") from error
+        return bytes(content)
+
+    def _check(self, size: int) -> None:
+        if size > self._bounds.file_bytes:
+            raise ImageTooLarge("image", f"more than {size - 1} bytes", f"at most {self._bounds.file_bytes} bytes")
+        if self._unread < 0:
+            raise ArchiveTooLarge("archive", "too many bytes unpacked", f"at most {self._bounds.bytes} bytes")
+
+
+class ZipStream:
+    """A zip file that is sent while it is made: every call gives the bytes that come next."""
+
+    def __init__(self) -> None:
+        self._pipe = _Pipe()
+        self._zip = zipfile.ZipFile(self._pipe, "w", zipfile.ZIP_STORED)
+
+    def add(self, name: str, content: bytes) -> bytes:
+        """Adds a file; it is stored as it is, pictures do not become smaller."""
+        self._zip.writestr(zipfile.ZipInfo(name, time.localtime()[:6]), content)
+        return self._pipe.take()
+
+    def close(self) -> bytes:
+        """Ends the archive."""
+        self._zip.close()
+        return self._pipe.take()
+
+
+class SafeNames:
+    """Names for the files of an answer: good on every system, inside its folder, and each only once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, name: str, suffix: str) -> str:
+        """A name like `name` with another suffix; folders are kept, what leads out of them is not."""
+        parts = [_safe_part(part) for part in re.split(r"[/\\]", name) if part.strip(". ")]
+        path = PurePosixPath(*parts[-_MOST_PARTS:] or ["image"])
+        stem = str(path.with_suffix("")) if path.suffix else str(path)
+        safe, number = f"{stem}{suffix}", 1
+        while safe.casefold() in self._taken:
+            number += 1
+            safe = f"{stem}-{number}{suffix}"
+        self._taken.add(safe.casefold())
+        return safe
+
+
+def _safe_part(part: str) -> str:
+    clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", part)).strip(". ")[:_LONGEST_PART].rstrip(". ")
+    return f"_{clean}" if _RESERVED.match(clean) else clean or "_"
+
+
+def _is_wanted(info: zipfile.ZipInfo) -> bool:
+    parts = PurePosixPath(info.filename).parts
+    return not info.is_dir() and bool(parts) and not parts[-1].startswith(".") and "__MACOSX" not in parts
+
+
+class _DirectoryBound(io.BytesIO):
+    """A zip file whose directory is refused where it is too large: it alone is read in one piece that long."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_DIRECTORY:
+            raise ArchiveTooLarge("archive", "too many files", f"a directory of at most {_MAX_DIRECTORY} bytes")
+        return super().read(size)
+
+
+class _Pipe(io.RawIOBase):
+    """What was written and not yet taken."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: object, /) -> int:
+        piece = bytes(content)  # type: ignore[call-overload]
+        self._written.append(piece)
+        return len(piece)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._written)
+        self._written.clear()
+        return taken

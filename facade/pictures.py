@@ -1,0 +1,73 @@
+"""Encoded pictures: checked by their headers before anything is sent, and written in the format that was asked for."""
+
+import io
+from functools import cache
+from typing import Literal, TypeAlias
+
+from PIL import Image
+
+from concord.images import read_header
+from concord.limits import Limits
+from facade.problems import Problem
+from facade.settings import Settings
+
+Format: TypeAlias = Literal["png", "jpeg", "webp"]
+"""What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says."""
+
+MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+DEFAULT_QUALITY = 90
+
+_LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
+
+
+def check_picture(encoded: bytes, field: str, settings: Settings) -> tuple[int, int]:
+    """Width and height by the header; no pixel is decoded.
+
+    Raises:
+        ConcordError: `InvalidImage`, `UnsupportedImage` or `ImageTooLarge`, for the field.
+    """
+    return read_header(encoded, Limits(settings.max_pixels, settings.max_bytes), field).size
+
+
+def check_format(size: tuple[int, int], picture_format: Format) -> None:
+    """Refuses a format that cannot hold a picture of this width and height.
+
+    Raises:
+        Problem: it cannot.
+    """
+    longest = _LONGEST_SIDES.get(picture_format)
+    if longest is not None and max(size) > longest:
+        raise Problem(
+            "invalid_setting",
+            f"{picture_format} cannot hold {size[0]}x{size[1]} pixels",
+            field="format",
+            allowed=f"png; or sides of at most {longest} pixels",
+        )
+
+
+def reencode(png: bytes, picture_format: Format, quality: int) -> bytes:
+    """A PNG in another format, its ICC profile kept; for JPEG, transparent pixels are laid on white.
+
+    Args:
+        png: of our own making.
+        picture_format: ``png`` gives the bytes as they are.
+        quality: 1 to 100, as the format understands it.
+    """
+    if picture_format == "png":
+        return png
+    image: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
+    profile = image.info.get("icc_profile")
+    if picture_format == "jpeg" and image.mode != "RGB":
+        opaque = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, quality=quality, icc_profile=profile)
+    return buffer.getvalue()
+
+
+@cache
+def tiny_picture(mode: str) -> bytes:
+    """The smallest order there is: a picture of a few pixels, grey as ``RGB`` or white as ``L``."""
+    buffer = io.BytesIO()
+    Image.new(mode, (8, 8), "white" if mode == "L" else "grey").save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,28 @@
+"""``GET /v1/models``: what is loaded, what it takes and within which limits."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from facade.catalogue import PublicModel
+from facade.problems import responses
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+class ModelList(BaseModel):
+    """The models that can be asked now."""
+
+    object: Literal["list"] = "list"
+    data: list[PublicModel]
+
+
+@router.get(
+    "/models",
+    summary="The models that are loaded",
+    responses=responses("unauthorized", "rate_limited", "internal", "unavailable", "deadline_exceeded"),
+)
+async def models(request: Request) -> ModelList:
+    """Their inputs, settings and limits."""
+    return ModelList(data=await request.app.state.service.models())

@@ -1,0 +1,182 @@
+"""``concord serve``: the facade and its Triton in the foreground, until Ctrl-C or SIGTERM."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from concord.errors import ServerFailure
+from concord.server import EmbeddedServer, Ports
+from facade import settings as settings_of
+from facade.settings import Settings, SettingsError
+
+HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
+DESCRIPTION = f"""{HELP}.
+
+Every flag is an environment variable too; the flag goes first. A signal stops it when the requests that were accepted
+are answered; a second signal stops it at once."""
+_FAILED = 1
+_WRONG_USAGE = 2
+_DIRECT_SECONDS = 30.0
+"""How long a stop waits for requests that Triton got from others than the facade."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares a flag for every setting."""
+    settings_of.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until a signal comes; returns the exit status."""
+    signals = _Signals()
+    try:
+        return _Stack(settings_of.from_arguments(args), signals).run()
+    except SettingsError as error:
+        _say(str(error))
+        return _WRONG_USAGE
+    except ServerFailure as failure:
+        _say(str(failure))
+        return _FAILED
+
+
+class _Signals:
+    """Counts SIGINT and SIGTERM from now on, and tells whoever is there to be stopped."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.stop: Callable[[], None] = lambda: None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    @property
+    def impatient(self) -> bool:
+        """Whether a second signal came."""
+        return self.count > 1
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        self.stop()
+
+
+class _Stack:
+    """The facade, and the Triton that is started for it unless there is one elsewhere.
+
+    Raises:
+        ServerFailure: a port is taken, or the log cannot be written.
+        SettingsError: the keys are not usable.
+    """
+
+    def __init__(self, settings: Settings, signals: _Signals) -> None:
+        # FastAPI and the page take seconds to import, and `concord --help` imports this module.
+        from facade import logs
+        from facade.app import create_app
+        from facade.http_server import HttpServer, listener
+        from facade.supervisor import Supervisor
+
+        logs.configure(settings.log_level)
+        self._signals = signals
+        self._failure: ServerFailure | None = None
+        self._supervisor: Supervisor | None = None
+        if not settings.triton_url:
+            ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port).chosen()
+            chosen = {"http_port": ports.http, "grpc_port": ports.grpc, "metrics_port": ports.metrics}
+            settings = settings.model_copy(
+                update=chosen | {"log_file": settings.log_file or _default_log(settings.http_port)}
+            )
+            self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
+        self._settings = settings
+        self._socket = listener(settings.host, settings.port)
+        self._app = create_app(settings)
+        self._server = HttpServer(self._app, settings, self._stopping)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        logs.note_settings(settings)
+
+    def run(self) -> int:
+        """Serves; returns the exit status."""
+        self._signals.stop = lambda: self._server.stop(at_once=self._signals.impatient)
+        if self._signals.count:
+            return 0
+        try:
+            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+                runner.run(self._serve())
+        finally:
+            if self._supervisor is not None:
+                self._supervisor.stop(at_once=lambda: self._signals.impatient or self._failure is not None)
+        if self._failure is None:
+            return 0
+        _say(f"{self._failure}\nTriton's log: {self._settings.log_file}\n`concord doctor` looks for common causes")
+        return _FAILED
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        host, port = self._socket.getsockname()[:2]
+        triton = self._settings.triton_url
+        _say(
+            f"the facade is at http://{f'[{host}]' if ':' in host else host}:{port}; "
+            + (f"Triton is at {triton}" if triton else "Triton is starting")
+        )
+        if self._supervisor is not None:
+            self._supervisor.start()
+        await self._server.serve([self._socket])
+
+    def _stopping(self) -> None:
+        _say("stopping; requests that were accepted are answered first (again: stop at once)")
+        self._app.state.readiness.stop()
+
+    def _notice(self, words: str) -> None:
+        _say(words)
+        self._in_loop(lambda: self._app.state.readiness.doubt())
+
+    def _fail(self, failure: ServerFailure) -> None:
+        self._failure = failure
+        self._in_loop(self._server.stop)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        # The loop may be closed already: then there is nothing left to tell.
+        with suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(act)
+
+
+def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
+    log_path = settings.log_file
+    assert log_path is not None
+    try:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        log_path.write_bytes(b"")
+    except OSError as error:
+        raise ServerFailure("log file", f"{log_path}: {error.strerror}", "a file that can be written") from error
+    # Triton's models read their limits from the environment they are started in.
+    os.environ |= {"CONCORD_MAX_BYTES": str(settings.max_bytes), "CONCORD_MAX_PIXELS": str(settings.max_pixels)}
+    return EmbeddedServer(
+        settings.model_repositories,
+        ports=ports,
+        model_config_name=settings.model_config_name,
+        log_path=log_path,
+        drain_seconds=min(settings.drain_seconds, _DIRECT_SECONDS),
+    )
+
+
+def _default_log(http_port: int) -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "concord" / f"serve-{http_port}.log"
+
+
+def _say(words: str) -> None:
+    print(f"concord: {words}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """``python -m facade.serve``."""
+    parser = argparse.ArgumentParser(prog="concord serve", description=HELP)
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

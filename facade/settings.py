@@ -1,0 +1,228 @@
+"""Every setting of ``concord serve``: a flag, an environment variable, a line of ``--help`` and a row of the README.
+
+A flag goes before the environment variable, and that before the default. ``python -m facade.settings`` prints the
+README's table.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+from limits import parse
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from concord.installation import MODEL_REPOSITORIES
+from concord.limits import HIGHEST_MAX_PIXELS, Limits
+from concord.server import Ports
+from concord_client.transport import Address
+
+PREFIX = "CONCORD_"
+CONCURRENCY = {"dht": 2, "diffharmony": 4, "segment": 4}
+"""Requests of each public model that Triton is given at the same time, where nothing else is set.
+
+One pass of dht keeps two cores busy: more at a time are no more in a second, and each takes longer.
+"""
+
+
+class SettingsError(Exception):
+    """A setting is not usable; the text names its flag, its variable and what was wrong."""
+
+
+def _folders(given: object) -> object:
+    return tuple(filter(None, given.split(os.pathsep))) if isinstance(given, str) else given
+
+
+def _counts(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    counts = dict(CONCURRENCY)
+    for item in filter(None, (item.strip() for item in given.split(","))):
+        model, equals, count = (word.strip() for word in item.partition("="))
+        if not equals or model not in counts:
+            raise ValueError(f"{item[:40]!r} is not MODEL=NUMBER with a model of {', '.join(counts)}")
+        counts[model] = count  # type: ignore[assignment] # pydantic makes it a number, and says so if it is none
+    return counts
+
+
+def _rate(given: str) -> str:
+    try:
+        parse(given)
+    except ValueError as error:
+        raise ValueError(f"{given[:40]!r} is no rate such as 60/minute") from error
+    return given
+
+
+def _address(given: str) -> str:
+    return Address.of(given, "grpc").url if given else given
+
+
+Port = Annotated[int, Ge(0), Le(65535)]
+Seconds = Annotated[float, Gt(0), Le(86_400)]
+
+
+class Settings(BaseSettings):
+    """What ``concord serve`` can be told. Times are in seconds, sizes in bytes; an instance does not change."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    host: str = Field("127.0.0.1", description="address the facade listens on; 0.0.0.0 for every network")
+    port: Port = Field(8080, description="port of the facade; 0 for any free one")
+    page: bool = Field(True, description="whether the page is served at /")
+    triton_url: Annotated[str, AfterValidator(_address)] = Field(
+        "", description="HOST:PORT of the gRPC of a Triton elsewhere; none is started then"
+    )
+    http_port: Port = Field(Ports.http, description="HTTP port of the Triton that is started, on loopback; 0: any free")
+    grpc_port: Port = Field(Ports.grpc, description="its gRPC port")
+    metrics_port: Port = Field(Ports.metrics, description="its metrics port")
+    model_repository: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
+        (), description="folder with models; several times (in the variable: split by colons) for several folders"
+    )
+    model_config_name: str = Field("", description="profile of the models, such as cuda or tensorrt")
+    log_file: Path | None = Field(None, description="receives Triton's log; by default in the user's state folder")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of a log line")
+    max_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
+        Limits.max_bytes, description="largest encoded image, for the facade and for Triton's models"
+    )
+    max_pixels: Annotated[int, Ge(1), Le(HIGHEST_MAX_PIXELS)] = Field(
+        Limits.max_pixels, description="largest width x height, for the facade and for Triton's models"
+    )
+    max_held_bytes: Annotated[int, Ge(2**20), Le(2**40)] = Field(
+        2**30, description="bytes of all requests together that are kept in memory; beyond it they are refused at once"
+    )
+    max_batch_images: Annotated[int, Ge(1), Le(10_000)] = Field(100, description="most images of one batch")
+    max_batch_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
+        256 * 2**20, description="largest batch, as it is sent and as it is unpacked"
+    )
+    read_timeout: Seconds = Field(30.0, description="how long a client may take to send its request")
+    concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_counts)] = Field(
+        CONCURRENCY, description="requests of each model that Triton is given at the same time; others wait"
+    )
+    queue: Annotated[int, Ge(0), Le(10_000)] = Field(
+        16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
+    )
+    deadline: Seconds = Field(60.0, description="longest time of a request, waiting included")
+    diffusion_deadline: Seconds = Field(600.0, description="the same for diffharmony")
+    probe_interval: Seconds = Field(10.0, description="time between two inferences that /readyz rests on")
+    drain_seconds: Seconds = Field(
+        660.0, description="how long accepted requests may take after SIGTERM; longer than any deadline, none is lost"
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="keys, split by commas; other users of the machine see a flag, so rather a variable"
+    )
+    api_keys_file: Path | None = Field(
+        None, description="file with a line NAME HASH for each key, as `concord keys` prints it"
+    )
+    rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"
+    )
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Largest body of one request: an image, a mask, and what multipart puts around them."""
+        return 2 * self.max_bytes + 2**20
+
+    @property
+    def model_repositories(self) -> tuple[Path, ...]:
+        """Folders with models: those given, or the project's."""
+        return self.model_repository or tuple(MODEL_REPOSITORIES)
+
+    def shown(self) -> dict[str, object]:
+        """Every setting by name, to be printed; secrets are stars, or empty where they are not set."""
+        return {name: _plain(getattr(self, name)) for name in type(self).model_fields}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting, as people are told of it."""
+
+    name: str
+    flag: str
+    variable: str
+    default: str
+    description: str
+
+
+def rows() -> list[Row]:
+    """Every setting, in the order of the class."""
+    return [
+        Row(name, f"--{name.replace('_', '-')}", f"{PREFIX}{name.upper()}", _written(field.default), _meaning(field))
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def table() -> str:
+    """The README's table, in Markdown."""
+    lines = ["| flag | variable | default | meaning |", "|---|---|---|---|"]
+    for row in rows():
+        default = f"`{row.default}`" if row.default else ""
+        lines.append(f"| `{row.flag}` | `{row.variable}` | {default} | {row.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares a flag for every setting; :func:`from_arguments` reads them."""
+    for row in rows():
+        annotation = Settings.model_fields[row.name].annotation
+        words = f"{row.description} [{row.variable}; default: {row.default or 'none'}]".replace("%", "%%")
+        kind: dict[str, Any] = {"metavar": row.name.upper()}
+        if annotation is bool:
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif row.name == "model_repository":
+            kind["action"] = "append"
+        parser.add_argument(row.flag, default=argparse.SUPPRESS, help=words, **kind)
+
+
+def from_arguments(args: argparse.Namespace) -> Settings:
+    """The settings, from flags and environment.
+
+    Raises:
+        SettingsError: a value is not usable.
+    """
+    given = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaints(error))) from None
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    by_name = {row.name: row for row in rows()}
+    for problem in error.errors(include_input=False, include_url=False):
+        row = by_name[str(problem["loc"][0])]
+        inner = "".join(f" {part}" for part in problem["loc"][1:])
+        yield f"{row.flag} ({row.variable}){inner}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _meaning(field: FieldInfo) -> str:
+    lowest = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
+    highest = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
+    bounds = f" ({lowest} to {highest})" if lowest is not None else ""
+    return f"{field.description}{bounds}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(each) for each in value]
+    return str(value) if isinstance(value, SecretStr | Path) else value
+
+
+def _written(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{key}={each}" for key, each in value.items())
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None or value == () else str(value)
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -1,0 +1,92 @@
+"""``concord serve`` as a process of its own: the facade and its Triton."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+
+from concord.installation import MODEL_REPOSITORIES
+from concord.server import EmbeddedServer, Ports
+
+ANY = Ports(0, 0, 0)
+HARMONIZING = ("decode", "decode_mask", "dht_preprocess", "dht", "compose")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running command, and Triton's addresses as a server that was never started here."""
+
+    process: subprocess.Popen[str]
+    server: EmbeddedServer
+    log_path: Path
+
+    def wait_for(self, words: str) -> str:
+        """Reads what the command says up to the line with these words."""
+        said = ""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            said += line
+            if words in line:
+                return said
+        raise AssertionError(f"it ended without saying {words!r}:\n{said}")
+
+    @cached_property
+    def url(self) -> str:
+        """Where the facade is; to be asked for before anything else is waited for."""
+        found = re.search(r"http://\S+:\d+", self.wait_for("the facade is at"))
+        assert found is not None
+        return found[0]
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def triton(self) -> psutil.Process:
+        return next(each for each in self.descendants() if each.name() == "tritonserver")
+
+    def stub(self, model: str) -> psutil.Process:
+        return stub_of(model, self.descendants())
+
+    def log(self) -> list[dict]:
+        """The lines of the facade's log."""
+        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
+
+
+def stub_of(model: str, processes: list[psutil.Process]) -> psutil.Process:
+    return next(process for process in processes if any(f"/{model}/1/" in word for word in process.cmdline()))
+
+
+@contextmanager
+def serving(tmp_path: Path, *arguments: object, ports: Ports = ANY) -> Iterator[Stack]:
+    """``concord serve`` without the page, the facade and by default Triton too on free ports."""
+    ports = ports.chosen() if ports == ANY else ports
+    flags = zip(("--http-port", "--grpc-port", "--metrics-port"), astuple(ports), strict=True)
+    command = [sys.executable, "-m", "facade.serve", "--no-page", "--log-file", tmp_path / "triton.log"]
+    command += [] if "--port" in arguments else ["--port", 0]
+    command += [*arguments, *(word for flag in flags for word in flag)]
+    log_path = tmp_path / "facade.log"
+    with (
+        log_path.open("wb") as log,
+        subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        try:
+            yield Stack(process, EmbeddedServer(ports=ports), log_path)
+        finally:
+            process.kill()
+
+
+def harmonizing_models(tmp_path: Path) -> Path:
+    """A repository with what harmonizes a given mask, and no more, so that it starts soon."""
+    repository = tmp_path / "models"
+    repository.mkdir()
+    models, ensembles = MODEL_REPOSITORIES
+    for model in HARMONIZING:
+        (repository / model).symlink_to(models / model)
+    (repository / "harmonize").symlink_to(ensembles / "harmonize")
+    return repository
