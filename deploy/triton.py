@@ -1,0 +1,37 @@
+"""NVIDIA's ``tritonserver`` on those models of the repository that have been exported; takes its further arguments.
+
+``CONCORD_MODEL_CONFIG_NAME`` names the profile, such as ``cuda``.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from concord.exported import show_exported, unexported
+from concord.installation import MODEL_REPOSITORIES
+
+
+def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
+    """The server's command line; the models are shown to it in `directory`.
+
+    Raises:
+        ServerFailure: nothing has been exported.
+    """
+    left_out = unexported(MODEL_REPOSITORIES, profile)
+    if left_out:
+        print(f"concord: not served, since not exported: {', '.join(sorted(left_out))}", file=sys.stderr, flush=True)
+    shown = show_exported(MODEL_REPOSITORIES, left_out, directory)
+    return [
+        "tritonserver",
+        *(f"--model-repository={folder}" for folder in shown),
+        *([f"--model-config-name={profile}"] if profile else []),
+        "--disable-auto-complete-config",
+        *arguments,
+    ]
+
+
+if __name__ == "__main__":
+    profile, directory = os.environ.get("CONCORD_MODEL_CONFIG_NAME", ""), tempfile.mkdtemp(prefix="concord-")
+    words = command(profile, sys.argv[1:], Path(directory))
+    os.execvp(words[0], words)  # noqa: S606
