@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo weights again and exports them into the model repository; about four hours on two cores.
+# Trains the demo weights again and exports them into the model repository; about six hours on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
@@ -7,5 +7,8 @@ $python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4 --sta
   --stage 224:550:12:1e-3 --stage 416:150:6:5e-4 --stage 224:2000:12:1e-3 --stage 224:1400:12:7e-4 --stage 416:500:6:3e-4
 $python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3 \
   --stage 128:480:8:8e-4 --stage 128:2000:8:1e-3 --stage 64:2500:32:1e-3 --stage 128:1400:8:6e-4 --stage 256:220:4:3e-4
+$python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
+$python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export dht --checkpoint demo/weights/ht.safetensors
+$python -m export diffharmony --pipeline demo/weights/diffharmony
