@@ -1,0 +1,135 @@
+"""A person with a browser: Chromium without a window, and without any network but loopback."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+SCREENSHOTS = Path("out/page")
+PATIENCE_MS = 90_000
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser; the test is skipped where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip("the page is tested with Debian's browser: apt-get install -y chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, _NO_NETWORK])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Tab:
+    """A tab that shows the page; asserts at the end that it asked nobody else and that no script failed."""
+
+    page: Page
+    url: str
+    asked: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def part(self, elem_id: str) -> Locator:
+        """Something on the page by its id."""
+        return self.page.locator(f"#{elem_id}")
+
+    def visit(self) -> None:
+        self.page.goto(self.url)
+        expect(self.part("drop").or_(self.page.get_by_label("API key"))).to_be_visible()
+
+    def bring_example(self, text: str) -> None:
+        """Chooses an example by what is out of place in it."""
+        self.page.get_by_role("button", name=text).click()
+        self.wait_for_editor()
+
+    def bring(self, name: str, photograph: bytes) -> None:
+        """Drops a file."""
+        self.part("drop").locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "image/jpeg", "buffer": photograph}
+        )
+
+    def wait_for_editor(self) -> None:
+        """Returns when the photograph is in the editor."""
+        expect(self.part("editor").locator("canvas").first).to_be_visible()
+        self.page.wait_for_function(
+            "() => /^[1-9]\\d*%$/.test(document.querySelector('#editor .zoom-number').innerText)"
+        )
+
+    def paint(self, *points: tuple[float, float]) -> None:
+        """One stroke of the brush through points of the editor, 0..1 of its width and height."""
+        box = self.part("editor").locator("canvas").first.bounding_box()
+        assert box is not None
+        where = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        self.page.mouse.move(*where[0])
+        self.page.mouse.down()
+        for x, y in where[1:]:
+            self.page.mouse.move(x, y, steps=8)
+        self.page.mouse.up()
+
+    def say(self, text: str) -> None:
+        """Types what is out of place."""
+        self.page.get_by_label("What is out of place?").fill(text)
+
+    def press(self, name: str) -> None:
+        """Presses a button by its words."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def wait_for(self, words: str) -> None:
+        """Returns when the page says these words."""
+        expect(self.page.get_by_text(words).first).to_be_visible()
+
+    def download(self, name: str) -> bytes:
+        """The file behind a button."""
+        with self.page.expect_download() as download:
+            self.press(name)
+        return Path(download.value.path()).read_bytes()
+
+    def keep_picture(self, name: str) -> None:
+        """A screenshot of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+@contextmanager
+def tab(browser: Browser, url: str, viewport: dict[str, int], **options: object) -> Iterator[Tab]:
+    """A tab of its own session, with the page."""
+    context = browser.new_context(viewport=viewport, accept_downloads=True, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    opened = Tab(context.new_page(), url)
+    context.on("request", lambda request: opened.asked.append(request.url))
+    opened.page.on("pageerror", lambda error: opened.failures.append(str(error)))
+    try:
+        opened.visit()
+        yield opened
+    finally:
+        context.close()
+    elsewhere = [asked for asked in opened.asked if not asked.startswith((f"{url}/", "data:", f"blob:{url}/"))]
+    assert opened.asked and not elsewhere
+    assert not opened.failures
+
+
+def circle(x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    """Points of a closed line around a point, in the editor's coordinates for `Tab.paint`."""
+    angles = [step / 16 * 2 * math.pi for step in range(17)]
+    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]

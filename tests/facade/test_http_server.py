@@ -1,0 +1,115 @@
+"""The head of a request is bounded in time and size, and an open page does not keep the facade from stopping."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+
+from concord.errors import ServerFailure
+from facade.http_protocol import MAX_HEAD_BYTES
+from facade.http_server import HttpServer, listener
+from facade.settings import Settings
+from tests.facade.running import PATIENCE
+
+
+async def hello(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def endless(_request: Request) -> StreamingResponse:
+    async def beats():
+
+        while True:
+            yield b"beat"
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(beats())
+
+
+@contextmanager
+def served(**settings: object) -> Iterator[tuple[HttpServer, socket.socket, threading.Thread]]:
+    """A small application, and a connection to it."""
+    app = Starlette(routes=[Route("/", hello), Route("/page/heartbeat/me", endless)])
+    listening = listener("127.0.0.1", 0)
+    server = HttpServer(app, Settings(**settings))
+    thread = threading.Thread(target=server.run, args=[[listening]])
+    thread.start()
+    try:
+        with socket.create_connection(listening.getsockname(), timeout=PATIENCE) as connection:
+            yield server, connection, thread
+    finally:
+        server.stop(at_once=True)
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def received(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    return b"".join(iter(lambda: connection.recv(2**16), b""))
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"])
+def test_a_head_that_does_not_end_is_given_up(sent):
+    with served(read_timeout=0.2) as (_, connection, _):
+        connection.sendall(sent)
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"urn:concord:problem:request_timeout" in answer
+
+
+def test_a_second_head_on_a_connection_is_bounded_too():
+    with served(read_timeout=0.2) as (_, connection, _):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(2**16).endswith(b"hello")
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_without_end_is_refused():
+    with served() as (_, connection, _):
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * MAX_HEAD_BYTES)
+        assert received(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_an_open_page_does_not_keep_it_from_stopping():
+    with served(drain_seconds=3600.0) as (server, connection, thread):
+        connection.sendall(b"GET /page/heartbeat/me HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(2**16)
+        server.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_an_idle_connection_does_not_keep_it_from_stopping():
+    with served(drain_seconds=3600.0) as (server, connection, thread):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(2**16).endswith(b"hello")
+        server.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_what_lies_unread_at_the_stop_is_answered():
+    with served() as (server, first, thread):
+        first.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert first.recv(2**16).endswith(b"hello")
+        others = [socket.create_connection(first.getpeername(), timeout=PATIENCE) for _ in range(50)]
+        for other in others:
+            other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.stop()
+        assert all(received(other).endswith(b"hello") for other in others)
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("host", "words"), [("no.such.host.invalid", "is no address"), ("192.0.2.1", "port: 0 on 192.0.2.1")]
+)
+def test_an_address_that_cannot_be_is_said_in_plain_words(host, words):
+    with pytest.raises(ServerFailure, match=words):
+        listener(host, 0)

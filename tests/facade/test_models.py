@@ -1,0 +1,28 @@
+"""``GET /v1/models``: what is loaded, as it is loaded."""
+
+
+def test_the_project_s_models_with_their_inputs_and_limits(http):
+    models = {model["name"]: model for model in http.get("/v1/models").json()["data"]}
+    assert set(models) == {"dht", "segment"}
+    inputs = {model: [(each["name"], each["required"]) for each in models[model]["inputs"]] for model in models}
+    assert inputs["dht"] == [("image", True), ("text", False), ("mask", False)]
+    assert inputs["segment"] == [("image", True), ("text", True)]
+    assert models["dht"]["task"] == "harmonize" and models["segment"]["task"] == "segment"
+    assert models["dht"]["limits"] == {
+        "max_bytes": 64 * 2**20,
+        "max_pixels": 40_000_000,
+        "max_text_bytes": 10_000,
+        "deadline": 60.0,
+        "concurrency": 2,
+        "queue": 16,
+    }
+
+
+def test_a_diffusion_s_settings_have_their_ranges(diffusing_http):
+    models = {model["name"]: model for model in diffusing_http.get("/v1/models").json()["data"]}
+    assert set(models) == {"diffharmony", "segment"}
+    settings = {setting["name"]: setting for setting in models["diffharmony"]["settings"]}
+    assert (settings["steps"]["minimum"], settings["steps"]["maximum"], settings["steps"]["default"]) == (1, 50, 5)
+    assert settings["sampler"]["choices"] == ["euler_ancestral", "dpmpp_2m", "ddim"]
+    assert settings["decoder"]["choices"] == ["plain", "harmony"] and settings["refine"]["choices"] == [False, True]
+    assert models["diffharmony"]["limits"]["deadline"] == 600

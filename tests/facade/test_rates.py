@@ -1,0 +1,53 @@
+"""A key may ask only so often, and is told when it may ask again."""
+
+import asyncio
+
+import httpx
+
+from facade.rates import Rates
+from facade.settings import Settings
+from tests.facade.running import PATIENCE, running
+
+
+def waits(rates: Rates, *names: str) -> list[int]:
+    async def ask() -> list[int]:
+        return [await rates.wait(name) for name in names]
+
+    return asyncio.run(ask())
+
+
+def test_requests_over_the_rate_have_to_wait():
+    first, second, third = waits(Rates("2/hour"), "ann", "ann", "ann")
+    assert (first, second) == (0, 0) and 0 < third <= 3600
+
+
+def test_a_key_does_not_use_up_what_another_has():
+    assert waits(Rates("1/hour"), "ann", "bob") == [0, 0]
+
+
+def test_what_was_refused_does_not_count():
+    rates = Rates("1/second")
+
+    async def ask() -> int:
+        assert await rates.wait("ann") == 0
+        refused = 0
+        while await rates.wait("ann"):
+            refused += 1
+            await asyncio.sleep(0.01)
+        return refused
+
+    assert asyncio.run(asyncio.wait_for(ask(), PATIENCE)) > 0
+
+
+def test_over_the_rate_a_request_is_refused_with_the_time_to_wait(server):
+    settings = Settings(triton_url=server.grpc_url, page=False, api_keys="ann,bob", rate_limit="2/hour")
+    with running(settings) as facade, httpx.Client(base_url=facade.url, timeout=PATIENCE) as client:
+        ann, bob = {"Authorization": "Bearer ann"}, {"Authorization": "Bearer bob"}
+        answers = [client.get("/v1/models", headers=ann) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        problem = answers[-1].json()
+        assert problem["type"] == "urn:concord:problem:rate_limited" and problem["allowed"] == "2/hour with one key"
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 3600
+        assert client.get("/v1/models", headers=bob).status_code == 200
+        # What tells how the facade is does not count.
+        assert client.get("/metrics", headers=ann).status_code == 200
