@@ -24,24 +24,29 @@ SNIPPETS = re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", README, re.DOTA
 def test_a_snippet_of_the_readme_runs_as_printed(
     kind: str, snippet: str, server: EmbeddedServer, tmp_path: Path
 ) -> None:
+    addresses = {"localhost:8001": server.grpc_url, "localhost:8000": server.http_url}
+    run_snippet(kind, snippet, addresses, tmp_path, CONCORD_URL=server.grpc_url)
+
+
+def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path, **environment: str) -> None:
+    """Runs what the README prints beside a photograph, a mask and a folder of photographs, with addresses replaced."""
     scene = make_scene(1_000_007)
-    (tmp_path / "photo.jpg").write_bytes(encode_png(scene.composite))
-    (tmp_path / "mask.png").write_bytes(encode_mask(scene.mask))
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "one.jpg").write_bytes(encode_png(scene.composite))
+    (folder / "photo.jpg").write_bytes(encode_png(scene.composite))
+    (folder / "mask.png").write_bytes(encode_mask(scene.mask))
+    (folder / "photos").mkdir()
+    (folder / "photos" / "one.jpg").write_bytes(encode_png(scene.composite))
     here = Path(sys.executable).parent
-    snippet = snippet.replace(".venv/bin/", f"{here}/")
-    snippet = snippet.replace("localhost:8001", server.grpc_url).replace("localhost:8000", server.http_url)
+    for printed, real in {".venv/bin/": f"{here}/", **addresses}.items():
+        snippet = snippet.replace(printed, real)
     command = [sys.executable, "-c", snippet] if kind == "python" else ["bash", "-euo", "pipefail", "-c", snippet]
-    environment = os.environ | {"CONCORD_URL": server.grpc_url}
     finished = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=environment
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=os.environ | environment
     )
     assert finished.returncode == 0, finished.stderr
-    for written in (tmp_path / "harmonized.png", tmp_path / "harmonized" / "one.png"):
+    for written in (folder / "harmonized.png", folder / "harmonized" / "one.png"):
         if written.exists():
             assert np.asarray(Image.open(written)).shape == scene.composite.shape
-    assert "harmonized.png" not in snippet or (tmp_path / "harmonized.png").exists()
+    assert "harmonized.png" not in snippet or (folder / "harmonized.png").exists()
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
