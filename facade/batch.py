@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import structlog
 
+from concord_client.diffusion import DIFFHARMONY
 from facade.pictures import DEFAULT_QUALITY, Format, check_format, check_picture
 from facade.problems import Problem, problem_of
 from facade.replies import encoded_picture
@@ -95,7 +96,7 @@ def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
 
 
 class Batches:
-    """Runs batches beside single requests: one place of every model that has several is left to those.
+    """Runs batches beside single requests: to those, all batches together leave one place of a model that has several.
 
     Args:
         service: what is asked, photograph by photograph.
@@ -132,11 +133,13 @@ class Batches:
                 if isinstance(event, Outcome):
                     left.discard(event.index)
                     run.room.release()
-            problem = None if runner.cancelled() else runner.exception()
-            if problem is not None and len(left) == len(batch.photographs) and not run.began:
+            await asyncio.wait([runner])
+            problem = Problem("cancelled", "the batch ended") if runner.cancelled() else runner.exception()
+            if problem is not None and not run.began:
                 raise problem
             for index in sorted(left):
-                yield Outcome(index, problem=problem_of(problem or asyncio.CancelledError()))
+                assert problem is not None
+                yield Outcome(index, problem=problem_of(problem))
         finally:
             runner.cancel()
             await asyncio.wait([runner])
@@ -157,7 +160,7 @@ class _Run:
         self._places = places
         self._batch = batch
         self._headers = headers
-        diffuses = batch.order.model == "diffharmony"
+        diffuses = batch.order.model == DIFFHARMONY
         self._patience = service.settings.diffusion_deadline if diffuses else service.settings.deadline
 
     async def all(self, job: str | None, owner: str) -> None:

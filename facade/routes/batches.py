@@ -20,7 +20,7 @@ from facade.forms import NamedFile, form_schema
 from facade.pictures import DEFAULT_QUALITY, Format
 from facade.problems import Problem, request_id, responses
 from facade.replies import JOB
-from facade.routes import JOB_HEADERS, PROBLEMS
+from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
 from facade.service import Order, Service
 from facade.settings import Settings
 
@@ -110,7 +110,7 @@ _EXAMPLE = (
         },
         **responses(*PROBLEMS, "invalid_archive"),
     },
-    openapi_extra=form_schema(BatchForm),
+    openapi_extra=form_schema(BatchForm) | JOB_PARAMETER,
 )
 async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.

@@ -39,7 +39,7 @@ from facade.openai_shapes import (
 from facade.pictures import Format, check_format, check_picture
 from facade.problems import Problem, responses
 from facade.replies import JOB, encoded_picture, json_response
-from facade.routes import JOB_HEADERS, PROBLEMS
+from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
 from facade.service import Finished, Order, Queued, Service, Stepped
 from facade.settings import Settings
 
@@ -167,7 +167,7 @@ _EVENTS = (
         },
         **responses(*PROBLEMS),
     },
-    openapi_extra=form_schema(EditForm),
+    openapi_extra=form_schema(EditForm) | JOB_PARAMETER,
 )
 async def edit(request: Request) -> Response:
     """OpenAI's route for image edits: their client works with `base_url` set to this server's `/v1`.

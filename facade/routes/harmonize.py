@@ -3,20 +3,16 @@
 import base64
 import time
 from contextlib import AsyncExitStack
-from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from concord.diffusion_request import DECODERS, MAX_TIMEOUT, RESOLUTIONS
-from concord.noise import MAX_SEED
-from concord.samplers import MAX_STEPS, SAMPLERS
-from concord_client import Diffusion
 from facade.caller import Caller, while_connected
 from facade.catalogue import DHT
+from facade.diffusion_form import DiffusionForm
 from facade.events import MEDIA_TYPE as EVENTS
 from facade.events import Emit, EventStream, described
-from facade.forms import form_schema, one_of
+from facade.forms import form_schema
 from facade.pictures import DEFAULT_QUALITY, MEDIA_TYPES, Format, check_format, check_picture
 from facade.problems import responses
 from facade.replies import (
@@ -34,44 +30,21 @@ from facade.service import Finished, Order, Queued, Service, Stepped
 router = APIRouter(prefix="/v1", tags=["harmonize"])
 
 
-class HarmonizeForm(BaseModel):
+class HarmonizeForm(DiffusionForm):
     """What can be asked; exactly one of text and mask is to be given."""
-
-    model_config = ConfigDict(frozen=True)
 
     image: bytes = Field(description="the composite: JPEG, PNG, WebP, BMP, GIF or TIFF")
     text: str | None = Field(None, description="names the part to be harmonized", examples=["the red ball"])
     mask: bytes | None = Field(None, description="or an image of the same size, white (128 and above) where it is")
     model: str = Field(DHT, description="dht, one pass, or diffharmony, step by step; see /v1/models", examples=[DHT])
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="of the noise; the same seed gives the same picture")
-    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="of the diffusion")
-    sampler: Annotated[str, one_of(tuple(SAMPLERS))] | None = Field(
-        None, description="of the diffusion", json_schema_extra={"enum": list(SAMPLERS)}
-    )
-    resolution: Annotated[int, one_of(RESOLUTIONS)] | None = Field(
-        None, description="side of the square that is diffused", json_schema_extra={"enum": list(RESOLUTIONS)}
-    )
-    decoder: Annotated[str, one_of(DECODERS)] | None = Field(
-        None, description="of the diffusion", json_schema_extra={"enum": list(DECODERS)}
-    )
-    refine: bool | None = Field(None, description="whether the refinement network follows")
     preview: bool | None = Field(None, description="with stream: whether every step shows a small JPEG")
     format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
     stream: bool = Field(False, description="server-sent events instead of one answer")
-    timeout: float | None = Field(
-        None, gt=0, le=MAX_TIMEOUT, allow_inf_nan=False, description="seconds, waiting in the queue included"
-    )
 
     def order(self) -> Order:
         """What the service is asked."""
-        settings = {
-            name: getattr(self, name)
-            for name in ("seed", "steps", "sampler", "resolution", "preview", "decoder", "refine")
-            if getattr(self, name) is not None
-        }
-        diffusion = Diffusion(**settings) if settings else None
-        return Order(self.image, self.text, self.mask, self.model, diffusion, self.timeout)
+        return Order(self.image, self.text, self.mask, self.model, self.diffusion(preview=self.preview), self.timeout)
 
 
 class QueuedEvent(BaseModel):

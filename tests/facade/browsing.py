@@ -83,7 +83,7 @@ class Tab:
         self.page.mouse.move(*where[0])
         self.page.mouse.down()
         for x, y in where[1:]:
-            self.page.mouse.move(x, y, steps=8)
+            self.page.mouse.move(x, y, steps=2)
         self.page.mouse.up()
 
     def say(self, text: str) -> None:

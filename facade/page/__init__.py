@@ -1,0 +1,45 @@
+"""The page at ``/``, for a person with a photograph and no program. Built on Gradio; no request leaves the machine.
+
+What a browser sends and is sent lies in files, because Gradio wants it so: in a private folder, for half an hour after
+its last use, and gone when the program is (:mod:`facade.page.folder`).
+"""
+
+import asyncio
+import atexit
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from facade.page.folder import Folder
+from facade.service import Service
+from facade.settings import Settings
+
+
+def mount(app: FastAPI, service: Service, settings: Settings) -> None:
+    """Puts the page at ``/`` of an application; to be called when its routes and keys are installed."""
+    folder = Folder()
+    atexit.register(folder.remove)
+    os.environ |= {"GRADIO_TEMP_DIR": str(folder.path), "GRADIO_ANALYTICS_ENABLED": "False"}
+    # Gradio reads the environment when it is imported.
+    from facade.page.blocks import mount_blocks
+
+    mount_blocks(app, service, settings, folder)
+    _keep(app, folder)
+
+
+def _keep(app: FastAPI, folder: Folder) -> None:
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[object]:
+        sweeping = asyncio.create_task(folder.keep_swept())
+        try:
+            async with inner(app) as state:
+                yield state
+        finally:
+            sweeping.cancel()
+            folder.remove()
+
+    app.router.lifespan_context = lifespan  # type: ignore[assignment] # as Starlette calls it

@@ -1,0 +1,63 @@
+"""The page as an application of Gradio's, below the facade's own routes."""
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from starlette.routing import Mount
+
+from facade.keys import Keys
+from facade.page.examples import FOLDER as EXAMPLES
+from facade.page.folder import Folder
+from facade.page.handlers import Handlers
+from facade.page.layout import lay_out
+from facade.page.look import CSS, THEME
+from facade.page.sign_in import SIGN_OUT, SignIn
+from facade.page.stages import Stages
+from facade.page.surface import Surface
+from facade.page.wiring import connect
+from facade.rates import Rates
+from facade.service import Service
+from facade.settings import Settings
+
+_QUICK = 64  # events that ask for no inference
+
+
+def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> None:
+    """Mounts the page at ``/``, behind a sign-in where the application has keys."""
+    keys: Keys = app.state.keys
+    gr.set_static_paths([EXAMPLES])
+    gr.mount_gradio_app(
+        app,
+        _blocks(service, settings, folder, app.state.rates if keys else None),
+        "/",
+        auth_dependency=_holder if keys else None,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=settings.max_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=THEME,
+        css_paths=[CSS],
+    )
+    page = app.routes[-1]
+    assert isinstance(page, Mount) and isinstance(page.app, FastAPI)
+    page.app.add_middleware(Surface)
+    if keys:
+        page.app.add_middleware(SignIn, keys=keys)
+
+
+def _blocks(service: Service, settings: Settings, folder: Folder, rates: Rates | None) -> gr.Blocks:
+    blocks: gr.Blocks
+    with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
+        parts = lay_out(SIGN_OUT if rates else None)
+        connect(blocks, parts, Handlers(service, Stages(parts), folder, rates))
+    # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
+    blocks.max_threads = sum(settings.concurrency.values()) + len(settings.concurrency) * settings.queue + _QUICK
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    return blocks
+
+
+def _holder(request: Request) -> str:
+    return str(request.state.key)

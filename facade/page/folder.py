@@ -1,0 +1,93 @@
+"""The folder for files that Gradio must have on disk: private, swept while it is used, gone when the program is."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+KEPT_SECONDS = 30 * 60
+"""How long a file may lie unused."""
+
+SWEPT_SECONDS = 60.0
+"""Time between two sweeps."""
+
+MOST_BYTES = 4 * 2**30
+"""What the folder holds at most after a sweep; what was used longest ago goes first."""
+
+_PREFIX = "concord-page-"
+_LOCK = "lock"
+
+
+class Folder:
+    """A folder of the page's own, readable by this user only.
+
+    Making one removes those of programs that ended without doing so: a living program holds its folder's lock.
+    """
+
+    def __init__(self) -> None:
+        _remove_left_behind()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """A new file of that name, in a folder nobody can guess."""
+        file = Path(tempfile.mkdtemp(dir=self.path)) / name
+        file.write_bytes(content)
+        return file
+
+    def sweep(self, kept_seconds: float = KEPT_SECONDS, most_bytes: int = MOST_BYTES) -> None:
+        """Removes files that have not been used for a while, and more of them where they are too large together."""
+        files = [(file.stat(), file) for file in self.path.rglob("*") if file.is_file() and file.name != _LOCK]
+        size = sum(stat.st_size for stat, _ in files)
+        for stat, file in sorted(files, key=lambda each: each[0].st_mtime):
+            if time.time() - stat.st_mtime < kept_seconds and size <= most_bytes:
+                break
+            file.unlink(missing_ok=True)
+            size -= stat.st_size
+        for folder in filter(Path.is_dir, self.path.iterdir()):
+            # One that is not empty stays.
+            with suppress(OSError):
+                folder.rmdir()
+
+    async def keep_swept(self) -> None:
+        """Sweeps from time to time, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SWEPT_SECONDS)
+            # A browser may be putting files in while they are looked at.
+            with suppress(OSError):
+                await asyncio.to_thread(self.sweep)
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it; nothing happens the second time."""
+        if self._lock >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _remove_left_behind() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Another user's are left alone.
+        with suppress(OSError):
+            if _is_left_behind(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_behind(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Or it is being made at this moment.
+        return time.time() - folder.stat().st_mtime > SWEPT_SECONDS
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True

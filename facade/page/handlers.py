@@ -1,0 +1,215 @@
+"""What the page does when a person does something. All inference goes through the service, so that its limits hold."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import gradio as gr
+import structlog
+
+from concord.limits import Limits
+from concord_client import Diffusion
+from concord_client.diffusion import DIFFHARMONY
+from facade.page import words
+from facade.page.diffusion import diffusion_of
+from facade.page.examples import Example
+from facade.page.folder import Folder
+from facade.page.masks import Mask, layer_of, painted
+from facade.page.photograph import CANVAS_SIDE, SHOWN_SIDE, Photograph, copy_of
+from facade.page.stages import Stages, Update
+from facade.page.visit import Visit
+from facade.problems import Problem, problem_of
+from facade.rates import Rates
+from facade.service import Finished, Order, Queued, Service, Stepped
+
+Sent: TypeAlias = dict[str, Any]
+"""What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
+
+_OWNER = "page"
+
+
+class Handlers:
+    """The handlers of one page.
+
+    Args:
+        service: does the work.
+        stages: says how the page looks.
+        folder: for the files that Gradio serves.
+        rates: count what is asked with a key; None where nobody has signed in.
+    """
+
+    def __init__(self, service: Service, stages: Stages, folder: Folder, rates: Rates | None) -> None:
+        self._service = service
+        self._rates = rates
+        self._stages = stages
+        self._folder = folder
+        self._limits = Limits(service.settings.max_pixels, service.settings.max_bytes)
+
+    async def look(self, chosen: str | None) -> Update:
+        """The models that are loaded now."""
+        try:
+            models = await self._service.models()
+        except Exception as error:
+            return self._stages.telling(_trouble(error))
+        return self._stages.choosing([model for model in models if model.task == "harmonize"], chosen)
+
+    async def open(self, file: Sent) -> Update:
+        """A photograph was dropped."""
+        return await self._open(Path(file["path"]))
+
+    async def open_example(self, example: Example) -> Update:
+        """An example was chosen."""
+        return await self._open(example.path) | self._stages.saying(example.text)
+
+    def again(self) -> Update:
+        """Another photograph is wanted."""
+        return self._stages.dropping()
+
+    async def redraw(self, change: Callable[[Mask], Mask], done: str, visit: Visit, editor: Sent) -> Update:
+        """What is marked is to be changed as a whole; `done` says so."""
+        try:
+            mask = await asyncio.to_thread(painted, _layers(editor), visit.photograph.canvas_size)
+            return await asyncio.to_thread(self._marking, visit, change(mask), words.note(done))
+        except Exception as error:
+            return self._stages.telling(_trouble(error))
+
+    async def adjust(self, visit: Visit) -> Update:
+        """What is marked is to be changed by hand, after before and after were shown."""
+        visit = replace(visit, compared=False)
+        return await asyncio.to_thread(lambda: self._marking(visit, visit.canvas_mask(), ""))
+
+    async def find(self, visit: Visit, text: str, request: gr.Request) -> AsyncGenerator[Update]:
+        """What the words name is wanted in the editor."""
+        yield self._stages.beginning(visit, words.progress("Looking for it"))
+        try:
+            await self._count(request)
+            text = _words(text)
+            encoded = await asyncio.to_thread(visit.photograph.encoded)
+            found = await self._service.segment(encoded, text, job=_job(request), owner=_OWNER)
+            status = words.note(words.found(found.score, found.truncated))
+            if found.score > 0:
+                visit = replace(visit, mask=found.mask, words=text, compared=False)
+                yield await asyncio.to_thread(lambda: self._marking(visit, visit.canvas_mask(), status))
+            else:
+                yield self._stages.back(visit, status)
+        except Exception as error:
+            yield self._stages.back(visit, _trouble(error))
+
+    async def harmonize(
+        self,
+        visit: Visit,
+        editor: Sent,
+        text: str,
+        model: str | None,
+        seed: str,
+        steps: int,
+        sampler: str,
+        request: gr.Request,
+    ) -> AsyncGenerator[Update]:
+        """The photograph is wanted with its part at home."""
+        yield self._stages.beginning(visit, words.progress("Harmonizing"))
+        try:
+            await self._count(request)
+            diffusion = diffusion_of(seed, steps, sampler) if model == DIFFHARMONY else None
+            order = await asyncio.to_thread(_order, visit, _layers(editor), text.strip(), model, diffusion)
+            async for event in self._events(order, _job(request)):
+                if isinstance(event, Finished):
+                    yield await asyncio.to_thread(self._result, visit, order, event)
+                else:
+                    yield self._progress(event)
+        except Exception as error:
+            yield self._stages.back(visit, _trouble(error))
+
+    def cancel(self, request: gr.Request) -> None:
+        """What is going on is no longer wanted, or its tab was closed."""
+        self._service.cancel(_job(request), _OWNER)
+
+    async def _count(self, request: gr.Request) -> None:
+        wait = 0 if self._rates is None else await self._rates.wait(str(request.username))
+        if self._rates is not None and wait:
+            raise Problem("rate_limited", f"{self._rates.rate} were asked with your key", retry_after=wait)
+
+    async def _events(self, order: Order, job: str) -> AsyncGenerator[Queued | Stepped | Finished]:
+        events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
+        task = asyncio.create_task(self._service.harmonize(order, job=job, owner=_OWNER, on_event=events.put_nowait))
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            yield task.result()
+        finally:
+            task.cancel()
+
+    def _progress(self, event: Queued | Stepped) -> Update:
+        if isinstance(event, Queued):
+            waiting = f"Waiting, number {event.position} in line"
+            return self._stages.telling(words.progress(waiting if event.position else "Harmonizing"))
+        said = f"Step {event.step} of {event.total}"
+        status = words.progress(said, event.step / event.total)
+        if event.preview is None:
+            return self._stages.telling(status)
+        return self._stages.stepping(words.picture(event.preview, said), status)
+
+    async def _open(self, path: Path) -> Update:
+        try:
+            photograph = await asyncio.to_thread(self._take, path)
+        except Exception as error:
+            return self._stages.dropping(_trouble(error))
+        return self._stages.marking(Visit(photograph), None, "")
+
+    def _take(self, path: Path) -> Photograph:
+        copy = copy_of(path.read_bytes(), self._limits, CANVAS_SIDE)
+        return Photograph(path, copy.original, self._folder.write("photograph.jpg", copy.jpeg), copy.size)
+
+    def _marking(self, visit: Visit, mask: Mask, status: str) -> Update:
+        layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None
+        return self._stages.marking(visit, layer, status)
+
+    def _result(self, visit: Visit, order: Order, finished: Finished) -> Update:
+        answer = finished.answer
+        if answer.score == 0:
+            return self._stages.back(visit, words.note(words.found(0, answer.truncated)))
+        mask = answer.mask or order.mask or b""
+        visit = replace(visit, mask=mask, words=order.text or visit.words, compared=True)
+        shown = (copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (order.image, answer.image))
+        before, after = (
+            self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
+        )
+        downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
+        status = words.note(words.finished(finished.seconds["inference"], answer.seed))
+        return self._stages.comparing(visit, (before, after), downloads, status)
+
+
+def _layers(editor: Sent) -> list[Path]:
+    return [Path(layer["path"]) for layer in editor["layers"]]
+
+
+def _order(visit: Visit, layers: list[Path], text: str, model: str | None, diffusion: Diffusion | None) -> Order:
+    if model is None:
+        raise Problem("unavailable", "no model is loaded")
+    image = visit.photograph.encoded()
+    mask = visit.marked(layers, text)
+    if mask is not None:
+        return Order(image, mask=mask, model=model, diffusion=diffusion)
+    return Order(image, text=_words(text), model=model, diffusion=diffusion)
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise Problem("missing_field", "say what is out of place, or paint over it", field="text")
+    return text.strip()
+
+
+def _job(request: gr.Request) -> str:
+    return f"page-{request.session_hash}"
+
+
+def _trouble(error: Exception) -> str:
+    problem = problem_of(error)
+    if problem.code == "cancelled":
+        return words.note("Cancelled.")
+    if problem.code == "internal":
+        structlog.get_logger().error("the page failed", exc_info=error)
+    return words.trouble(problem)

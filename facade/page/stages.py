@@ -1,0 +1,107 @@
+"""How the page looks at each point of a visit, as updates of its parts."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import gradio as gr
+
+from facade.catalogue import PublicModel
+from facade.page import words
+from facade.page.layout import Parts
+from facade.page.visit import Visit
+
+Update: TypeAlias = dict[Any, Any]
+"""Component to its new value or properties."""
+
+Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
+
+
+class Stages:
+    """Updates of one page's parts.
+
+    Args:
+        parts: what is on the page.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._panel = parts.panel
+
+    def dropping(self, status: str = "") -> Update:
+        """A place to drop a photograph."""
+        return {
+            **self._at("drop"),
+            self._parts.visit: None,
+            self._parts.drop.file: None,
+            self._parts.drop.message: status,
+            self._panel.text: "",
+        }
+
+    def marking(self, visit: Visit, layer: Path | None, status: str) -> Update:
+        """The photograph in the editor, with what is marked."""
+        layers = [] if layer is None else [str(layer)]
+        return {
+            **self._at("mark"),
+            self._parts.visit: visit,
+            self._parts.mark.editor: {"background": str(visit.photograph.canvas), "layers": layers, "composite": None},
+            self._panel.status: status,
+        }
+
+    def beginning(self, visit: Visit, status: str) -> Update:
+        """Something was begun that can be cancelled."""
+        return {**self._at(_shown(visit), busy=True), self._panel.status: status}
+
+    def stepping(self, preview: str, status: str) -> Update:
+        """The picture as it is after a step."""
+        return {
+            **self._at("watch", busy=True),
+            self._parts.watch.preview: preview,
+            self._panel.status: status,
+        }
+
+    def comparing(self, visit: Visit, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str) -> Update:
+        """Before and after, and the files to be taken home: the picture and the mask."""
+        result, percent = self._parts.result, round(100 * visit.centre())
+        return {
+            **self._at("result"),
+            self._parts.visit: visit,
+            result.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
+            result.handle: percent,
+            result.picture: str(downloads[0]),
+            result.mask: str(downloads[1]),
+            self._panel.status: status,
+        }
+
+    def back(self, visit: Visit, status: str) -> Update:
+        """What was shown before something was begun that came to nothing."""
+        return {**self._at(_shown(visit)), self._panel.status: status}
+
+    def saying(self, text: str) -> Update:
+        """Words in the field for them."""
+        return {self._panel.text: text}
+
+    def telling(self, status: str) -> Update:
+        """Only a message."""
+        return {self._panel.status: status, self._parts.drop.message: status}
+
+    def choosing(self, loaded: list[PublicModel], chosen: str | None) -> Update:
+        """The models there are; the chosen one if it is among them, else the first."""
+        names = [model.name for model in loaded]
+        name = chosen if chosen in names else next(iter(names), None)
+        choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
+        has_steps = any(model.name == name and model.settings for model in loaded)
+        return {
+            self._panel.model: gr.update(choices=choices, value=name),
+            self._panel.advanced: gr.update(visible=has_steps),
+        }
+
+    def _at(self, stage: Stage, busy: bool = False) -> Update:
+        return {
+            self._parts.point: words.point(stage, busy),
+            self._panel.find: gr.update(interactive=not busy),
+            self._panel.again: gr.update(interactive=not busy),
+        }
+
+
+def _shown(visit: Visit) -> Stage:
+    return "result" if visit.compared else "mark"
