@@ -7,11 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import psutil
 
 from concord.installation import STUB
 
 INTERVAL = 0.02  # seconds between two looks
+LOOK = 1.0  # the same, at a process that runs for minutes
 MIB = 1 << 20
 
 
@@ -66,3 +68,32 @@ class Peak:
     def _watch(self) -> None:
         while not self._stop.wait(INTERVAL):
             self.bytes = max(self.bytes, resident(self._processes))
+
+
+class Resident:
+    """Context manager that looks at one process once a second; `by_quarter` says how its memory went."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._bytes: list[int] = []
+
+    def by_quarter(self) -> list[float]:
+        """Mean MiB in each quarter of the time."""
+        quarters = np.array_split(np.array(self._bytes) / MIB, 4)
+        return [float(quarter.mean()) for quarter in quarters if quarter.size]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK):
+            self._bytes.append(self._process.memory_info().rss)

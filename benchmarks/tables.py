@@ -86,6 +86,34 @@ def print_diffusion_published(part: Part) -> None:
     print("  by model (MiB): " + ", ".join(f"{name} {value:.0f}" for name, value in largest))
 
 
+def print_facade(part: Part) -> None:
+    added, throughput = part["added"], part["throughput"]
+    print("\nfacade, demo weights, segment_harmonize of a 512x512 JPEG, one client (ms)")
+    print_times(added["milliseconds"])
+    print(f"  added: {added['added_ms']['p50']:.1f} ms at p50, {added['added_ms']['p99']:.1f} ms at p99")
+    at_once = part["added_at_once"]["added_ms"]
+    print(f"  with a Triton that answers at once: {at_once['p50']:.1f} ms at p50, {at_once['p99']:.1f} ms at p99")
+    print(
+        f"  {throughput['requests_per_second']:.0f} requests/s with a Triton that answers at once "
+        f"({throughput['connections']} connections, 512x512 JPEG and mask)"
+    )
+    overload = part["overload"]
+    accepted, refused, mib = overload["accepted_ms"], overload["refused_ms"], overload["resident_mib"]
+    print(
+        f"\nfacade, {overload['asked_per_second']:.0f} requests/s for {overload['seconds']:.0f} s where "
+        f"{overload['sustainable_per_second']:.1f} can be carried"
+    )
+    print(f"  statuses: {', '.join(f'{status} x {count}' for status, count in overload['statuses'].items())}")
+    print(f"  accepted: p99 {accepted['p99']:.0f} ms, bound {overload['bound_ms']:.0f} ms")
+    print(f"  refused: p50 {refused['p50']:.1f} ms, p99 {refused['p99']:.1f} ms, at most {refused['max']:.1f} ms")
+    print(f"  memory by quarter: {', '.join(f'{each:.0f}' for each in mib)} MiB")
+    left = part["disconnected"]
+    print(
+        f"  {left['clients']} clients that left: idle after {left['idle_after_seconds']:.1f} s, "
+        f"{left['inferences']} inferences"
+    )
+
+
 def print_times(milliseconds: Mapping[str, Mapping[str, float]]) -> None:
     for name, row in milliseconds.items():
         print(f"  {name:18} " + "  ".join(f"{key} {value:8.1f}" for key, value in row.items()))
@@ -110,4 +138,5 @@ TABLES = {
     "published": print_published,
     "diffusion_demo": print_diffusion_demo,
     "diffusion_published": print_diffusion_published,
+    "facade": print_facade,
 }

@@ -83,7 +83,7 @@ class Tab:
         self.page.mouse.move(*where[0])
         self.page.mouse.down()
         for x, y in where[1:]:
-            self.page.mouse.move(x, y, steps=2)
+            self.page.mouse.move(x, y)
         self.page.mouse.up()
 
     def say(self, text: str) -> None:
@@ -131,5 +131,5 @@ def tab(browser: Browser, url: str, viewport: dict[str, int], **options: object)
 
 def circle(x: float, y: float, radius: float) -> list[tuple[float, float]]:
     """Points of a closed line around a point, in the editor's coordinates for `Tab.paint`."""
-    angles = [step / 16 * 2 * math.pi for step in range(17)]
+    angles = [step / 8 * 2 * math.pi for step in range(9)]
     return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
