@@ -4,7 +4,7 @@ import os
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import (
@@ -38,6 +38,17 @@ MADE_UP = [
     for mode in (GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if operation.body else []))
 ]
 """What is described, and what just misses it."""
+
+
+@st.composite
+def made_up(draw, operation, mode):
+    """A request; what schemathesis stumbles over while it spoils a file is left out."""
+    try:
+        return draw(operation.as_strategy(generation_mode=mode))
+    except ValueError as error:
+        if "Unsupported type: 'Binary'" not in str(error):
+            raise
+        reject()
 
 
 def with_photograph(body: dict, path: str, image: bytes, mask: bytes) -> dict:
@@ -76,7 +87,7 @@ def test_every_answer_is_one_that_is_described(facade, image, mask, operation, m
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode), complete=st.booleans())
+    @given(case=made_up(operation, mode), complete=st.booleans())
     def ask(case, complete):
         if complete and mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
             case.body = with_photograph(case.body, operation.path, image, mask)
