@@ -1,6 +1,7 @@
 """Small pictures made here, encoded in the ways that photographs come."""
 
 import io
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def decoded(file: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(file)))
 
 
+@cache
 def srgb_profile() -> bytes:
-    """An ICC profile as cameras embed it."""
+    """An ICC profile as cameras embed it; the same each time, though it holds the time it was made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
