@@ -19,6 +19,7 @@ from facade.service import Service
 from facade.settings import Settings
 
 _QUICK = 64  # events that ask for no inference
+_LOOK_SECONDS = 0.02
 
 
 def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> None:
@@ -56,6 +57,9 @@ def _blocks(service: Service, settings: Settings, folder: Folder, rates: Rates |
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = sum(settings.concurrency.values()) + len(settings.concurrency) * settings.queue + _QUICK
     blocks.queue(default_concurrency_limit=None, api_open=False)
+    # Gradio looks for work a thousand times a second, which takes some percent of a core from everyone else.
+    blocks._queue.sleep_when_free = _LOOK_SECONDS
+    blocks._queue.progress_update_sleep_when_free = _LOOK_SECONDS
     return blocks
 
 

@@ -17,7 +17,7 @@ from facade.page.diffusion import diffusion_of
 from facade.page.examples import Example
 from facade.page.folder import Folder
 from facade.page.masks import Mask, layer_of, painted
-from facade.page.photograph import CANVAS_SIDE, SHOWN_SIDE, Photograph, copy_of
+from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
 from facade.page.stages import Stages, Update
 from facade.page.visit import Visit
 from facade.problems import Problem, problem_of
@@ -67,21 +67,28 @@ class Handlers:
         """Another photograph is wanted."""
         return self._stages.dropping()
 
-    async def redraw(self, change: Callable[[Mask], Mask], done: str, visit: Visit, editor: Sent) -> Update:
+    async def redraw(self, change: Callable[[Mask], Mask], done: str, visit: Visit | None, editor: Sent) -> Update:
         """What is marked is to be changed as a whole; `done` says so."""
+        if visit is None:
+            return self._forgotten()
         try:
             mask = await asyncio.to_thread(painted, _layers(editor), visit.photograph.canvas_size)
             return await asyncio.to_thread(self._marking, visit, change(mask), words.note(done))
         except Exception as error:
             return self._stages.telling(_trouble(error))
 
-    async def adjust(self, visit: Visit) -> Update:
+    async def adjust(self, visit: Visit | None) -> Update:
         """What is marked is to be changed by hand, after before and after were shown."""
-        visit = replace(visit, compared=False)
-        return await asyncio.to_thread(lambda: self._marking(visit, visit.canvas_mask(), ""))
+        if visit is None:
+            return self._forgotten()
+        return await asyncio.to_thread(self._found, replace(visit, compared=False), "")
 
-    async def find(self, visit: Visit, text: str, request: gr.Request) -> AsyncGenerator[Update]:
+    async def find(self, visit: Visit | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
         """What the words name is wanted in the editor."""
+        if visit is None:
+            yield self._forgotten()
+        if visit is None or self._is_busy(request):
+            return
         yield self._stages.beginning(visit, words.progress("Looking for it"))
         try:
             await self._count(request)
@@ -91,7 +98,7 @@ class Handlers:
             status = words.note(words.found(found.score, found.truncated))
             if found.score > 0:
                 visit = replace(visit, mask=found.mask, words=text, compared=False)
-                yield await asyncio.to_thread(lambda: self._marking(visit, visit.canvas_mask(), status))
+                yield await asyncio.to_thread(self._found, visit, status)
             else:
                 yield self._stages.back(visit, status)
         except Exception as error:
@@ -99,7 +106,7 @@ class Handlers:
 
     async def harmonize(
         self,
-        visit: Visit,
+        visit: Visit | None,
         editor: Sent,
         text: str,
         model: str | None,
@@ -109,6 +116,10 @@ class Handlers:
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
+        if visit is None:
+            yield self._forgotten()
+        if visit is None or self._is_busy(request):
+            return
         yield self._stages.beginning(visit, words.progress("Harmonizing"))
         try:
             await self._count(request)
@@ -125,6 +136,9 @@ class Handlers:
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
         self._service.cancel(_job(request), _OWNER)
+
+    def _is_busy(self, request: gr.Request) -> bool:
+        return _job(request) in self._service.jobs
 
     async def _count(self, request: gr.Request) -> None:
         wait = 0 if self._rates is None else await self._rates.wait(str(request.username))
@@ -162,6 +176,12 @@ class Handlers:
     def _take(self, path: Path) -> Photograph:
         copy = copy_of(path.read_bytes(), self._limits, CANVAS_SIDE)
         return Photograph(path, copy.original, self._folder.write("photograph.jpg", copy.jpeg), copy.size)
+
+    def _found(self, visit: Visit, status: str) -> Update:
+        return self._marking(visit, visit.canvas_mask(), status)
+
+    def _forgotten(self) -> Update:
+        return self._stages.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
 
     def _marking(self, visit: Visit, mask: Mask, status: str) -> Update:
         layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None

@@ -132,7 +132,7 @@ def _mark() -> Mark:
     with gr.Column(elem_id="mark-stage", elem_classes="stage"):
         ink = (f"rgb{COLOUR}", OPACITY)
         editor = gr.ImageEditor(
-            label="Paint over what is out of place",
+            label="Paint over it",
             height=560,
             sources=(),
             transforms=(),

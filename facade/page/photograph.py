@@ -19,6 +19,9 @@ CANVAS_SIDE = 1280
 SHOWN_SIDE = 2048
 """Longest side of the pictures that are compared."""
 
+FORGOTTEN = "it is no longer here; drop it again"
+"""Of a photograph that was deleted after a while, or by a restart."""
+
 _QUALITY = 92
 
 
@@ -64,7 +67,7 @@ class Photograph:
             os.utime(self.path)
             return self.path.read_bytes()
         except OSError as error:
-            raise Problem("missing_field", "it was put away after a while; drop it again", field="image") from error
+            raise Problem("missing_field", FORGOTTEN, field="image") from error
 
 
 def copy_of(encoded: bytes, limits: Limits, side: int) -> Copy:

@@ -22,8 +22,8 @@ def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     drop, mark, result, panel = parts.drop, parts.mark, parts.result, parts.panel
     messages = [panel.status, drop.message]
     models = [panel.model, panel.advanced, *messages]
-    point = [parts.visit, parts.point, panel.find, panel.again, panel.text, *messages]
-    marking = [*point, drop.file, mark.editor]
+    point = [parts.visit, parts.point, drop.file, panel.find, panel.again, panel.text, *messages]
+    marking = [*point, mark.editor]
     comparing = [*point, parts.watch.preview, result.slider, result.handle, result.picture, result.mask]
 
     def on(event: Callable[..., Any], handler: Callable[..., Any], inputs: Any, outputs: Any) -> Any:
@@ -46,8 +46,8 @@ def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     for example, button in zip(EXAMPLES, drop.examples, strict=True):
         opened.append(on(button.click, partial(handlers.open_example, example), None, marking))
     for event in opened:
-        on(event.then, handlers.look, [panel.model], models[:2])
-    on(panel.again.click, handlers.again, None, [*point, drop.file])
+        on(event.then, handlers.look, [panel.model], models)
+    on(panel.again.click, handlers.again, None, point)
 
     for button, change, done in (
         (mark.fill, filled, "What the line goes around is marked."),
@@ -57,8 +57,8 @@ def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
         on(button.click, partial(handlers.redraw, change, done), [parts.visit, mark.editor], marking)
     on(result.adjust.click, handlers.adjust, [parts.visit], marking)
 
-    for asked in (panel.find.click, panel.text.submit):
-        on(asked, handlers.find, [parts.visit, panel.text], marking).then(None, js=_SHOW_STAGE)
+    asked = partial(gr.on, [panel.find.click, panel.text.submit])
+    on(asked, handlers.find, [parts.visit, panel.text], marking).then(None, js=_SHOW_STAGE)
     wanted = [parts.visit, mark.editor, panel.text, panel.model, panel.seed, panel.steps, panel.sampler]
     on(panel.harmonize.click, handlers.harmonize, wanted, comparing).then(None, js=_SHOW_STAGE)
     on(panel.cancel.click, handlers.cancel, None, None)

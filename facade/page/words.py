@@ -27,14 +27,16 @@ def note(text: str) -> str:
 
 
 def trouble(problem: Problem) -> str:
-    """What went wrong, where, and what would have been right."""
-    where = f"{_FIELDS[problem.field]}: " if problem.field in _FIELDS else ""
-    words = [f"<strong>{escape(problem.title)}.</strong> {escape(where + problem.detail)}."]
-    if problem.allowed:
-        words.append(f"Allowed: {escape(problem.allowed)}.")
-    if problem.retry_after is not None:
-        words.append(f"Try again in {_seconds(problem.retry_after)}.")
-    return f'<div class="trouble" role="alert">{" ".join(words)}</div>'
+    """What went wrong, where, and what would have been right; or only when to come back, where that is all there is."""
+    said = [f"<strong>{escape(problem.title)}.</strong>"]
+    if problem.retry_after is None:
+        where = f"{_FIELDS[problem.field]}: " if problem.field in _FIELDS else ""
+        said.append(f"{escape(where + problem.detail)}.")
+        if problem.allowed:
+            said.append(f"Allowed: {escape(problem.allowed)}.")
+    else:
+        said.append(f"Try again in {_seconds(problem.retry_after)}.")
+    return f'<div class="trouble" role="alert">{" ".join(said)}</div>'
 
 
 def progress(text: str, share: float | None = None) -> str:

@@ -84,6 +84,8 @@ class Tab:
         self.page.mouse.down()
         for x, y in where[1:]:
             self.page.mouse.move(x, y)
+            # A browser that is busy leaves out places that the pointer passes between two pictures.
+            self.page.evaluate("() => new Promise(requestAnimationFrame)")
         self.page.mouse.up()
 
     def say(self, text: str) -> None:

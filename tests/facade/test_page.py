@@ -150,7 +150,7 @@ def test_another_model_is_chosen_and_its_steps_are_watched(desk):
     desk.page.get_by_label("diffharmony").check()
     desk.press("Advanced ▼")
     desk.page.get_by_label("Seed").fill("7")
-    desk.part("steps").locator("input[type=number]").fill("9")
+    desk.part("steps").locator("input[type=number]").fill("50")
     desk.page.evaluate(
         """() => {
             window.seen = []
@@ -161,10 +161,12 @@ def test_another_model_is_chosen_and_its_steps_are_watched(desk):
         }"""
     )
     desk.press("Harmonize")
+    expect(desk.part("preview").locator("img")).to_have_count(1)
+    desk.keep_picture("5_steps")
     desk.wait_for("Seed 7 gives it again")
     desk.keep_picture("5_diffused")
     seen = desk.page.evaluate("window.seen")
-    assert any("of 9" in status for status, _ in seen)
+    assert any("of 50" in status for status, _ in seen)
     assert any(preview.startswith("data:image/jpeg") for _, preview in seen)
 
 
@@ -228,7 +230,15 @@ def test_a_seed_that_cannot_be_used_is_explained(desk):
     expect(desk.page.get_by_role("alert")).to_contain_text("The seed: 'lucky' cannot be used. Allowed: a whole number")
 
 
-def test_words_that_name_nothing_are_answered(desk):
+def test_a_photograph_that_the_server_has_forgotten_is_asked_for_again(desk, paged):
+    desk.bring_example(EXAMPLE.text)
+    paged.app.routes[-1].app.state_holder.session_data.clear()
+    desk.press("Harmonize")
+    expect(desk.page.get_by_role("alert")).to_contain_text("it is no longer here; drop it again")
+    desk.bring_example(EXAMPLE.text)
+
+
+def test_no_words_and_no_mark_are_asked_for(desk):
     desk.bring_example(EXAMPLE.text)
     desk.say("")
     desk.press("Find it")

@@ -13,7 +13,8 @@ def test_a_refusal_says_what_where_and_what_is_allowed():
 
 
 def test_who_is_too_early_is_told_when_to_come_back():
-    assert "Try again in 7 seconds." in words.trouble(Problem("too_busy", "2 wait", retry_after=6.6))
+    told = words.trouble(Problem("too_busy", "2 wait", retry_after=6.6))
+    assert "The server is busy." in told and "Try again in 7 seconds." in told
 
 
 @pytest.mark.parametrize("tell", [words.note, words.progress, lambda text: words.trouble(Problem("internal", text))])
