@@ -1,6 +1,7 @@
 """Resident memory of a process tree, shared pages counted once."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +13,6 @@ import psutil
 
 from concord.installation import STUB
 
-INTERVAL = 0.02  # seconds between two looks
-LOOK = 1.0  # the same, at a process that runs for minutes
 MIB = 1 << 20
 
 
@@ -45,15 +44,14 @@ def model_of(command: list[str]) -> str:
     return Path(command[1]).parts[-3]
 
 
-class Peak:
-    """Context manager that watches the processes; `bytes` is the most they took, `before` what they took at first."""
+class _Watcher(ABC):
+    """Context manager that looks every `interval` seconds, in a thread of its own."""
 
-    def __init__(self, processes: list[psutil.Process]) -> None:
-        self._processes = processes
+    interval: float
+
+    def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.before = resident(processes)
-        self.bytes = self.before
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,18 +63,38 @@ class Peak:
         self._stop.set()
         self._thread.join()
 
+    @abstractmethod
+    def look(self) -> None:
+        """Takes one reading."""
+
     def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            self.bytes = max(self.bytes, resident(self._processes))
+        while not self._stop.wait(self.interval):
+            self.look()
 
 
-class Resident:
+class Peak(_Watcher):
+    """Context manager that watches the processes; `bytes` is the most they took, `before` what they took at first."""
+
+    interval = 0.02
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        super().__init__()
+        self._processes = processes
+        self.before = resident(processes)
+        self.bytes = self.before
+
+    def look(self) -> None:
+        self.bytes = max(self.bytes, resident(self._processes))
+
+
+class Resident(_Watcher):
     """Context manager that looks at one process once a second; `by_quarter` says how its memory went."""
 
+    interval = 1.0  # the process runs for minutes
+
     def __init__(self, process: psutil.Process) -> None:
+        super().__init__()
         self._process = process
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._bytes: list[int] = []
 
     def by_quarter(self) -> list[float]:
@@ -84,16 +102,5 @@ class Resident:
         quarters = np.array_split(np.array(self._bytes) / MIB, 4)
         return [float(quarter.mean()) for quarter in quarters if quarter.size]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(LOOK):
-            self._bytes.append(self._process.memory_info().rss)
+    def look(self) -> None:
+        self._bytes.append(self._process.memory_info().rss)

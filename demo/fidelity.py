@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 
 from concord.diffusion import Diffusion, Sample
 from concord.diffusion_request import Defaults, DiffusionRequest
@@ -27,6 +27,7 @@ from concord.limits import Limits
 from concord.masks import encode_mask
 from concord.server import EmbeddedServer, Ports
 from demo.metrics import foreground_mse
+from demo.networks import as_pixels, run_network
 from demo.photographs import change_foreground, read_photograph
 
 OUTPUT = Path("out/fidelity")
@@ -61,16 +62,11 @@ class ServerHost:
         self.decoded: NDArray[np.float32] = np.empty(0, np.float32)
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
-        tensors = []
-        for name, value in inputs.items():
-            batch = np.ascontiguousarray(value)[np.newaxis]
-            tensor = InferInput(name, batch.shape, {"uint8": "UINT8", "float32": "FP32"}[batch.dtype.name])
-            tensors.append(tensor.set_data_from_numpy(batch))
-        answer = await asyncio.to_thread(self._client.infer, model, tensors)
-        found = {name: answer.as_numpy(name)[0] for name in outputs}
+        [output] = outputs
+        answer = await asyncio.to_thread(run_network, self._client, model, inputs, output)
         if model == "vae_decoder":
-            self.decoded = found["SMALL_RESULT"]
-        return found
+            self.decoded = answer
+        return {output: answer}
 
     async def has(self, model: str) -> bool:
         return bool(self._client.is_model_ready(model))
@@ -137,7 +133,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def drawn_at(result: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """A network's result, fp32 [3, S, S] of 0..1, as uint8 [height, width, 3]."""
     pixels = cv2.resize(result.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_CUBIC)
-    return (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
+    return as_pixels(pixels)
 
 
 def sharpness(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 
 from concord.images import encode_png
 from concord.masks import encode_mask
@@ -20,6 +20,7 @@ from concord.server import EmbeddedServer, Ports
 from concord_client import Client, Diffusion
 from concord_client.diffusion import Harmonizer
 from demo.metrics import foreground_mse, intersection_over_union, psnr
+from demo.networks import as_pixels, run_network
 from demo.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from demo.scenes import Scene, make_scene
 
@@ -80,11 +81,9 @@ def iou(client: Client, scene: Scene) -> float:
 
 def restore(networks: InferenceServerClient, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pixels [S, S, 3] through the VAE's encoder and decoder."""
-    composite = InferInput("COMPOSITE", (1, *pixels.shape), "UINT8").set_data_from_numpy(pixels[np.newaxis])
-    encoded = networks.infer("vae_encoder", [composite]).as_numpy("COMPOSITE_LATENT")
-    latent = InferInput("LATENT", encoded.shape, "FP32").set_data_from_numpy(encoded)
-    decoded = networks.infer("vae_decoder", [latent]).as_numpy("SMALL_RESULT")[0]
-    return (np.clip(decoded.transpose(1, 2, 0), 0, 1) * 255).round().astype(np.uint8)
+    latent = run_network(networks, "vae_encoder", {"COMPOSITE": pixels}, "COMPOSITE_LATENT")
+    decoded = run_network(networks, "vae_decoder", {"LATENT": latent}, "SMALL_RESULT")
+    return as_pixels(decoded.transpose(1, 2, 0))
 
 
 def errors(client: Client, composite: Scene | PhotoComposite, model: Harmonizer) -> tuple[float, float]:

@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias
 from PIL import Image
 
 from concord.images import read_header
-from concord.limits import Limits
 from facade.problems import Problem
 from facade.settings import Settings
 
@@ -26,7 +25,7 @@ def check_picture(encoded: bytes, field: str, settings: Settings) -> tuple[int, 
     Raises:
         ConcordError: `InvalidImage`, `UnsupportedImage` or `ImageTooLarge`, for the field.
     """
-    return read_header(encoded, Limits(settings.max_pixels, settings.max_bytes), field).size
+    return read_header(encoded, settings.limits, field).size
 
 
 def check_format(size: tuple[int, int], picture_format: Format) -> None:

@@ -5,7 +5,6 @@ Triton's words that are not typed reach a caller.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from concord.errors import ConcordError
+from concord.errors import ConcordError, typed_error
 from concord_client.errors import (
     Cancelled,
     ConcordClientError,
@@ -70,9 +69,6 @@ KINDS: dict[str, tuple[int, str]] = {
 
 _DEAD_STUB = "Stub process"
 _FULL_QUEUE = "maximum queue size"
-_TYPED = re.compile(
-    r"\[(?P<code>[a-z_]+)\] (?P<field>\w+): (?P<problem>.*?)(?:; allowed: (?P<allowed>.*))?\s*\Z", re.DOTALL
-)
 _RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure"})
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
@@ -230,9 +226,9 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem_of_server(error: Unavailable | ServerError) -> Problem:
-    typed = _TYPED.search(str(error))
-    if typed and typed["code"] in KINDS:
-        return Problem(typed["code"], typed["problem"].strip(), allowed=typed["allowed"])
+    typed = typed_error(str(error))
+    if typed is not None and typed.code in KINDS:
+        return Problem(typed.code, typed.problem.strip(), allowed=typed.allowed)
     if _FULL_QUEUE in str(error):
         return Problem("busy", "the inference server has as much to do as it takes")
     if isinstance(error, Unavailable) or _DEAD_STUB in str(error):

@@ -150,7 +150,7 @@ class Service:
         with self._problems(), self.jobs.running(job, owner):
             seconds = _deadline(order.deadline, longest)
             self._check(order)
-            await self._require(order.model, "harmonize", "text" if order.mask is None else "mask")
+            await self.model(order.model, "harmonize", "text" if order.mask is None else "mask")
             answer, taken = await self._turns.take(order.model, seconds, ask, stops=diffuses, on_position=tell_position)
             self._answered = time.monotonic()
             return Finished(answer, taken)
@@ -173,7 +173,7 @@ class Service:
         with self._problems(), self.jobs.running(job, owner):
             seconds = _deadline(deadline, self.settings.deadline)
             check_picture(image, "image", self.settings)
-            await self._require(SEGMENT, "segment", "text")
+            await self.model(SEGMENT, "segment", "text")
             answer, _ = await self._turns.take(SEGMENT, seconds, ask)
             self._answered = time.monotonic()
             return answer
@@ -187,6 +187,30 @@ class Service:
         with self._problems():
             await self._look()
         return list(self._loaded.values())
+
+    async def model(self, name: str, task: str, needed: str | None = None) -> PublicModel:
+        """A model that is loaded for a task.
+
+        Args:
+            name: of the model.
+            task: ``harmonize`` or ``segment``.
+            needed: an input that it has to take.
+
+        Raises:
+            Problem: it is not loaded, or not with that input; or Triton does not answer.
+        """
+        with self._problems():
+            found = self._loaded.get(name)
+            if found is None or (needed is not None and not found.takes(needed)):
+                await self._look()
+        able = {each.name: each for each in self._loaded.values() if each.task == task}
+        if name not in able:
+            names = ", ".join(able) or "none"
+            raise Problem("unknown_model", f"{name[:40]!r} is not loaded", field="model", allowed=names)
+        if needed is not None and not able[name].takes(needed):
+            allowed = ", ".join(each.name for each in able[name].inputs)
+            raise Problem("unknown_model", f"{name} is not loaded for a {needed}", field=needed, allowed=allowed)
+        return able[name]
 
     def cancel(self, job: str, owner: str = "") -> bool:
         """Ends a running job, its work in Triton too; whether there was one of this owner's."""
@@ -240,18 +264,6 @@ class Service:
         check_picture(order.image, "image", self.settings)
         if order.mask is not None:
             check_picture(order.mask, "mask", self.settings)
-
-    async def _require(self, name: str, task: str, needed: str) -> None:
-        """Refuses a model that is not loaded for a task, or not with the input that is needed."""
-        if name not in self._loaded or not self._loaded[name].takes(needed):
-            await self._look()
-        able = {each.name: each for each in self._loaded.values() if each.task == task}
-        if name not in able:
-            names = ", ".join(able) or "none"
-            raise Problem("unknown_model", f"{name[:40]!r} is not loaded", field="model", allowed=names)
-        if not able[name].takes(needed):
-            allowed = ", ".join(each.name for each in able[name].inputs)
-            raise Problem("unknown_model", f"{name} is not loaded for a {needed}", field=needed, allowed=allowed)
 
     async def _look(self) -> None:
         if self._loaded and time.monotonic() - self._looked < _LOOK_INTERVAL:

@@ -125,6 +125,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def limits(self) -> Limits:
+        """How large an image may be."""
+        return Limits(self.max_pixels, self.max_bytes)
+
+    @property
     def max_upload_bytes(self) -> int:
         """Largest body of one request: an image, a mask, and what multipart puts around them."""
         return 2 * self.max_bytes + 2**20

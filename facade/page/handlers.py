@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import gradio as gr
 import structlog
 
-from concord.limits import Limits
 from concord_client import Diffusion
 from concord_client.diffusion import DIFFHARMONY
 from facade.page import words
@@ -45,7 +44,7 @@ class Handlers:
         self._rates = rates
         self._stages = stages
         self._folder = folder
-        self._limits = Limits(service.settings.max_pixels, service.settings.max_bytes)
+        self._limits = service.settings.limits
 
     async def look(self, chosen: str | None) -> Update:
         """The models that are loaded now."""

@@ -138,7 +138,9 @@ async def harmonize_batch(request: Request) -> Response:
         caller = Caller.of(request, service.jobs)
         request.state.model, request.state.job = form.model, caller.job
         found = await asyncio.to_thread(form.photographs, settings)
-        order = form.order(await _loaded(service, form.model))
+        # Looked up anew: once the answer has begun, it cannot become a 404.
+        await service.models()
+        order = form.order(await service.model(form.model, "harmonize"))
         batch = Batch(found, order, form.format, form.quality)
         events = batches.run(batch, job=caller.job, owner=caller.owner, headers=caller.headers)
         reply = BatchReply(batch, caller.job, request_id(request.scope))
@@ -153,16 +155,6 @@ async def harmonize_batch(request: Request) -> Response:
         stack.push_async_callback(content.aclose)
         headers["Content-Disposition"] = 'attachment; filename="harmonized.zip"'
         return OwnedStream(content, stack.pop_all(), headers, ZIP)
-
-
-async def _loaded(service: Service, name: str) -> PublicModel:
-    """A model that harmonizes, by its name."""
-    models = [model for model in await service.models() if model.task == "harmonize"]
-    for model in models:
-        if model.name == name:
-            return model
-    allowed = ", ".join(model.name for model in models) or "none"
-    raise Problem("unknown_model", f"{name[:40]!r} is not loaded", field="model", allowed=allowed)
 
 
 def _content(file: NamedFile) -> bytes:

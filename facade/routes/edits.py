@@ -11,7 +11,6 @@ from typing import Literal, get_args
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field
 
-from concord.limits import Limits
 from concord.noise import MAX_SEED
 from concord_client import Diffusion
 from concord_client.diffusion import DIFFHARMONY
@@ -184,8 +183,7 @@ async def edit(request: Request) -> Response:
         request.state.model, request.state.job = form.model, caller.job
         image, mask = form.photograph(service.settings), None
         if form.mask is not None:
-            limits = Limits(service.settings.max_pixels, service.settings.max_bytes)
-            mask = await asyncio.to_thread(foreground_of, form.mask, limits)
+            mask = await asyncio.to_thread(foreground_of, form.mask, service.settings.limits)
         elif form.prompt is None:
             raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
         edits = _Edits(service, form, form.orders(image, mask), caller)

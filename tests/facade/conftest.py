@@ -3,12 +3,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from concord.server import EmbeddedServer, Ports
 from facade.settings import Settings
 from tests.facade.gated import Gated, gated
 from tests.facade.running import PATIENCE, Facade, running
 from tests.serving.pictures import encoded, middle, photograph
-from tests.serving.tiny_networks import link_segmenting, unet, write_loops, write_networks
 
 WIDTH, HEIGHT = 96, 72
 
@@ -54,17 +52,6 @@ def gate(_gated) -> Iterator[Gated]:
     finally:
         _gated.open()
         _gated.wait_for(0, 0)
-
-
-@pytest.fixture(scope="session")
-def diffusing(tmp_path_factory) -> Iterator[EmbeddedServer]:
-    """The real server with the diffusion models on tiny networks, and nothing else but `segment`."""
-    repository = tmp_path_factory.mktemp("models")
-    link_segmenting(repository)
-    write_networks(repository, unet=unet(layers=6))
-    write_loops(repository)
-    with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

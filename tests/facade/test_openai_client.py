@@ -47,6 +47,18 @@ def as_file(picture: bytes) -> tuple[str, io.BytesIO, str]:
     return "photo.png", io.BytesIO(picture), "image/png"
 
 
+def long_stream(opened: OpenAI, image: bytes):
+    """The events of a diffusion that takes its time."""
+    return opened.images.edit(
+        image=as_file(image),
+        prompt=PROMPT,
+        model="diffharmony",
+        stream=True,
+        partial_images=3,
+        extra_body={"steps": 50},
+    )
+
+
 def test_every_parameter_of_the_package_is_known():
     theirs = set(inspect.signature(Images.edit).parameters) - OF_THE_CLIENT
     ours = {info.alias or name for name, info in EditForm.model_fields.items()}
@@ -161,14 +173,7 @@ def test_several_pictures_of_a_diffusion_have_a_seed_each(diffusing_facade, imag
 
 def test_a_stream_that_is_left_ends_its_diffusion(diffusing_facade, image):
     with client(diffusing_facade) as opened:
-        stream = opened.images.edit(
-            image=as_file(image),
-            prompt=PROMPT,
-            model="diffharmony",
-            stream=True,
-            partial_images=3,
-            extra_body={"steps": 50},
-        )
+        stream = long_stream(opened, image)
         next(stream)
         stream.close()
     service = diffusing_facade.service
@@ -177,14 +182,7 @@ def test_a_stream_that_is_left_ends_its_diffusion(diffusing_facade, image):
 
 def test_a_cancelled_stream_is_the_packages_own_exception(diffusing_facade, diffusing_http, image):
     with client(diffusing_facade, default_headers={"X-Job-Id": "edit-1"}) as opened:
-        stream = opened.images.edit(
-            image=as_file(image),
-            prompt=PROMPT,
-            model="diffharmony",
-            stream=True,
-            partial_images=3,
-            extra_body={"steps": 50},
-        )
+        stream = long_stream(opened, image)
         next(stream)
         assert diffusing_http.delete("/v1/jobs/edit-1").status_code == 204
         with pytest.raises(openai.APIError) as cancelled:

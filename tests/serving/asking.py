@@ -1,5 +1,8 @@
 """Asks a running server through tritonclient alone, as any KServe v2 client would."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import numpy as np
@@ -43,3 +46,15 @@ def _tensor(triton: ModuleType, name: str, value: bytes | NDArray):
     tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
     tensor.set_data_from_numpy(array)
     return tensor
+
+
+def together(count: int, function: Callable) -> list:
+    """Calls a function with 0, 1, ... in several threads at the same moment."""
+    barrier = threading.Barrier(count)
+
+    def call(position: int):
+        barrier.wait()
+        return function(position)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(call, range(count)))

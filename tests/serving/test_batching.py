@@ -1,5 +1,4 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime as ort
@@ -8,7 +7,7 @@ import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
 from concord.installation import MODEL_REPOSITORIES
-from tests.serving.asking import ask, statistics, tensors
+from tests.serving.asking import ask, statistics, tensors, together
 from tests.serving.pictures import encoded, middle, photograph
 
 NETWORKS = {
@@ -27,18 +26,6 @@ ATTEMPTS = 10
 def merged_runs(server, model: str) -> int:
     """How many runs of a network answered two samples."""
     return sum(batch.compute_infer.count for batch in statistics(server)[model].batch_stats if batch.batch_size == 2)
-
-
-def together(count: int, function) -> list:
-    """Calls a function in several threads at the same moment."""
-    barrier = threading.Barrier(count)
-
-    def call(position: int):
-        barrier.wait()
-        return function(position)
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(call, range(count)))
 
 
 def test_two_concurrent_requests_are_batched_in_both_networks(server):

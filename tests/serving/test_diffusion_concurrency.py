@@ -1,8 +1,6 @@
 """Diffusion requests side by side: they share the denoiser's batches, and nothing else."""
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from concord.server import EmbeddedServer, Ports
-from tests.serving.asking import ask, statistics
+from tests.serving.asking import ask, statistics, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.streams import Stream, stream, wire
 from tests.serving.tiny_networks import unet, write_loops, write_networks
@@ -33,18 +31,6 @@ class TritonPythonModel(SampleModel):
         np.save(Path({folder!r}) / f"{{next(self._numbers)}}.npy", latent)
         return {{"SMALL_RESULT": np.full((3, 8 * latent.shape[1], 8 * latent.shape[2]), 0.5, np.float32)}}
 """
-
-
-def together(count: int, function: Callable) -> list:
-    """Calls a function with 0, 1, ... in several threads at the same moment."""
-    barrier = threading.Barrier(count)
-
-    def call(position: int):
-        barrier.wait()
-        return function(position)
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(call, range(count)))
 
 
 def batches(server) -> tuple[int, int]:

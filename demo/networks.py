@@ -1,0 +1,24 @@
+"""Single networks of a running server, one sample at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import np_to_triton_dtype
+
+
+def run_network(client: InferenceServerClient, model: str, inputs: Mapping[str, Any], output: str) -> NDArray[Any]:
+    """An output of a network, like the inputs without a batch axis."""
+    tensors = []
+    for name, value in inputs.items():
+        batch = np.ascontiguousarray(value)[np.newaxis]
+        tensors.append(InferInput(name, batch.shape, np_to_triton_dtype(batch.dtype)).set_data_from_numpy(batch))
+    sample: NDArray[Any] = client.infer(model, tensors).as_numpy(output)[0]
+    return sample
+
+
+def as_pixels(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture, fp32 [H, W, 3] of 0..1 and clipped to that, as uint8."""
+    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
