@@ -6,6 +6,7 @@ share the networks' batches. Nothing here knows Triton.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -51,6 +52,9 @@ class Host(Protocol):
 
     async def report(self, step: int, preview: bytes) -> None:
         """Tells the client how many steps are done; the preview is a JPEG, or empty."""
+
+    def denoising(self) -> AbstractContextManager[None]:
+        """Entered for as long as the request asks for the UNet."""
 
     def check(self) -> None:
         """Raises `concord.errors.Cancelled` if the client has given the request up."""
@@ -133,7 +137,11 @@ class Diffusion:
             mask = await self._decode_mask(image, found["MASK"])
         if mask.any():
             square = await self._compute(Square.of, image.pixels, mask, request.resolution)
-            latent = await self._denoise(square, image.pixels.shape[1] / image.pixels.shape[0])
+            composite = await self._network(
+                "vae_encoder", {"COMPOSITE": square.composite}, "COMPOSITE_LATENT", "encoding the composite"
+            )
+            with self._host.denoising():
+                latent = await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])
             result = await self._decode(latent, square)
             if request.refine:
                 square, result = await self._refine(image.pixels, mask, result)
@@ -156,14 +164,11 @@ class Diffusion:
     async def _decode_mask(self, image: DecodedImage, mask: bytes) -> NDArray[np.uint8]:
         return await self._compute(decode_mask, mask, *image.pixels.shape[:2], self._limits)
 
-    async def _denoise(self, square: Square, aspect: float) -> Floats:
-        """The harmonized latent, fp32 [4, S/8, S/8]."""
+    async def _denoise(self, composite: Floats, mask: NDArray[np.uint8], aspect: float) -> Floats:
+        """The harmonized latent, fp32 [4, S/8, S/8], from the composite's and the mask of 0 and 1, [S, S]."""
         steps = self._request.steps
         sampler = make_sampler(self._request.sampler, steps)
-        composite = await self._network(
-            "vae_encoder", {"COMPOSITE": square.composite}, "COMPOSITE_LATENT", "encoding the composite"
-        )
-        conditions = {"LATENT_MASK": latent_mask(square.mask), "COMPOSITE_LATENT": composite}
+        conditions = {"LATENT_MASK": latent_mask(mask), "COMPOSITE_LATENT": composite}
         latent = self._noise.draw(0, composite.shape) * np.float32(sampler.initial_scale)
         for i in range(steps):
             inputs = {"LATENT": sampler.scale(latent, i), "TIMESTEP": sampler.timesteps[i : i + 1]} | conditions

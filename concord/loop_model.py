@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,11 +22,14 @@ from concord.diffusion import Diffusion, Sample
 from concord.diffusion_request import Defaults, DiffusionRequest
 from concord.errors import Busy, Cancelled, ConcordError, InvalidSetting, typed_error
 from concord.limits import Limits
+from concord.step_barrier import StepBarrier
 
 _Value = TypeVar("_Value")
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _COMPUTING_THREADS = 2
+_STEPPING = "unet"
+_PATIENCE = 0.003  # seconds; who comes back from a step comes back sooner, unless it has a preview to draw
 
 
 class LoopModel:
@@ -40,6 +44,7 @@ class LoopModel:
         self._limits = Limits.from_environment()
         self._jobs: set[_Host] = set()
         self._computing = ThreadPoolExecutor(_COMPUTING_THREADS)
+        self._steps = StepBarrier(_PATIENCE)
         self._loop = asyncio.new_event_loop()
         # BLS waits in a thread of the loop's executor, and goes on after its job has run out of time: twice the jobs.
         self._loop.set_default_executor(ThreadPoolExecutor(2 * self._defaults.max_jobs))
@@ -69,7 +74,7 @@ class LoopModel:
                 return
             if len(self._jobs) >= self._defaults.max_jobs:
                 raise Busy(self._name, f"{self._defaults.max_jobs} requests are being answered", "to try again later")
-            host = _Host(self._name, request, sender, self._computing)
+            host = _Host(self._name, request, sender, self._computing, self._steps)
             # Read here: Triton keeps a request's tensors only until this call is over.
             order = DiffusionRequest.from_inputs(_inputs(request), self._defaults)
             self._jobs.add(host)
@@ -94,15 +99,22 @@ class _Host:
 
     total = 0
 
-    def __init__(self, model: str, request: Any, sender: Any, computing: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, model: str, request: Any, sender: Any, computing: ThreadPoolExecutor, steps: StepBarrier
+    ) -> None:
         self._model = model
         self._is_cancelled = (sender or request).is_cancelled
         self._sender = sender
         self._requested = request.requested_output_names()
         self._computing = computing
+        self._steps = steps
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
-        response = await self._exec(model, inputs, outputs)
+        if model == _STEPPING:
+            async with self._steps.step():
+                response = await self._exec(model, inputs, outputs)
+        else:
+            response = await self._exec(model, inputs, outputs)
         if response.has_error():
             raise _relayed(model, response.error().message())
         # Copied: the memory of a response's tensors goes with the response.
@@ -115,6 +127,9 @@ class _Host:
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         return await asyncio.get_running_loop().run_in_executor(self._computing, function, *arguments)
+
+    def denoising(self) -> AbstractContextManager[None]:
+        return self._steps.party()
 
     async def report(self, step: int, preview: bytes) -> None:
         if self._sender is not None:
@@ -166,8 +181,6 @@ def _unwrapped(value: Any) -> Any:
 
 def _relayed(model: str, message: str) -> ConcordError:
     """The error of a model that was asked, for the client."""
-    if "maximum queue size" in message:
-        return Busy(model, "the model's queue is full", "to try again later")
     error = typed_error(message)
     if error is None:
         pb_utils.Logger.log_error(f"{model}: {message}")

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,9 @@ class TorchHost:
 
     async def compute(self, function: Callable, *arguments: Any) -> Any:
         return function(*arguments)
+
+    def denoising(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def report(self, step: int, preview: bytes) -> None:
         self.steps.append(step)

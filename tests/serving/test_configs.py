@@ -48,8 +48,15 @@ def test_every_model_runs_once_and_batches(path):
     [group] = config.instance_group
     assert group.count == 1
     assert group.kind == (ModelInstanceGroup.KIND_GPU if path in PROFILES else ModelInstanceGroup.KIND_CPU)
-    assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
-    assert config.dynamic_batching.max_queue_delay_microseconds <= 3000
+    assert config.dynamic_batching.max_queue_delay_microseconds <= 1000
+
+
+@pytest.mark.parametrize("path", named(MODELS + PROFILES + LOOPS))
+def test_no_model_has_a_queue_policy(path):
+    # With one, Triton 2.51 looks for waiting requests only when a new one comes, or every half second: a model whose
+    # instance has just become free idles. The facade and the loops bound what waits.
+    batching = read(path).dynamic_batching
+    assert not batching.HasField("default_queue_policy") and not batching.priority_levels
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -92,11 +99,6 @@ def test_loops_run_once_and_have_one_signature():
         [group] = loop.instance_group
         assert (group.count, group.kind) == (1, ModelInstanceGroup.KIND_CPU)
         assert [tensor.name for tensor in loop.input if not tensor.optional] == ["IMAGE"]
-
-
-def test_the_denoiser_never_refuses_a_step_of_a_job_that_was_taken():
-    queue = read(MODEL_REPOSITORIES[0] / "unet" / "config.pbtxt").dynamic_batching.default_queue_policy.max_queue_size
-    assert queue >= sum(int(read(path).parameters["max_jobs"].string_value) for path in LOOPS)
 
 
 @pytest.mark.parametrize("path", named(ENSEMBLES))
