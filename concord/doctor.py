@@ -12,7 +12,7 @@ from pathlib import Path
 from concord.errors import ServerFailure
 from concord.exported import unexported
 from concord.installation import MODEL_REPOSITORIES, Installation
-from concord.server import Ports
+from concord.server import HOST, Ports
 
 HELP = "say in plain words what keeps the server from running on this machine"
 # Importable name and the name it is installed by.
@@ -35,6 +35,7 @@ PACKAGES = {
     "limits": "limits",
     "gradio": "gradio",
 }
+FACADE_PORT = 8080
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 # Each stub starts with one megabyte; an image of 40 megapixels then needs 120 in each model it passes.
 MINIMUM_SHARED_MEMORY = 512 * 2**20
@@ -51,6 +52,7 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments: where the server that is to be run listens, and what it serves."""
+    parser.add_argument("--port", type=int, default=FACADE_PORT, help="of the facade (default: %(default)s)")
     parser.add_argument("--http-port", type=int, default=Ports.http, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=int, default=Ports.grpc, help="default: %(default)s")
     parser.add_argument("--metrics-port", type=int, default=Ports.metrics, help="default: %(default)s")
@@ -66,7 +68,14 @@ def run(args: argparse.Namespace) -> int:
     """Prints a line for everything looked at; returns 1 if something is wrong, else 0."""
     repositories = args.model_repository or MODEL_REPOSITORIES
     ports = Ports(args.http_port, args.grpc_port, args.metrics_port)
-    findings = [*packages(), *installation(), *port_findings(ports), *models(repositories), shared_memory()]
+    findings = [
+        *packages(),
+        *installation(),
+        *port_findings(ports),
+        port_finding(args.port),
+        *models(repositories),
+        shared_memory(),
+    ]
     for finding in findings:
         verdict = "problem" if finding.problem else "note" if finding.note else "ok"
         print(f"[{verdict}] {finding.subject}: {finding.problem or finding.note or 'fine'}")
@@ -112,6 +121,15 @@ def port_findings(ports: Ports) -> Iterator[Finding]:
             yield Finding(f"{name} port", f"{failure.problem}; {advice}")
         else:
             yield Finding(f"{name} port {port}")
+
+
+def port_finding(port: int) -> Finding:
+    """Whether the facade's port is free."""
+    try:
+        Ports(http=port, grpc=0, metrics=0).chosen()
+    except ServerFailure:
+        return Finding("facade's port", f"{port} on {HOST} is taken; choose another with --port")
+    return Finding(f"facade's port {port}")
 
 
 def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:

@@ -1,4 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on the head of a request: how long it may take and how large it may be."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds: on the head of a request, how long it may take and how large it may be,
+and on an answer, how long its client may read nothing of it.
+"""
 
 import asyncio
 from http import HTTPStatus
@@ -15,19 +17,22 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. What comes after the head, the body, is bounded by those who read it.
 
     Attributes:
-        head_seconds: how long a client may take from its first byte, or from connecting, to the end of the head.
+        patience: seconds a client may take from its first byte, or from connecting, to the end of the head; and seconds
+            in which it reads nothing of an answer that waits for it.
     """
 
-    head_seconds = 30.0
+    patience = 30.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_bytes = 0
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = self._armed()
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,8 +53,30 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """What is written waits: the client does not read as fast as it is answered."""
+        super().pause_writing()
+        self._watch_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has read, or is gone."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def _watch_reading(self, unread: int) -> None:
+        self._unread = self.loop.call_later(self.patience, self._expect_less, unread)
+
+    def _expect_less(self, unread: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= unread:
+            self.transport.abort()
+        else:
+            self._watch_reading(left)
+
     def _armed(self) -> asyncio.TimerHandle:
-        return self.loop.call_later(self.head_seconds, self._refuse, *_TOO_SLOW)
+        return self.loop.call_later(self.patience, self._refuse, *_TOO_SLOW)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -72,7 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(head_seconds: float) -> type[asyncio.Protocol]:
-    """The protocol with a time of its own for the head."""
-    attributes: dict[str, Any] = {"head_seconds": head_seconds}
+def bounded(patience: float) -> type[asyncio.Protocol]:
+    """The protocol with a patience of its own."""
+    attributes: dict[str, Any] = {"patience": patience}
     return type("BoundedProtocol", (BoundedProtocol,), attributes)

@@ -101,7 +101,9 @@ class Settings(BaseSettings):
     max_batch_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
         256 * 2**20, description="largest batch, as it is sent and as it is unpacked"
     )
-    read_timeout: Seconds = Field(30.0, description="how long a client may take to send its request")
+    read_timeout: Seconds = Field(
+        30.0, description="how long a client may take to send its request, or read nothing of its answer"
+    )
     concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_counts)] = Field(
         CONCURRENCY, description="requests of each model that Triton is given at the same time; others wait"
     )

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from facade.http_protocol import MAX_HEAD_BYTES
 from facade.http_server import HttpServer, listener
 from facade.settings import Settings
 from tests.facade.running import PATIENCE
+
+MUCH = 64 * 2**20  # bytes, more than the kernel keeps of a connection
 
 
 async def hello(_request: Request) -> PlainTextResponse:
@@ -33,10 +36,14 @@ async def endless(_request: Request) -> StreamingResponse:
     return StreamingResponse(beats())
 
 
+async def much(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("x" * MUCH)
+
+
 @contextmanager
 def served(**settings: object) -> Iterator[tuple[HttpServer, socket.socket, threading.Thread]]:
     """A small application, and a connection to it."""
-    app = Starlette(routes=[Route("/", hello), Route("/page/heartbeat/me", endless)])
+    app = Starlette(routes=[Route("/", hello), Route("/much", much), Route("/page/heartbeat/me", endless)])
     listening = listener("127.0.0.1", 0)
     server = HttpServer(app, Settings(**settings))
     thread = threading.Thread(target=server.run, args=[[listening]])
@@ -75,6 +82,24 @@ def test_a_head_without_end_is_refused():
     with served() as (_, connection, _):
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * MAX_HEAD_BYTES)
         assert received(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_an_answer_that_is_not_read_is_given_up():
+    with served(read_timeout=0.2) as (_, connection, _):
+        connection.sendall(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(1)
+        with pytest.raises(ConnectionResetError):
+            received(connection)
+
+
+def test_an_answer_that_is_read_slowly_arrives_whole():
+    with served(read_timeout=0.2) as (_, connection, _):
+        connection.sendall(b"GET /much HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        arrived = 0
+        while part := connection.recv(MUCH // 20):
+            arrived += len(part)
+            time.sleep(0.02)
+    assert arrived > MUCH
 
 
 def test_an_open_page_does_not_keep_it_from_stopping():

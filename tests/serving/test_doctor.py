@@ -5,6 +5,7 @@ import sys
 from concord import doctor
 from concord.installation import Installation
 from concord.server import HOST, Ports
+from facade.settings import Settings
 
 
 def problems(findings) -> list[str]:
@@ -21,7 +22,13 @@ def test_a_taken_port_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         [problem] = problems(doctor.port_findings(Ports(0, port, 0)))
+        facade = doctor.port_finding(port).problem
     assert f"grpc port: {port} on {HOST} is taken" in problem and "--grpc-port" in problem
+    assert f"{port} on {HOST} is taken" in facade and "--port" in facade
+
+
+def test_the_facade_listens_where_the_doctor_looks():
+    assert Settings.model_fields["port"].default == doctor.FACADE_PORT
 
 
 def test_a_network_that_was_not_exported_is_named(tmp_path):
