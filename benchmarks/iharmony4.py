@@ -1,0 +1,108 @@
+"""Data in iHarmony4's layout (Cong et al., "DoveNet", CVPR 2020): composites, and the mask and photograph of each.
+
+A sub-set is a folder with ``composite_images``, ``masks`` and ``real_images``; the composite ``c1_2_3.jpg`` belongs to
+the mask ``c1_2.png`` and to the photograph ``c1.jpg``. ``<sub-set>_test.txt`` in it lists the composites of the test
+set; without that list all of them are taken.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
+
+
+class DatasetError(Exception):
+    """The data cannot be used; the text says what and where."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One composite with its counterparts.
+
+    Attributes:
+        name: sub-set and file name of the composite, the same on every machine.
+    """
+
+    name: str
+    subset: str
+    composite: Path
+    mask: Path
+    real: Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What was found.
+
+    Attributes:
+        samples: in the order of their names.
+        missing: a line for each composite that lacks a file, which says which.
+    """
+
+    samples: list[Sample]
+    missing: list[str]
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """The sub-sets below `folder`.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    found = [subset for subset in SUBSETS if (folder / subset / "composite_images").is_dir()]
+    if not found:
+        raise DatasetError(f"no composite_images in any of {', '.join(SUBSETS)} below {folder}")
+    samples: list[Sample] = []
+    missing: list[str] = []
+    for subset in found:
+        images, masks, photographs = (
+            by_stem(folder / subset / part) for part in ("composite_images", "masks", "real_images")
+        )
+        for stem in test_stems(folder / subset, subset) or sorted(images):
+            of_object, of_photograph = stem.rpartition("_")[0], stem.rsplit("_", 2)[0]
+            parts = {
+                f"composite_images/{stem}": images.get(stem),
+                f"masks/{of_object}": masks.get(of_object),
+                f"real_images/{of_photograph}": photographs.get(of_photograph),
+            }
+            composite, mask, real = parts.values()
+            if composite and mask and real:
+                samples.append(Sample(f"{subset}/{composite.name}", subset, composite, mask, real))
+            else:
+                absent = " and ".join(name for name, path in parts.items() if path is None)
+                missing.append(f"{subset}/{stem}: no {absent}")
+    return Dataset(sorted(samples, key=lambda sample: sample.name), missing)
+
+
+def test_stems(folder: Path, subset: str) -> list[str]:
+    """File names without their endings of the test set; empty where there is no list."""
+    listing = folder / f"{subset}_test.txt"
+    lines = listing.read_text().split() if listing.is_file() else []
+    return sorted(Path(line).stem for line in lines)
+
+
+def by_stem(folder: Path) -> dict[str, Path]:
+    """Files of a folder by their names without endings."""
+    return {path.stem: path for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
+
+
+def read_expressions(path: Path) -> dict[str, str]:
+    """Referring expressions by a composite's name.
+
+    Args:
+        path: JSON lines such as ``{"composite": "HCOCO/c1_2_3.jpg", "expression": "the cat"}``.
+
+    Raises:
+        DatasetError: names the line that is not of that form.
+    """
+    expressions = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                entry = json.loads(line)
+                expressions[str(entry["composite"])] = str(entry["expression"])
+            except (ValueError, KeyError, TypeError) as error:
+                form = '{"composite": "HCOCO/c1_2_3.jpg", "expression": "the cat"}'
+                raise DatasetError(f"{path}, line {number}: expected {form}") from error
+    return expressions
