@@ -114,8 +114,7 @@ def export_networks(folder: Path) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    form = Form()
-    diffharmony.publish(pipeline(), folder, ["null_text"], form)
+    diffharmony.publish(pipeline(), folder, ["null_text"], Form())
     torch.manual_seed(1)
     sizes, seen = ConditionVaeConfig(), RefinementConfig()
     companions: list[tuple[ServedModel, nn.Module]] = [
@@ -124,7 +123,13 @@ def export_networks(folder: Path) -> None:
     ]
     for model, network in companions:
         record = {"network": "published size, random weights"}
-        publish(network.requires_grad_(False).eval(), model, folder, record, partial(rewrite, form=form))
+        publish(
+            network.requires_grad_(False).eval(),
+            model,
+            folder,
+            record,
+            partial(rewrite, form=Form(convolution="direct")),
+        )
     gc.collect()  # what was exported is cyclic, and takes gigabytes that are wanted next
     done.touch()
 

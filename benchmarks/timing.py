@@ -13,10 +13,15 @@ THREADS = len(os.sched_getaffinity(0))
 
 
 def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]:
-    """Time every call once a round, after `warm` rounds that do not count: milliseconds by name."""
+    """Time every call once a round, after `warm` rounds that do not count: milliseconds by name.
+
+    Every other round goes backwards, so that none always comes after the same other one, whose memory and threads may
+    still be on their way out.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls.items())
     for number in range(warm + rounds):
-        for name, call in calls.items():
+        for name, call in order if number % 2 == 0 else reversed(order):
             began = time.perf_counter()
             call()
             if number >= warm:
