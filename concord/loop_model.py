@@ -112,6 +112,7 @@ class _Host:
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
         if model == _STEPPING:
             async with self._steps.step():
+                self.check()
                 response = await self._exec(model, inputs, outputs)
         else:
             response = await self._exec(model, inputs, outputs)
