@@ -7,8 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from export import checkpoint, companions, diffharmony, golden, pipeline, single_file
+from export import checkpoint, companions, diffharmony, engine, engine_profiles, golden, pipeline, single_file
 from export.checkpoint import CheckpointError
+from export.engine_profiles import EngineError
 from export.networks import harmony_transformer
 from export.networks.cris import Cris
 from export.onnx_file import CheckFailed, publish
@@ -66,30 +67,20 @@ def parse() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     into = argparse.ArgumentParser(add_help=False)
     into.add_argument("--model-repository", type=Path, default=REPOSITORY)
-    graph = argparse.ArgumentParser(add_help=False, parents=[into])
-    graph.add_argument(
-        "--attention",
-        choices=("fused", "plain"),
-        default="fused",
-        help="fused: ONNX Runtime's operator, on CPU and CUDA; plain: standard operators, for TensorRT",
-    )
-    graph.add_argument(
-        "--convolution",
-        choices=("winograd", "direct"),
-        default="winograd",
-        help="winograd: fewer products, for processors; direct: as published, for GPUs",
-    )
     for model, what in ((CRIS, "CRIS R50 or R101"), (DHT, "any of the four Harmony Transformers")):
         command = commands.add_parser(model.name, help=f"export {what} into the model repository", parents=[into])
         command.add_argument("--checkpoint", type=Path, required=True, help="the authors' .pth, or .safetensors")
         command.set_defaults(model=model)
     for model, what in ((HARMONY_VAE, "DiffHarmony++'s condition VAE"), (REFINEMENT, "DiffHarmony's second stage")):
-        command = commands.add_parser(model.name, help=f"export {what} into the model repository", parents=[graph])
+        command = commands.add_parser(model.name, help=f"export {what} into the model repository", parents=[into])
+        # Run once where the UNet runs at every step: their size is worth more than their time.
+        add_form(command, convolution="direct")
         command.add_argument("--checkpoint", type=Path, required=True, help="folder with config.json, or weights")
         command.set_defaults(model=model)
     command = commands.add_parser(
-        "diffharmony", help="export Stable Diffusion's VAE and DiffHarmony's UNet", parents=[graph]
+        "diffharmony", help="export Stable Diffusion's VAE and DiffHarmony's UNet", parents=[into]
     )
+    add_form(command, convolution="winograd")
     command.add_argument("--pipeline", type=Path, metavar="DIR", help="folder that diffusers saved: unet/, vae/, ...")
     command.add_argument("--unet", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
     command.add_argument("--vae", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
@@ -104,10 +95,51 @@ def parse() -> argparse.Namespace:
         ("--prompted", "prompted", "unet_prompted, which takes text states; both flags: both"),
     ):
         command.add_argument(flag, dest="variants", action="append_const", const=variant, help=what)
+    command = commands.add_parser("engine", help="build a TensorRT engine of an exported network", parents=[into])
+    add_engine(command)
     command = commands.add_parser("golden", help="compare exported networks with published numeric answers")
     command.add_argument("--rule", type=Path, required=True, help="Python file that makes the weights and inputs")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE.npz")
     return parser.parse_args()
+
+
+def add_form(command: argparse.ArgumentParser, convolution: str) -> None:
+    command.add_argument(
+        "--attention",
+        choices=("fused", "plain"),
+        default="fused",
+        help="fused: ONNX Runtime's operator, on CPU and CUDA; plain: standard operators, for TensorRT",
+    )
+    command.add_argument(
+        "--convolution",
+        choices=("winograd", "direct"),
+        default=convolution,
+        help="winograd: fewer products and larger weights, for processors; direct: as published, for GPUs "
+        f"(default: {convolution})",
+    )
+
+
+def add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("network", metavar="MODEL", help="of the model repository, such as dht")
+    command.add_argument("--flavour", choices=engine.FLAVOURS, default="tensorrt", help="Triton loads tensorrt's")
+    command.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    command.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="INPUT:MIN,OPT,MAX",
+        help="shapes of an input, such as LATENT:1x4x32x32,1x4x64x64,4x4x128x128; may be repeated "
+        "(default: every batch and resolution that is served)",
+    )
+    command.add_argument(
+        "--compute-capability", metavar="X.Y", help="tensorrt-rtx: build for it instead of for the GPU at hand"
+    )
+
+
+def build_engine(arguments: argparse.Namespace) -> None:
+    profiles = dict(map(engine_profiles.read, arguments.profile))
+    into, precision = arguments.model_repository, arguments.precision
+    print(engine.build(arguments.network, into, arguments.flavour, precision, profiles, arguments.compute_capability))
 
 
 def main() -> int:
@@ -115,13 +147,15 @@ def main() -> int:
     try:
         if arguments.command == "golden":
             return golden.run(arguments.rule, arguments.files)
-        if arguments.command == "diffharmony":
+        if arguments.command == "engine":
+            build_engine(arguments)
+        elif arguments.command == "diffharmony":
             convert_pipeline(arguments)
         elif arguments.model in (HARMONY_VAE, REFINEMENT):
             companions.convert(arguments.model, arguments.checkpoint, arguments.model_repository, form_of(arguments))
         else:
             convert(arguments.model, arguments.checkpoint, arguments.model_repository)
-    except (CheckpointError, CheckFailed, OSError) as error:
+    except (CheckpointError, CheckFailed, EngineError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     return 0
