@@ -3,12 +3,15 @@ and on an answer, how long its client may read nothing of it.
 """
 
 import asyncio
+import socket
+import struct
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 2**10
+_RESET = struct.pack("ii", 1, 0)  # struct linger: on, for no second
 _TOO_SLOW = (HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
 _TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request_too_large")
 
@@ -71,6 +74,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _expect_less(self, unread: int) -> None:
         left = self.transport.get_write_buffer_size()
         if left >= unread:
+            # Reset, so that the kernel does not keep what lies unread for as long as the client likes.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         else:
             self._watch_reading(left)
