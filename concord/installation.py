@@ -87,7 +87,7 @@ class Installation:
     def assemble(self, directory: Path) -> None:
         """Lays out ``backends/`` and ``lib/`` in `directory`, the way Triton and the loader look for them."""
         # Copies, because Triton refuses a backend whose library resolves to a place outside its folder.
-        for source in (self.wheel / "backends" / "python", BACKENDS / "onnxruntime"):
+        for source in (self.wheel / "backends" / "python", *BACKENDS.iterdir()):
             shutil.copytree(source, directory / "backends" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         (directory / "backends" / "python" / STUB).symlink_to(self.stub)
         libraries = directory / "lib"

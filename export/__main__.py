@@ -7,7 +7,17 @@ from pathlib import Path
 
 from torch import nn
 
-from export import checkpoint, companions, diffharmony, engine, engine_profiles, golden, pipeline, single_file
+from export import (
+    checkpoint,
+    companions,
+    diffharmony,
+    engine,
+    engine_profiles,
+    golden,
+    pipeline,
+    quantization,
+    single_file,
+)
 from export.checkpoint import CheckpointError
 from export.engine_profiles import EngineError
 from export.networks import harmony_transformer
@@ -121,8 +131,12 @@ def add_form(command: argparse.ArgumentParser, convolution: str) -> None:
 
 def add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument("network", metavar="MODEL", help="of the model repository, such as dht")
-    command.add_argument("--flavour", choices=engine.FLAVOURS, default="tensorrt", help="Triton loads tensorrt's")
-    command.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    command.add_argument(
+        "--flavour", choices=(*engine.FLAVOURS, "openvino"), default="tensorrt", help="Triton loads tensorrt's"
+    )
+    command.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="int8: openvino; fp16: the others"
+    )
     command.add_argument(
         "--profile",
         action="append",
@@ -132,6 +146,12 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         "(default: every batch and resolution that is served)",
     )
     command.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="int8: .npz with an array [N, ...] an input, instead of scenes"
+    )
+    command.add_argument(
+        "--samples", type=int, default=30, metavar="N", help="int8: calibrate on so many (default: %(default)s)"
+    )
+    command.add_argument(
         "--compute-capability", metavar="X.Y", help="tensorrt-rtx: build for it instead of for the GPU at hand"
     )
 
@@ -139,6 +159,9 @@ def add_engine(command: argparse.ArgumentParser) -> None:
 def build_engine(arguments: argparse.Namespace) -> None:
     profiles = dict(map(engine_profiles.read, arguments.profile))
     into, precision = arguments.model_repository, arguments.precision
+    if arguments.flavour == "openvino":
+        print(quantization.build(arguments.network, into, precision, arguments.calibration, arguments.samples))
+        return
     print(engine.build(arguments.network, into, arguments.flavour, precision, profiles, arguments.compute_capability))
 
 

@@ -56,6 +56,9 @@ UPSAMPLED = Filtering(
     stride=1,
 )
 
+# The taps of an even pixel fall on the inputs before and at it, those of an odd one at and behind it.
+PHASE_TAPS = np.array([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+
 
 class Winograd(nn.Module):
     """A convolution [B, C, H, W] to [B, O, H, W] (H and W multiples of the stride), or `UPSAMPLED` to [B, O, 2H, 2W].
@@ -101,8 +104,7 @@ class Phases(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        # The taps of an even pixel fall on the inputs before and at it, those of an odd one at and behind it.
-        taps = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=torch.float32)
+        taps = torch.tensor(PHASE_TAPS, dtype=torch.float32)
         weight = torch.einsum("aik,bjl,ockl->abocij", taps, taps, conv.weight.detach())
         self.weights = nn.ParameterList(nn.Parameter(w, requires_grad=False) for w in weight.flatten(0, 1))
         self.bias = conv.bias

@@ -54,17 +54,19 @@ def small(tmp_path_factory) -> EmbeddedServer:
     for name, backend, batch, dims, batching in (
         ("merging", "onnxruntime", 4, "-1", BATCHING),
         ("alone", "onnxruntime", 0, "-1, -1", ""),
+        ("openvino_merging", "openvino", 4, "-1", BATCHING),
+        ("openvino_alone", "openvino", 0, "-1, -1", ""),
         ("stray", "python", 4, "-1", ""),
     ):
         version = repository / name / "1"
         version.mkdir(parents=True)
-        file = 'default_model_filename: "model.onnx"' if backend == "onnxruntime" else ""
+        file = "" if backend == "python" else 'default_model_filename: "model.onnx"'
         config = CONFIG.format(name=name, backend=backend, file=file, batch=batch, dims=dims, batching=batching)
         (repository / name / "config.pbtxt").write_text(config)
-        if backend == "onnxruntime":
-            onnx.save(look_up(), version / "model.onnx")
-        else:
+        if backend == "python":
             (version / "model.py").write_text(STRAY)
+        else:
+            onnx.save(look_up(), version / "model.onnx")
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running
 
@@ -83,15 +85,17 @@ def test_a_request_that_breaks_a_merged_run_fails_alone(small):
     np.testing.assert_array_equal(good, [[20]])
 
 
-def test_merged_requests_of_several_samples_are_split_where_they_were_joined(small):
+@pytest.mark.parametrize("model", ["merging", "openvino_merging"])
+def test_merged_requests_of_several_samples_are_split_where_they_were_joined(small, model):
     with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(lambda rows: look(small, "merging", *rows), ([[0]], [[1], [2], [0]]))
+        first, second = threads.map(lambda rows: look(small, model, *rows), ([[0]], [[1], [2], [0]]))
     np.testing.assert_array_equal(first, [[10]])
     np.testing.assert_array_equal(second, [[20], [30], [10]])
 
 
-def test_a_model_without_batching_is_answered(small):
-    np.testing.assert_array_equal(look(small, "alone", [0, 1], [2, 2]), [[10, 20], [30, 30]])
+@pytest.mark.parametrize("model", ["alone", "openvino_alone"])
+def test_a_model_without_batching_is_answered(small, model):
+    np.testing.assert_array_equal(look(small, model, [0, 1], [2, 2]), [[10, 20], [30, 30]])
 
 
 def test_what_went_wrong_inside_stays_in_the_log(small):

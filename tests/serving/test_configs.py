@@ -5,9 +5,14 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 
 from concord.installation import MODEL_REPOSITORIES
+from concord.variants import TUNED
+from export.quantization import FILE, QUANTIZATION
 
 DIFFUSION_NETWORKS = ("harmony_vae", "latent_preview", "refinement", "unet", "vae_decoder", "vae_encoder")
 NETWORKS = ("cris", "dht", *DIFFUSION_NETWORKS)
+
+ON_GPU = ("cuda", "tensorrt")
+OPENVINO = {"openvino": "model.onnx", "bf16": "model.onnx", "int8": FILE}  # to the file that each reads
 
 
 def read(path: Path) -> ModelConfig:
@@ -17,7 +22,7 @@ def read(path: Path) -> ModelConfig:
 MODELS, PIPELINES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_REPOSITORIES)
 ENSEMBLES = [path for path in PIPELINES if read(path).HasField("ensemble_scheduling")]
 LOOPS = [path for path in PIPELINES if path not in ENSEMBLES]
-PROFILES = sorted(MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt"))
+PROFILES = sorted(path for path in MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt") if path.stem != TUNED)
 
 
 def named(paths: list[Path]) -> list:
@@ -47,7 +52,7 @@ def test_every_model_runs_once_and_batches(path):
     config = read(path)
     [group] = config.instance_group
     assert group.count == 1
-    assert group.kind == (ModelInstanceGroup.KIND_GPU if path in PROFILES else ModelInstanceGroup.KIND_CPU)
+    assert group.kind == (ModelInstanceGroup.KIND_GPU if path.stem in ON_GPU else ModelInstanceGroup.KIND_CPU)
     assert config.dynamic_batching.max_queue_delay_microseconds <= 1000
 
 
@@ -63,12 +68,15 @@ def test_no_model_has_a_queue_policy(path):
 def test_every_profile_has_the_tensors_of_the_default(network):
     default = MODEL_REPOSITORIES[0] / network / "config.pbtxt"
     profiles = {path.stem: read(path) for path in PROFILES if path.parent.parent.name == network}
-    assert set(profiles) == {"cuda", "tensorrt"}
+    assert set(profiles) == set(ON_GPU) | (set(OPENVINO) if network in QUANTIZATION else set())
     assert profiles["cuda"].backend == read(default).backend == "onnxruntime"
     assert (profiles["tensorrt"].backend, profiles["tensorrt"].platform) == ("tensorrt", "tensorrt_plan")
     assert profiles["tensorrt"].default_model_filename == "model.plan"
-    for profile in profiles.values():
+    for name, profile in profiles.items():
         assert signature(profile) == signature(read(default))
+        if name in OPENVINO:
+            assert (profile.backend, profile.default_model_filename) == ("openvino", OPENVINO[name])
+            assert ("HINT_BF16" in profile.parameters) == (name != "openvino")
 
 
 @pytest.mark.parametrize("path", named([path for path in MODELS + PROFILES if read(path).name in NETWORKS]))

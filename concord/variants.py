@@ -1,0 +1,192 @@
+"""The variants of a network: what a profile's configuration names, and the record of how it was made.
+
+Whoever makes a file of a network writes a record beside it: of which ``model.onnx`` it was made, in which precision,
+and how far its answers are from those of the network that it was made of: for ``model.onnx`` the torch network, for
+others ``model.onnx``.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
+
+from concord.errors import ServerFailure
+
+DEFAULT = "default"
+"""Stands for ``config.pbtxt``, which is no profile of Triton's."""
+TUNED = "tuned"
+"""The profile that ``concord tune`` writes."""
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+"""From the finest to the coarsest."""
+DIFFERENCE, SNR = "difference", "snr"
+_ONNX = "model.onnx"
+_BF16 = "HINT_BF16"  # of Triton's backend `openvino`
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A network's answers against those of the network that it was made of.
+
+    Attributes:
+        measure: ``difference``, the largest absolute one, or ``snr``, signal to noise in dB.
+        value: the worst of all batches.
+        threshold: the most that is allowed, of a signal to noise the least.
+    """
+
+    measure: str
+    value: float
+    threshold: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is allowed; what is not a number is not."""
+        return self.value >= self.threshold if self.measure == SNR else self.value <= self.threshold
+
+    def __str__(self) -> str:
+        if self.measure == SNR:
+            return f"{self.value:.1f} dB, allowed ≥ {self.threshold:.1f} dB"
+        return f"{self.value:.2e}, allowed ≤ {self.threshold:.2e}"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network as one profile serves it.
+
+    Attributes:
+        model: its name in the repository.
+        profile: name of ``configs/<profile>.pbtxt``, or `DEFAULT`.
+        config: path of the configuration.
+    """
+
+    model: str
+    profile: str
+    config: Path
+
+    @cached_property
+    def settings(self) -> model_config_pb2.ModelConfig:
+        """The configuration.
+
+        Raises:
+            ServerFailure: it cannot be read.
+        """
+        try:
+            return text_format.Parse(self.config.read_text(), model_config_pb2.ModelConfig())
+        except (OSError, ValueError, text_format.ParseError) as error:
+            raise ServerFailure(f"{self.model}/{self.config.name}", f"not a model configuration ({error})") from error
+
+    @property
+    def file(self) -> str:
+        """Name of the network's file; empty for what is no network."""
+        return str(self.settings.default_model_filename)
+
+    @property
+    def version(self) -> Path:
+        """Folder of the newest version, which is the one that is served."""
+        folder = self.config.parent if self.profile == DEFAULT else self.config.parent.parent
+        versions = (path for path in folder.iterdir() if path.name.isdecimal())
+        return max(versions, key=lambda path: int(path.name), default=folder / "1")
+
+    @property
+    def made(self) -> bool:
+        """Whether the file is there."""
+        return (self.version / self.file).is_file()
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What the record says; empty where there is none that can be read."""
+        name = "model.json" if self.file == _ONNX else f"{self.file}.json"
+        with suppress(OSError, ValueError):
+            found = json.loads((self.version / name).read_text())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    @property
+    def precision(self) -> str:
+        """One of `PRECISIONS`; the finest, which is held to most, where the record names none of them.
+
+        A configuration can have what is finer computed in BF16. Empty where it is not made.
+        """
+        if not self.made:
+            return ""
+        named = self.record.get("precision")
+        hints = self.settings.parameters
+        computed = "bf16" if _BF16 in hints and hints[_BF16].string_value == "YES" else ""
+        return coarsest([named if named in PRECISIONS else "", computed])
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """That of the record; None where nothing was compared."""
+        if ratios := self.record.get("snr_db"):
+            worst = min(ratios, key=lambda ratio: (not math.isnan(ratio), ratio))
+            return Comparison(SNR, worst, self.record["least_snr_db"])
+        tolerance = self.record.get("tolerance", 0.0)
+        found = [
+            Comparison(DIFFERENCE, batch["difference"], tolerance * max(1.0, batch["magnitude"]))
+            for batch in self.record.get("differences", ())
+        ]
+        return max(found, key=lambda each: (not each.passed, each.value - each.threshold), default=None)
+
+    def problem(self) -> str:
+        """Why it is not to be trusted, in words; empty where nothing is wrong.
+
+        The default is what all others are compared with: it only has to be there.
+        """
+        if not self.made:
+            return f"not made: there is no {self.file}"
+        if self.profile == DEFAULT:
+            return ""
+        if not self.record:
+            return f"{self.file} has no record"
+        if self.record.get("onnx_sha256") != _digest(self.version / _ONNX):
+            return f"stale: {self.file} was not made of the {_ONNX} that is there"
+        compared = self.comparison
+        if compared is None:
+            return f"{self.file} was not compared with the network that it was made of"
+        return "" if compared.passed else f"{compared.measure} of its answers is {compared}"
+
+
+def variants(repositories: Iterable[Path]) -> dict[str, dict[str, Variant]]:
+    """Every network of the repositories, and by profile what it can be served as; `DEFAULT` comes first.
+
+    Raises:
+        ServerFailure: a configuration cannot be read.
+    """
+    networks = {}
+    for folder in sorted(folder for repository in repositories for folder in repository.iterdir()):
+        default = Variant(folder.name, DEFAULT, folder / "config.pbtxt")
+        if default.config.is_file() and default.file:
+            profiles = (Variant(folder.name, path.stem, path) for path in sorted(folder.glob("configs/*.pbtxt")))
+            networks[folder.name] = {variant.profile: variant for variant in (default, *profiles)}
+    return networks
+
+
+def coarsest(precisions: Iterable[str]) -> str:
+    """The coarsest of several precisions, of which some may be empty; the finest there is where there are none."""
+    return max(filter(None, precisions), key=PRECISIONS.index, default=PRECISIONS[0])
+
+
+def outdated(repositories: Iterable[Path]) -> Iterator[str]:
+    """Networks whose profile `TUNED` was written before the files that it chose between, or chose one that is gone."""
+    for model, profiles in variants(repositories).items():
+        if TUNED in profiles:
+            tuned = profiles[TUNED]
+            written = tuned.config.stat().st_mtime
+            files = [path for variant in profiles.values() if (path := variant.version / variant.file).is_file()]
+            if not tuned.made or any(path.stat().st_mtime > written for path in files):
+                yield model
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file in hexadecimal; None where there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,130 @@
+"""Exported graphs with direct convolutions again, for engines that have fast ones: what `winograd` did, undone.
+
+The weights of a transformed convolution are a linear map of its nine taps, with more rows than columns: its
+pseudo-inverse gives the taps back, but for rounding.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from export.winograd import FOUR, PHASE_TAPS, UPSAMPLED
+
+FORMS = {len(form.inputs) ** 2: form for form in (FOUR, UPSAMPLED)}
+PHASES = PHASE_TAPS.reshape(-1, 3)
+DOUBLING = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A 3x3 convolution that was found in another form: of `x`, or of `x` upsampled by two; `weight` [O, C, 3, 3]."""
+
+    x: ir.Value
+    weight: np.ndarray
+    upsampled: bool
+
+
+def convert(model: ir.Model) -> None:
+    """Rewrite every transformed convolution of `model` in place."""
+    for node in list(model.graph):
+        if node.op_type == "ConvTranspose":
+            found = filtered(node) or phases(node)
+            if found is not None:
+                write_convolution(node, found)
+    RemoveUnusedNodesPass()(model)
+
+
+def filtered(last: ir.Node) -> Convolution | None:
+    """The convolution, if `last` is the end of a `winograd.Winograd`."""
+    product = above(last, 0, "Reshape", "Transpose", "MatMul")
+    first = product and above(product, 1, "Transpose", "Reshape", "Conv")
+    products = product and array(product.inputs[0])
+    if first is None or products is None:
+        return None
+    form = FORMS[len(products)]
+    return Convolution(present(first.inputs[0]), taps(form.kernel, products), form is UPSAMPLED)
+
+
+def phases(last: ir.Node) -> Convolution | None:
+    """The convolution, if `last` is the end of a `winograd.Phases`."""
+    stacked = above(last, 0, "Reshape", "Concat")
+    if stacked is None or len(stacked.inputs) != 4:
+        return None
+    convolutions = [above(stacked, index, "Unsqueeze", "Conv") for index in range(4)]
+    weights = [each and array(each.inputs[1]) for each in convolutions]
+    if convolutions[0] is None or any(weight is None for weight in weights):
+        return None
+    products = np.stack(weights).reshape(2, 2, *weights[0].shape).transpose(0, 4, 1, 5, 2, 3)
+    # The exporter makes the padding a part of each convolution.
+    return Convolution(
+        present(convolutions[0].inputs[0]), taps(PHASES, products.reshape(16, *products.shape[4:])), True
+    )
+
+
+def taps(rows: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """Weights [O, C, 3, 3] from `products` [P, O, C], what `rows` made of them in each of the two dimensions."""
+    inverse = np.linalg.pinv(np.kron(rows, rows))
+    weight = inverse @ products.reshape(len(products), -1)
+    return np.ascontiguousarray(weight.reshape(3, 3, *products.shape[1:]).transpose(2, 3, 0, 1), np.float32)
+
+
+def write_convolution(last: ir.Node, found: Convolution) -> None:
+    """Put the convolution in the place of the nodes that end with `last`."""
+    x = found.x
+    if found.upsampled:
+        x = insert(last, "Resize", [x, None, constant(last, "scales", np.array([1, 1, 2, 2], np.float32))], DOUBLING)
+    inputs = [x, constant(last, "weight", found.weight), *last.inputs[2:]]
+    finish(last, insert(last, "Conv", inputs, {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}))
+
+
+def above(node: ir.Node, index: int, *operators: str) -> ir.Node | None:
+    """The node at the end of a chain of `operators`, upwards from an input of `node` and then from first inputs."""
+    for operator in operators:
+        value = node.inputs[index]
+        producer = value.producer() if value is not None else None
+        if producer is None or producer.op_type != operator:
+            return None
+        node, index = producer, 0
+    return node
+
+
+def array(value: ir.Value | None) -> np.ndarray | None:
+    """The weights that a value holds; None where it is computed."""
+    tensor = value.const_value if value is not None and value.is_initializer() else None
+    return None if tensor is None else tensor.numpy()
+
+
+def present(value: ir.Value | None) -> ir.Value:
+    assert value is not None
+    return value
+
+
+def constant(beside: ir.Node, name: str, values: np.ndarray) -> ir.Value:
+    """New weights of the graph, named after the node they are for."""
+    assert beside.graph is not None
+    value = ir.Value(name=f"{beside.name}_{name}", shape=ir.Shape(values.shape), const_value=ir.tensor(values))
+    value.type = ir.TensorType(value.const_value.dtype)  # type: ignore[union-attr]
+    beside.graph.register_initializer(value)
+    return value
+
+
+def insert(before: ir.Node, operator: str, inputs: list[Any], attributes: dict[str, Any] | None = None) -> ir.Value:
+    """The output of a new node in front of another."""
+    node = ir.node(operator, inputs, attributes)
+    assert before.graph is not None
+    node.name = f"{before.name}_{operator}_{len(before.graph)}"
+    [output] = node.outputs
+    output.name = f"{node.name}_out"
+    output.type = ir.TensorType(ir.DataType.FLOAT)
+    before.prepend(node)
+    return output
+
+
+def finish(node: ir.Node, answer: ir.Value) -> None:
+    """Give whoever reads the node's output the new answer instead."""
+    [old] = node.outputs
+    answer.name, old.name, answer.shape = old.name, f"{old.name}_replaced", old.shape
+    ir.convenience.replace_all_uses_with(old, answer, replace_graph_outputs=True)

@@ -1,0 +1,188 @@
+"""The INT8 form of an exported network, for OpenVINO, put where the profile `int8` looks for it.
+
+NNCF's post-training quantization of weights and activations, calibrated on what the network sees in service. In FP32
+and BF16 OpenVINO reads the exported network itself.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import onnx_ir
+import openvino as ov
+
+from concord.openvino_properties import properties
+from export import calibration, direct_form
+from export.calibration import Feeds
+from export.engine_profiles import EngineError
+from export.onnx_file import session
+from export.publication import MODEL, Staged, sha256
+
+FILE = "model.int8.xml"
+JUDGED = 10  # samples, held out
+LEAST_SNR = 12.0  # dB, of all their answers together; pictures are judged by the gate of images
+PRODUCTS = ("Convolution", "MatMul")
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """What of a network stays in FP32 when the rest becomes INT8, and why; products of vectors always do.
+
+    `types` are OpenVINO's operators. `last`: the products that give the answer. `transformer`: quantized with NNCF's
+    scheme for attention.
+    """
+
+    reason: str
+    types: tuple[str, ...] = ()
+    last: bool = False
+    transformer: bool = True
+
+
+QUANTIZATION = {
+    "cris": Quantization("nothing of it asks for more"),
+    "dht": Quantization("norms over C*H*W: squares of a million values", ("Power", "ReduceMean", "Divide")),
+    "vae_encoder": Quantization("its attention is one layer of many", transformer=False),
+    "unet": Quantization(
+        "timesteps are fractional; what is left of the noise at the end is small", ("Sin", "Cos"), True
+    ),
+    "vae_decoder": Quantization("its attention is one layer of many", transformer=False),
+}
+
+
+def build(model: str, repository: Path, precision: str, data: Path | None = None, number: int = 30) -> str:
+    """Build it, compare it with the exported network, and only then put it in place with its record beside it.
+
+    Args:
+        data: an `.npz` file to calibrate on, instead of scenes; see `calibration.read`.
+        number: samples to calibrate on, made from scenes.
+
+    Returns:
+        A line that says what is there now.
+
+    Raises:
+        EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
+    """
+    source = repository / model / "1" / MODEL
+    if precision != "int8":
+        raise EngineError(f"{model}: openvino reads {MODEL} itself; there is --precision int8 to build for it")
+    if not source.is_file():
+        raise EngineError(f"{model}: has no exported network ({source})")
+    if model not in QUANTIZATION:
+        raise EngineError(f"{model}: INT8 is for {', '.join(QUANTIZATION)}")
+    if number < calibration.LEAST:
+        raise EngineError(f"--samples {number}: at least {calibration.LEAST} are needed")
+    with Staged(repository, model) as staged:
+        network = read(model, source, staged.stage)
+        inputs = {tensor.any_name: shape(tensor) for tensor in network.inputs}
+        seen = calibration.read(data, inputs) if data else calibration.feeds(model, repository, number)
+        network = quantize(network, seen, QUANTIZATION[model])
+        ratio = judge(model, repository, network)
+        if not ratio >= LEAST_SNR:  # also when it is NaN
+            raise EngineError(
+                f"{model}: in INT8 it answers with {ratio:.1f} dB of signal to noise, at least {LEAST_SNR:g} are asked "
+                "for; the repository is left as it was"
+            )
+        record = {
+            "model": model,
+            "engine": "openvino",
+            "version": ov.get_version(),
+            "precision": precision,
+            "quantization": asdict(QUANTIZATION[model]),
+            "samples": len(seen),
+            "onnx_sha256": sha256(source),
+            "least_snr_db": LEAST_SNR,
+            "snr_db": [ratio],
+        }
+        place = put(staged, network, record)
+    size = place.stat().st_size + place.with_suffix(".bin").stat().st_size
+    return f"{model}: openvino, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {place}"
+
+
+def read(model: str, source: Path, folder: Path) -> ov.Model:
+    """OpenVINO's model of an exported network; `folder` keeps the weights it is read from.
+
+    Raises:
+        EngineError: OpenVINO does not take it; names what it says of the operators.
+    """
+    graph, path = onnx_ir.load(source), folder / "direct.onnx"
+    direct_form.convert(graph)
+    onnx_ir.save(graph, path, external_data="direct.weights")
+    try:
+        return ov.convert_model(path)
+    except Exception as error:  # RuntimeError and its own kinds
+        said = " ".join(str(error).split("\n")[-3:])
+        raise EngineError(f"{model}: openvino {ov.get_version()} does not take it: {said}") from error
+
+
+def shape(tensor: Any) -> tuple[int, ...]:
+    """Of an input, batch first; -1 is any size."""
+    return tuple(size.get_length() if size.is_static else -1 for size in tensor.partial_shape)
+
+
+def quantize(network: ov.Model, seen: Sequence[Feeds], how: Quantization) -> ov.Model:
+    """The network with weights and activations in INT8, but for what stays in FP32."""
+    nncf.set_log_level(logging.ERROR)
+    kept = vector_products(network) | (last_products(network) if how.last else set())
+    return nncf.quantize(
+        network,
+        nncf.Dataset(seen),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(seen),
+        model_type=nncf.ModelType.TRANSFORMER if how.transformer else None,
+        ignored_scope=nncf.IgnoredScope(names=sorted(kept), types=list(how.types), validate=False),
+    )
+
+
+def vector_products(network: ov.Model) -> set[str]:
+    """Names of the products that give a vector for each sample: of little work, and what they say is said to all."""
+    products = (node for node in network.get_ordered_ops() if node.get_type_name() == "MatMul")
+    return {node.get_friendly_name() for node in products if node.get_output_partial_shape(0).rank.get_length() == 2}
+
+
+def last_products(network: ov.Model) -> set[str]:
+    """Names of the products after which there is none on the way to an answer."""
+    found, seen, waiting = set(), set(), list(network.get_results())
+    while waiting:
+        for tensor in waiting.pop().inputs():
+            node = tensor.get_source_output().get_node()
+            if node.get_type_name() in PRODUCTS:
+                found.add(node.get_friendly_name())
+            elif node.get_friendly_name() not in seen:
+                seen.add(node.get_friendly_name())
+                waiting.append(node)
+    return found
+
+
+def judge(model: str, repository: Path, network: ov.Model) -> float:
+    """Signal to noise in dB of the network's answers to what it will see, against the exported network's.
+
+    10 log10 of the sum of squares of what is wanted over that of the differences, of all samples together.
+    """
+    seen = calibration.feeds(model, repository, JUDGED, held_out=True)
+    exported = session(repository / model / "1" / MODEL)
+    expected = [exported.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
+    del exported  # gigabytes, which compiling wants
+    compiled = ov.Core().compile_model(network, "CPU", properties({}))
+    noise = sum(float(((compiled(feeds)[0] - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
+    signal = sum(float((wanted**2).sum()) for wanted in expected)
+    return round(float(10 * np.log10(signal / max(noise, np.finfo(np.float64).tiny))), 2)
+
+
+def put(staged: Staged, network: ov.Model, record: dict[str, Any]) -> Path:
+    """Replace the served files: the weights, the network that belongs to them, and its record."""
+    path = staged.stage / FILE
+    ov.save_model(network, path, compress_to_fp16=False)
+    names = [path.with_suffix(".bin").name, FILE, f"{FILE}.json"]
+    (staged.stage / names[-1]).write_text(json.dumps(record | {"xml_sha256": sha256(path)}, indent=2) + "\n")
+    for each in names:
+        with (staged.stage / each).open("rb") as stream:
+            os.fsync(stream.fileno())
+    for each in names:
+        (staged.stage / each).replace(staged.folder / each)
+    return staged.folder / FILE
