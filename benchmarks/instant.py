@@ -1,15 +1,20 @@
-"""A model repository whose `harmonize` answers at once with what it was sent."""
+"""A model repository whose `harmonize` answers at once, or after a while, with what it was sent."""
 
 from pathlib import Path
+
+from concord_client.pipelines import HARMONIZE
 
 INSTANCES = 1
 LARGEST_BATCH = 32
 
-_MODEL = """import triton_python_backend_utils as pb_utils
+_MODEL = """import time
+
+import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
     def execute(self, requests):
+        time.sleep(SECONDS)
         return [self.answer(request) for request in requests]
 
     def answer(self, request):
@@ -18,13 +23,13 @@ class TritonPythonModel:
 """
 
 
-def write_instant(repository: Path) -> None:
-    """Writes `harmonize` as an identity of IMAGE into a folder for models."""
-    version = repository / "harmonize" / "1"
+def write_instant(repository: Path, name: str = HARMONIZE, seconds: float = 0) -> None:
+    """Writes a model that is the identity of IMAGE into a folder for models; each run of a batch sleeps that long."""
+    version = repository / name / "1"
     version.mkdir(parents=True)
-    (version / "model.py").write_text(_MODEL)
-    (repository / "harmonize" / "config.pbtxt").write_text(
-        f"""name: "harmonize"
+    (version / "model.py").write_text(_MODEL.replace("SECONDS", repr(seconds)))
+    (repository / name / "config.pbtxt").write_text(
+        f"""name: "{name}"
 backend: "python"
 max_batch_size: {LARGEST_BATCH}
 input [

@@ -1,4 +1,4 @@
-"""A load generator for HTTP/1.1: as little work for each request as Python allows, and a process of its own.
+"""A load generator: as little work for each request as Python allows, and a process of its own.
 
 Closed loops ask again when they are answered; open ones ask at their own rate, answered or not, and count from when a
 request was due, so that a server which stalls cannot slow the questions down.
@@ -12,23 +12,72 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import httptools
+import numpy as np
 import uvloop
 
 LOST = 0
 """The status of a request whose connection broke before it was answered."""
+Status: TypeAlias = int | str
+"""HTTP's number, gRPC's name, or `LOST`."""
+GOOD: frozenset[Status] = frozenset({200, "OK"})
 MOST_CONNECTIONS = 4000
+LONGEST_WORDS = 500
+PAUSE = 0.05
+"""Seconds until a closed loop asks again after its connection broke."""
+
+
+class Outcome(NamedTuple):
+    """How a request was answered, and the server's words where it was refused."""
+
+    status: Status
+    words: str = ""
+
+
+class Line(Protocol):
+    """A connection over which one request after the other is sent, always the same."""
+
+    usable: bool
+
+    async def ask(self) -> Outcome:
+        """Sends the request; returns when all of the answer is here or none will come."""
+
+    async def close(self) -> None:
+        """Ends the connection at once, whatever is on its way."""
+
+
+class Destination(Protocol):
+    """Where requests go, and what one is; can be pickled."""
+
+    async def open(self) -> Line:
+        """Connects.
+
+        Raises:
+            OSError: nothing answers there.
+        """
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go, and the bytes of one: line, headers and body."""
+    """A destination that speaks HTTP/1.1.
+
+    Attributes:
+        request: the bytes of a request: line, headers and body.
+        timeout: seconds after which a request that was not answered is lost; None for no limit.
+    """
 
     host: str
     port: int
     request: bytes
+    timeout: float | None = None
+
+    async def open(self) -> "Connection":
+        """Connects."""
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(lambda: Connection(self), self.host, self.port)
+        return protocol
 
 
 @dataclass(frozen=True)
@@ -36,52 +85,61 @@ class Reply:
     """What became of one request.
 
     Attributes:
-        status: HTTP's, or `LOST`.
+        status: HTTP's, gRPC's, or `LOST`.
         seconds: from when it was due to the last byte of its answer.
         due: seconds from the start of the load.
+        words: what was said of a request that was refused or lost.
     """
 
-    status: int
+    status: Status
     seconds: float
     due: float
+    words: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it was answered, and not refused or lost."""
+        return self.status in GOOD
 
 
 Replies: TypeAlias = list[Reply]
 
 
-def statuses(replies: Replies) -> dict[int, int]:
+def statuses(replies: Replies) -> dict[Status, int]:
     """How many answers there were of each status."""
-    return dict(sorted(Counter(reply.status for reply in replies).items()))
+    counts = Counter(reply.status for reply in replies)
+    return {status: counts[status] for status in sorted(counts, key=str)}
 
 
 def milliseconds(replies: Replies, accepted: bool) -> list[float]:
-    """The times of the requests that were answered with 200, or of those that were refused with a status."""
-    return [reply.seconds * 1000 for reply in replies if reply.status != LOST and (reply.status == 200) == accepted]
+    """The times of the requests that were answered, or of those that were refused with a status."""
+    return [reply.seconds * 1000 for reply in replies if reply.status != LOST and reply.good == accepted]
 
 
 class Connection(asyncio.Protocol):
     """One connection that is kept alive; one request at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._answered: asyncio.Future[int] | None = None
+        self._answered: asyncio.Future[Outcome] | None = None
+        self._words = b""
         self.usable = True
 
-    @classmethod
-    async def open(cls, target: Target) -> "Connection":
-        """Connects."""
-        _, protocol = await asyncio.get_running_loop().create_connection(cls, target.host, target.port)
-        return protocol
-
-    async def ask(self, request: bytes) -> int:
-        """The status of the answer, once all of it is here; `LOST` where the connection broke."""
+    async def ask(self) -> Outcome:
+        """The answer, once all of it is here; `LOST` where the connection broke or the time was over."""
         assert self._transport is not None
         self._answered = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answered
+        self._words = b""
+        self._transport.write(self._target.request)
+        try:
+            return await asyncio.wait_for(self._answered, self._target.timeout)
+        except TimeoutError:
+            await self.close()
+            return Outcome(LOST, f"no answer within {self._target.timeout:g} s")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends the connection at once, whatever is on its way."""
         self.usable = False
         if self._transport is not None:
@@ -93,88 +151,115 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_body(self, body: bytes) -> None:
+        if self._parser.get_status_code() not in GOOD and len(self._words) < LONGEST_WORDS:
+            self._words += body[:LONGEST_WORDS]
+
     def on_message_complete(self) -> None:
         self.usable = self.usable and self._parser.should_keep_alive()
-        self._settle(self._parser.get_status_code())
+        self._settle(Outcome(self._parser.get_status_code(), self._words.decode(errors="replace")))
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.usable = False
-        self._settle(LOST)
+        self._settle(Outcome(LOST, "the connection broke"))
 
-    def _settle(self, status: int) -> None:
+    def _settle(self, outcome: Outcome) -> None:
         if self._answered is not None and not self._answered.done():
-            self._answered.set_result(status)
+            self._answered.set_result(outcome)
 
 
-async def closed_loop(target: Target, connections: int, seconds: float) -> Replies:
-    """So many connections, each asking as soon as it is answered, for that long."""
+async def closed_loop(destination: Destination, connections: int, seconds: float) -> Replies:
+    """So many connections, each asking as soon as it is answered, for that long.
+
+    Raises:
+        OSError: nothing answers there at the start.
+    """
     clock = time.perf_counter  # uvloop's own counts milliseconds
-    began = clock()
     replies: Replies = []
+    lines = await asyncio.gather(*(destination.open() for _ in range(connections)))
+    began = clock()
 
-    async def keep_asking() -> None:
-        connection = await Connection.open(target)
+    async def keep_asking(line: Line) -> None:
         while (due := clock()) - began < seconds:
-            if not connection.usable:
-                connection = await Connection.open(target)
-            status = await connection.ask(target.request)
-            replies.append(Reply(status, clock() - due, due - began))
-        connection.close()
+            try:
+                if not line.usable:
+                    line = await destination.open()
+                    due = clock()
+                outcome = await line.ask()
+            except OSError as error:
+                outcome = Outcome(LOST, str(error))
+            replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words))
+            if outcome.status == LOST:
+                await asyncio.sleep(PAUSE)
+        await line.close()
 
-    await asyncio.gather(*(keep_asking() for _ in range(connections)))
+    await asyncio.gather(*map(keep_asking, lines))
     return replies
 
 
-async def open_loop(target: Target, rate: float, seconds: float) -> Replies:
-    """Requests at an even rate a second for that long; returns when the last is answered.
+def arrivals(rate: float, seconds: float, seed: int | None = None) -> list[float]:
+    """When requests are due, in seconds: evenly, or with a seed as a Poisson process, whose gaps are exponential."""
+    if seed is None:
+        return [number / rate for number in range(int(rate * seconds))]
+    enough = int(rate * seconds + 10 * (rate * seconds) ** 0.5 + 10)  # ten standard deviations
+    due = np.random.default_rng(seed).exponential(1 / rate, enough).cumsum()
+    return [float(each) for each in due[due < seconds]]
+
+
+async def open_loop(destination: Destination, rate: float, seconds: float, seed: int | None = None) -> Replies:
+    """Requests at a rate a second for that long, evenly or as `arrivals` has them; returns when the last is answered.
+
+    A connection that has to be opened for a request is part of its time.
 
     Raises:
         RuntimeError: more than `MOST_CONNECTIONS` are waiting: the server neither answers nor refuses.
     """
     clock = time.perf_counter  # uvloop's own counts milliseconds
-    idle: list[Connection] = []
+    idle: list[Line] = []
     replies: Replies = []
     asking: set[asyncio.Task[None]] = set()
 
     async def ask_once(due: float) -> None:
-        connection = None
-        while idle and (connection is None or not connection.usable):
-            connection = idle.pop()
+        line = None
+        while idle and (line is None or not line.usable):
+            line = idle.pop()
         try:
-            if connection is None or not connection.usable:
-                connection = await Connection.open(target)
-            status = await connection.ask(target.request)
-            if connection.usable:
-                idle.append(connection)
-        except OSError:
-            status = LOST
-        replies.append(Reply(status, clock() - due, due - began))
+            if line is None or not line.usable:
+                line = await destination.open()
+            outcome = await line.ask()
+            if line.usable:
+                idle.append(line)
+        except OSError as error:
+            outcome = Outcome(LOST, str(error))
+        replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words))
 
     began = clock()
-    for number in range(int(rate * seconds)):
-        due = began + number / rate
+    for offset in arrivals(rate, seconds, seed):
+        due = began + offset
         await asyncio.sleep(max(due - clock(), 0))
+        while clock() < due:  # uvloop may wake up half a millisecond early
+            await asyncio.sleep(0)
         if len(asking) >= MOST_CONNECTIONS:
             raise RuntimeError(f"{len(asking)} requests are waiting {clock() - began:.0f} s after the start")
         task = asyncio.create_task(ask_once(due))
         asking.add(task)
         task.add_done_callback(asking.discard)
     await asyncio.gather(*asking)
-    for connection in idle:
-        connection.close()
+    for line in idle:
+        await line.close()
     return replies
 
 
-async def disconnect(target: Target, clients: int, after: float) -> Replies:
+async def disconnect(destination: Destination, clients: int, after: float) -> Replies:
     """So many clients at once, each of which sends its request and goes away that many seconds later."""
 
     async def ask_and_leave() -> Reply:
-        connection = await Connection.open(target)
-        status = LOST
+        line = await destination.open()
+        status: Status = LOST
         with suppress(TimeoutError):
-            status = await asyncio.wait_for(connection.ask(target.request), after)
-        connection.close()
+            status = (await asyncio.wait_for(line.ask(), after)).status
+        await line.close()
         return Reply(status, after, 0)
 
     return list(await asyncio.gather(*(ask_and_leave() for _ in range(clients))))

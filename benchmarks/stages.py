@@ -1,6 +1,7 @@
 """Where the time goes: Triton's own statistics, by model, over a stretch of requests."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
@@ -10,6 +11,7 @@ from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 Statistics = dict[str, Any]
 ENSEMBLES = (SEGMENT, HARMONIZE, SEGMENT_HARMONIZE)
 UNET = "unet"
+SPENT = ("queue", "compute_input", "compute_infer", "compute_output")
 
 
 def read_statistics(grpc_url: str) -> Statistics:
@@ -19,21 +21,52 @@ def read_statistics(grpc_url: str) -> Statistics:
     return {model["name"]: model for model in answer["model_stats"]}
 
 
-def stage_milliseconds(before: Statistics, after: Statistics) -> dict[str, float]:
-    """Mean milliseconds a request spent in each model between two readings: queue, copies and computing.
+@dataclass(frozen=True)
+class Stage:
+    """What a model did between two readings: means in milliseconds of a request.
 
-    Ensembles are left out, they only add their stages up; so are models that answered nothing.
+    Attributes:
+        requests: that it answered.
+        batch: inferences of a run.
+        queue: waiting; then `compute_input`, `compute_infer` and `compute_output`.
     """
-    stages = {}
+
+    requests: int
+    batch: float
+    queue: float
+    compute_input: float
+    compute_infer: float
+    compute_output: float
+
+    @property
+    def milliseconds(self) -> float:
+        """All of it: queue, copies and computing."""
+        return sum(getattr(self, kind) for kind in SPENT)
+
+
+def stages(before: Statistics, after: Statistics, left_out: Container[str] = ENSEMBLES) -> dict[str, Stage]:
+    """What each model did between two readings, but for those that answered nothing.
+
+    Args:
+        left_out: ensembles, which only add their stages up.
+    """
+    found = {}
     for name, model in after.items():
-        answered = count(model, "success", "count") - count(before[name], "success", "count")
-        if answered and name not in ENSEMBLES:
-            spent = sum(
-                count(model, kind, "ns") - count(before[name], kind, "ns")
-                for kind in ("queue", "compute_input", "compute_infer", "compute_output")
+        earlier = before.get(name, {"inference_stats": {}})
+        requests = count(model, "success", "count") - count(earlier, "success", "count")
+        if requests and name not in left_out:
+            spent = {kind: count(model, kind, "ns") - count(earlier, kind, "ns") for kind in SPENT}
+            inferences, runs = (
+                int(model.get(each, 0)) - int(earlier.get(each, 0)) for each in ("inference_count", "execution_count")
             )
-            stages[name] = spent / answered / 1e6
-    return stages
+            means = {kind: nanoseconds / requests / 1e6 for kind, nanoseconds in spent.items()}
+            found[name] = Stage(requests, inferences / max(runs, 1), **means)
+    return found
+
+
+def stage_milliseconds(before: Statistics, after: Statistics) -> dict[str, float]:
+    """Mean milliseconds a request spent in each model between two readings: queue, copies and computing."""
+    return {name: stage.milliseconds for name, stage in stages(before, after).items()}
 
 
 def count(model: dict[str, Any], kind: str, field: str) -> int:

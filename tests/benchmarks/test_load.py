@@ -3,7 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from benchmarks.load import LOST, Replies, Reply, Target, closed_loop, disconnect, milliseconds, open_loop, statuses
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.load import (
+    LOST,
+    Replies,
+    Reply,
+    Target,
+    arrivals,
+    closed_loop,
+    disconnect,
+    milliseconds,
+    open_loop,
+    statuses,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -69,3 +84,48 @@ def test_who_leaves_is_not_answered():
 def test_accepted_and_refused_are_told_apart_and_the_lost_are_neither():
     replies = [Reply(200, 0.1, 0), Reply(503, 0.002, 0), Reply(LOST, 9, 0)]
     assert (milliseconds(replies, accepted=True), milliseconds(replies, accepted=False)) == ([100], [2])
+
+
+def test_arrivals_by_chance_are_a_poisson_process() -> None:
+    due = np.array(arrivals(50, 200, seed=1))
+    assert due[0] > 0 and due[-1] < 200 and (np.diff(due) > 0).all()
+    assert len(due) == pytest.approx(10_000, abs=4 * 100)  # standard deviations
+    assert stats.kstest(np.diff(due), stats.expon(scale=1 / 50).cdf).pvalue > 0.01
+    counts = np.histogram(due, 200, (0, 200))[0]
+    assert counts.var() / counts.mean() == pytest.approx(1, abs=0.4)
+
+
+def test_a_seed_gives_the_same_arrivals_again_and_without_one_they_are_even() -> None:
+    assert arrivals(50, 2, seed=1) == arrivals(50, 2, seed=1) != arrivals(50, 2, seed=2)
+    assert arrivals(10, 0.5) == [0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_an_open_loop_asks_when_chance_says() -> None:
+    replies = loaded(answer, open_loop, 200, 0.1, 7)
+    assert sorted(reply.due for reply in replies) == pytest.approx(arrivals(200, 0.1, seed=7))
+
+
+def test_a_request_that_is_not_answered_in_time_is_lost_and_the_loop_goes_on() -> None:
+    async def run() -> Replies:
+        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        async with server:
+            target = Target("127.0.0.1", server.sockets[0].getsockname()[1], REQUEST, timeout=0.02)
+            return await closed_loop(target, 1, 0.1)
+
+    replies = asyncio.run(run())
+    assert len(replies) > 1 and {reply.words for reply in replies} == {"no answer within 0.02 s"}
+
+
+def test_a_closed_loop_counts_broken_connections_and_asks_again() -> None:
+    replies = loaded(break_off, closed_loop, 1, 0.12)
+    assert len(replies) > 1 and statuses(replies) == {LOST: len(replies)}
+
+
+def test_a_refusal_keeps_its_words() -> None:
+    async def refuse_in_words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 400 Bad\r\nContent-Length: 8\r\nConnection: close\r\n\r\nno image")
+        writer.close()
+
+    [reply] = loaded(refuse_in_words, open_loop, 10, 0.1)
+    assert (reply.status, reply.words, reply.good) == (400, "no image", False)
