@@ -23,10 +23,11 @@ from concord.server import Ports
 from concord_client.transport import Address
 
 PREFIX = "CONCORD_"
-CONCURRENCY = {"dht": 2, "diffharmony": 4, "segment": 4}
+CONCURRENCY = {"dht": 1, "diffharmony": 4, "segment": 4}
 """Requests of each public model that Triton is given at the same time, where nothing else is set.
 
-One pass of dht keeps two cores busy: more at a time are no more in a second, and each takes longer.
+One pass of dht keeps two cores busy: more at a time are no more in a second, and each takes longer. More cores, a GPU,
+and photographs of many megapixels, which are decoded and encoded on one core, gain from more.
 """
 
 
