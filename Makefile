@@ -36,8 +36,9 @@ browser:
 test: lint browser ## install what tests need and run them all
 	$(TEST) -m pytest
 
-bench: .venv-test/installed ## latency and memory against bare ONNX Runtime and PyTorch; out/bench/latency.json
+bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md
 	$(TEST) -m benchmarks
+	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md
 
 quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
 	$(TEST) -m demo.quality

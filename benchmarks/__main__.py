@@ -1,30 +1,43 @@
-"""`make bench`: writes `out/bench/latency.json` and prints the same as tables."""
+"""`make bench`: writes `out/bench/report.json`, the report and its charts beside it, and prints what was measured."""
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from benchmarks import curves, engines, gates, report
 from benchmarks.diffusion import diffusion_demo
 from benchmarks.facade import facade_measures
+from benchmarks.machine import machine
+from benchmarks.peers.comparison import peers
 from benchmarks.published_diffusion import diffusion_published
 from benchmarks.segment_harmonize import demo_latency, large_photograph, published_latency
-from benchmarks.tables import print_tables
-from benchmarks.timing import THREADS
 
 OUTPUT = Path("out/bench")
-REPORT = OUTPUT / "latency.json"
+REPORT = OUTPUT / "report.json"
 PUBLISHED = OUTPUT / "published"
+PACKAGES = ("onnxruntime", "openvino", "torch", "diffusers", "litserve", "fastapi", "nvidia-pytriton")
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": demo_latency,
     "large_photograph": large_photograph,
     "published": partial(published_latency, PUBLISHED),
     "diffusion_demo": diffusion_demo,
     "diffusion_published": partial(diffusion_published, OUTPUT / "published_diffusion", PUBLISHED),
+    "engines": partial(engines.engines, PUBLISHED, OUTPUT / "published_ht"),
+    "engines_diffusion": partial(engines.engines_diffusion, OUTPUT / "published_diffusion", PUBLISHED),
+    "gates": gates.measured_gates,
+    "peers": peers,
+    "image_size": curves.image_size,
+    "batch": curves.batch,
+    "clients": curves.clients,
+    "steps": curves.steps,
     "facade": facade_measures,
 }
 
@@ -41,29 +54,29 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=1, help="how long the facade is asked too much (default: 1)")
     args = parser.parse_args()
-    parts = args.only
     PARTS["facade"] = partial(facade_measures, overload_seconds=60 * args.minutes)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    measured = {"machine": machine()} | {name: PARTS[name]() for name in PARTS if name in parts}
-    REPORT.write_text(json.dumps(earlier() | measured, indent=2) + "\n")
-    print_tables(measured)
-    print(f"\nwritten to {REPORT}")
+    here = {"machine": named_machine()}
+    whole = earlier() | here
+    for name in [name for name in PARTS if name in args.only]:
+        whole[name] = PARTS[name]()
+        whole["measured"] = whole.get("measured", {}) | {name: f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
+        # After every part: the last ones come hours after the first.
+        report.write(whole, OUTPUT / "report.md")
+    print(report.render({name: whole[name] for name in (*here, *PARTS) if name in here or name in args.only}))
+    print(f"written to {OUTPUT / 'report.md'}, with its numbers in {REPORT}")
     return 0
 
 
 def earlier() -> dict[str, Any]:
-    """The report of the run before, if it was made on this machine."""
-    report: dict[str, Any] = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
-    return report if report.get("machine") == machine() else {}
+    """The report of the run before, if it was made on this machine with the same packages."""
+    whole: dict[str, Any] = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
+    return whole if whole.get("machine") == named_machine() else {}
 
 
-def machine() -> dict[str, Any]:
-    return {"processor": processor(), "threads": THREADS, "python": platform.python_version()}
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+def named_machine() -> dict[str, Any]:
+    """The machine, and the versions of what ran on it."""
+    memory = round(psutil.virtual_memory().total / (1 << 30))
+    return machine() | {"memory_gib": memory, "versions": {name: version(name) for name in PACKAGES}}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import gc
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,15 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 
 from benchmarks import bare_diffusion, published
+from benchmarks import serving as servers
 from benchmarks.diffusion import against_floor, asking
 from benchmarks.memory import MIB, Peak, instances, resident
 from benchmarks.stages import UNET
 from benchmarks.timing import THREADS
 from concord.diffusion_request import DEFAULT_STEPS
 from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer, Ports
+from concord.server import EmbeddedServer
+from concord.variants import DEFAULT
 from concord_client import Client, Diffusion
 from concord_client.diffusion import DIFFHARMONY
 from export import diffharmony, stable_diffusion
@@ -36,7 +38,6 @@ from export.serving import ServedHarmonyVae, ServedRefinement
 
 SIZE = 512  # pixels, of the photograph and of the square that is denoised
 TOKENS = 77
-START_SECONDS = 900.0  # gigabytes are read, perhaps from a disk, and every network is warmed up
 
 
 def diffusion_published(folder: Path, text_guided: Path, rounds: int = 3) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def latency(folder: Path, text_guided: Path, rounds: int) -> dict[str, Any]:
     The companions are not served meanwhile: with all of the bare and torch networks beside it they would take more
     memory than machines have on which the rest fits.
     """
-    with serving(folder, text_guided, without=COMPANIONS) as server, Client(server.grpc_url) as client:
+    with serving(placed(folder, text_guided), COMPANIONS) as server, Client(server.grpc_url) as client:
         asking(client, Diffusion(seed=0, steps=1, resolution=SIZE))()
         floor = bare_diffusion.onnx_runtime(folder, server.grpc_url, SIZE)
         eager = bare_diffusion.eager(pipeline(), SIZE, THREADS)
@@ -75,7 +76,7 @@ def memory(folder: Path, text_guided: Path) -> dict[str, Any]:
     The request goes through the companions too. Nobody else maps the weights at that time, so that they all count.
     """
     diffusion = Diffusion(seed=0, steps=DEFAULT_STEPS, resolution=SIZE, decoder="harmony", refine=True)
-    with serving(folder, text_guided) as server, Client(server.grpc_url) as client:
+    with serving(placed(folder, text_guided)) as server, Client(server.grpc_url) as client:
         with Peak(server.processes()) as peak:
             asking(client, diffusion)()
         stubs = instances(server.processes())
@@ -91,20 +92,31 @@ def memory(folder: Path, text_guided: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(folder: Path, text_guided: Path, without: tuple[str, ...] = ()) -> Iterator[EmbeddedServer]:
-    """A server of the project's models with the networks of both folders in place of the repository's own."""
+def serving(
+    networks: Mapping[str, Path], without: tuple[str, ...] = (), profile: str = DEFAULT
+) -> Iterator[EmbeddedServer]:
+    """A server of the project's models, with other networks in place of the repository's own.
+
+    Args:
+        networks: by model, the folder that holds its file.
+    """
     models, ensembles = MODEL_REPOSITORIES
-    networks = {path.name: path / "1" for path in folder.iterdir() if path.is_dir()}
-    networks |= {model.name: text_guided / model.name / "1" for model in (CRIS, DHT)}
     with TemporaryDirectory() as name:
         repository = Path(name)
         for model in models.iterdir():
             if model.name not in without:
                 (repository / model.name).mkdir()
                 (repository / model.name / "config.pbtxt").symlink_to(model / "config.pbtxt")
+                (repository / model.name / "configs").symlink_to(model / "configs")
                 (repository / model.name / "1").symlink_to(networks.get(model.name, model / "1").absolute())
-        with EmbeddedServer((repository, ensembles), ports=Ports(0, 0, 0), start_seconds=START_SECONDS) as server:
+        with servers.serving((repository, ensembles), profile) as server:
             yield server
+
+
+def placed(folder: Path, text_guided: Path) -> dict[str, Path]:
+    """The networks of both folders, by model."""
+    networks = {path.name: path / "1" for path in folder.iterdir() if path.is_dir()}
+    return networks | {model.name: text_guided / model.name / "1" for model in (CRIS, DHT)}
 
 
 def export_networks(folder: Path) -> None:

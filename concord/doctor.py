@@ -13,12 +13,14 @@ from concord.errors import ServerFailure
 from concord.exported import unexported
 from concord.installation import MODEL_REPOSITORIES, Installation
 from concord.server import HOST, Ports
+from concord.variants import outdated
 
 HELP = "say in plain words what keeps the server from running on this machine"
 # Importable name and the name it is installed by.
 PACKAGES = {
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "tokenizers": "tokenizers",
@@ -137,12 +139,16 @@ def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
     for repository in repositories:
         if not repository.is_dir():
             yield Finding(f"model repository {repository}", "there is no such folder")
+    folders = [repository for repository in repositories if repository.is_dir()]
     advice = "`python -m export --help` says how a checkpoint becomes a network"
     try:
-        left_out = unexported(repository for repository in repositories if repository.is_dir())
+        left_out = unexported(folders)
+        outlived = set(outdated(folders)) - left_out
     except ServerFailure as failure:
         yield Finding(failure.field, f"{failure.problem}; {advice}")
         return
+    for name in sorted(outlived):
+        yield Finding(f"model {name}", note="`concord tune` chose its form before its files were made; run it again")
     for name in sorted(left_out):
         yield Finding(f"model {name}", note=f"not exported, or it needs one that is not: it is not served; {advice}")
 

@@ -122,6 +122,11 @@ class Variant:
         return coarsest([named if named in PRECISIONS else "", computed])
 
     @property
+    def compared_in(self) -> str:
+        """The engine whose answers the record is of; ONNX Runtime where it does not say it."""
+        return str(self.record.get("engine", "onnxruntime"))
+
+    @property
     def comparison(self) -> Comparison | None:
         """That of the record; None where nothing was compared."""
         if ratios := self.record.get("snr_db"):

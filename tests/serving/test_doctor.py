@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -45,6 +46,17 @@ def test_a_network_that_others_do_without_is_only_noted(tmp_path):
     (tmp_path / "dht" / "1" / "model.onnx").touch()
     [finding] = doctor.models([tmp_path])
     assert finding.subject == "model cris" and not finding.problem and "not served" in finding.note
+
+
+def test_a_form_that_was_chosen_before_the_network_came_is_noted(tmp_path):
+    (tmp_path / "cris" / "1").mkdir(parents=True)
+    (tmp_path / "cris" / "configs").mkdir()
+    for config in ("config.pbtxt", "configs/tuned.pbtxt"):
+        (tmp_path / "cris" / config).write_text('default_model_filename: "model.onnx"\n')
+    (tmp_path / "cris" / "1" / "model.onnx").touch()
+    os.utime(tmp_path / "cris" / "configs" / "tuned.pbtxt", (0, 0))
+    [finding] = doctor.models([tmp_path])
+    assert finding.subject == "model cris" and not finding.problem and "`concord tune`" in finding.note
 
 
 def test_a_missing_model_repository_is_named(tmp_path):

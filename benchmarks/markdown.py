@@ -1,0 +1,50 @@
+"""Pieces of a report in Markdown."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; numbers are written with three digits that count and stand on the right."""
+    cells = [[significant(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    right = [bool(cells) and all(_is_number(row[column]) for row in cells) for column in range(len(header))]
+    rule = ["--:" if each else "---" for each in right]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (list(header), rule, *cells))
+
+
+def times(milliseconds: Mapping[str, Mapping[str, float]]) -> str:
+    """A table of percentiles by what took the time."""
+    header = next(iter(milliseconds.values()))
+    return table(["ms", *header], [[name, *map(float, row.values())] for name, row in milliseconds.items()])
+
+
+def stages(milliseconds: Mapping[str, float], calls: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A table of what each model of a pipeline took, the longest first.
+
+    Args:
+        milliseconds: of a call.
+        calls: of a model in a request, where it is more than one.
+    """
+    spent = {name: each * calls.get(name, 1) for name, each in milliseconds.items()}
+    total = sum(spent.values())
+    rows = [
+        [f"`{name}`", *([calls.get(name, 1)] if calls else []), float(milliseconds[name]), percent(whole / total)]
+        for name, whole in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    return table(["model", *(["calls"] if calls else []), "ms a call" if calls else "ms", "share"], rows)
+
+
+def significant(value: float) -> str:
+    """Three digits that count, and no exponent."""
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.{max(2 - math.floor(math.log10(abs(value))), 0)}f}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "" or cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit())

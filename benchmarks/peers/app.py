@@ -1,0 +1,80 @@
+"""The other servers, each in processes of its own."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+
+from concord.server import HOST
+
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class App:
+    """A server that runs: its port, and the first of its processes."""
+
+    port: int
+    process: psutil.Process
+
+
+@contextmanager
+def app(module: str) -> Iterator[App]:
+    """A module of this package that serves at the port it is given; all of its processes are stopped afterwards.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", f"{__package__}.{module}", str(port)]
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until_healthy(module, port, process)
+        yield App(port, process)
+    finally:
+        everything = tree(process)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        _, left = psutil.wait_procs(everything, STOP_SECONDS)
+        for each in left:
+            each.kill()
+
+
+def wait_until_healthy(module: str, port: int, process: psutil.Popen) -> None:
+    began = time.monotonic()
+    while not healthy(port):
+        if process.poll() is not None:
+            raise RuntimeError(f"{module} ended before it was ready")
+        if time.monotonic() - began > START_SECONDS:
+            raise RuntimeError(f"{module} was not ready within {START_SECONDS:g} s")
+        time.sleep(0.1)
+
+
+def healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def tree(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all that it started; nothing where it has ended."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,30 @@
+"""The pipeline in plain FastAPI, as its documentation has it: `python -m benchmarks.peers.fastapi_app PORT`."""
+
+import sys
+from typing import Annotated
+
+import uvicorn
+from fastapi import FastAPI, Form, Response, UploadFile
+
+from benchmarks.peers.pipeline import Pipeline, onnx_runtime
+from concord.server import HOST
+
+
+def create_app() -> FastAPI:
+    """The application; a request runs in a thread of its own, as FastAPI runs whatever computes."""
+    app = FastAPI()
+    pipeline = Pipeline(onnx_runtime)
+
+    @app.get("/health")
+    def health() -> str:
+        return "ok"
+
+    @app.post("/harmonize")
+    def harmonize(image: UploadFile, text: Annotated[str, Form()]) -> Response:
+        return Response(pipeline(image.file.read(), text.encode()), media_type="image/png")
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(create_app(), host=HOST, port=int(sys.argv[1]), log_level="warning")

@@ -1,0 +1,40 @@
+"""The pipeline in LitServe, batching as its documentation does: `python -m benchmarks.peers.litserve_app PORT`."""
+
+import sys
+
+import litserve
+from fastapi import Response
+
+from benchmarks.peers.pipeline import Answer, Pipeline, Question, onnx_runtime
+from concord.server import HOST
+
+LARGEST_BATCH = 8
+BATCH_SECONDS = 0.01
+
+
+class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
+    """One worker with both networks."""
+
+    def setup(self, device: str) -> None:
+        self._pipeline = Pipeline(onnx_runtime)
+
+    def decode_request(self, request) -> Question:  # a type here would make it a model of JSON
+        return self._pipeline.read(request["image"].file.read(), request["text"].encode())
+
+    def batch(self, inputs: list[Question]) -> list[Question]:
+        return inputs
+
+    def predict(self, x: list[Question]) -> list[Answer]:
+        return self._pipeline.answer(x)
+
+    def unbatch(self, output: list[Answer]) -> list[Answer]:
+        return output
+
+    def encode_response(self, output: Answer) -> Response:
+        return Response(self._pipeline.draw(output), media_type="image/png")
+
+
+if __name__ == "__main__":
+    api = Harmonizer(max_batch_size=LARGEST_BATCH, batch_timeout=BATCH_SECONDS, api_path="/harmonize")
+    server = litserve.LitServer(api, accelerator="cpu")
+    server.run(host=HOST, port=int(sys.argv[1]), log_level="warning", generate_client_file=False)

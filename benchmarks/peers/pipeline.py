@@ -1,0 +1,115 @@
+"""Text to harmonized photograph in one process: what a user writes around the two networks.
+
+Reading, geometry and the way back to the photograph are Concord's own functions, so that all servers do the same work
+and answer with the same picture, and only the serving differs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from concord.images import DecodedImage, decode_image, encode_png
+from concord.installation import MODEL_REPOSITORIES
+from concord.letterbox import letterbox, mask_from_logits
+from concord.limits import Limits
+from concord.squash import squash_image, squash_mask
+from concord.tokenizer import Tokenizer
+from concord.transfer import transfer
+
+Array = NDArray[Any]
+Network = Callable[[dict[str, Array]], Array]
+"""Inputs by name to the network's one output; all with a batch axis in front."""
+MODELS = MODEL_REPOSITORIES[0]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A photograph and a text as CRIS reads them."""
+
+    image: DecodedImage
+    square: NDArray[np.uint8]
+    tokens: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the networks found and made for a question; see `concord.transfer.transfer`."""
+
+    image: DecodedImage
+    mask: NDArray[np.uint8]
+    composite: NDArray[np.uint8]
+    composite_mask: NDArray[np.uint8]
+    result: NDArray[np.float32]
+
+
+class Pipeline:
+    """Reads questions, answers batches of them, and draws the answers.
+
+    Args:
+        load: makes a network from the path of its ONNX file.
+    """
+
+    def __init__(self, load: Callable[[Path], Network]) -> None:
+        self._cris = load(MODELS / "cris" / "1" / "model.onnx")
+        self._dht = load(MODELS / "dht" / "1" / "model.onnx")
+        self._tokenizer = Tokenizer.load()
+        self._limits = Limits.from_environment()
+
+    def __call__(self, image: bytes, text: bytes) -> bytes:
+        """The harmonized photograph, PNG."""
+        [answer] = self.answer([self.read(image, text)])
+        return self.draw(answer)
+
+    def read(self, image: bytes, text: bytes) -> Question:
+        """Decodes an encoded photograph, and the text in UTF-8."""
+        decoded = decode_image(image, self._limits)
+        tokens, _ = self._tokenizer.encode(text)
+        return Question(decoded, letterbox(decoded.pixels), tokens)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Both networks on all questions together."""
+        logits = self._cris(
+            {
+                "CRIS_IMAGE": np.stack([question.square for question in questions]),
+                "TOKENS": np.stack([question.tokens for question in questions]),
+            }
+        )
+        images = [question.image for question in questions]
+        masks = [mask_from_logits(each, *image.pixels.shape[:2])[0] for each, image in zip(logits, images, strict=True)]
+        composites = [squash_image(image.pixels) for image in images]
+        composite_masks = [squash_mask(mask) for mask in masks]
+        results = self._dht({"COMPOSITE": np.stack(composites), "COMPOSITE_MASK": np.stack(composite_masks)})
+        return list(map(Answer, images, masks, composites, composite_masks, results))
+
+    def draw(self, answer: Answer) -> bytes:
+        """The answer at the photograph's size, PNG."""
+        harmonized = transfer(answer.image.pixels, answer.mask, answer.composite, answer.composite_mask, answer.result)
+        return encode_png(harmonized, answer.image.icc_profile)
+
+
+def onnx_runtime(path: Path) -> Network:
+    """A network in ONNX Runtime as it is out of the box."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(inputs: dict[str, Array]) -> Array:
+        [output] = session.run(None, inputs)
+        return np.asarray(output)
+
+    return run
+
+
+def openvino(path: Path) -> Network:
+    """A network in OpenVINO, which reads the same file; in FP32, though on some processors it would take less."""
+    from openvino import Core  # takes a second to import, and the servers do without it
+
+    model = Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(inputs: dict[str, Array]) -> Array:
+        return np.asarray(model(inputs)[0])
+
+    return run

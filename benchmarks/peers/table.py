@@ -1,0 +1,95 @@
+"""Concord over all that was measured beside it, and the comparison with other servers: sections of the report."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.markdown import table
+from benchmarks.peers.names import FACADE, GRPC, ONNX_RUNTIME, OPENVINO, RATE
+
+Part = Mapping[str, Any]
+Row = tuple[str, str, float, float, str]
+CHART = "peers.png"
+
+
+def instead(report: Mapping[str, Part]) -> str:
+    """Concord over each thing that a user would run instead; nothing where nothing of it was measured."""
+    rows = [*over_servers(report), *over_networks(report)]
+    if not rows:
+        return ""
+    header = ["instead of Concord", "what is measured", "it", "Concord", "Concord is so many times as fast"]
+    return (
+        "## Concord and what a user would run instead\n\n"
+        "Against other servers through the facade, which speaks HTTP as they do, else over gRPC; in parentheses 95 % "
+        "intervals.\n\n" + table(header, rows)
+    )
+
+
+def over_servers(report: Mapping[str, Part]) -> Iterator[Row]:
+    if "peers" not in report:
+        return
+    part = report["peers"]
+    for clients, systems in part["clients"].items():
+        for other in part["over"][clients]:
+            ours, theirs, over = systems[FACADE], systems[other], part["over"][clients][other]
+            place = counted(clients)
+            yield other, f"demo weights, {place}, requests/s", theirs[RATE], ours[RATE], interval(over[RATE])
+            for key in ("p50", "p99"):
+                yield (
+                    other,
+                    f"demo weights, {place}, {key} ms",
+                    theirs[key],
+                    ours[key],
+                    interval(over[key]),
+                )
+    alone = part["clients"]["1"]
+    for other in (ONNX_RUNTIME, OPENVINO):
+        if other in alone:
+            bare, ours = (alone[name]["p50"] for name in (other, GRPC))
+            yield other, "demo weights, the whole pipeline, p50 ms", bare, ours, f"{bare / ours:.2f}"
+
+
+def over_networks(report: Mapping[str, Part]) -> Iterator[Row]:
+    if "published" in report:
+        milliseconds = report["published"]["milliseconds"]
+        ours = milliseconds["segment_harmonize"]["p50"]
+        for other, names in (("PyTorch eager", ("cris eager", "dht eager")), ("ONNX Runtime, bare", ("cris", "dht"))):
+            both = sum(milliseconds[name]["p50"] for name in names)
+            yield other, "published sizes, both networks, p50 ms", both, ours, f"{both / ours:.2f}"
+    if "diffusion_published" in report:
+        milliseconds = report["diffusion_published"]["milliseconds"]
+        ours = milliseconds["diffharmony"]["p50"]
+        for other, name in (("diffusers, PyTorch eager", "eager"), ("ONNX Runtime, bare", "bare")):
+            theirs = milliseconds[name]["p50"]
+            what = f"DiffHarmony, {report['diffusion_published']['steps']} steps, p50 ms"
+            yield other, f"published sizes, {what}", theirs, ours, f"{theirs / ours:.2f}"
+
+
+def section(part: Part) -> str:
+    """Throughput, times and memory of each system, by clients."""
+    pieces = [
+        "## Other servers with the same networks",
+        f"{part['request']}, blocks of {part['block_seconds']:g} s in turns; medians of the blocks.",
+        f"![Throughput of Concord and others]({CHART})",
+    ]
+    for clients, systems in part["clients"].items():
+        rows = [
+            [
+                name,
+                row[RATE],
+                row["p50"],
+                row["p99"],
+                ", ".join(f"{status} x {count}" for status, count in row["statuses"].items()),
+                part["memory_mib"].get(name, ""),
+            ]
+            for name, row in systems.items()
+        ]
+        pieces += [f"### {counted(clients)}", table(["", "requests/s", "p50 ms", "p99 ms", "answers", "MiB"], rows)]
+    return "\n\n".join(pieces)
+
+
+def interval(over: Part) -> str:
+    return f"{over['ratio']:.2f} ({over['low']:.2f} to {over['high']:.2f})"
+
+
+def counted(clients: str) -> str:
+    return f"{clients} client{'' if clients == '1' else 's'}"

@@ -1,0 +1,102 @@
+"""The report: made from its JSON file and nothing else, and the page in `docs` is the one that is made from it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks.curves import by_clients, by_image_size, parts, points
+from benchmarks.diffusion import asking
+from benchmarks.load import generator
+from benchmarks.markdown import significant, table
+from benchmarks.report import read, render, write
+from concord.server import EmbeddedServer
+from concord_client import Client, Diffusion
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "performance.md"
+MACHINE = {
+    "processor": "A processor",
+    "threads": 2,
+    "memory_gib": 8,
+    "python": "3.11",
+    "versions": {"onnxruntime": "1"},
+}
+
+
+@pytest.fixture(scope="module")
+def report(server: EmbeddedServer) -> dict:
+    with Client(server.grpc_url) as client:
+        calls = {steps: asking(client, Diffusion(steps=steps, seed=0)) for steps in (1, 2)}
+        measured = {
+            "image_size": {"points": by_image_size(server, client, (0.05, 0.1), rounds=1)},
+            "steps": {"points": points(server.grpc_url, server.processes(), calls, rounds=1)},
+        }
+    with generator() as asking_process:
+        measured["clients"] = {"points": by_clients(server, asking_process, (1, 2), rounds=1, seconds=0.4)}
+    measured["batch"] = {"dht": measured["image_size"], "unet": measured["steps"]}
+    return {"machine": MACHINE, "measured": {"steps": "2026-01-02 03:04"}} | measured
+
+
+def test_a_report_has_a_table_a_line_and_a_chart_of_each_curve(report: dict, tmp_path: Path) -> None:
+    write(report, tmp_path / "report.md")
+    page = (tmp_path / "report.md").read_text()
+    for title in ("image size", "batch", "clients", "diffusion steps"):
+        assert f"## Cost by {title}" in page
+    assert page.count(" for each ") + page.count("No line fits ") >= 10  # time and memory of five series
+    assert "fills the server" in page or "fill the server" in page
+    for chart in (line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")):
+        assert Image.open(tmp_path / chart).width > 500
+
+
+def test_a_curve_has_the_time_of_every_model_that_answered(report: dict) -> None:
+    for point in report["image_size"]["points"]:
+        assert {"decode", "cris", "dht", "compose", "waiting for dht"} <= set(point["parts"])
+        assert all(spent >= 0 for spent in point["parts"].values())
+
+
+def test_the_parts_are_summed_over_calls_of_a_model_and_waiting_is_a_part_of_its_own() -> None:
+    def unet(calls: int) -> dict:
+        spent = {"count": str(calls), "ns": str(calls * 2_000_000)}
+        return {"unet": {"inference_stats": dict.fromkeys(("success", "queue", "compute_infer"), spent)}}
+
+    assert parts(unet(1), unet(4)) == {"unet": pytest.approx(6), "waiting for unet": pytest.approx(6)}
+
+
+def test_a_report_is_what_its_numbers_say(report: dict, tmp_path: Path) -> None:
+    write(report, tmp_path / "report.md")
+    assert render(read(tmp_path / "report.json")) == (tmp_path / "report.md").read_text() == render(report)
+
+
+def test_what_needs_a_gpu_was_not_measured_without_one(report: dict) -> None:
+    assert render(report).count("| not measured |") == 3
+    assert "| 91.0 |" in render(report | {"gpu": {"device": "A GPU", "diffharmony_ms": 91.0}})
+
+
+def test_the_page_in_docs_is_made_from_the_numbers_beside_it() -> None:
+    assert render(read(PAGE.with_suffix(".json"))) == PAGE.read_text()
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}"])
+def test_a_file_that_is_no_report_is_refused_in_words(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    command = [sys.executable, "-m", "benchmarks.report", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 1 and "report.json" in run.stderr and "Traceback" not in run.stderr
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_numbers_are_written_with_three_digits_that_count() -> None:
+    assert [significant(each) for each in (0.01234, 1.5, 12.34, 123.4, 12345.6, 0.0, -2.345)] == [
+        "0.0123",
+        "1.50",
+        "12.3",
+        "123",
+        "12346",
+        "0",
+        "-2.35",
+    ]
+    assert table(["a", "b"], [["x", 1.0]]) == "| a | b |\n| --- | --: |\n| x | 1.00 |"
