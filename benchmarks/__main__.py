@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks import curves, engines, gates, report
+from benchmarks import curves, engines, gates, report, runtime_options
 from benchmarks.diffusion import diffusion_demo
 from benchmarks.facade import facade_measures
 from benchmarks.machine import machine
@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "diffusion_published": partial(diffusion_published, OUTPUT / "published_diffusion", PUBLISHED),
     "engines": partial(engines.engines, PUBLISHED, OUTPUT / "published_ht"),
     "engines_diffusion": partial(engines.engines_diffusion, OUTPUT / "published_diffusion", PUBLISHED),
+    "runtime_options": runtime_options.runtime_options,
     "gates": gates.measured_gates,
     "peers": peers,
     "image_size": curves.image_size,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engines, gates, growth, tables
+from benchmarks import engines, gates, growth, runtime_options, tables
 from benchmarks.peers import table as peers
 
 Part = Mapping[str, Any]
@@ -24,6 +24,7 @@ SECTIONS: dict[str, Callable[[Part], str]] = {
     "diffusion_published": tables.diffusion_published,
     "engines": engines.text_guided_section,
     "engines_diffusion": engines.diffusion_section,
+    "runtime_options": runtime_options.section,
     "gates": gates.section,
     "large_photograph": tables.large_photograph,
     **{name: partial(growth.section, name) for name in growth.TITLES},

@@ -149,7 +149,7 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         "--calibration", type=Path, metavar="FILE", help="int8: .npz with an array [N, ...] an input, instead of scenes"
     )
     command.add_argument(
-        "--samples", type=int, default=30, metavar="N", help="int8: calibrate on so many (default: %(default)s)"
+        "--samples", type=int, default=60, metavar="N", help="int8: calibrate on so many (default: %(default)s)"
     )
     command.add_argument(
         "--compute-capability", metavar="X.Y", help="tensorrt-rtx: build for it instead of for the GPU at hand"
