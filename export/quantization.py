@@ -117,8 +117,8 @@ def read(model: str, source: Path, folder: Path) -> ov.Model:
     direct_form.convert(graph)
     onnx_ir.save(graph, path, external_data="direct.weights")
     try:
-        return ov.convert_model(path)
-    except Exception as error:  # RuntimeError and its own kinds
+        return ov.Core().read_model(path)  # not `convert_model`, which tells its makers of every use
+    except RuntimeError as error:
         said = " ".join(str(error).split("\n")[-3:])
         raise EngineError(f"{model}: openvino {ov.get_version()} does not take it: {said}") from error
 
