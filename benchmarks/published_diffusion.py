@@ -106,8 +106,9 @@ def serving(
         for model in models.iterdir():
             if model.name not in without:
                 (repository / model.name).mkdir()
-                (repository / model.name / "config.pbtxt").symlink_to(model / "config.pbtxt")
-                (repository / model.name / "configs").symlink_to(model / "configs")
+                for each in ("config.pbtxt", "configs"):
+                    if (model / each).exists():
+                        (repository / model.name / each).symlink_to(model / each)
                 (repository / model.name / "1").symlink_to(networks.get(model.name, model / "1").absolute())
         with servers.serving((repository, ensembles), profile) as server:
             yield server

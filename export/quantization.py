@@ -7,7 +7,7 @@ and BF16 OpenVINO reads the exported network itself.
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import nncf
 import numpy as np
 import onnx_ir
 import openvino as ov
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from concord.openvino_properties import properties
 from export import calibration, direct_form
@@ -34,13 +35,13 @@ PRODUCTS = ("Convolution", "ConvolutionBackpropData", "MatMul")
 class Quantization:
     """What of a network stays in FP32 when the rest becomes INT8, and why; products of vectors always do.
 
-    `types` are OpenVINO's operators. `last`: the products that give the answer. `transformer`: quantized with NNCF's
-    scheme for attention.
+    `types` are OpenVINO's operators. `ends`: the products that read the inputs, and those that give the answer.
+    `transformer`: quantized with NNCF's scheme for attention.
     """
 
     reason: str
     types: tuple[str, ...] = ()
-    last: bool = False
+    ends: bool = False
     transformer: bool = True
 
 
@@ -50,11 +51,11 @@ QUANTIZATION = {
         "norms over C*H*W: squares of a million values; the last layer draws the picture: its error is a tint of all",
         ("Power", "ReduceMean", "Divide", "ConvolutionBackpropData"),
     ),
-    "vae_encoder": Quantization("its attention is one layer of many", transformer=False),
+    "vae_encoder": Quantization("what it gives is added to over all steps", ends=True, transformer=False),
     "unet": Quantization(
-        "timesteps are fractional; what is left of the noise at the end is small", ("Sin", "Cos"), True
+        "timesteps are fractional; what is left of the noise at the end is small", ("Sin", "Cos"), ends=True
     ),
-    "vae_decoder": Quantization("its attention is one layer of many", transformer=False),
+    "vae_decoder": Quantization("its last layer draws the picture", ends=True, transformer=False),
 }
 
 
@@ -131,7 +132,7 @@ def shape(tensor: Any) -> tuple[int, ...]:
 def quantize(network: ov.Model, seen: Sequence[Feeds], how: Quantization) -> ov.Model:
     """The network with weights and activations in INT8, but for what stays in FP32."""
     nncf.set_log_level(logging.ERROR)
-    kept = vector_products(network) | (last_products(network) if how.last else set())
+    kept = vector_products(network) | (end_products(network) if how.ends else set())
     return nncf.quantize(
         network,
         nncf.Dataset(seen),
@@ -139,6 +140,10 @@ def quantize(network: ov.Model, seen: Sequence[Feeds], how: Quantization) -> ov.
         subset_size=len(seen),
         model_type=nncf.ModelType.TRANSFORMER if how.transformer else None,
         ignored_scope=nncf.IgnoredScope(names=sorted(kept), types=list(how.types), validate=False),
+        # All that was seen: what NNCF cuts off by default makes every change a little weaker.
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        ),
     )
 
 
@@ -148,16 +153,27 @@ def vector_products(network: ov.Model) -> set[str]:
     return {node.get_friendly_name() for node in products if node.get_output_partial_shape(0).rank.get_length() == 2}
 
 
-def last_products(network: ov.Model) -> set[str]:
-    """Names of the products after which there is none on the way to an answer."""
-    found, seen, waiting = set(), set(), list(network.get_results())
+def end_products(network: ov.Model) -> set[str]:
+    """Names of the products before which there is none on the way from an input, or after which none to an answer."""
+    first = nearest(
+        network.get_parameters(),
+        lambda node: (each.get_node() for tensor in node.outputs() for each in tensor.get_target_inputs()),
+    )
+    return first | nearest(
+        network.get_results(), lambda node: (tensor.get_source_output().get_node() for tensor in node.inputs())
+    )
+
+
+def nearest(starts: Iterable[ov.Node], following: Callable[[ov.Node], Iterable[ov.Node]]) -> set[str]:
+    """Names of the first products on every way from the nodes; ways of shapes are not followed."""
+    found, seen, waiting = set(), set(), list(starts)
     while waiting:
-        for tensor in waiting.pop().inputs():
-            node = tensor.get_source_output().get_node()
-            if node.get_type_name() in PRODUCTS:
-                found.add(node.get_friendly_name())
-            elif node.get_friendly_name() not in seen:
-                seen.add(node.get_friendly_name())
+        for node in following(waiting.pop()):
+            name, kind = node.get_friendly_name(), node.get_type_name()
+            if kind in PRODUCTS:
+                found.add(name)
+            elif kind != "ShapeOf" and name not in seen:
+                seen.add(name)
                 waiting.append(node)
     return found
 
