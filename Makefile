@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 SERVE := .venv/bin/python
 TEST := .venv-test/bin/python
 
-.PHONY: help browser demo serve test lint bench quality weights clean
+.PHONY: help browser demo serve test test-full lint bench quality weights clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ browser:
 
 test: lint browser ## install what tests need and run them all
 	$(TEST) -m pytest
+
+test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
+	$(TEST) -m pytest -m full
 
 bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md
 	$(TEST) -m benchmarks

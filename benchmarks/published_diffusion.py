@@ -128,23 +128,22 @@ def export_networks(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     diffharmony.publish(pipeline(), folder, ["null_text"], Form())
+    for model, network in companions():
+        record = {"network": "published size, random weights"}
+        publish(network, model, folder, record, partial(rewrite, form=Form(convolution="direct")))
+    gc.collect()  # what was exported is cyclic, and takes gigabytes that are wanted next
+    done.touch()
+
+
+def companions() -> list[tuple[ServedModel, nn.Module]]:
+    """Harmony-VAE and the refinement network as they are served."""
     torch.manual_seed(1)
     sizes, seen = ConditionVaeConfig(), RefinementConfig()
-    companions: list[tuple[ServedModel, nn.Module]] = [
+    networks: list[tuple[ServedModel, nn.Module]] = [
         (HARMONY_VAE, ServedHarmonyVae(ConditionVae(sizes), sizes.scaling_factor)),
         (REFINEMENT, ServedRefinement(Refinement(seen), seen.in_channels)),
     ]
-    for model, network in companions:
-        record = {"network": "published size, random weights"}
-        publish(
-            network.requires_grad_(False).eval(),
-            model,
-            folder,
-            record,
-            partial(rewrite, form=Form(convolution="direct")),
-        )
-    gc.collect()  # what was exported is cyclic, and takes gigabytes that are wanted next
-    done.touch()
+    return [(model, network.requires_grad_(False).eval()) for model, network in networks]
 
 
 def pipeline() -> Pipeline:

@@ -1,0 +1,38 @@
+"""Every network at its published size, with random weights, is built as an engine: `make test-full`."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks import published
+from benchmarks.published_diffusion import companions, pipeline
+from export import diffharmony
+from export.diffharmony import COMPANIONS
+from export.onnx_file import publish
+from export.runtime_form import Form, rewrite
+from tests.export.test_engine import build, told
+
+pytestmark = pytest.mark.full
+FORM = Form("plain", "direct")
+DIFFUSION = ("latent_preview", "unet", "vae_decoder", "vae_encoder")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All networks, exported for TensorRT."""
+    folder = tmp_path_factory.mktemp("published") / "models"
+    diffharmony.publish(pipeline(), folder, ["null_text"], FORM)
+    for model, network in companions():
+        publish(network, model, folder, {}, partial(rewrite, form=FORM))
+    for model, network in published.networks():
+        publish(network, model, folder, {})
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("model", ["cris", "dht", *DIFFUSION, *COMPANIONS])
+def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
+    record = build(repository, model, precision=precision)
+    assert record["bindings"] == told(model)
+    (repository / model / "1" / "model.plan").unlink()  # gigabytes
