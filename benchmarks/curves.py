@@ -22,6 +22,7 @@ from benchmarks.diffusion import asking
 from benchmarks.linearity import WAITING
 from benchmarks.load import Generator, closed_loop, generator, milliseconds
 from benchmarks.load_result import answers
+from benchmarks.loaded import settled
 from benchmarks.memory import MIB, Peak, instances, resident
 from benchmarks.peers.comparison import question
 from benchmarks.peers.names import RATE
@@ -109,7 +110,7 @@ def by_clients(
         for number in numbers if turn % 2 == 0 else reversed(numbers):
             began = read_statistics(url)
             replies = asking.run(closed_loop, destination, number, seconds)
-            spent[number].update(parts(began, read_statistics(url)))
+            spent[number].update(parts(began, settled(lambda: read_statistics(url))))
             answered[number] += len(replies)
             rate = answers(replies, 0, seconds, closed=True) / seconds
             taken = milliseconds(replies, accepted=True)
@@ -145,7 +146,7 @@ def points(
             began = time.perf_counter()
             call()
             times[at].append((time.perf_counter() - began) * 1000)
-            spent[at].update(parts(earlier, read_statistics(url)))
+            spent[at].update(parts(earlier, settled(lambda: read_statistics(url))))
     return [
         {
             "at": at,

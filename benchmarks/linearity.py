@@ -150,17 +150,17 @@ def describe(curve: Curve) -> str:
     if found is None:
         return " ".join([*sentences, *_growth(curve)])
     off = found.measured - found.expected
+    times = f"{significant(found.measured / found.expected)} times" if found.expected else "not"
     sentences.append(
-        f"At {curve.at[places]:g} it is {significant(found.measured / found.expected)} times what that line says, "
-        f"{significant(found.measured)} {curve.unit} instead of {significant(found.expected)}, and stays "
-        f"{'above' if off > 0 else 'below'} it."
+        f"At {curve.at[places]:g} it is {times} what that line says, {significant(found.measured)} {curve.unit} "
+        f"instead of {significant(found.expected)}, and stays {'above' if off > 0 else 'below'} it."
     )
     return " ".join([*sentences, *_cause(curve, places, off)])
 
 
 def _off(curve: Curve, line: Line, places: int) -> Iterator[str]:
     """The places that are off their own line all the same."""
-    over = {x: median / line(x) for x, median in zip(curve.at[:places], curve.medians(), strict=False)}
+    over = {x: median / line(x) for x, median in zip(curve.at[:places], curve.medians(), strict=False) if line(x)}
     stray = [f"{significant(each)} times at {x:g}" for x, each in over.items() if abs(each - 1) > TOLERANCE]
     if stray:
         yield f"Off that line by more than {percent(TOLERANCE)}: {', '.join(stray)}."

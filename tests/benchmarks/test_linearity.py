@@ -92,3 +92,9 @@ def test_what_no_part_had_is_named_too() -> None:
 def test_a_server_is_full_where_more_clients_get_no_more() -> None:
     assert full((1, 2, 4, 8), (5.0, 8.8, 9.0, 8.7)) == 2
     assert full((1, 2, 4, 8), (5.0, 5.1, 5.2, 5.0)) == 1
+
+
+@pytest.mark.parametrize("costs", [[0.0, 0.0], [0.0, 0.0, 0.0, 5.0, 9.0]], ids=["none", "none at first"])
+def test_what_costs_nothing_is_described(costs: list[float]) -> None:
+    text = describe(Curve("step", "memory", "MiB", AT[: len(costs)], [[cost] for cost in costs]))
+    assert text.startswith(("Memory is linear", "No line fits memory"))
