@@ -7,6 +7,7 @@ and BF16 OpenVINO reads the exported network itself.
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,8 +121,12 @@ def read(model: str, source: Path, folder: Path) -> ov.Model:
     try:
         return ov.Core().read_model(path)  # not `convert_model`, which tells its makers of every use
     except RuntimeError as error:
-        said = " ".join(str(error).split("\n")[-3:])
-        raise EngineError(f"{model}: openvino {ov.get_version()} does not take it: {said}") from error
+        _, _, summary = str(error).rpartition("No conversion rule found for operations:")
+        operators = set(re.findall(r"(\w+)-\d+", summary.partition("\n")[0]))
+        first = {node.op_type: node.name for node in reversed(graph.graph) if node.op_type in operators}
+        nodes = [f"operator {operator} of node {name}" for operator, name in sorted(first.items())]
+        said = ", ".join(nodes) or " ".join(str(error).split())
+        raise EngineError(f"{model}: openvino {ov.get_version()} does not take {said}") from error
 
 
 def shape(tensor: Any) -> tuple[int, ...]:

@@ -113,7 +113,7 @@ def test_a_graph_that_openvino_does_not_take_names_the_operator(tmp_path: Path) 
     folder = place_demo(tmp_path, "cris")
     text = (folder / "model.onnx").read_bytes()
     (folder / "model.onnx").write_bytes(text.replace(b"ArgMax", b"ArgMux"))
-    with pytest.raises(EngineError, match=r"cris: openvino .* does not take it: .*ArgMux"):
+    with pytest.raises(EngineError, match=r"cris: openvino .* does not take operator ArgMux of node node_\S+$"):
         build("cris", tmp_path, "int8", number=SAMPLES)
 
 
