@@ -79,7 +79,7 @@ def engines(text_guided: Path, harmonizer: Path, rounds: int = 5) -> dict[str, A
     return {"forms": forms, "pipelines": pipelines}
 
 
-def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 3) -> dict[str, Any]:
+def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[str, Any]:
     """The three networks of a diffusion at 512 pixels: every form of each, then all of them served in INT8.
 
     Args:
