@@ -28,8 +28,8 @@ from concord.server import HOST, EmbeddedServer, Ports
 from concord_client import Client
 
 OVERLOAD = 4
-CLIENTS = 16
-QUEUE = 16
+CLIENTS = 4
+QUEUE = 4
 START_SECONDS = 60.0
 REST_SECONDS = 60.0
 LOOK_SECONDS = 1.0
@@ -135,6 +135,7 @@ def overloaded(facade: Facade, asking: Generator, seconds: float) -> dict[str, A
         "sustainable_per_second": carried,
         "asked_per_second": OVERLOAD * carried,
         "seconds": seconds,
+        "queue": QUEUE,
         "statuses": load.statuses(replies),
         "accepted_per_second": drained,
         "unloaded_ms": unloaded,

@@ -100,9 +100,9 @@ def overload(part: Part) -> str:
     return (
         f"### Asked {part['asked_per_second']:.0f} times a second for {part['seconds']:.0f} s, where "
         f"{part['sustainable_per_second']:.1f} can be carried\n\n"
-        f"Statuses: {answers}. Accepted requests have a p99 of {accepted['p99']:.0f} ms (bound: "
-        f"{part['bound_ms']:.0f} ms); refused ones take {refused['p50']:.1f} ms at p50, {refused['p99']:.1f} ms at p99 "
-        f"and at most {refused['max']:.1f} ms. Memory by quarter: {memory} MiB."
+        f"A queue of {part['queue']}. Statuses: {answers}. Accepted requests have a p99 of {accepted['p99']:.0f} ms "
+        f"(bound: {part['bound_ms']:.0f} ms); refused ones take {refused['p50']:.1f} ms at p50, "
+        f"{refused['p99']:.1f} ms at p99 and at most {refused['max']:.1f} ms. Memory by quarter: {memory} MiB."
     )
 
 
