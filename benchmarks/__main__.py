@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks import curves, engines, gates, report, runtime_options
+from benchmarks import curves, engines, forms, report, runtime_options
 from benchmarks.diffusion import diffusion_demo
 from benchmarks.facade import facade_measures
 from benchmarks.machine import machine
@@ -33,7 +33,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "engines": partial(engines.engines, PUBLISHED, OUTPUT / "published_ht"),
     "engines_diffusion": partial(engines.engines_diffusion, OUTPUT / "published_diffusion", PUBLISHED),
     "runtime_options": runtime_options.runtime_options,
-    "gates": gates.measured_gates,
+    "gates": partial(forms.measured_gates, OUTPUT / "demo"),
     "peers": peers,
     "image_size": curves.image_size,
     "batch": curves.batch,

@@ -1,21 +1,34 @@
 """The floor: the same networks in this process, in ONNX Runtime and in PyTorch, without a server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
 from export.onnx_file import session
 from export.served_model import ServedModel
 
+Feeds = Mapping[str, NDArray[np.generic]]
+
 
 def onnx_runtime(path: Path, model: ServedModel, threads: int) -> Callable[[], object]:
     """A call that runs the ONNX file once at batch 1."""
-    onnx_session = session(path, threads)
-    inputs = next(model.samples())
-    feeds = {name: value.numpy() for name, value in zip(model.inputs, inputs, strict=True)}
-    return lambda: onnx_session.run([model.output], feeds)
+    return running(session(path, threads), sample(model))
+
+
+def running(network: InferenceSession, feeds: Feeds) -> Callable[[], object]:
+    """A call that runs a session once; of the feeds, its own inputs are taken."""
+    inputs = {tensor.name: feeds[tensor.name] for tensor in network.get_inputs()}
+    return lambda: network.run(None, inputs)
+
+
+def sample(model: ServedModel) -> Feeds:
+    """Inputs of batch 1."""
+    return {name: value.numpy() for name, value in zip(model.inputs, next(model.samples()), strict=True)}
 
 
 def eager(network: nn.Module, model: ServedModel, threads: int) -> Callable[[], object]:

@@ -6,14 +6,13 @@ No sampler, no masks, no image files: less than any pipeline does, on inputs of 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from tritonclient.grpc import InferenceServerClient
 
+from benchmarks.serving import served_config
 from concord.diffusion_request import DEFAULT_SAMPLER, DEFAULT_STEPS
 from concord.samplers import make_sampler
 from concord.session import run_options, session_options
@@ -81,13 +80,6 @@ def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
         inference(lambda: pipeline.unet(sample, inputs["TIMESTEP"][:, 0], states).sample),
         inference(lambda: pipeline.vae.decode(inputs["LATENT"] / factor).sample),
     )
-
-
-def served_config(grpc_url: str, model: str) -> dict[str, Any]:
-    """A model's configuration as the server runs it, in Triton's JSON form."""
-    with InferenceServerClient(grpc_url) as client:
-        config: dict[str, Any] = client.get_model_config(model, as_json=True)["config"]
-        return config
 
 
 def feeds(size: int) -> Feeds:

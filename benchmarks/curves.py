@@ -15,14 +15,13 @@ import tritonclient.grpc as triton
 from google.protobuf import text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
-from tritonclient.utils import np_to_triton_dtype
 
 from benchmarks import bare_diffusion
 from benchmarks.diffusion import asking
 from benchmarks.linearity import WAITING
 from benchmarks.load import Generator, closed_loop, generator, milliseconds
 from benchmarks.load_result import answers
-from benchmarks.loaded import settled
+from benchmarks.loaded import settled_statistics
 from benchmarks.memory import MIB, Peak, instances, resident
 from benchmarks.peers.comparison import question
 from benchmarks.peers.names import RATE
@@ -32,6 +31,7 @@ from benchmarks.timing import percentiles
 from concord.installation import MODEL_REPOSITORIES
 from concord.server import EmbeddedServer, Ports
 from concord_client import Client, Diffusion
+from demo.networks import request_tensors
 from export.served_model import CRIS, DHT
 
 MEGAPIXELS = (0.25, 1, 2, 4, 8, 12, 24)
@@ -110,7 +110,7 @@ def by_clients(
         for number in numbers if turn % 2 == 0 else reversed(numbers):
             began = read_statistics(url)
             replies = asking.run(closed_loop, destination, number, seconds)
-            spent[number].update(parts(began, settled(lambda: read_statistics(url))))
+            spent[number].update(parts(began, settled_statistics(lambda: read_statistics(url))))
             answered[number] += len(replies)
             rate = answers(replies, 0, seconds, closed=True) / seconds
             taken = milliseconds(replies, accepted=True)
@@ -146,7 +146,7 @@ def points(
             began = time.perf_counter()
             call()
             times[at].append((time.perf_counter() - began) * 1000)
-            spent[at].update(parts(earlier, settled(lambda: read_statistics(url))))
+            spent[at].update(parts(earlier, settled_statistics(lambda: read_statistics(url))))
     return [
         {
             "at": at,
@@ -208,9 +208,5 @@ def batching(names: Sequence[str], largest: int) -> Iterator[EmbeddedServer]:
 
 def infer(client: triton.InferenceServerClient, model: str, feeds: dict[str, NDArray[Any]]) -> Callable[[], object]:
     """A call of one model."""
-    inputs = []
-    for name, value in feeds.items():
-        tensor = triton.InferInput(name, value.shape, np_to_triton_dtype(value.dtype))
-        tensor.set_data_from_numpy(value)
-        inputs.append(tensor)
+    inputs = request_tensors(feeds)
     return lambda: client.infer(model, inputs)

@@ -1,6 +1,5 @@
 """DiffHarmony on the weights of `model_repository`: a request, what its loop costs, requests side by side, a cancel."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import bare_diffusion
-from benchmarks.bare_diffusion import Networks, served_config
+from benchmarks.bare_diffusion import Networks
 from benchmarks.memory import MIB, resident
 from benchmarks.photograph import scene_jpeg, scene_mask
+from benchmarks.serving import served_config
 from benchmarks.stages import Statistics, mean_batch, read_statistics, stage_milliseconds, unet_steps
-from benchmarks.timing import Calls, StepTimes, in_turns, percentiles
+from benchmarks.timing import Calls, StepTimes, in_turns, percentiles, settled
 from concord.diffusion_request import DEFAULT_STEPS, Defaults
 from concord.exported import unexported
 from concord.installation import MODEL_REPOSITORIES
@@ -25,7 +25,6 @@ from concord_client.diffusion import DIFFHARMONY, OnStep
 SIDE_BY_SIDE = 4
 CANCEL_AFTER = 3  # steps
 STILL = 1.0  # seconds without a step that finished, and at least three times as long as a step takes
-POLL = 0.02  # seconds
 
 
 def diffusion_demo(rounds: int = 10, cancels: int = 5) -> dict[str, Any]:
@@ -146,13 +145,3 @@ def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> 
     with suppress(Cancelled):
         asking(client, Diffusion(seed=0, steps=MAX_STEPS), on_step, cancellation)()
     return settled(lambda: unet_steps(read_statistics(server.grpc_url)), still) - done
-
-
-def settled(read: Callable[[], int], still: float) -> int:
-    """What `read` gives when it has given the same for `still` seconds."""
-    value, since = read(), time.monotonic()
-    while time.monotonic() - since < still:
-        time.sleep(POLL)
-        if (now := read()) != value:
-            value, since = now, time.monotonic()
-    return value

@@ -11,15 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import onnx_ir
 import onnxruntime
 import openvino
 import torch
 from google.protobuf import json_format
-from numpy.typing import NDArray
 
 from benchmarks import bare, bare_diffusion, published
+from benchmarks.bare import Feeds, running, sample
 from benchmarks.diffusion import asking as asking_diffusion
 from benchmarks.markdown import significant, table, times
 from benchmarks.memory import MIB, resident
@@ -40,7 +38,7 @@ from export.networks.harmony_transformer import HarmonyTransformerConfig
 from export.onnx_file import publish, session
 from export.publication import MODEL
 from export.served_diffusion import LATENT_PREVIEW
-from export.served_model import CRIS, DHT, ServedModel
+from export.served_model import CRIS, DHT
 from export.serving import ServedHarmonizer
 
 INT8 = "int8"
@@ -50,7 +48,6 @@ LARGEST, ESSENTIAL = ("unet",), ("Concord", "OpenVINO INT8")  # of the largest n
 SAMPLES = 10  # that INT8 is calibrated on: random weights are not worth more
 DIFFUSION = ("vae_encoder", "unet", "vae_decoder")
 
-Feeds = Mapping[str, NDArray[np.generic]]
 Form = Mapping[str, Any]
 
 
@@ -167,9 +164,7 @@ def measured(name: str, folder: Path, feeds: Feeds, eager: Callable[[], object],
 
 def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
     """The network as it was published, in ONNX Runtime's default session; `place` keeps its file meanwhile."""
-    graph = onnx_ir.load(path)
-    direct_form.convert(graph)
-    onnx_ir.save(graph, place / MODEL, external_data="weights.bin")
+    direct_form.write(path, place / MODEL)
     return running(session(place / MODEL, THREADS), feeds)
 
 
@@ -187,11 +182,6 @@ def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], 
     return running(onnxruntime.InferenceSession(folder / name / "1" / path, session_options(settings)), feeds)
 
 
-def running(network: onnxruntime.InferenceSession, feeds: Feeds) -> Callable[[], object]:
-    inputs = {tensor.name: feeds[tensor.name] for tensor in network.get_inputs()}
-    return lambda: network.run(None, inputs)
-
-
 def build_int8(name: str, folder: Path) -> dict[str, Any]:
     """The record of a network's INT8 form, which is made where it is missing; with its size in MB."""
     version = folder / name / "1"
@@ -201,11 +191,6 @@ def build_int8(name: str, folder: Path) -> dict[str, Any]:
     record = json.loads((version / f"{quantization.FILE}.json").read_text())
     megabytes = (version / quantization.FILE).with_suffix(".bin").stat().st_size / 1e6
     return {"snr_db": record["snr_db"][0], "megabytes": megabytes}
-
-
-def sample(model: ServedModel) -> dict[str, np.ndarray]:
-    """Inputs of batch 1."""
-    return {name: value.numpy() for name, value in zip(model.inputs, next(model.samples()), strict=True)}
 
 
 def section(part: Form) -> str:

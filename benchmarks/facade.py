@@ -17,13 +17,12 @@ from typing import Any
 import psutil
 
 from benchmarks import load
-from benchmarks.diffusion import settled
 from benchmarks.instant import write_instant
 from benchmarks.load import Generator, Replies, Target, generator
 from benchmarks.memory import Resident
 from benchmarks.photograph import scene, scene_jpeg, scene_mask
 from benchmarks.stages import count, read_statistics
-from benchmarks.timing import in_turns, percentiles
+from benchmarks.timing import in_turns, percentiles, settled
 from concord.server import HOST, EmbeddedServer, Ports
 from concord_client import Client
 
@@ -165,9 +164,7 @@ def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clie
 @contextmanager
 def serving(server: EmbeddedServer) -> Iterator[Facade]:
     """`concord serve` before a Triton that runs, without the page; stopped afterwards."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = Ports(0, 0, 0).chosen().http
     command = [sys.executable, "-m", "facade.serve", "--triton-url", server.grpc_url, "--no-page"]
     command += ["--host", HOST, "--port", str(port), "--queue", str(QUEUE)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own

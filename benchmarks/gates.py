@@ -8,8 +8,9 @@ import argparse
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from benchmarks.arguments import positive
 from benchmarks.held_out import NETWORKS, Answers, HeldOut, ask
 from benchmarks.image_gate import GATES, Measure, in_words, measures, written
 from benchmarks.markdown import table
@@ -20,7 +21,6 @@ from concord.variants import DEFAULT, Comparison, Variant, coarsest, variants
 from concord_client import Client, ConcordClientError, ServerError
 
 PICTURES = 64
-CPU_PROFILES = ("openvino", "bf16", "int8")
 PASSED, FAILED = "passed", "**failed**"
 
 Pipelines = Mapping[str, Collection[Variant]]
@@ -165,23 +165,9 @@ def tensors_of(variant: Variant) -> Tensors:
     )
 
 
-def measured_gates(profiles: Collection[str] = CPU_PROFILES) -> dict[str, Any]:
-    """The report's part: what became of every profile of the project's models, and why others were left out."""
-    networks = variants(MODEL_REPOSITORIES)
-    made, left_out = [], {}
-    for profile in profiles:
-        try:
-            pipelines_of(profile, networks)
-            made.append(profile)
-        except InvalidSetting as error:
-            left_out[profile] = error.problem
-    return {"gates": gates(made) if made else {}, "left_out": left_out}
-
-
-def section(part: Mapping[str, Any]) -> str:
-    """The report's section of `measured_gates`."""
-    found = [f"### `{name}`\n\n{tables(gate)}" for name, gate in part["gates"].items()]
-    found += [f"`{name}` was left out: {problem}." for name, problem in part["left_out"].items()]
+def section(part: Mapping[str, Gate]) -> str:
+    """The report's section of gates, by profile."""
+    found = [f"### `{name}`\n\n{tables(gate)}" for name, gate in part.items()]
     return "\n\n".join(["## Gates: profiles against the FP32 default", *found])
 
 
@@ -242,12 +228,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model-repository", type=Path, action="append", metavar="DIR", help="may be given repeatedly")
     parser.add_argument("--url", default="", help="host:port of the gRPC of a server with that profile, a container's")
     return parser.parse_args(arguments)
-
-
-def positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100_000):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import serving as servers
 from benchmarks.inputs import inputs_of
 from benchmarks.kserve import KServe, kserve_at
 from benchmarks.load import Destination, Generator
@@ -15,9 +16,10 @@ from benchmarks.load_result import TOLERANCE_PERCENT, LoadResult, summarize
 from benchmarks.memory import MIB, Peak, resident
 from benchmarks.recipe import Closed, Load, Poisson, Recipe
 from benchmarks.stages import Statistics, stages
+from benchmarks.timing import settled
 from concord.errors import InvalidSetting
 from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer, Ports
+from concord.variants import DEFAULT
 
 STILL_SECONDS = 0.1
 SETTLED_SECONDS = 2.0
@@ -85,12 +87,12 @@ def measure(
     """
     if warm_up:
         load.run(asking, subject.destination, warm_up)
-    before, spent, began = settled(subject.statistics), cpu_seconds(subject.processes), time.perf_counter()
+    before, spent, began = settled_statistics(subject.statistics), cpu_seconds(subject.processes), time.perf_counter()
     with OccasionalPeak(list(subject.processes)) as peak:
         replies = load.run(asking, subject.destination, seconds)
     spent, took = cpu_seconds(subject.processes) - spent, time.perf_counter() - began
     result = summarize(load.name, replies, seconds, load.closed, window, tolerance)
-    result = replace(result, stages=stages(before, settled(subject.statistics), left_out=()))
+    result = replace(result, stages=stages(before, settled_statistics(subject.statistics), left_out=()))
     if not subject.processes:
         return result
     memory = resident(subject.processes)
@@ -98,19 +100,12 @@ def measure(
     return replace(result, server={"cpu_seconds": spent, "seconds": took} | used)
 
 
-def settled(read: Callable[[], Statistics]) -> Statistics:
+def settled_statistics(read: Callable[[], Statistics]) -> Statistics:
     """Statistics that stay the same: Triton counts a request a moment after it has answered it.
 
     They are taken as they are after `SETTLED_SECONDS`, for others may be asking the same server.
     """
-    deadline = time.monotonic() + SETTLED_SECONDS
-    statistics = read()
-    while time.monotonic() < deadline:
-        time.sleep(STILL_SECONDS)
-        statistics, earlier = read(), statistics
-        if statistics == earlier:
-            break
-    return statistics
+    return settled(read, STILL_SECONDS, SETTLED_SECONDS)
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
@@ -144,7 +139,7 @@ def serving(recipe: Recipe) -> Iterator[Running]:
     # Triton would serve every model's own configuration, and say nothing.
     if recipe.profile and recipe.profile not in profiles:
         raise InvalidSetting("profile", f"no model has {recipe.profile!r}", ", ".join(sorted(profiles)))
-    with EmbeddedServer(repositories, ports=Ports(0, 0, 0), model_config_name=recipe.profile) as server:
+    with servers.serving(repositories, recipe.profile or DEFAULT) as server:
         url = server.grpc_url if recipe.protocol == "grpc" else f"http://{server.http_url}"
         yield Running(kserve_at(url), server.processes())
 

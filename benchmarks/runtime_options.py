@@ -8,7 +8,8 @@ from typing import Any
 import onnxruntime
 
 from benchmarks import bare_diffusion
-from benchmarks.engines import DIFFUSION, Feeds, running, sample
+from benchmarks.bare import Feeds, running, sample
+from benchmarks.engines import DIFFUSION
 from benchmarks.markdown import table
 from benchmarks.timing import in_turns, percentiles
 from concord.installation import MODEL_REPOSITORIES

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.server import EmbeddedServer, Ports
 from concord.variants import DEFAULT
@@ -23,3 +26,10 @@ def serving(repositories: Iterable[Path], profile: str = DEFAULT) -> Iterator[Em
     ) as server:
         yield server
         server.stop(drain=False)
+
+
+def served_config(grpc_url: str, model: str) -> dict[str, Any]:
+    """A model's configuration as the server runs it, in Triton's JSON form."""
+    with InferenceServerClient(grpc_url) as client:
+        config: dict[str, Any] = client.get_model_config(model, as_json=True)["config"]
+        return config

@@ -1,14 +1,18 @@
 """Milliseconds of calls, taken in turns so that a busy machine is busy for all of them."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from concord_client import Progress
 
 Calls = Mapping[str, Callable[[], object]]
+POLL = 0.02  # seconds
+Value = TypeVar("Value")
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -32,6 +36,17 @@ def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]
 def percentiles(milliseconds: list[float]) -> dict[str, float]:
     """p50, p90 and p99 of one call's times."""
     return {f"p{q}": float(np.percentile(milliseconds, q)) for q in (50, 90, 99)}
+
+
+def settled(read: Callable[[], Value], still: float, longest: float = math.inf) -> Value:
+    """What `read` gives when it has given the same for `still` seconds, or at the end of the longest wait."""
+    began = time.monotonic()
+    value, since = read(), time.monotonic()
+    while (now := time.monotonic()) - since < still and now - began < longest:
+        time.sleep(POLL)
+        if (found := read()) != value:
+            value, since = found, time.monotonic()
+    return value
 
 
 class StepTimes:

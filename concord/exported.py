@@ -29,7 +29,7 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
         path = path if path.is_file() else folder / "config.pbtxt"
         if not path.is_file():
             continue
-        config = _read(path)
+        config = read_config(path, f"{path.parent.name}/{path.name}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
         needs[folder.name] = {step.model_name for step in config.ensemble_scheduling.step} | set(
@@ -55,8 +55,16 @@ def show_exported(repositories: Iterable[Path], unexported: set[str], directory:
     return shown
 
 
-def _read(path: Path) -> model_config_pb2.ModelConfig:
+def read_config(path: Path, name: str) -> model_config_pb2.ModelConfig:
+    """A model's configuration.
+
+    Args:
+        name: what an error calls it.
+
+    Raises:
+        ServerFailure: it cannot be read.
+    """
     try:
         return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
     except (OSError, ValueError, text_format.ParseError) as error:
-        raise ServerFailure(f"{path.parent.name}/{path.name}", f"not a model configuration ({error})") from error
+        raise ServerFailure(name, f"not a model configuration ({error})") from error

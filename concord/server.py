@@ -221,14 +221,7 @@ class EmbeddedServer:
 
     def is_ready(self) -> bool:
         """Whether Triton calls itself ready. A dead stub leaves this True; see :mod:`concord.watchdog`."""
-        connection = http.client.HTTPConnection(HOST, self.ports.http, timeout=5)
-        try:
-            connection.request("GET", "/v2/health/ready")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_ok(self.ports.http, "/v2/health/ready")
 
     def processes(self) -> list[psutil.Process]:
         """The server, its stubs and the keeper; empty when it is not running."""
@@ -271,3 +264,15 @@ class EmbeddedServer:
         if self.model_config_name:
             command.append(f"--model-config-name={self.model_config_name}")
         return command + list(self._options)
+
+
+def is_ok(port: int, path: str) -> bool:
+    """Whether a server on loopback answers GET with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

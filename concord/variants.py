@@ -15,10 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
-from concord.errors import ServerFailure
+from concord.exported import read_config
 
 DEFAULT = "default"
 """Stands for ``config.pbtxt``, which is no profile of Triton's."""
@@ -77,10 +76,7 @@ class Variant:
         Raises:
             ServerFailure: it cannot be read.
         """
-        try:
-            return text_format.Parse(self.config.read_text(), model_config_pb2.ModelConfig())
-        except (OSError, ValueError, text_format.ParseError) as error:
-            raise ServerFailure(f"{self.model}/{self.config.name}", f"not a model configuration ({error})") from error
+        return read_config(self.config, f"{self.model}/{self.config.name}")
 
     @property
     def file(self) -> str:
@@ -103,10 +99,7 @@ class Variant:
     def record(self) -> dict[str, Any]:
         """What the record says; empty where there is none that can be read."""
         name = "model.json" if self.file == _ONNX else f"{self.file}.json"
-        with suppress(OSError, ValueError):
-            found = json.loads((self.version / name).read_text())
-            return found if isinstance(found, dict) else {}
-        return {}
+        return read_record(self.version / name)
 
     @property
     def precision(self) -> str:
@@ -150,7 +143,8 @@ class Variant:
             return ""
         if not self.record:
             return f"{self.file} has no record"
-        if self.record.get("onnx_sha256") != _digest(self.version / _ONNX):
+        onnx = self.version / _ONNX
+        if self.record.get("onnx_sha256") != (sha256(onnx) if onnx.is_file() else None):
             return f"stale: {self.file} was not made of the {_ONNX} that is there"
         compared = self.comparison
         if compared is None:
@@ -189,9 +183,15 @@ def outdated(repositories: Iterable[Path]) -> Iterator[str]:
                 yield model
 
 
-def _digest(path: Path) -> str | None:
-    """SHA-256 of a file in hexadecimal; None where there is none."""
-    if not path.is_file():
-        return None
+def read_record(path: Path) -> dict[str, Any]:
+    """What a record says; empty where there is none that can be read."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,12 +11,17 @@ from tritonclient.utils import np_to_triton_dtype
 
 def run_network(client: InferenceServerClient, model: str, inputs: Mapping[str, Any], output: str) -> NDArray[Any]:
     """An output of a network, like the inputs without a batch axis."""
-    tensors = []
-    for name, value in inputs.items():
-        batch = np.ascontiguousarray(value)[np.newaxis]
-        tensors.append(InferInput(name, batch.shape, np_to_triton_dtype(batch.dtype)).set_data_from_numpy(batch))
+    tensors = request_tensors({name: np.ascontiguousarray(value)[np.newaxis] for name, value in inputs.items()})
     sample: NDArray[Any] = client.infer(model, tensors).as_numpy(output)[0]
     return sample
+
+
+def request_tensors(batches: Mapping[str, NDArray[Any]]) -> list[InferInput]:
+    """Inputs of a gRPC request, from arrays with a batch axis."""
+    return [
+        InferInput(name, batch.shape, np_to_triton_dtype(batch.dtype)).set_data_from_numpy(batch)
+        for name, batch in batches.items()
+    ]
 
 
 def as_pixels(picture: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from export import (
     diffharmony,
     engine,
     engine_profiles,
+    fp16,
     golden,
     pipeline,
     quantization,
@@ -105,7 +106,9 @@ def parse() -> argparse.Namespace:
         ("--prompted", "prompted", "unet_prompted, which takes text states; both flags: both"),
     ):
         command.add_argument(flag, dest="variants", action="append_const", const=variant, help=what)
-    command = commands.add_parser("engine", help="build a TensorRT engine of an exported network", parents=[into])
+    command = commands.add_parser(
+        "engine", help="build an exported network for an engine, in a precision", parents=[into]
+    )
     add_engine(command)
     command = commands.add_parser("golden", help="compare exported networks with published numeric answers")
     command.add_argument("--rule", type=Path, required=True, help="Python file that makes the weights and inputs")
@@ -132,10 +135,16 @@ def add_form(command: argparse.ArgumentParser, convolution: str) -> None:
 def add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument("network", metavar="MODEL", help="of the model repository, such as dht")
     command.add_argument(
-        "--flavour", choices=(*engine.FLAVOURS, "openvino"), default="tensorrt", help="Triton loads tensorrt's"
+        "--flavour",
+        choices=(*engine.FLAVOURS, "onnxruntime", "openvino"),
+        default="tensorrt",
+        help="Triton loads all but those of tensorrt-rtx",
     )
     command.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="int8: openvino; fp16: the others"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="int8: openvino; fp16: onnxruntime and both of TensorRT; fp32: TensorRT",
     )
     command.add_argument(
         "--profile",
@@ -161,8 +170,11 @@ def build_engine(arguments: argparse.Namespace) -> None:
     into, precision = arguments.model_repository, arguments.precision
     if arguments.flavour == "openvino":
         print(quantization.build(arguments.network, into, precision, arguments.calibration, arguments.samples))
-        return
-    print(engine.build(arguments.network, into, arguments.flavour, precision, profiles, arguments.compute_capability))
+    elif arguments.flavour == "onnxruntime":
+        print(fp16.build(arguments.network, into, precision))
+    else:
+        capability = arguments.compute_capability
+        print(engine.build(arguments.network, into, arguments.flavour, precision, profiles, capability))
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from concord.letterbox import letterbox
 from concord.noise import SeededNoise
@@ -36,6 +37,9 @@ def feeds(model: str, repository: Path, number: int, held_out: bool = False) -> 
 
     Args:
         repository: has the networks that run before this one.
+
+    Raises:
+        EngineError: it lacks one of them.
     """
     return [
         {name: value[np.newaxis] for name, value in sample.items()}
@@ -91,7 +95,7 @@ def vae_encoder(seen: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
 
 def vae_decoder(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
     """The latents of scenes as they should be."""
-    encoder = session(repository / "vae_encoder" / "1" / MODEL)
+    encoder = exported("vae_encoder", repository)
     for scene in seen:
         [latent] = encoder.run(None, {"COMPOSITE": squash_image(scene.truth, RESOLUTION)[np.newaxis]})
         yield {"LATENT": latent[0]}
@@ -99,7 +103,7 @@ def vae_decoder(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
 
 def unet(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
     """Every step of a diffusion of each scene."""
-    encoder, network = (session(repository / name / "1" / MODEL) for name in ("vae_encoder", "unet"))
+    encoder, network = (exported(name, repository) for name in ("vae_encoder", "unet"))
     for scene in seen:
         [composite] = encoder.run(None, {"COMPOSITE": squash_image(scene.composite, RESOLUTION)[np.newaxis]})
         mask = latent_mask(squash_mask(scene.mask, RESOLUTION))
@@ -115,6 +119,18 @@ def unet(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
             yield sample
             [predicted] = network.run(None, {name: value[np.newaxis] for name, value in sample.items()})
             latent = sampler.step(latent, predicted, step, noise.draw(step + 1, composite.shape))
+
+
+def exported(model: str, repository: Path) -> InferenceSession:
+    """A network that runs before another one.
+
+    Raises:
+        EngineError: it has not been exported.
+    """
+    path = repository / model / "1" / MODEL
+    if not path.is_file():
+        raise EngineError(f"{model}: has no exported network ({path}), which makes the inputs of those after it")
+    return session(path)
 
 
 MAKERS = {"cris": cris, "dht": dht, "vae_encoder": vae_encoder, "unet": unet, "vae_decoder": vae_decoder}

@@ -5,6 +5,7 @@ pseudo-inverse gives the taps back, but for rounding.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,14 @@ def convert(model: ir.Model) -> None:
             if found is not None:
                 write_convolution(node, found)
     RemoveUnusedNodesPass()(model)
+
+
+def write(source: Path, target: Path) -> ir.Model:
+    """Write the model of an ONNX file to another one, converted, with the weights beside it."""
+    model = ir.load(source)
+    convert(model)
+    ir.save(model, target, external_data=f"{target.stem}.weights")
+    return model
 
 
 def filtered(last: ir.Node) -> Convolution | None:

@@ -9,19 +9,18 @@ import importlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx_ir
 import torch
 from google.protobuf import text_format
-from google.protobuf.message import DecodeError
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from export import engine_profiles, half_precision
+from concord.variants import sha256
+from export import engine_profiles, fp16
 from export.engine_profiles import EngineError, Profile, written
-from export.publication import MODEL, REPOSITORY, Staged, sha256
+from export.publication import MODEL, REPOSITORY, Staged, record_of
 
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}  # to the package that brings it
 TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64"}  # TensorRT's names to Triton's
@@ -72,7 +71,7 @@ def build(
     config = read_config(repository, model)
     library = load(flavour, compute_capability)
     with Staged(repository, model) as staged:
-        graph, islands = (source, []) if precision == "fp32" else halved(model, source, staged.stage)
+        graph, islands = (source, []) if precision == "fp32" else fp16.halved(model, source, staged.stage)
         log = error_log(library.trt)
         builder = library.trt.Builder(log)
         network = parse(library, builder, log, graph, model)
@@ -82,6 +81,7 @@ def build(
         engine_profiles.check(model, profiles or {}, {tensor.name: tuple(tensor.shape) for tensor in inputs})
         merged = engine_profiles.defaults(config) | dict(profiles or {})
         settings = configure(library, builder, merged, precision)
+        compared = compared_exported(model, repository) if graph == source else fp16.compared(model, repository, graph)
         plan = serialize(library, builder, network, settings)
         if plan is None:
             raise EngineError(
@@ -97,6 +97,7 @@ def build(
             "fp32_islands": islands,
             "profiles": {name: str(profile) for name, profile in merged.items()},
             "bindings": bindings,
+            **compared,
             "onnx_sha256": sha256(source),
             "plan_sha256": hashlib.sha256(plan).hexdigest(),
         }
@@ -143,22 +144,10 @@ def load(flavour: str, compute_capability: str | None) -> Library:
     return Library(trt, flavour, compute_capability, None)
 
 
-def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """A copy of the network in half precision, in `folder`, and its FP32 islands.
-
-    Raises:
-        EngineError: nobody has said what of this model has to stay in FP32, or the file is damaged.
-    """
-    if model not in half_precision.ISLANDS:
-        raise EngineError(f"{model}: what has to stay in FP32 is not known; it can be built with --precision fp32")
-    islands, path = half_precision.ISLANDS[model], folder / "half.onnx"
-    try:
-        graph = onnx_ir.load(source)
-    except DecodeError as error:
-        raise EngineError(f"{model}: {source} is damaged: {error}") from error
-    half_precision.convert(graph, islands)
-    onnx_ir.save(graph, path, external_data="half.weights")
-    return path, [asdict(island) for island in islands]
+def compared_exported(model: str, repository: Path) -> dict[str, Any]:
+    """What the record of the exported network says of it, whose graph the plan's is."""
+    record = record_of(repository, model)
+    return {name: record[name] for name in ("differences", "tolerance") if name in record}
 
 
 def error_log(trt: Any) -> Any:
@@ -265,12 +254,7 @@ def viewed(plan: Any) -> memoryview | None:
 
 def put(staged: Staged, name: str, plan: memoryview, record: dict[str, Any]) -> Path:
     """Replace the served plan, which is the one switch, and then its record, which has the plan's digest."""
-    paths = [staged.stage / name, staged.stage / f"{name}.json"]
-    paths[0].write_bytes(plan)
-    paths[1].write_text(json.dumps(record, indent=2) + "\n")
-    for path in paths:
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-    for path in paths:
-        path.replace(staged.folder / path.name)
+    (staged.stage / name).write_bytes(plan)
+    (staged.stage / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+    staged.place(name, f"{name}.json")
     return staged.folder / name

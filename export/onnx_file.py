@@ -87,6 +87,7 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on the CPU; 0 threads lets it choose."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # it warns of every operator in half that it computes in FP32
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

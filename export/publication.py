@@ -1,15 +1,16 @@
 """New files of a model, made beside those that are served and put in their place by renaming."""
 
-import contextlib
-import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import onnx
+
+from concord.variants import read_record, sha256
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"
 MODEL, RECORD = "model.onnx", "model.json"
@@ -45,6 +46,7 @@ class Staged:
         if self.switched:
             for path in set(self.folder.glob(WEIGHTS)) - self.switched:
                 path.unlink()
+            self.remove_forms_of_others()
 
     def name_weights(self) -> None:
         """Give the external data of the staged model, if it has any, the name that carries its digest."""
@@ -64,15 +66,28 @@ class Staged:
         """Write what `model.json` says, the model's own digest added, and see all staged files onto the disk."""
         record = {"model": self.name, **record, "onnx_sha256": sha256(self.model)}
         (self.stage / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        for path in self.stage.iterdir():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
+        see_onto_disk(self.stage.iterdir())
+
+    def place(self, *names: str) -> None:
+        """Put staged files in place by renaming, in this order, once all of them are on the disk."""
+        see_onto_disk(self.stage / name for name in names)
+        for name in names:
+            (self.stage / name).replace(self.folder / name)
+
+    def remove_forms_of_others(self) -> None:
+        """Remove engines and other precisions that were made of another network than the one that is there."""
+        served = read_record(self.folder / RECORD).get("onnx_sha256")
+        for record in self.folder.glob("model.*.json"):
+            if read_record(record).get("onnx_sha256") != served:
+                form = ".".join(record.name.split(".")[:2])  # model.int8 of model.int8.xml.json
+                for path in (*self.folder.glob(f"{form}.*"), *self.folder.glob(form)):
+                    path.unlink()
 
     def switch(self) -> None:
         """Serve the staged files: the weights first, then the model that names them, which is the one switch.
 
-        Nothing but renaming, so that several models follow one another at once; the weights that were served are
-        removed at the end of the block.
+        Nothing but renaming, so that several models follow one another at once; the weights that were served, and
+        engines and other precisions of their network, are removed at the end of the block.
         """
         for path in (*self.stage.glob(WEIGHTS), self.model, self.stage / RECORD):
             self.switched.add(path.replace(self.folder / path.name))
@@ -80,13 +95,11 @@ class Staged:
 
 def record_of(repository: Path, name: str) -> dict[str, Any]:
     """What the `model.json` of a model in the repository says; empty where there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads((repository / name / "1" / RECORD).read_text())
-        return found if isinstance(found, dict) else {}
-    return {}
+    return read_record(repository / name / "1" / RECORD)
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def see_onto_disk(paths: Iterable[Path]) -> None:
+    """Return when what was written to the files would survive a loss of power."""
+    for path in paths:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())

@@ -6,7 +6,6 @@ and BF16 OpenVINO reads the exported network itself.
 
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,21 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import nncf
-import numpy as np
-import onnx_ir
 import openvino as ov
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from concord.openvino_properties import properties
-from export import calibration, direct_form
+from concord.variants import sha256
+from export import calibration, direct_form, judgement
 from export.calibration import Feeds
 from export.engine_profiles import EngineError
-from export.onnx_file import session
-from export.publication import MODEL, Staged, sha256
+from export.judgement import Network
+from export.publication import MODEL, Staged
 
 FILE = "model.int8.xml"
-JUDGED = 10  # samples, held out
-LEAST_SNR = 12.0  # dB, of all their answers together; pictures are judged by the gate of images
+LEAST_SNR = 12.0  # dB
 PRODUCTS = ("Convolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -87,12 +84,7 @@ def build(model: str, repository: Path, precision: str, data: Path | None = None
         inputs = {tensor.any_name: shape(tensor) for tensor in network.inputs}
         seen = calibration.read(data, inputs) if data else calibration.feeds(model, repository, number)
         network = quantize(network, seen, QUANTIZATION[model])
-        ratio = judge(model, repository, network)
-        if not ratio >= LEAST_SNR:  # also when it is NaN
-            raise EngineError(
-                f"{model}: in INT8 it answers with {ratio:.1f} dB of signal to noise, at least {LEAST_SNR:g} are asked "
-                "for; the repository is left as it was"
-            )
+        compared = judgement.compared(model, repository, lambda: answering(network), LEAST_SNR)
         record = {
             "model": model,
             "engine": "openvino",
@@ -101,12 +93,11 @@ def build(model: str, repository: Path, precision: str, data: Path | None = None
             "quantization": asdict(QUANTIZATION[model]),
             "samples": len(seen),
             "onnx_sha256": sha256(source),
-            "least_snr_db": LEAST_SNR,
-            "snr_db": [ratio],
+            **compared,
         }
         place = put(staged, network, record)
     size = place.stat().st_size + place.with_suffix(".bin").stat().st_size
-    return f"{model}: openvino, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {place}"
+    return f"{model}: openvino, {precision}, {size / 1e6:.1f} MB, {compared['snr_db'][0]:.1f} dB, is now {place}"
 
 
 def read(model: str, source: Path, folder: Path) -> ov.Model:
@@ -115,15 +106,14 @@ def read(model: str, source: Path, folder: Path) -> ov.Model:
     Raises:
         EngineError: OpenVINO does not take it; names what it says of the operators.
     """
-    graph, path = onnx_ir.load(source), folder / "direct.onnx"
-    direct_form.convert(graph)
-    onnx_ir.save(graph, path, external_data="direct.weights")
+    path = folder / "direct.onnx"
+    graph = direct_form.write(source, path).graph
     try:
         return ov.Core().read_model(path)  # not `convert_model`, which tells its makers of every use
     except RuntimeError as error:
         _, _, summary = str(error).rpartition("No conversion rule found for operations:")
         operators = set(re.findall(r"(\w+)-\d+", summary.partition("\n")[0]))
-        first = {node.op_type: node.name for node in reversed(graph.graph) if node.op_type in operators}
+        first = {node.op_type: node.name for node in reversed(graph) if node.op_type in operators}
         nodes = [f"operator {operator} of node {name}" for operator, name in sorted(first.items())]
         said = ", ".join(nodes) or " ".join(str(error).split())
         raise EngineError(f"{model}: openvino {ov.get_version()} does not take {said}") from error
@@ -183,30 +173,16 @@ def nearest(starts: Iterable[ov.Node], following: Callable[[ov.Node], Iterable[o
     return found
 
 
-def judge(model: str, repository: Path, network: ov.Model) -> float:
-    """Signal to noise in dB of the network's answers to what it will see, against the exported network's.
-
-    10 log10 of the sum of squares of what is wanted over that of the differences, of all samples together.
-    """
-    seen = calibration.feeds(model, repository, JUDGED, held_out=True)
-    exported = session(repository / model / "1" / MODEL)
-    expected = [exported.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
-    del exported  # gigabytes, which compiling wants
+def answering(network: ov.Model) -> Network:
     compiled = ov.Core().compile_model(network, "CPU", properties({}))
-    noise = sum(float(((compiled(feeds)[0] - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
-    signal = sum(float((wanted**2).sum()) for wanted in expected)
-    return round(float(10 * np.log10(signal / max(noise, np.finfo(np.float64).tiny))), 2)
+    return lambda feeds: compiled(feeds)[0]
 
 
 def put(staged: Staged, network: ov.Model, record: dict[str, Any]) -> Path:
     """Replace the served files: the weights, the network that belongs to them, and its record."""
     path = staged.stage / FILE
     ov.save_model(network, path, compress_to_fp16=False)
-    names = [path.with_suffix(".bin").name, FILE, f"{FILE}.json"]
-    (staged.stage / names[-1]).write_text(json.dumps(record | {"xml_sha256": sha256(path)}, indent=2) + "\n")
-    for each in names:
-        with (staged.stage / each).open("rb") as stream:
-            os.fsync(stream.fileno())
-    for each in names:
-        (staged.stage / each).replace(staged.folder / each)
+    text = json.dumps(record | {"xml_sha256": sha256(path)}, indent=2) + "\n"
+    (staged.stage / f"{FILE}.json").write_text(text)
+    staged.place(path.with_suffix(".bin").name, FILE, f"{FILE}.json")
     return staged.folder / FILE

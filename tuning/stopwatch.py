@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from tritonclient.grpc import InferenceServerClient, InferInput, model_config_pb2  # type: ignore[import-untyped]
-from tritonclient.utils import (  # type: ignore[import-untyped]
-    InferenceServerException,
-    np_to_triton_dtype,
-    triton_to_np_dtype,
-)
+from tritonclient.grpc import InferenceServerClient, model_config_pb2  # type: ignore[import-untyped]
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype  # type: ignore[import-untyped]
 
 from benchmarks.serving import serving
 from concord.diffusion_request import RESOLUTIONS, Defaults
 from concord.errors import ServerFailure
 from concord.variants import DEFAULT, Variant
 from concord_client.diffusion import DIFFHARMONY
+from demo.networks import request_tensors
 from tuning.arrangement import arrange
 
 LEAST_REQUESTS = 3
@@ -97,9 +94,7 @@ def _visit(group: list[Variant], feeds: Mapping[str, Feeds], seconds: float, tim
 
 def _time(client: Any, model: str, feeds: Feeds, seconds: float) -> float:
     """Median milliseconds of a request, after one that does not count."""
-    inputs = []
-    for name, value in feeds.items():
-        inputs.append(InferInput(name, value.shape, np_to_triton_dtype(value.dtype)).set_data_from_numpy(value))
+    inputs = request_tensors(feeds)
     client.infer(model, inputs)
     spent: list[float] = []
     end = time.perf_counter() + seconds

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.arguments import positive
 from concord.errors import ConcordError, ServerFailure
 from concord.installation import BACKENDS, MODEL_REPOSITORIES
 from concord.variants import DEFAULT, TUNED, Variant, variants
@@ -33,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with models, may be given several times (default: the project's models and ensembles)",
     )
     parser.add_argument(
-        "--scenes", type=_positive, default=16, metavar="N", help="pictures of each kind at the gate (%(default)s)"
+        "--scenes", type=positive, default=16, metavar="N", help="pictures of each kind at the gate (%(default)s)"
     )
-    parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="of timing (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of timing (%(default)s)")
     parser.add_argument(
         "--seconds", type=_seconds, default=2.0, metavar="S", help="each form is timed in a round (%(default)s)"
     )
@@ -126,12 +127,6 @@ def unusable(variant: Variant) -> str:
     if on_gpu and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return "it needs a GPU, and an onnxruntime that uses it"
     return ""
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100_000):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number above 0")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -1,9 +1,7 @@
 """The other servers, each in processes of its own."""
 
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from concord.server import HOST
+from concord.server import Ports, is_ok
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -34,9 +32,7 @@ def app(module: str) -> Iterator[App]:
     Raises:
         RuntimeError: it did not start.
     """
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = Ports(0, 0, 0).chosen().http
     command = [sys.executable, "-m", f"{__package__}.{module}", str(port)]
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -53,23 +49,12 @@ def app(module: str) -> Iterator[App]:
 
 def wait_until_healthy(module: str, port: int, process: psutil.Popen) -> None:
     began = time.monotonic()
-    while not healthy(port):
+    while not is_ok(port, "/health"):
         if process.poll() is not None:
             raise RuntimeError(f"{module} ended before it was ready")
         if time.monotonic() - began > START_SECONDS:
             raise RuntimeError(f"{module} was not ready within {START_SECONDS:g} s")
         time.sleep(0.1)
-
-
-def healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def tree(process: psutil.Process) -> list[psutil.Process]:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.bare_diffusion import Networks, feeds
-from benchmarks.diffusion import settled
 from benchmarks.memory import model_of
 from benchmarks.stages import mean_batch
-from benchmarks.timing import StepTimes
+from benchmarks.timing import StepTimes, settled
 from concord.installation import STUB
 from concord_client import Progress
 

@@ -1,5 +1,6 @@
 """The image-level gate: real pictures of real servers, and the measures of pictures whose difference is known."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from benchmarks import forms
 from benchmarks.gates import FAILED, PASSED, answered, gates, main, pipelines_of, tables, verdict
 from benchmarks.held_out import NETWORKS, HeldOut
 from benchmarks.image_gate import GATES, in_words, measures
@@ -115,6 +117,29 @@ def test_the_measures_are_those_of_their_definitions(held_out: HeldOut) -> None:
     assert psnr["means"] == {"mean": 1.0, "largest": 1.0}
     assert fmse["value"] == pytest.approx(9 / 4 - 1) and not fmse["passed"]
     assert in_words(fmse) == "harmonize, 2 scenes: fmse_worse +125.0%, allowed ≤ +5.0%"
+
+
+def test_forms_are_made_where_they_are_missing_or_of_another_network(tmp_path: Path, monkeypatch) -> None:
+    made = []
+
+    def build(model: str, folder: Path) -> str:
+        version = folder / model / "1"
+        for path in (version / "model.noised.onnx", version / "model.noised.onnx.json"):
+            shutil.copy(tmp_path / "noised" / path.relative_to(folder), path)
+        made.append(model)
+        return model
+
+    (tmp_path / "noised").mkdir()
+    write_harmonizing(tmp_path / "noised", network())
+    add_variant(tmp_path / "noised", "noised", network())
+    monkeypatch.setattr(forms, "BUILDERS", {"noised": build})
+    monkeypatch.setattr(forms, "MADE", ("*.noised.*",))
+    for _ in range(2):
+        forms.make_forms(tmp_path / "noised", tmp_path / "forms")
+    assert made == [NETWORK]
+    (tmp_path / "forms" / NETWORK / "1" / "model.noised.onnx.json").unlink()
+    forms.make_forms(tmp_path / "noised", tmp_path / "forms")
+    assert made == [NETWORK] * 2
 
 
 def test_every_precision_has_thresholds() -> None:

@@ -21,7 +21,9 @@ from google.protobuf import text_format
 from onnx import TensorProto, helper
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
+from benchmarks.forms import MADE
 from export import engine, engine_profiles, served_diffusion
+from export.calibration import MAKERS
 from export.engine_profiles import EngineError, Profile
 from export.onnx_file import publish
 from export.publication import REPOSITORY
@@ -41,10 +43,11 @@ def build(repository: Path, model: str, **choices) -> dict:
 
 
 def place_demo(repository: Path, model: str) -> Path:
-    """The demo network of the project's repository, in another one."""
-    folder = repository / model / "1"
-    shutil.copytree(REPOSITORY / model / "1", folder, ignore=shutil.ignore_patterns("*.plan*"))
-    return folder
+    """The demo network of the project's repository, in another one, with the encoder that runs before it."""
+    for name in {model, "vae_encoder"} if model in ("unet", "vae_decoder") else {model}:
+        ignored = shutil.ignore_patterns(*MADE)
+        shutil.copytree(REPOSITORY / name / "1", repository / name / "1", ignore=ignored, dirs_exist_ok=True)
+    return repository / model / "1"
 
 
 def place_graph(repository: Path, model: str, *nodes: onnx.NodeProto) -> Path:
@@ -79,6 +82,9 @@ def test_the_engine_of_a_demo_network_has_the_tensors_that_triton_is_told(tmp_pa
     assert record["bindings"] == told(model)
     assert (record["flavour"], record["compute_capability"], record["device"]) == ("tensorrt-rtx", CAPABILITY, None)
     assert record["precision"] == precision and bool(record["fp32_islands"]) == (precision == "fp16")
+    assert bool(record.get("differences")) == (precision == "fp32")
+    if model in MAKERS and precision == "fp16":
+        assert record["snr_db"][0] > record["least_snr_db"]
     for name in ("onnx", "plan"):
         assert record[f"{name}_sha256"] == hashlib.sha256((folder / f"model.{name}").read_bytes()).hexdigest()
     assert sorted(contents(folder)) == ["model.json", "model.onnx", "model.plan", "model.plan.json"]

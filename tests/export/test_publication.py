@@ -1,5 +1,6 @@
 """New files of a model take the place of the served ones whole, or not at all."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -57,6 +58,22 @@ def test_a_killed_export_leaves_what_was_served_and_the_next_one_clears_up(repos
     publish(preview(0.5), LATENT_PREVIEW, repository, {"made": "second"})
     assert contents(repository).keys() == before.keys()
     assert (colour(repository) == 128).all() and record_of(repository, "latent_preview")["made"] == "second"
+
+
+def test_a_new_network_removes_what_was_made_of_the_old_one(repository: Path) -> None:
+    folder = repository / "latent_preview" / "1"
+    digest = record_of(repository, "latent_preview")["onnx_sha256"]
+    made = {"model.int8.xml": digest, "model.plan": "of another"}
+    for name, of in made.items():
+        (folder / name).touch()
+        (folder / f"{name}.json").write_text(json.dumps({"onnx_sha256": of}))
+    (folder / "model.int8.bin").touch()
+    publish(preview(0.25), LATENT_PREVIEW, repository, {"made": "again"})
+    assert record_of(repository, "latent_preview")["onnx_sha256"] == digest
+    kept = {"model.json", "model.onnx", "model.int8.bin", "model.int8.xml", "model.int8.xml.json"}
+    assert {path.name for path in folder.iterdir()} == kept
+    publish(preview(0.5), LATENT_PREVIEW, repository, {"made": "otherwise"})
+    assert {path.name for path in folder.iterdir()} == {"model.json", "model.onnx"}
 
 
 def test_the_stage_of_an_export_that_still_runs_is_not_cleared(repository: Path) -> None:

@@ -6,13 +6,15 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInsta
 
 from concord.installation import MODEL_REPOSITORIES
 from concord.variants import TUNED
-from export.quantization import FILE, QUANTIZATION
+from export import fp16, quantization
+from export.calibration import MAKERS
 
 DIFFUSION_NETWORKS = ("harmony_vae", "latent_preview", "refinement", "unet", "vae_decoder", "vae_encoder")
 NETWORKS = ("cris", "dht", *DIFFUSION_NETWORKS)
 
 ON_GPU = ("cuda", "tensorrt")
-OPENVINO = {"openvino": "model.onnx", "bf16": "model.onnx", "int8": FILE}  # to the file that each reads
+EITHER = "fp16"
+OPENVINO = {"openvino": "model.onnx", "bf16": "model.onnx", "int8": quantization.FILE}  # to the file that each reads
 
 
 def read(path: Path) -> ModelConfig:
@@ -52,7 +54,8 @@ def test_every_model_runs_once_and_batches(path):
     config = read(path)
     [group] = config.instance_group
     assert group.count == 1
-    assert group.kind == (ModelInstanceGroup.KIND_GPU if path.stem in ON_GPU else ModelInstanceGroup.KIND_CPU)
+    kind = "GPU" if path.stem in ON_GPU else "AUTO" if path.stem == EITHER else "CPU"
+    assert group.kind == ModelInstanceGroup.Kind.Value(f"KIND_{kind}")
     assert config.dynamic_batching.max_queue_delay_microseconds <= 1000
 
 
@@ -68,8 +71,10 @@ def test_no_model_has_a_queue_policy(path):
 def test_every_profile_has_the_tensors_of_the_default(network):
     default = MODEL_REPOSITORIES[0] / network / "config.pbtxt"
     profiles = {path.stem: read(path) for path in PROFILES if path.parent.parent.name == network}
-    assert set(profiles) == set(ON_GPU) | (set(OPENVINO) if network in QUANTIZATION else set())
+    assert set(profiles) == {*ON_GPU, *((EITHER, *OPENVINO) if network in MAKERS else ())}
     assert profiles["cuda"].backend == read(default).backend == "onnxruntime"
+    if network in MAKERS:
+        assert (profiles[EITHER].backend, profiles[EITHER].default_model_filename) == ("onnxruntime", fp16.FILE)
     assert (profiles["tensorrt"].backend, profiles["tensorrt"].platform) == ("tensorrt", "tensorrt_plan")
     assert profiles["tensorrt"].default_model_filename == "model.plan"
     for name, profile in profiles.items():

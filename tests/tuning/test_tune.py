@@ -5,12 +5,11 @@ from argparse import ArgumentParser
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from tritonclient.grpc import InferenceServerClient
 
-from benchmarks.serving import serving
+from benchmarks.serving import served_config, serving
 from concord.variants import TUNED, outdated, variants
 from tests.tuning.harmonizing import NETWORK, add_variant, network, write_harmonizing
 from tuning import tune as tuning_command
@@ -29,13 +28,6 @@ class Run(NamedTuple):
         """What the table says of a variant."""
         assert self.status == 0, self.words
         return next(line for line in self.table.splitlines() if line.startswith(NETWORK) and line.split()[1] == profile)
-
-
-def served_config(url: str, model: str) -> dict[str, Any]:
-    """A model's configuration as the server runs it."""
-    with InferenceServerClient(url) as client:
-        config: dict[str, Any] = client.get_model_config(model, as_json=True)["config"]
-        return config
 
 
 def tune(repository: Path, *arguments: str) -> Run:

@@ -1,0 +1,96 @@
+"""The FP16 form of an exported network, for ONNX Runtime on a GPU, put where the profile `fp16` looks for it.
+
+The same graph is what a TensorRT engine in FP16 is built from.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx_ir
+import onnxruntime
+from google.protobuf.message import DecodeError
+
+from concord.variants import sha256
+from export import calibration, direct_form, half_precision, judgement
+from export.engine_profiles import EngineError
+from export.judgement import Network
+from export.onnx_file import session
+from export.publication import MODEL, Staged
+
+FILE = "model.fp16.onnx"
+LEAST_SNR = 35.0  # dB; half has 11 bits, and what sums many small errors up is an island
+
+
+def build(model: str, repository: Path, precision: str) -> str:
+    """Rewrite it, compare it with the exported network, and only then put it in place with its record beside it.
+
+    Returns:
+        A line that says what is there now.
+
+    Raises:
+        EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
+    """
+    source = repository / model / "1" / MODEL
+    if precision != "fp16":
+        raise EngineError(f"{model}: onnxruntime reads {MODEL} itself; there is --precision fp16 to build for it")
+    if not source.is_file():
+        raise EngineError(f"{model}: has no exported network ({source})")
+    if model not in calibration.MAKERS:
+        raise EngineError(f"{model}: the profile fp16 is for {', '.join(calibration.MAKERS)}")
+    with Staged(repository, model) as staged:
+        graph, islands = halved(model, source, staged.stage)
+        record = {
+            "model": model,
+            "engine": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "precision": precision,
+            "fp32_islands": islands,
+            **compared(model, repository, graph),
+            "onnx_sha256": sha256(source),
+            "fp16_sha256": sha256(graph),
+        }
+        (staged.stage / f"{FILE}.json").write_text(json.dumps(record, indent=2) + "\n")
+        weights = graph.with_suffix(".weights")
+        size = graph.stat().st_size + weights.stat().st_size
+        staged.place(weights.name, FILE, f"{FILE}.json")
+    [ratio] = record["snr_db"]
+    return f"{model}: onnxruntime, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {staged.folder / FILE}"
+
+
+def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """A copy of the network in half precision, with direct convolutions, in `folder`; and its FP32 islands.
+
+    Raises:
+        EngineError: nobody has said what of this model has to stay in FP32, or the file is damaged.
+    """
+    if model not in half_precision.ISLANDS:
+        raise EngineError(f"{model}: what has to stay in FP32 is not known; it can be built with --precision fp32")
+    islands, path = half_precision.ISLANDS[model], folder / FILE
+    try:
+        graph = onnx_ir.load(source)
+    except DecodeError as error:
+        raise EngineError(f"{model}: {source} is damaged: {error}") from error
+    direct_form.convert(graph)  # GPUs have fast ones, and half has no digits for the products of the other form
+    half_precision.convert(graph, islands)
+    onnx_ir.save(graph, path, external_data=path.with_suffix(".weights").name)
+    return path, [asdict(island) for island in islands]
+
+
+def compared(model: str, repository: Path, graph: Path) -> dict[str, Any]:
+    """The record's entries of `judgement.compared`, where it is known what the model sees; empty where it is not.
+
+    Computed on the processor, which rounds every value of the graph to half as a GPU does.
+
+    Raises:
+        EngineError: its answers are too far from those of the exported network.
+    """
+
+    def load() -> Network:
+        half = session(graph)
+        return lambda feeds: half.run(None, dict(feeds))[0]
+
+    if model not in calibration.MAKERS:
+        return {}
+    return judgement.compared(model, repository, load, LEAST_SNR)

@@ -1,0 +1,50 @@
+"""A network's new form against the exported one, on what it sees in service: what every record says of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import calibration
+from export.calibration import Feeds
+from export.engine_profiles import EngineError
+from export.onnx_file import session
+from export.publication import MODEL
+
+SAMPLES = 10  # held out
+MOST = 1e20  # 200 dB: the same answers
+
+Network = Callable[[Feeds], NDArray[np.floating]]
+
+
+def compared(model: str, repository: Path, load: Callable[[], Network], least: float) -> dict[str, Any]:
+    """Signal to noise in dB of the new form's answers against those of the exported network.
+
+    10 log10 of the sum of squares of what is wanted over that of the differences, of all samples together.
+
+    Args:
+        load: gives the new form, once the exported network has left the memory.
+        least: that is allowed; of pictures, the gate of images judges.
+
+    Returns:
+        The record's entries, see `concord.variants.Comparison`.
+
+    Raises:
+        EngineError: it is less.
+    """
+    seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
+    exported = session(repository / model / "1" / MODEL)
+    expected = [exported.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
+    del exported  # gigabytes, which the new form wants
+    network = load()
+    noise = sum(float(((network(feeds) - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
+    signal = sum(float((wanted**2).sum()) for wanted in expected)
+    ratio = round(float(10 * np.log10(signal / max(noise, signal / MOST))), 2)
+    if not ratio >= least:  # also when it is NaN
+        raise EngineError(
+            f"{model}: it would answer with {ratio:.1f} dB of signal to noise, at least {least:g} are asked for; "
+            "the repository is left as it was"
+        )
+    return {"least_snr_db": least, "snr_db": [ratio]}
