@@ -15,6 +15,7 @@ import psutil
 from benchmarks import curves, engines, forms, report, runtime_options
 from benchmarks.diffusion import diffusion_demo
 from benchmarks.facade import facade_measures
+from benchmarks.gpu import gpu
 from benchmarks.machine import machine
 from benchmarks.peers.comparison import peers
 from benchmarks.published_diffusion import diffusion_published
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "clients": curves.clients,
     "steps": curves.steps,
     "facade": facade_measures,
+    "gpu": partial(gpu, OUTPUT / "published_gpu", PUBLISHED),
 }
 
 

@@ -1,14 +1,20 @@
 """The arithmetic of the diffusion's benchmark."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.bare_diffusion import Networks, feeds
+from benchmarks.gpu import gpu, in_pytorch
 from benchmarks.memory import model_of
 from benchmarks.stages import mean_batch
 from benchmarks.timing import StepTimes, settled
 from concord.installation import STUB
 from concord_client import Progress
+from export.pipeline import Pipeline
+from tests.export import small_diffusion
 
 
 def unet(steps: int, runs: int) -> dict:
@@ -62,3 +68,20 @@ def test_a_stub_is_known_by_its_model() -> None:
     assert model_of([f"/tmp/x/backends/python/{STUB}", "/tmp/x/models-0/unet/1/model.onnx", "x-1"]) == "unet"
     assert model_of(["tritonserver", "--model-repository=/tmp/x/models-0/unet/1"]) == ""
     assert model_of([]) == ""
+
+
+def test_pytorch_s_unet_in_half_answers_nearly_what_it_answers_in_full() -> None:
+    pipeline = Pipeline(small_diffusion.unet(), small_diffusion.vae(), torch.randn(5, small_diffusion.WIDTH))
+    compiled: list[torch.nn.Module] = []
+    inputs = {name: torch.from_numpy(value) for name, value in feeds(64).items()}
+    sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1)
+    with torch.inference_mode():
+        expected = pipeline.unet(sample, inputs["TIMESTEP"][:, 0], pipeline.states[None]).sample
+    noise = in_pytorch(pipeline, feeds(64), "cpu", lambda network: compiled.append(network) or network)()
+    assert compiled == [pipeline.unet] and noise.dtype == torch.half
+    assert (noise - expected).abs().max() < 0.01 * expected.abs().max()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_nothing_of_it_is_said(tmp_path: Path) -> None:
+    assert gpu(tmp_path, tmp_path) == {} and list(tmp_path.iterdir()) == []
