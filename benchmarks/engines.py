@@ -81,6 +81,7 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
 
     Args:
         folder, text_guided: see `published_diffusion.diffusion_published`.
+        rounds: of every network; one more of the whole.
     """
     export_networks(folder)
     published.repository(MODEL_REPOSITORIES[0], text_guided, published.networks())
@@ -101,7 +102,7 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
             "bare": partial(floor.harmonize, DEFAULT_STEPS),
             "eager": partial(eager.harmonize, DEFAULT_STEPS),
         }
-        milliseconds = {name: percentiles(times) for name, times in in_turns(whole, rounds, warm=0).items()}
+        milliseconds = {name: percentiles(times) for name, times in in_turns(whole, rounds + 1, warm=0).items()}
         memory = resident(server.processes()) / MIB
     ours = milliseconds["diffharmony"]["p50"]
     return {
