@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from concord.letterbox import letterbox
 from concord.noise import SeededNoise
@@ -17,7 +16,7 @@ from demo.photographs import HELD_OUT_FROM
 from demo.scenes import Scene, make_scene
 from export.engine_profiles import EngineError, fits, written
 from export.onnx_file import session
-from export.publication import MODEL
+from export.publication import exported
 
 Feeds = dict[str, NDArray[np.generic]]
 
@@ -95,7 +94,7 @@ def vae_encoder(seen: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
 
 def vae_decoder(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
     """The latents of scenes as they should be."""
-    encoder = exported("vae_encoder", repository)
+    encoder = session(exported(repository, "vae_encoder"))
     for scene in seen:
         [latent] = encoder.run(None, {"COMPOSITE": squash_image(scene.truth, RESOLUTION)[np.newaxis]})
         yield {"LATENT": latent[0]}
@@ -103,7 +102,7 @@ def vae_decoder(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
 
 def unet(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
     """Every step of a diffusion of each scene."""
-    encoder, network = (exported(name, repository) for name in ("vae_encoder", "unet"))
+    encoder, network = (session(exported(repository, name)) for name in ("vae_encoder", "unet"))
     for scene in seen:
         [composite] = encoder.run(None, {"COMPOSITE": squash_image(scene.composite, RESOLUTION)[np.newaxis]})
         mask = latent_mask(squash_mask(scene.mask, RESOLUTION))
@@ -119,18 +118,6 @@ def unet(seen: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
             yield sample
             [predicted] = network.run(None, {name: value[np.newaxis] for name, value in sample.items()})
             latent = sampler.step(latent, predicted, step, noise.draw(step + 1, composite.shape))
-
-
-def exported(model: str, repository: Path) -> InferenceSession:
-    """A network that runs before another one.
-
-    Raises:
-        EngineError: it has not been exported.
-    """
-    path = repository / model / "1" / MODEL
-    if not path.is_file():
-        raise EngineError(f"{model}: has no exported network ({path}), which makes the inputs of those after it")
-    return session(path)
 
 
 MAKERS = {"cris": cris, "dht": dht, "vae_encoder": vae_encoder, "unet": unet, "vae_decoder": vae_decoder}

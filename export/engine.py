@@ -20,7 +20,7 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from concord.variants import sha256
 from export import engine_profiles, fp16
 from export.engine_profiles import EngineError, Profile, written
-from export.publication import MODEL, REPOSITORY, Staged, record_of
+from export.publication import REPOSITORY, Staged, exported, record_of
 
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}  # to the package that brings it
 TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64"}  # TensorRT's names to Triton's
@@ -65,9 +65,7 @@ def build(
     Raises:
         EngineError: the flavour is not installed, or the model not exported, or it cannot be built as asked for.
     """
-    source = repository / model / "1" / MODEL
-    if not source.is_file():
-        raise EngineError(f"{model}: has no exported network ({source})")
+    source = exported(repository, model)
     config = read_config(repository, model)
     library = load(flavour, compute_capability)
     with Staged(repository, model) as staged:

@@ -17,7 +17,7 @@ from export import calibration, direct_form, half_precision, judgement
 from export.engine_profiles import EngineError
 from export.judgement import Network
 from export.onnx_file import session
-from export.publication import MODEL, Staged
+from export.publication import MODEL, Staged, exported
 
 FILE = "model.fp16.onnx"
 LEAST_SNR = 35.0  # dB; half has 11 bits, and what sums many small errors up is an island
@@ -32,11 +32,9 @@ def build(model: str, repository: Path, precision: str) -> str:
     Raises:
         EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
     """
-    source = repository / model / "1" / MODEL
+    source = exported(repository, model)
     if precision != "fp16":
         raise EngineError(f"{model}: onnxruntime reads {MODEL} itself; there is --precision fp16 to build for it")
-    if not source.is_file():
-        raise EngineError(f"{model}: has no exported network ({source})")
     if model not in calibration.MAKERS:
         raise EngineError(f"{model}: the profile fp16 is for {', '.join(calibration.MAKERS)}")
     with Staged(repository, model) as staged:

@@ -11,7 +11,7 @@ from export import calibration
 from export.calibration import Feeds
 from export.engine_profiles import EngineError
 from export.onnx_file import session
-from export.publication import MODEL
+from export.publication import exported
 
 SAMPLES = 10  # held out
 MOST = 1e20  # 200 dB: the same answers
@@ -35,11 +35,11 @@ def compared(model: str, repository: Path, load: Callable[[], Network], least: f
         EngineError: it is less.
     """
     seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
-    exported = session(repository / model / "1" / MODEL)
-    expected = [exported.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
-    del exported  # gigabytes, which the new form wants
-    network = load()
-    noise = sum(float(((network(feeds) - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
+    network = session(exported(repository, model))
+    expected = [network.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
+    del network  # gigabytes, which the new form wants
+    form = load()
+    noise = sum(float(((form(feeds) - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
     signal = sum(float((wanted**2).sum()) for wanted in expected)
     ratio = round(float(10 * np.log10(signal / max(noise, signal / MOST))), 2)
     if not ratio >= least:  # also when it is NaN

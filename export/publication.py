@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from concord.variants import read_record, sha256
+from export.engine_profiles import EngineError
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"
 MODEL, RECORD = "model.onnx", "model.json"
@@ -91,6 +92,18 @@ class Staged:
         """
         for path in (*self.stage.glob(WEIGHTS), self.model, self.stage / RECORD):
             self.switched.add(path.replace(self.folder / path.name))
+
+
+def exported(repository: Path, name: str) -> Path:
+    """The network of a model in the repository.
+
+    Raises:
+        EngineError: it has not been exported.
+    """
+    path = repository / name / "1" / MODEL
+    if not path.is_file():
+        raise EngineError(f"{name}: has no exported network ({path})")
+    return path
 
 
 def record_of(repository: Path, name: str) -> dict[str, Any]:

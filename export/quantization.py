@@ -22,7 +22,7 @@ from export import calibration, direct_form, judgement
 from export.calibration import Feeds
 from export.engine_profiles import EngineError
 from export.judgement import Network
-from export.publication import MODEL, Staged
+from export.publication import MODEL, Staged, exported
 
 FILE = "model.int8.xml"
 LEAST_SNR = 12.0  # dB
@@ -70,11 +70,9 @@ def build(model: str, repository: Path, precision: str, data: Path | None = None
     Raises:
         EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
     """
-    source = repository / model / "1" / MODEL
+    source = exported(repository, model)
     if precision != "int8":
         raise EngineError(f"{model}: openvino reads {MODEL} itself; there is --precision int8 to build for it")
-    if not source.is_file():
-        raise EngineError(f"{model}: has no exported network ({source})")
     if model not in QUANTIZATION:
         raise EngineError(f"{model}: INT8 is for {', '.join(QUANTIZATION)}")
     if number < calibration.LEAST:
