@@ -147,7 +147,7 @@ def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, ro
 def measured(name: str, folder: Path, feeds: Feeds, eager: Callable[[], object], rounds: int) -> Form:
     """Milliseconds of a network in every form, in turns, and what its INT8 form's record says."""
     record = build_int8(name, folder)
-    with TemporaryDirectory(dir=folder) as place:
+    with TemporaryDirectory(dir=folder.parent) as place:  # a run that is killed leaves it behind
         calls: Calls = {EAGER: eager, DIRECT: direct(folder / name / "1" / MODEL, Path(place), feeds)} | {
             form: loaded(name, folder, profile, feeds)
             for form, profile in PROFILES.items()
