@@ -66,7 +66,7 @@ def facade_measures(
 ) -> dict[str, Any]:
     """Every measure below; the first, third and fourth on demo weights."""
     with generator() as asking:
-        with EmbeddedServer(ports=Ports(0, 0, 0)) as server, serving(server) as facade:
+        with EmbeddedServer(ports=Ports(0, 0, 0)) as server, serving(server, "--queue", str(QUEUE)) as facade:
             added = added_milliseconds(server, facade, rounds, text=scene().expression)
             overload = overloaded(facade, asking, overload_seconds)
             left = disconnected(server, facade, asking, leaving)
@@ -162,11 +162,11 @@ def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clie
 
 
 @contextmanager
-def serving(server: EmbeddedServer) -> Iterator[Facade]:
-    """`concord serve` before a Triton that runs, without the page; stopped afterwards."""
+def serving(server: EmbeddedServer, *flags: str) -> Iterator[Facade]:
+    """`concord serve` before a Triton that runs, without the page and with more flags; stopped afterwards."""
     port = Ports(0, 0, 0).chosen().http
     command = [sys.executable, "-m", "facade.serve", "--triton-url", server.grpc_url, "--no-page"]
-    command += ["--host", HOST, "--port", str(port), "--queue", str(QUEUE)]
+    command += ["--host", HOST, "--port", str(port), *flags]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
     try:
         facade = Facade(port, psutil.Process(process.pid))

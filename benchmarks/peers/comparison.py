@@ -18,7 +18,7 @@ from benchmarks.load import Destination, Generator, Replies, Reply, Target, gene
 from benchmarks.load_result import answers
 from benchmarks.memory import MIB, resident
 from benchmarks.peers.app import App, app, tree
-from benchmarks.peers.names import FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, OPENVINO, RATE
+from benchmarks.peers.names import BF16, FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, OPENVINO, OURS, RATE
 from benchmarks.peers.pipeline import Pipeline, onnx_runtime, openvino
 from benchmarks.photograph import scene, scene_jpeg
 from benchmarks.timing import percentiles
@@ -36,7 +36,8 @@ Ask = Callable[[int, float], Replies]
 def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
     """Demo weights, text and a 512x512 JPEG to a PNG: throughput, times and memory of each, with 1 and with 8 clients.
 
-    What runs in this process is asked by one client only.
+    All read the same ONNX files, ours once more in the profile `bf16`, which keeps its gate and is what `concord tune`
+    chooses where a processor has BF16. What runs in this process is asked by one client only.
 
     Args:
         rounds: blocks of each system and number of clients, at least `FEWEST_PAIRS`.
@@ -47,13 +48,16 @@ def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
     with (
         generator() as asking,
         EmbeddedServer(ports=Ports(0, 0, 0)) as server,
+        EmbeddedServer(ports=Ports(0, 0, 0), model_config_name="bf16") as faster,
         serving(server) as facade,
+        serving(faster) as bf16,
         app("litserve_app") as litserve,
         app("fastapi_app") as fastapi,
     ):
         served = {
             GRPC: question(server.grpc_url, image, text),
             FACADE: facade.target(form),
+            BF16: bf16.target(form),
             LITSERVE: over_http(litserve, form),
             FASTAPI: over_http(fastapi, form),
         }
@@ -64,6 +68,7 @@ def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
         memory = {
             GRPC: triton,
             FACADE: triton + resident(tree(facade.process)) / MIB,
+            BF16: (resident(faster.processes()) + resident(tree(bf16.process))) / MIB,
             LITSERVE: resident(tree(litserve.process)) / MIB,
             FASTAPI: resident(tree(fastapi.process)) / MIB,
         }
@@ -73,19 +78,23 @@ def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
 def compare(
     served: Mapping[str, Ask], alone: Mapping[str, Ask], clients: Sequence[int], rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """What each system came to by clients, and `FACADE` over the other servers: more than 1 is faster."""
+    """What each system came to by clients, and each of `OURS` over the other servers: more than 1 is faster."""
     turns = [(number, name, ask) for number in clients for name, ask in served.items()]
     turns += [(1, name, ask) for name, ask in alone.items()]
     blocks = in_blocks(turns, rounds, seconds)
     systems = {
         number: {name: summary(each, seconds) for name, each in everyone.items()} for number, everyone in blocks.items()
     }
-    others = [name for name in served if name not in (GRPC, FACADE)]
+    others = [name for name in served if name not in (GRPC, *OURS)]
     return {
         "block_seconds": seconds,
         "clients": {str(number): everyone for number, everyone in systems.items()},
         "over": {
-            str(number): {name: over(everyone[FACADE]["blocks"], everyone[name]["blocks"]) for name in others}
+            str(number): {
+                ours: {name: over(everyone[ours]["blocks"], everyone[name]["blocks"]) for name in others}
+                for ours in OURS
+                if ours in everyone
+            }
             for number, everyone in systems.items()
         },
     }

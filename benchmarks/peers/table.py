@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.markdown import table
-from benchmarks.peers.names import FACADE, GRPC, ONNX_RUNTIME, OPENVINO, RATE
+from benchmarks.peers.names import BF16, FACADE, GRPC, ONNX_RUNTIME, OPENVINO, RATE
 
 Part = Mapping[str, Any]
 Row = tuple[str, str, float, float, str]
 CHART = "peers.png"
+PRECISIONS = {FACADE: "", BF16: " in BF16"}
 
 
 def instead(report: Mapping[str, Part]) -> str:
@@ -20,7 +21,8 @@ def instead(report: Mapping[str, Part]) -> str:
     return (
         "## Concord and what a user would run instead\n\n"
         "Against other servers through the facade, which speaks HTTP as they do, else over gRPC; in parentheses 95 % "
-        "intervals.\n\n" + table(header, rows)
+        "intervals. They run ONNX Runtime; Concord does too, and in BF16 OpenVINO, from the same files.\n\n"
+        + table(header, rows)
     )
 
 
@@ -29,18 +31,13 @@ def over_servers(report: Mapping[str, Part]) -> Iterator[Row]:
         return
     part = report["peers"]
     for clients, systems in part["clients"].items():
-        for other in part["over"][clients]:
-            ours, theirs, over = systems[FACADE], systems[other], part["over"][clients][other]
-            place = counted(clients)
-            yield other, f"demo weights, {place}, requests/s", theirs[RATE], ours[RATE], interval(over[RATE])
-            for key in ("p50", "p99"):
-                yield (
-                    other,
-                    f"demo weights, {place}, {key} ms",
-                    theirs[key],
-                    ours[key],
-                    interval(over[key]),
-                )
+        for name, everyone in part["over"][clients].items():
+            place = f"demo weights{PRECISIONS[name]}, {counted(clients)}"
+            for other, over in everyone.items():
+                ours, theirs = systems[name], systems[other]
+                yield other, f"{place}, requests/s", theirs[RATE], ours[RATE], interval(over[RATE])
+                for key in ("p50", "p99"):
+                    yield other, f"{place}, {key} ms", theirs[key], ours[key], interval(over[key])
     alone = part["clients"]["1"]
     for other in (ONNX_RUNTIME, OPENVINO):
         if other in alone:

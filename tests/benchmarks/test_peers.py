@@ -15,7 +15,7 @@ from benchmarks.comparison import FASTER, FEWEST_PAIRS, SLOWER
 from benchmarks.load import Reply, generator
 from benchmarks.peers.app import App, app
 from benchmarks.peers.comparison import Ask, compare, from_outside, in_process, over, over_http, question
-from benchmarks.peers.names import FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, RATE
+from benchmarks.peers.names import BF16, FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, RATE
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
 from benchmarks.peers.table import instead, section
 from benchmarks.photograph import scene, scene_jpeg
@@ -77,11 +77,12 @@ def test_a_comparison_is_a_table_with_ours_over_each() -> None:
             for _ in range(clients)
         ]
 
-    served = {GRPC: every(10), FACADE: every(10), LITSERVE: every(20), FASTAPI: every(40)}
+    served = {GRPC: every(10), FACADE: every(10), BF16: every(5), LITSERVE: every(20), FASTAPI: every(40)}
     part = compare(served, {ONNX_RUNTIME: every(5)}, (1, 8), FEWEST_PAIRS, seconds=1)
     written = section(part | {"request": "a request", "memory_mib": {GRPC: 100.0}}) + instead({"peers": part})
     assert "| Concord, gRPC | 800 | 10.0 | 10.0 | 200 x 4800 | 100 |" in written
     assert "| LitServe | demo weights, 8 clients, requests/s | 400 | 800 | 2.00 (2.00 to 2.00) |" in written
+    assert "| LitServe | demo weights in BF16, 8 clients, requests/s | 400 | 1600 | 4.00 (4.00 to 4.00) |" in written
     assert "| FastAPI | demo weights, 1 client, p99 ms | 40.0 | 10.0 | 4.00 (4.00 to 4.00) |" in written
     assert "| ONNX Runtime, in process | demo weights, the whole pipeline, p50 ms | 5.00 | 10.0 | 0.50 |" in written
 
