@@ -6,7 +6,6 @@ Both flavours have one API. `tensorrt` builds on and for the GPU at hand, and it
 
 import hashlib
 import importlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -253,6 +252,4 @@ def viewed(plan: Any) -> memoryview | None:
 def put(staged: Staged, name: str, plan: memoryview, record: dict[str, Any]) -> Path:
     """Replace the served plan, which is the one switch, and then its record, which has the plan's digest."""
     (staged.stage / name).write_bytes(plan)
-    (staged.stage / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
-    staged.place(name, f"{name}.json")
-    return staged.folder / name
+    return staged.place(record, name)

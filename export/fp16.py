@@ -3,7 +3,6 @@
 The same graph is what a TensorRT engine in FP16 is built from.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,12 +48,11 @@ def build(model: str, repository: Path, precision: str) -> str:
             "onnx_sha256": sha256(source),
             "fp16_sha256": sha256(graph),
         }
-        (staged.stage / f"{FILE}.json").write_text(json.dumps(record, indent=2) + "\n")
         weights = graph.with_suffix(".weights")
         size = graph.stat().st_size + weights.stat().st_size
-        staged.place(weights.name, FILE, f"{FILE}.json")
+        place = staged.place(record, weights.name, FILE)
     [ratio] = record["snr_db"]
-    return f"{model}: onnxruntime, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {staged.folder / FILE}"
+    return f"{model}: onnxruntime, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {place}"
 
 
 def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str, Any]]]:

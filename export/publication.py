@@ -66,14 +66,22 @@ class Staged:
     def write_record(self, record: dict[str, Any]) -> None:
         """Write what `model.json` says, the model's own digest added, and see all staged files onto the disk."""
         record = {"model": self.name, **record, "onnx_sha256": sha256(self.model)}
-        (self.stage / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        write_json(self.stage / RECORD, record)
         see_onto_disk(self.stage.iterdir())
 
-    def place(self, *names: str) -> None:
-        """Put staged files in place by renaming, in this order, once all of them are on the disk."""
+    def place(self, record: dict[str, Any], *names: str) -> Path:
+        """Put staged files in place by renaming, in this order, and a record of the last one, once all are on the disk.
+
+        Returns:
+            The last one's path.
+        """
+        placed = self.folder / names[-1]
+        names = (*names, f"{placed.name}.json")
+        write_json(self.stage / names[-1], record)
         see_onto_disk(self.stage / name for name in names)
         for name in names:
             (self.stage / name).replace(self.folder / name)
+        return placed
 
     def remove_forms_of_others(self) -> None:
         """Remove engines and other precisions that were made of another network than the one that is there."""
@@ -109,6 +117,10 @@ def exported(repository: Path, name: str) -> Path:
 def record_of(repository: Path, name: str) -> dict[str, Any]:
     """What the `model.json` of a model in the repository says; empty where there is none that can be read."""
     return read_record(repository / name / "1" / RECORD)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def see_onto_disk(paths: Iterable[Path]) -> None:

@@ -4,7 +4,6 @@ NNCF's post-training quantization of weights and activations, calibrated on what
 and BF16 OpenVINO reads the exported network itself.
 """
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -180,7 +179,4 @@ def put(staged: Staged, network: ov.Model, record: dict[str, Any]) -> Path:
     """Replace the served files: the weights, the network that belongs to them, and its record."""
     path = staged.stage / FILE
     ov.save_model(network, path, compress_to_fp16=False)
-    text = json.dumps(record | {"xml_sha256": sha256(path)}, indent=2) + "\n"
-    (staged.stage / f"{FILE}.json").write_text(text)
-    staged.place(path.with_suffix(".bin").name, FILE, f"{FILE}.json")
-    return staged.folder / FILE
+    return staged.place(record | {"xml_sha256": sha256(path)}, path.with_suffix(".bin").name, FILE)
