@@ -128,7 +128,9 @@ class Admission:
             if turn.granted.done() and not turn.granted.cancelled():
                 lane.leave()
             else:
-                lane.waiting.remove(turn)
+                # A place that came free in the same moment has passed this turn over already.
+                if turn in lane.waiting:
+                    lane.waiting.remove(turn)
                 lane.tell_positions()
             raise
         turn.tell(0)

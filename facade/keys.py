@@ -45,12 +45,21 @@ class Keys:
         """The keys of the settings: those of the variable are called ``key-1`` and so on, in their order.
 
         Raises:
-            SettingsError: the file cannot be read, a line of it is no key, or a name is there twice.
+            SettingsError: the file cannot be read, a line of it is no key, a name is there twice, or there is no key
+                in what was given, which would let everybody in.
         """
         given = [key.strip() for key in settings.api_keys.get_secret_value().split(",")]
+        if settings.api_keys.get_secret_value() and not any(given):
+            raise SettingsError("--api-keys (CONCORD_API_KEYS): there is no key in it; leave it out to ask for none")
         hashes = {f"key-{number}": hash_of(key) for number, key in enumerate(filter(None, given), 1)}
         if settings.api_keys_file is not None:
-            for name, hashed in _read(settings.api_keys_file):
+            listed = _read(settings.api_keys_file)
+            if not listed:
+                raise SettingsError(
+                    f"--api-keys-file (CONCORD_API_KEYS_FILE): {settings.api_keys_file} has no key in it; "
+                    "leave the setting out to ask for none"
+                )
+            for name, hashed in listed:
                 if name in hashes:
                     raise SettingsError(f"{settings.api_keys_file}: the name {name} is there twice")
                 hashes[name] = hashed

@@ -2,6 +2,7 @@
 
 import gradio as gr
 from fastapi import FastAPI, Request
+from gradio.routes import App
 from starlette.routing import Mount
 
 from facade.keys import Keys
@@ -43,7 +44,9 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         css_paths=[CSS],
     )
     page = app.routes[-1]
-    assert isinstance(page, Mount) and isinstance(page.app, FastAPI)
+    assert isinstance(page, Mount) and isinstance(page.app, App)
+    # Gradio refuses paths of files that nobody uploaded only in blocks that were launched; these are mounted.
+    page.app.get_blocks().has_launched = True
     page.app.add_middleware(Surface)
     if keys:
         page.app.add_middleware(SignIn, keys=keys)

@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from facade.problems import Problem
+
 KEPT_SECONDS = 30 * 60
 """How long a file may lie unused."""
 
@@ -33,6 +35,17 @@ class Folder:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def holding(self, path: Path) -> Path:
+        """The path of a file that is in the folder, resolved.
+
+        Raises:
+            Problem: it leads elsewhere; a browser may name any file of the machine.
+        """
+        resolved = path.resolve()
+        if not resolved.is_relative_to(self.path.resolve()):
+            raise Problem("invalid_image", "it was not sent to this page", field="image", allowed="an uploaded file")
+        return resolved
 
     def write(self, name: str, content: bytes) -> Path:
         """A new file of that name, in a folder nobody can guess."""

@@ -56,7 +56,7 @@ class Handlers:
 
     async def open(self, file: Sent) -> Update:
         """A photograph was dropped."""
-        return await self._open(Path(file["path"]))
+        return await self._open(Path(str(file.get("path"))), sent=True)
 
     async def open_example(self, example: Example) -> Update:
         """An example was chosen."""
@@ -71,7 +71,7 @@ class Handlers:
         if visit is None:
             return self._forgotten()
         try:
-            mask = await asyncio.to_thread(painted, _layers(editor), visit.photograph.canvas_size)
+            mask = await asyncio.to_thread(painted, self._layers(editor), visit.photograph.canvas_size)
             return await asyncio.to_thread(self._marking, visit, change(mask), words.note(done))
         except Exception as error:
             return self._stages.telling(_trouble(error))
@@ -123,7 +123,7 @@ class Handlers:
         try:
             await self._count(request)
             diffusion = diffusion_of(seed, steps, sampler) if model == DIFFHARMONY else None
-            order = await asyncio.to_thread(_order, visit, _layers(editor), text.strip(), model, diffusion)
+            order = await asyncio.to_thread(_order, visit, self._layers(editor), text.strip(), model, diffusion)
             async for event in self._events(order, _job(request)):
                 if isinstance(event, Finished):
                     yield await asyncio.to_thread(self._result, visit, order, event)
@@ -165,9 +165,9 @@ class Handlers:
             return self._stages.telling(status)
         return self._stages.stepping(words.picture(event.preview, said), status)
 
-    async def _open(self, path: Path) -> Update:
+    async def _open(self, path: Path, *, sent: bool = False) -> Update:
         try:
-            photograph = await asyncio.to_thread(self._take, path)
+            photograph = await asyncio.to_thread(self._take, self._folder.holding(path) if sent else path)
         except Exception as error:
             return self._stages.dropping(_trouble(error))
         return self._stages.marking(Visit(photograph), None, "")
@@ -178,6 +178,9 @@ class Handlers:
 
     def _found(self, visit: Visit, status: str) -> Update:
         return self._marking(visit, visit.canvas_mask(), status)
+
+    def _layers(self, editor: Sent) -> list[Path]:
+        return [self._folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
 
     def _forgotten(self) -> Update:
         return self._stages.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
@@ -199,10 +202,6 @@ class Handlers:
         downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
         status = words.note(words.finished(finished.seconds["inference"], answer.seed))
         return self._stages.comparing(visit, (before, after), downloads, status)
-
-
-def _layers(editor: Sent) -> list[Path]:
-    return [Path(layer["path"]) for layer in editor["layers"]]
 
 
 def _order(visit: Visit, layers: list[Path], text: str, model: str | None, diffusion: Diffusion | None) -> Order:

@@ -105,6 +105,26 @@ def test_a_place_given_to_one_who_has_just_gone_is_not_lost():
     run(program())
 
 
+def test_who_gives_up_while_a_place_comes_free_is_cancelled_and_no_more():
+    """The turn is dropped from the queue before the coroutine that waits for it runs again."""
+
+    async def program():
+        admission = Admission({"dht": 1}, queue=3)
+        askers = [Asker(admission) for _ in range(4)]
+        await settled()
+        askers[1].task.cancel()
+        askers[0].leave()
+        await settled()
+        assert askers[1].task.cancelled() and askers[2].task.done()
+        assert admission.waiting == {"dht": 1} and askers[3].told == [3, 1]
+        askers[2].leave()
+        await settled()
+        askers[3].leave()
+        assert admission.running == {"dht": 0}
+
+    run(program())
+
+
 def test_the_time_to_come_back_follows_how_long_requests_take(monkeypatch):
     async def program():
         clock = [0.0]

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.app import create_app
 from facade.keys import Keys, hash_of
 from facade.settings import Settings, SettingsError
 from tests.facade.running import PATIENCE, Facade, running
@@ -116,8 +117,22 @@ def test_a_wrong_file_of_hashes_is_explained(tmp_path, lines, complaint):
     assert ANN not in str(caught.value)
 
 
+@pytest.mark.parametrize("lines", ["", "# ann was here\n\n"], ids=["empty", "comments_only"])
+def test_a_file_without_a_key_lets_nobody_in(tmp_path, lines):
+    hashes = tmp_path / "hashes"
+    hashes.write_text(lines)
+    with pytest.raises(SettingsError, match=r"--api-keys-file.* has no key in it"):
+        create_app(Settings(triton_url="127.0.0.1:9", page=False, api_keys_file=hashes))
+
+
+@pytest.mark.parametrize("given", [",", " ", " , "])
+def test_a_variable_without_a_key_lets_nobody_in(given):
+    with pytest.raises(SettingsError, match=r"CONCORD_API_KEYS.* no key in it"):
+        Keys.of(Settings(api_keys=given))
+
+
 def test_a_missing_file_of_hashes_is_explained(tmp_path):
-    with pytest.raises(SettingsError, match="--api-keys-file"):
+    with pytest.raises(SettingsError, match=r"--api-keys-file"):
         Keys.of(Settings(api_keys_file=tmp_path / "none"))
 
 
