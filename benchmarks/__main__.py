@@ -12,14 +12,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks import curves, engines, forms, report, runtime_options
-from benchmarks.diffusion import diffusion_demo
-from benchmarks.facade import facade_measures
-from benchmarks.gpu import gpu
-from benchmarks.machine import machine
+from benchmarks.parts import curves, engines, forms, runtime_options
+from benchmarks.parts.diffusion import diffusion_demo
+from benchmarks.parts.facade import facade_measures
+from benchmarks.parts.gpu import gpu
+from benchmarks.parts.published_diffusion import diffusion_published
+from benchmarks.parts.segment_harmonize import demo_latency, large_photograph, published_latency
 from benchmarks.peers.comparison import peers
-from benchmarks.published_diffusion import diffusion_published
-from benchmarks.segment_harmonize import demo_latency, large_photograph, published_latency
+from benchmarks.report import page as report
+from concord.instruments.machine import machine
 
 OUTPUT = Path("out/bench")
 REPORT = OUTPUT / "report.json"

@@ -17,7 +17,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
-from concord.exported import read_config
+from concord.server.exported import read_config
 
 DEFAULT = "default"
 """Stands for ``config.pbtxt``, which is no profile of Triton's."""

@@ -1,1 +1,1 @@
-"""What the demo weights are trained on and tested with: scenes, photographs, and the changes made to them."""
+"""The demo weights: how they are trained, shown and measured."""

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.stages import read_statistics, stage_milliseconds
 from concord.errors import ConcordError
+from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.images import encode_png
-from concord.server import EmbeddedServer, Ports
+from concord.instruments.stages import read_statistics, stage_milliseconds
+from concord.scenes.scene import Scene, make_scene
+from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, ConcordClientError, Diffusion, Harmonized
 from concord_client.diffusion import DIFFHARMONY, Harmonizer
-from demo.metrics import foreground_mse, intersection_over_union, psnr
-from demo.scenes import Scene, make_scene
 
 OUTPUT = Path("out/demo")
 SEEDS = (1_000_001, 1_000_002, 1_000_003, 1_000_005, 1_000_007, 1_000_010, 1_000_012, 1_000_026)

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from tritonclient.grpc import InferenceServerClient
 
-from concord.diffusion import Diffusion, Sample
-from concord.diffusion_request import Defaults, DiffusionRequest
+from concord.gates.metrics import foreground_mse
 from concord.images import encode_png
+from concord.instruments.networks import as_pixels, run_network
 from concord.limits import Limits
+from concord.loops.diffharmony import Diffusion, Sample
+from concord.loops.request import Defaults, DiffusionRequest
 from concord.masks import encode_mask
-from concord.server import EmbeddedServer, Ports
-from demo.metrics import foreground_mse
-from demo.networks import as_pixels, run_network
-from demo.photographs import change_foreground, read_photograph
+from concord.scenes.photographs import change_foreground, read_photograph
+from concord.server.embedded import EmbeddedServer, Ports
 
 OUTPUT = Path("out/fidelity")
 PICTURES = ("composite", "decoded", "transferred")
@@ -55,7 +55,7 @@ SUBJECTS = (
 
 
 class ServerHost:
-    """`concord.diffusion.Host` that asks a server's networks, and keeps what the decoder returned."""
+    """`concord.loops.diffharmony.Host` that asks a server's networks, and keeps what the decoder returned."""
 
     def __init__(self, client: InferenceServerClient) -> None:
         self._client = client

@@ -14,15 +14,15 @@ from PIL import Image
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
+from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.images import encode_png
+from concord.instruments.networks import as_pixels, run_network
 from concord.masks import encode_mask
-from concord.server import EmbeddedServer, Ports
+from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
+from concord.scenes.scene import Scene, make_scene
+from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Diffusion
 from concord_client.diffusion import Harmonizer
-from demo.metrics import foreground_mse, intersection_over_union, psnr
-from demo.networks import as_pixels, run_network
-from demo.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
-from demo.scenes import Scene, make_scene
 
 OUTPUT = Path("out/quality.json")
 SCENES = 256

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from concord.exported import show_exported, unexported
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.exported import show_exported, unexported
+from concord.server.installation import MODEL_REPOSITORIES
 
 
 def command(profile: str, arguments: list[str], directory: Path) -> list[str]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from concord.letterbox import letterbox
 from concord.noise import SeededNoise
 from concord.samplers import make_sampler
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import Scene, make_scene
 from concord.squash import latent_mask, squash_image, squash_mask
 from concord.tokenizer import Tokenizer
-from demo.photographs import HELD_OUT_FROM
-from demo.scenes import Scene, make_scene
 from export.engine_profiles import EngineError, fits, written
 from export.onnx_file import session
 from export.publication import exported

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from concord.diffusion_request import RESOLUTIONS
+from concord.loops.request import RESOLUTIONS
 from concord.squash import LATENT_STRIDE
 
 _PARAMETER = re.compile(r'(key: "default_resolution" value \{ string_value: ")\d+(")')

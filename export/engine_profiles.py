@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concord.diffusion_request import RESOLUTIONS
+from concord.loops.request import RESOLUTIONS
 from concord.squash import LATENT_STRIDE
 
 LATENTS = frozenset(("LATENT", "LATENT_MASK", "COMPOSITE_LATENT"))  # their sides are eighths of an image's

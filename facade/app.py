@@ -5,14 +5,18 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from facade import keys, observe, openapi, problems
-from facade.batch import Batches
-from facade.readiness import Readiness
-from facade.routes import batches, edits, harmonize, health, jobs, models, segment
-from facade.service import Service
+from facade import openapi, problems
+from facade.access import keys
+from facade.batches import route as batches
+from facade.batches.batch import Batches
+from facade.openai import route as edits
+from facade.routes import harmonize, health, jobs, models, segment
 from facade.settings import Settings
-from facade.unmatched import Unmatched
-from facade.uploads import Uploads
+from facade.watch import observe
+from facade.watch.readiness import Readiness
+from facade.wire.unmatched import Unmatched
+from facade.wire.uploads import Uploads
+from facade.work.service import Service
 
 DESCRIPTION = """Something was pasted into a photograph and its light is wrong. Say what it is, or give a mask, and get
 the photograph back with it at home; in PNG every other pixel is untouched.

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from concord.diffusion_request import DECODERS, MAX_TIMEOUT, RESOLUTIONS
+from concord.loops.request import DECODERS, MAX_TIMEOUT, RESOLUTIONS
 from concord.noise import MAX_SEED
 from concord.samplers import MAX_STEPS, SAMPLERS
 from concord_client import Diffusion
-from facade.forms import one_of
+from facade.wire.forms import one_of
 
 _SETTINGS = ("seed", "steps", "sampler", "resolution", "decoder", "refine")
 

@@ -7,11 +7,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from facade.batch_replies import BatchResults
-from facade.openai_shapes import ImagesResponse
+from facade.batches.replies import BatchResults
+from facade.openai.shapes import ImagesResponse
 from facade.problems import ProblemDetails
-from facade.replies import HarmonizedAnswer, SegmentedAnswer
 from facade.settings import Settings
+from facade.wire.replies import HarmonizedAnswer, SegmentedAnswer
 
 _SCHEMAS: tuple[type[BaseModel], ...] = (
     ProblemDetails,

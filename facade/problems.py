@@ -27,7 +27,7 @@ from concord_client.errors import (
     ServerError,
     Unavailable,
 )
-from facade.openai_errors import EDITS, OpenAIError, is_openai, openai_error
+from facade.openai.errors import EDITS, OpenAIError, is_openai, openai_error
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:concord:problem:"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from concord.errors import ServerFailure
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from facade import settings as settings_of
 from facade.settings import Settings, SettingsError
 
@@ -73,10 +73,10 @@ class _Stack:
 
     def __init__(self, settings: Settings, signals: _Signals) -> None:
         # FastAPI and the page take seconds to import, and `concord --help` imports this module.
-        from facade import logs
         from facade.app import create_app
-        from facade.http_server import HttpServer, listener
-        from facade.supervisor import Supervisor
+        from facade.watch import logs
+        from facade.watch.supervisor import Supervisor
+        from facade.wire.server import HttpServer, listener
 
         logs.configure(settings.log_level)
         self._signals = signals

@@ -17,9 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from concord.installation import MODEL_REPOSITORIES
 from concord.limits import HIGHEST_MAX_PIXELS, Limits
-from concord.server import Ports
+from concord.server.embedded import Ports
+from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
 
 PREFIX = "CONCORD_"

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 
 
 @pytest.fixture(scope="session")

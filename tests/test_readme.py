@@ -12,8 +12,8 @@ from PIL import Image
 
 from concord.images import encode_png
 from concord.masks import encode_mask
-from concord.server import EmbeddedServer
-from demo.scenes import make_scene
+from concord.scenes.scene import make_scene
+from concord.server.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

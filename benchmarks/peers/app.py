@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from concord.server import Ports, is_ok
+from concord.server.embedded import Ports, is_ok
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0

@@ -10,19 +10,19 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
-from benchmarks import load
-from benchmarks.comparison import FEWEST_PAIRS, ratio
-from benchmarks.facade import form_request, serving
-from benchmarks.grpc_target import GrpcTarget
-from benchmarks.load import Destination, Generator, Replies, Reply, Target, generator, statuses
-from benchmarks.load_result import answers
-from benchmarks.memory import MIB, resident
+from benchmarks.load import generator as load
+from benchmarks.load.comparison import FEWEST_PAIRS, ratio
+from benchmarks.load.generator import Destination, Generator, Replies, Reply, Target, generator, statuses
+from benchmarks.load.grpc_target import GrpcTarget
+from benchmarks.load.result import answers
+from benchmarks.parts.facade import form_request, serving
 from benchmarks.peers.app import App, app, tree
 from benchmarks.peers.names import BF16, FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, OPENVINO, OURS, RATE
 from benchmarks.peers.pipeline import Pipeline, onnx_runtime, openvino
-from benchmarks.photograph import scene, scene_jpeg
-from benchmarks.timing import percentiles
-from concord.server import HOST, EmbeddedServer, Ports
+from concord.instruments.memory import MIB, resident
+from concord.instruments.timing import percentiles
+from concord.scenes.encoded import scene, scene_jpeg
+from concord.server.embedded import HOST, EmbeddedServer, Ports
 from concord_client.pipelines import SEGMENT_HARMONIZE
 
 CLIENTS = (1, 8)
@@ -101,7 +101,7 @@ def compare(
 
 
 def over(ours: Blocks, theirs: Blocks) -> dict[str, dict[str, Any]]:
-    """How many times as fast ours is, by throughput and by percentiles; see `benchmarks.comparison.ratio`."""
+    """How many times as fast ours is, by throughput and by percentiles; see `benchmarks.load.comparison.ratio`."""
     ratios = {}
     for key in (RATE, "p50", "p99"):
         mine, other = ([block[key] for block in blocks] for blocks in (ours, theirs))

@@ -7,7 +7,7 @@ import uvicorn
 from fastapi import FastAPI, Form, Response, UploadFile
 
 from benchmarks.peers.pipeline import Pipeline, onnx_runtime
-from concord.server import HOST
+from concord.server.embedded import HOST
 
 
 def create_app() -> FastAPI:

@@ -6,7 +6,7 @@ import litserve
 from fastapi import Response
 
 from benchmarks.peers.pipeline import Answer, Pipeline, Question, onnx_runtime
-from concord.server import HOST
+from concord.server.embedded import HOST
 
 LARGEST_BATCH = 8
 BATCH_SECONDS = 0.01

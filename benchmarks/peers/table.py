@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.markdown import table
 from benchmarks.peers.names import BF16, FACADE, GRPC, ONNX_RUNTIME, OPENVINO, RATE
+from concord.instruments.markdown import table
 
 Part = Mapping[str, Any]
 Row = tuple[str, str, float, float, str]

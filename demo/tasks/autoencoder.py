@@ -12,9 +12,9 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
+from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
+from concord.scenes.scene import make_scene
 from demo import sizes
-from demo.photographs import HELD_OUT_FROM, make_photo_composite
-from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch
 from export.serving import signed
 

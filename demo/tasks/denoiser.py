@@ -9,10 +9,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import make_scene
 from concord.squash import latent_mask
 from demo import sizes
-from demo.photographs import HELD_OUT_FROM
-from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch
 from demo.tasks.autoencoder import Autoencoder
 from export.serving import signed

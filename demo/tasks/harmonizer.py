@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
+from concord.scenes.scene import make_scene
 from demo.identity import start_near_identity
-from demo.photographs import HELD_OUT_FROM, make_photo_composite
-from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch, write_safetensors
 from export.networks import harmony_transformer
 from export.networks.harmony_transformer import PATCH, HarmonyTransformerConfig, PatchHT, sine_grid

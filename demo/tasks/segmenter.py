@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
-from demo.photographs import HELD_OUT_FROM
-from demo.scenes import make_scene
 from demo.tasks import WEIGHTS, Batch, write_safetensors
 from export.networks.cris import Cris, sine_plane
 from export.serving import ServedCris

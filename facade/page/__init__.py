@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from facade.page.folder import Folder
-from facade.service import Service
 from facade.settings import Settings
+from facade.work.service import Service
 
 
 def mount(app: FastAPI, service: Service, settings: Settings) -> None:

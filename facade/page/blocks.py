@@ -5,19 +5,19 @@ from fastapi import FastAPI, Request
 from gradio.routes import App
 from starlette.routing import Mount
 
-from facade.keys import Keys
+from facade.access.keys import Keys
+from facade.access.rates import Rates
 from facade.page.examples import FOLDER as EXAMPLES
 from facade.page.folder import Folder
 from facade.page.handlers import Handlers
 from facade.page.layout import lay_out
-from facade.page.look import CSS, THEME
 from facade.page.sign_in import SIGN_OUT, SignIn
 from facade.page.stages import Stages
 from facade.page.surface import Surface
+from facade.page.theme import CSS, THEME
 from facade.page.wiring import connect
-from facade.rates import Rates
-from facade.service import Service
 from facade.settings import Settings
+from facade.work.service import Service
 
 _QUICK = 64  # events that ask for no inference
 _LOOK_SECONDS = 0.02

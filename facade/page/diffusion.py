@@ -1,6 +1,6 @@
 """What a person asks for under "Advanced"."""
 
-from concord.diffusion_request import DEFAULT_SAMPLER
+from concord.loops.request import DEFAULT_SAMPLER
 from concord.noise import MAX_SEED
 from concord_client import Diffusion
 from facade.problems import Problem

@@ -11,17 +11,17 @@ import structlog
 
 from concord_client import Diffusion
 from concord_client.diffusion import DIFFHARMONY
-from facade.page import words
+from facade.access.rates import Rates
+from facade.page import messages
 from facade.page.diffusion import diffusion_of
 from facade.page.examples import Example
 from facade.page.folder import Folder
 from facade.page.masks import Mask, layer_of, painted
 from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
 from facade.page.stages import Stages, Update
-from facade.page.visit import Visit
+from facade.page.tab_state import Visit
 from facade.problems import Problem, problem_of
-from facade.rates import Rates
-from facade.service import Finished, Order, Queued, Service, Stepped
+from facade.work.service import Finished, Order, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
@@ -72,7 +72,7 @@ class Handlers:
             return self._forgotten()
         try:
             mask = await asyncio.to_thread(painted, self._layers(editor), visit.photograph.canvas_size)
-            return await asyncio.to_thread(self._marking, visit, change(mask), words.note(done))
+            return await asyncio.to_thread(self._marking, visit, change(mask), messages.note(done))
         except Exception as error:
             return self._stages.telling(_trouble(error))
 
@@ -88,13 +88,13 @@ class Handlers:
             yield self._forgotten()
         if visit is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, words.progress("Looking for it"))
+        yield self._stages.beginning(visit, messages.progress("Looking for it"))
         try:
             await self._count(request)
             text = _words(text)
             encoded = await asyncio.to_thread(visit.photograph.encoded)
             found = await self._service.segment(encoded, text, job=_job(request), owner=_OWNER)
-            status = words.note(words.found(found.score, found.truncated))
+            status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
                 visit = replace(visit, mask=found.mask, words=text, compared=False)
                 yield await asyncio.to_thread(self._found, visit, status)
@@ -119,7 +119,7 @@ class Handlers:
             yield self._forgotten()
         if visit is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, words.progress("Harmonizing"))
+        yield self._stages.beginning(visit, messages.progress("Harmonizing"))
         try:
             await self._count(request)
             diffusion = diffusion_of(seed, steps, sampler) if model == DIFFHARMONY else None
@@ -158,12 +158,12 @@ class Handlers:
     def _progress(self, event: Queued | Stepped) -> Update:
         if isinstance(event, Queued):
             waiting = f"Waiting, number {event.position} in line"
-            return self._stages.telling(words.progress(waiting if event.position else "Harmonizing"))
+            return self._stages.telling(messages.progress(waiting if event.position else "Harmonizing"))
         said = f"Step {event.step} of {event.total}"
-        status = words.progress(said, event.step / event.total)
+        status = messages.progress(said, event.step / event.total)
         if event.preview is None:
             return self._stages.telling(status)
-        return self._stages.stepping(words.picture(event.preview, said), status)
+        return self._stages.stepping(messages.picture(event.preview, said), status)
 
     async def _open(self, path: Path, *, sent: bool = False) -> Update:
         try:
@@ -192,7 +192,7 @@ class Handlers:
     def _result(self, visit: Visit, order: Order, finished: Finished) -> Update:
         answer = finished.answer
         if answer.score == 0:
-            return self._stages.back(visit, words.note(words.found(0, answer.truncated)))
+            return self._stages.back(visit, messages.note(messages.found(0, answer.truncated)))
         mask = answer.mask or order.mask or b""
         visit = replace(visit, mask=mask, words=order.text or visit.words, compared=True)
         shown = (copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (order.image, answer.image))
@@ -200,7 +200,7 @@ class Handlers:
             self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
         )
         downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
-        status = words.note(words.finished(finished.seconds["inference"], answer.seed))
+        status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
         return self._stages.comparing(visit, (before, after), downloads, status)
 
 
@@ -227,7 +227,7 @@ def _job(request: gr.Request) -> str:
 def _trouble(error: Exception) -> str:
     problem = problem_of(error)
     if problem.code == "cancelled":
-        return words.note("Cancelled.")
+        return messages.note("Cancelled.")
     if problem.code == "internal":
         structlog.get_logger().error("the page failed", exc_info=error)
-    return words.trouble(problem)
+    return messages.trouble(problem)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from concord.diffusion_request import DEFAULT_SAMPLER, DEFAULT_STEPS
+from concord.loops.request import DEFAULT_SAMPLER, DEFAULT_STEPS
 from concord.samplers import MAX_STEPS, SAMPLERS
 from facade.page.examples import EXAMPLES
 from facade.page.folder import KEPT_SECONDS
 from facade.page.masks import COLOUR, OPACITY
-from facade.page.words import point
+from facade.page.messages import point
 
 _HEADER = """
 <h1>Concord</h1>

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.keys import Keys
+from facade.access.keys import Keys
 from facade.problems import Problem
 
 COOKIE = "concord-session"

@@ -5,10 +5,10 @@ from typing import Any, Literal, TypeAlias
 
 import gradio as gr
 
-from facade.catalogue import PublicModel
-from facade.page import words
+from facade.page import messages
 from facade.page.layout import Parts
-from facade.page.visit import Visit
+from facade.page.tab_state import Visit
+from facade.work.catalogue import PublicModel
 
 Update: TypeAlias = dict[Any, Any]
 """Component to its new value or properties."""
@@ -97,7 +97,7 @@ class Stages:
 
     def _at(self, stage: Stage, busy: bool = False) -> Update:
         return {
-            self._parts.point: words.point(stage, busy),
+            self._parts.point: messages.point(stage, busy),
             self._panel.find: gr.update(interactive=not busy),
             self._panel.again: gr.update(interactive=not busy),
         }

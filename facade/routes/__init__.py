@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from facade.caller import JOB_ID
-from facade.jobs import JOB_ID_PATTERN
+from facade.wire.caller import JOB_ID
+from facade.work.jobs import JOB_ID_PATTERN
 
 PROBLEMS = (
     "invalid_image",

@@ -7,15 +7,14 @@ from contextlib import AsyncExitStack
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from facade.caller import Caller, while_connected
-from facade.catalogue import DHT
 from facade.diffusion_form import DiffusionForm
-from facade.events import MEDIA_TYPE as EVENTS
-from facade.events import Emit, EventStream, described
-from facade.forms import form_schema
-from facade.pictures import DEFAULT_QUALITY, MEDIA_TYPES, Format, check_format, check_picture
 from facade.problems import responses
-from facade.replies import (
+from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
+from facade.wire.caller import Caller, while_connected
+from facade.wire.events import MEDIA_TYPE as EVENTS
+from facade.wire.events import Emit, EventStream, described
+from facade.wire.forms import form_schema
+from facade.wire.replies import (
     JOB,
     HarmonizedAnswer,
     encoded_picture,
@@ -24,8 +23,9 @@ from facade.replies import (
     picture_response,
     wants_json,
 )
-from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
-from facade.service import Finished, Order, Queued, Service, Stepped
+from facade.work.catalogue import DHT
+from facade.work.pictures import DEFAULT_QUALITY, MEDIA_TYPES, Format, check_format, check_picture
+from facade.work.service import Finished, Order, Queued, Service, Stepped
 
 router = APIRouter(prefix="/v1", tags=["harmonize"])
 

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from facade.metrics import Metrics
 from facade.problems import Problem, responses
-from facade.readiness import Readiness
+from facade.watch.metrics import Metrics
+from facade.watch.readiness import Readiness
 
 router = APIRouter(tags=["health"])
 

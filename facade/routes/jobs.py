@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from facade.problems import Problem, responses
-from facade.service import Service
+from facade.work.service import Service
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 

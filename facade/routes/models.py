@@ -5,8 +5,8 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from facade.catalogue import PublicModel
 from facade.problems import responses
+from facade.work.catalogue import PublicModel
 
 router = APIRouter(prefix="/v1", tags=["models"])
 

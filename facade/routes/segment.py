@@ -5,14 +5,14 @@ import time
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from concord.diffusion_request import MAX_TIMEOUT
+from concord.loops.request import MAX_TIMEOUT
 from concord_client.pipelines import SEGMENT
-from facade.caller import Caller, while_connected
-from facade.forms import form_schema
 from facade.problems import responses
-from facade.replies import SegmentedAnswer, json_response, mask_response, segmented_answer, wants_json
 from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
-from facade.service import Service
+from facade.wire.caller import Caller, while_connected
+from facade.wire.forms import form_schema
+from facade.wire.replies import SegmentedAnswer, json_response, mask_response, segmented_answer, wants_json
+from facade.work.service import Service
 
 router = APIRouter(prefix="/v1", tags=["segment"])
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.comparison import FASTER, SLOWER, UNSEEN, compare, ratio
-from benchmarks.load import LOST, Destination, Generator, Replies, Reply
+from benchmarks.load.comparison import FASTER, SLOWER, UNSEEN, compare, ratio
+from benchmarks.load.generator import LOST, Destination, Generator, Replies, Reply
 from concord.errors import ServerFailure
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.bare_diffusion import Networks, feeds
-from benchmarks.gpu import gpu, in_pytorch
-from benchmarks.memory import model_of
-from benchmarks.stages import mean_batch
-from benchmarks.timing import StepTimes, settled
-from concord.installation import STUB
+from benchmarks.floors.diffusion import Networks, feeds
+from benchmarks.parts.gpu import gpu, in_pytorch
+from concord.instruments.memory import model_of
+from concord.instruments.stages import mean_batch
+from concord.instruments.timing import StepTimes, settled
+from concord.server.installation import STUB
 from concord_client import Progress
 from export.pipeline import Pipeline
 from tests.export import small_diffusion

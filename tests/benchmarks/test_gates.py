@@ -9,14 +9,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from benchmarks import forms
-from benchmarks.gates import FAILED, PASSED, answered, gates, main, pipelines_of, tables, verdict
-from benchmarks.held_out import NETWORKS, HeldOut
-from benchmarks.image_gate import GATES, in_words, measures
-from benchmarks.serving import serving
+from benchmarks.parts import forms
 from concord.errors import InvalidSetting
-from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer
+from concord.gates.gate import FAILED, PASSED, answered, gates, main, pipelines_of, tables, verdict
+from concord.gates.pictures import NETWORKS, HeldOut
+from concord.gates.thresholds import GATES, in_words, measures
+from concord.instruments.started_server import serving
+from concord.server.embedded import EmbeddedServer
+from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, PRECISIONS, variants
 from concord_client import ServerError
 from concord_client.pipelines import HARMONIZE, SEGMENT

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.inputs import inputs_of
-from benchmarks.kserve import Pipeline
+from benchmarks.load.inputs import inputs_of
+from benchmarks.load.kserve import Pipeline
 from concord.errors import InvalidSetting
 from concord_client.repository import Tensor
 

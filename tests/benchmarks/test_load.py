@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.load import (
+from benchmarks.load.generator import (
     LOST,
     Replies,
     Reply,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.load import LOST, Replies, Reply
-from benchmarks.load_result import answers, summarize
+from benchmarks.load.generator import LOST, Replies, Reply
+from benchmarks.load.result import answers, summarize
 
 
 def back_to_back(seconds: list[float]) -> Replies:

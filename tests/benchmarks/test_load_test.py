@@ -1,4 +1,4 @@
-"""`python -m benchmarks.load_test`: real servers under load, over gRPC and HTTP; what cannot be measured is said."""
+"""`python -m benchmarks.load`: real servers under load, over gRPC and HTTP; what cannot be measured is said."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.instant import write_instant
-from benchmarks.load_test import main
-from concord.server import EmbeddedServer, Ports
+from benchmarks.load.__main__ import main
+from benchmarks.parts.identity_model import write_instant
+from concord.server.embedded import EmbeddedServer, Ports
 from tests.benchmarks.plain_kserve import plain_kserve
 
 BRIEF = ("--seconds", "0.3", "--warm-up", "0.05", "--width", "64", "--height", "64")
@@ -116,7 +116,7 @@ def test_a_slower_recipe_is_told_from_its_base_and_a_faster_one(
 
 
 def test_a_server_that_is_not_ready_is_said_by_the_command() -> None:
-    command = [sys.executable, "-m", "benchmarks.load_test", "--url", "127.0.0.1:9"]
+    command = [sys.executable, "-m", "benchmarks.load.__main__", "--url", "127.0.0.1:9"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "127.0.0.1:9 does not answer gRPC" in done.stderr and "Traceback" not in done.stderr
 

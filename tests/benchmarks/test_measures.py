@@ -6,10 +6,10 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmarks.memory import Peak
-from benchmarks.stages import stage_milliseconds
-from benchmarks.timing import in_turns, percentiles
-from demo.metrics import foreground_mse, intersection_over_union, psnr
+from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
+from concord.instruments.memory import Peak
+from concord.instruments.stages import stage_milliseconds
+from concord.instruments.timing import in_turns, percentiles
 
 
 def statistics(answered: int, nanoseconds: int) -> dict:

@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.comparison import FASTER, FEWEST_PAIRS, SLOWER
-from benchmarks.load import Reply, generator
+from benchmarks.load.comparison import FASTER, FEWEST_PAIRS, SLOWER
+from benchmarks.load.generator import Reply, generator
 from benchmarks.peers.app import App, app
 from benchmarks.peers.comparison import Ask, compare, from_outside, in_process, over, over_http, question
 from benchmarks.peers.names import BF16, FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, RATE
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
 from benchmarks.peers.table import instead, section
-from benchmarks.photograph import scene, scene_jpeg
-from concord.server import HOST, EmbeddedServer
+from concord.scenes.encoded import scene, scene_jpeg
+from concord.server.embedded import HOST, EmbeddedServer
 from concord_client import Client
 
 IMAGE, TEXT = scene_jpeg(240, 320), scene().expression

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.iharmony4 import DatasetError, read_dataset, read_expressions
-from benchmarks.scores import Result, ratio_name, score, tables
-from concord.server import EmbeddedServer
-from demo.scenes import Scene, make_scene
+from benchmarks.quality.iharmony4 import DatasetError, read_dataset, read_expressions
+from benchmarks.quality.scores import Result, ratio_name, score, tables
+from concord.scenes.scene import Scene, make_scene
+from concord.server.embedded import EmbeddedServer
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def add(subset: Path, name: str, scene: Scene) -> None:
 
 
 def quality(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.quality", *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.quality.measure", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.curves import by_clients, by_image_size, parts, points
-from benchmarks.diffusion import asking
-from benchmarks.load import generator
-from benchmarks.markdown import significant, table
-from benchmarks.report import read, render, write
-from concord.server import EmbeddedServer
+from benchmarks.load.generator import generator
+from benchmarks.parts.curves import by_clients, by_image_size, parts, points
+from benchmarks.parts.diffusion import asking
+from benchmarks.report.page import read, render, write
+from concord.instruments.markdown import significant, table
+from concord.server.embedded import EmbeddedServer
 from concord_client import Client, Diffusion
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_the_page_in_docs_is_made_from_the_numbers_beside_it() -> None:
 def test_a_file_that_is_no_report_is_refused_in_words(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "report.json").write_text(content)
-    command = [sys.executable, "-m", "benchmarks.report", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
+    command = [sys.executable, "-m", "benchmarks.report.page", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 1 and "report.json" in run.stderr and "Traceback" not in run.stderr
     assert not (tmp_path / "page.md").exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from concord.server import EmbeddedServer, Ports
-from concord.watchdog import Watchdog
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.watchdog import Watchdog
 from concord_client import (
     AsyncClient,
     Cancellation,

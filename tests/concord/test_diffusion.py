@@ -13,10 +13,10 @@ from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, UNet2DCondi
 from diffusers.schedulers import scheduling_euler_ancestral_discrete
 from PIL import Image
 
-from concord.diffusion import Diffusion, Sample
-from concord.diffusion_request import Defaults, DiffusionRequest
 from concord.images import encode_png
 from concord.limits import Limits
+from concord.loops.diffharmony import Diffusion, Sample
+from concord.loops.request import Defaults, DiffusionRequest
 from concord.masks import encode_mask
 from concord.noise import SeededNoise
 from concord.samplers import SAMPLERS

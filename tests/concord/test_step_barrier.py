@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concord.step_barrier import StepBarrier
+from concord.loops.step_barrier import StepBarrier
 
 LONG = 60.0  # seconds: more patience than any test has
 STEP = 0.01

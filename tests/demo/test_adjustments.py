@@ -1,6 +1,6 @@
 import numpy as np
 
-from demo.adjustments import Adjustment, LabStatistics, clipped_share, random_adjustment
+from concord.scenes.adjustments import Adjustment, LabStatistics, clipped_share, random_adjustment
 
 IDENTITY = np.tile(np.arange(256, dtype=np.float32)[:, None] / 255, 3)
 

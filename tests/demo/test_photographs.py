@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from demo.photographs import make_photo_composite, photographs
+from concord.scenes.photographs import make_photo_composite, photographs
 
 SIZE = (128, 128)
 

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from concord.scenes.colours import PAINTS, colour_word
+from concord.scenes.expressions import ANYTHING, SHAPE_WORDS
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import Scene, make_scene
 from concord.tokenizer import Tokenizer
-from demo.colours import PAINTS, colour_word
-from demo.expressions import ANYTHING, SHAPE_WORDS
-from demo.photographs import HELD_OUT_FROM
-from demo.scenes import Scene, make_scene
 
 SEEDS = (*range(60), *range(HELD_OUT_FROM, HELD_OUT_FROM + 60))
 SIZE = (160, 160)

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import json_format, text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from concord.diffusion_request import Defaults
+from concord.loops.request import Defaults
 from export import default_resolution
 
 ENSEMBLES = Path(__file__).parents[2] / "ensembles"

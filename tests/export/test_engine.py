@@ -21,7 +21,7 @@ from google.protobuf import text_format
 from onnx import TensorProto, helper
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from benchmarks.forms import MADE
+from benchmarks.parts.forms import MADE
 from export import engine, engine_profiles, served_diffusion
 from export.calibration import MAKERS
 from export.engine_profiles import EngineError, Profile

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import published
-from benchmarks.published_diffusion import companions, pipeline
+from benchmarks.floors import published
+from benchmarks.parts.published_diffusion import companions, pipeline
 from export import diffharmony
 from export.diffharmony import COMPANIONS
 from export.onnx_file import publish

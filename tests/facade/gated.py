@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from facade.settings import Settings
 from tests.facade.running import Facade, running
 from tests.serving.asking import statistics

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 
 from facade.app import create_app
-from facade.http_server import HttpServer, listener
-from facade.service import Service
 from facade.settings import Settings
+from facade.wire.server import HttpServer, listener
+from facade.work.service import Service
 
 T = TypeVar("T")
 PATIENCE = 60.0

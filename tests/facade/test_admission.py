@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from facade.admission import Admission
 from facade.problems import Problem
+from facade.work.admission import Admission
 
 
 async def settled() -> None:
@@ -128,7 +128,7 @@ def test_who_gives_up_while_a_place_comes_free_is_cancelled_and_no_more():
 def test_the_time_to_come_back_follows_how_long_requests_take(monkeypatch):
     async def program():
         clock = [0.0]
-        monkeypatch.setattr("facade.admission.time.monotonic", lambda: clock[0])
+        monkeypatch.setattr("facade.work.admission.time.monotonic", lambda: clock[0])
         admission = Admission({"dht": 1}, queue=0)
         for _ in range(50):
             place = await admission.take("dht")

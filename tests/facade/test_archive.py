@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from concord.errors import ConcordError, ImageTooLarge
-from facade.archive import Archive, ArchiveTooLarge, Bounds, InvalidArchive, SafeNames, ZipStream
+from facade.batches.archive import Archive, ArchiveTooLarge, Bounds, InvalidArchive, SafeNames, ZipStream
 
 BOUNDS = Bounds(files=3, bytes=2000, file_bytes=1500)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from concord.exported import unexported
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.exported import unexported
+from concord.server.installation import MODEL_REPOSITORIES
 from deploy.triton import command
 from facade.settings import rows
 

@@ -5,8 +5,8 @@ import socket
 
 import httpx
 
-from facade.readiness import Readiness
 from facade.settings import Settings
+from facade.watch.readiness import Readiness
 from tests.facade.running import PATIENCE, running
 
 

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from concord.errors import ServerFailure
-from facade.http_protocol import MAX_HEAD_BYTES
-from facade.http_server import HttpServer, listener
 from facade.settings import Settings
+from facade.wire.protocol import MAX_HEAD_BYTES
+from facade.wire.server import HttpServer, listener
 from tests.facade.running import PATIENCE
 
 MUCH = 64 * 2**20  # bytes, more than the kernel keeps of a connection

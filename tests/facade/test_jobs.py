@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from facade.jobs import Jobs
 from facade.problems import Problem
 from facade.settings import Settings
+from facade.work.jobs import Jobs
 from tests.facade.running import running
 from tests.facade.sending import problem
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.access.keys import Keys, hash_of
 from facade.app import create_app
-from facade.keys import Keys, hash_of
 from facade.settings import Settings, SettingsError
 from tests.facade.running import PATIENCE, Facade, running
 

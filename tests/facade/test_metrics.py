@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from facade.metrics import Metrics
+from facade.watch.metrics import Metrics
 from tests.facade.running import PATIENCE
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -10,9 +10,9 @@ from PIL import Image
 
 from concord.errors import ImageTooLarge, InvalidImage, InvalidMask
 from concord.limits import Limits
-from facade import openai_shapes
-from facade.openai_errors import openai_error
-from facade.openai_shapes import (
+from facade.openai import shapes as openai_shapes
+from facade.openai.errors import openai_error
+from facade.openai.shapes import (
     Shape,
     completed_event,
     foreground_of,

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.installation import MODEL_REPOSITORIES
 from facade.page.examples import EXAMPLES
 from facade.settings import Settings
 from tests.facade.browsing import DESKTOP, PHONE, Tab, chromium, circle, tab

@@ -9,7 +9,7 @@ from concord.limits import Limits
 from concord.masks import encode_mask
 from facade.page.masks import boxed, cleared, filled, layer_of, painted, resized
 from facade.page.photograph import Photograph, copy_of
-from facade.page.visit import Visit
+from facade.page.tab_state import Visit
 from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from facade.rates import Rates
+from facade.access.rates import Rates
 from facade.settings import Settings
 from tests.facade.running import PATIENCE, running
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facade.replies import wants_json
+from facade.wire.replies import wants_json
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from facade.problems import Problem
-from facade.service import Order, Queued, Service
 from facade.settings import Settings
+from facade.work.service import Order, Queued, Service
 
 
 def asked(server, work, **settings):
@@ -54,7 +54,7 @@ def test_a_probe_is_a_real_inference_which_answers_spare(server, image, mask, mo
 
 
 def test_probes_of_a_triton_that_hangs_are_one_inference(gate, monkeypatch):
-    monkeypatch.setattr("facade.service._PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("facade.work.service._PROBE_SECONDS", 0.05)
     before = gate.executed
 
     async def probed(service):

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from facade.settings import Settings
-from facade.tracing import Trace
+from facade.watch.tracing import Trace
 from tests.facade.running import PATIENCE, running
 from tests.serving.stack import harmonizing_models
 

@@ -11,7 +11,7 @@ import tritonclient.http
 from numpy.typing import NDArray
 from tritonclient.utils import np_to_triton_dtype
 
-from concord.server import EmbeddedServer
+from concord.server.embedded import EmbeddedServer
 
 PROTOCOLS: dict[str, ModuleType] = {"grpc": tritonclient.grpc, "http": tritonclient.http}
 

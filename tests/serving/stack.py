@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.installation import MODEL_REPOSITORIES
 
 ANY = Ports(0, 0, 0)
 HARMONIZING = ("decode", "decode_mask", "dht_preprocess", "dht", "compose")

@@ -10,7 +10,7 @@ import numpy as np
 import tritonclient.grpc
 from numpy.typing import NDArray
 
-from concord.server import EmbeddedServer
+from concord.server.embedded import EmbeddedServer
 from tests.serving.asking import tensors
 
 _TYPES = {

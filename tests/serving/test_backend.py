@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException
 
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from tests.serving.asking import ask
 
 CONFIG = """

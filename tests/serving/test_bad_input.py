@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from concord.installation import ROOT
-from concord.server import EmbeddedServer
+from concord.server.embedded import EmbeddedServer
+from concord.server.installation import ROOT
 from tests.serving.asking import ask
 from tests.serving.pictures import encoded, middle, photograph
 

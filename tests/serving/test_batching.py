@@ -6,7 +6,7 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.installation import MODEL_REPOSITORIES
 from tests.serving.asking import ask, statistics, tensors, together
 from tests.serving.pictures import encoded, middle, photograph
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import TUNED
 from export import fp16, quantization
 from export.calibration import MAKERS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from concord.diffusion_request import RESOLUTIONS
+from concord.loops.request import RESOLUTIONS
 from concord.samplers import SAMPLERS
 from tests.serving.asking import ask, statistics
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile

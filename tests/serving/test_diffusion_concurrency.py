@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from tests.serving.asking import ask, statistics, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.streams import Stream, stream, wire

@@ -9,8 +9,8 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from concord.server import EmbeddedServer, Ports
-from concord.watchdog import Watchdog
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask, statistics, tensors
 from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.stack import stub_of

@@ -7,7 +7,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from concord.errors import ServerFailure
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 from tests.serving.asking import ask, statistics
 from tests.serving.pictures import encoded, middle, photograph
 from tests.serving.streams import stream, wire

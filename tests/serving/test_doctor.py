@@ -3,9 +3,9 @@ import socket
 import subprocess
 import sys
 
-from concord import doctor
-from concord.installation import Installation
-from concord.server import HOST, Ports
+from concord.server import doctor
+from concord.server.embedded import HOST, Ports
+from concord.server.installation import Installation
 from facade.settings import Settings
 
 
@@ -102,7 +102,7 @@ def test_ldd_names_the_libraries_that_are_missing(monkeypatch, tmp_path):
 
 def test_the_command_fails_when_something_is_wrong(server):
     free, taken = ["--grpc-port", "0", "--metrics-port", "0"], str(server.ports.http)
-    command = [sys.executable, "-m", "concord.doctor", *free, "--http-port"]
+    command = [sys.executable, "-m", "concord.server.doctor", *free, "--http-port"]
     wrong = subprocess.run([*command, taken], capture_output=True, text=True)
     assert wrong.returncode == 1 and f"[problem] http port: {taken} on {HOST} is taken" in wrong.stdout
     right = subprocess.run([*command, "0"], capture_output=True, text=True)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from concord.errors import ServerFailure
-from concord.installation import MODEL_REPOSITORIES
 from concord.model_config import InvalidParameter
 from concord.openvino_properties import properties
-from concord.server import EmbeddedServer, Ports
-from demo.scenes import make_scene
+from concord.scenes.scene import make_scene
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.installation import MODEL_REPOSITORIES
 from export.onnx_file import session
 from tests.serving.asking import ask
 from tests.serving.test_session import config

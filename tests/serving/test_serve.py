@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from concord.installation import MODEL_REPOSITORIES
-from concord.server import EmbeddedServer
-from concord.watchdog import Watchdog
+from concord.server.embedded import EmbeddedServer
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask
 from tests.serving.pictures import encoded, middle, photograph
 from tests.serving.stack import ANY, serving, stub_of

@@ -10,8 +10,8 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from concord.errors import ServerFailure
-from concord.installation import MODEL_REPOSITORIES
-from concord.server import HOST, EmbeddedServer, Ports
+from concord.server.embedded import HOST, EmbeddedServer, Ports
+from concord.server.installation import MODEL_REPOSITORIES
 from tests.serving.asking import ask
 from tests.serving.pictures import encoded, middle, photograph
 
@@ -20,7 +20,7 @@ ANY = Ports(0, 0, 0)
 # Starts a server, says so, and waits to be killed.
 OWNER = """
 import sys, pathlib
-from concord.server import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 server = EmbeddedServer([pathlib.Path(sys.argv[1])], ports=Ports(0, 0, 0))
 server.start()
 print(*(process.pid for process in server.processes()), flush=True)

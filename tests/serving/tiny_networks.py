@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.installation import MODEL_REPOSITORIES
 
 LATENT_NETWORKS = ("vae_encoder", "unet", "vae_decoder", "harmony_vae", "refinement", "latent_preview")
 SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess")

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from concord.installation import MODEL_REPOSITORIES
+from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import Variant, variants
 from tests.serving.tiny_networks import SQUARE, Graph
 

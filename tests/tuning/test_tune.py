@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks.serving import served_config, serving
+from concord.instruments.started_server import served_config, serving
+from concord.tuning import tune as tuning_command
 from concord.variants import TUNED, outdated, variants
 from tests.tuning.harmonizing import NETWORK, add_variant, network, write_harmonizing
-from tuning import tune as tuning_command
 
 FEW = ("--scenes", "2", "--rounds", "1", "--seconds", "0.3")
 

@@ -1,4 +1,4 @@
-from concord.loop_model import LoopModel
+from concord.loops.model import LoopModel
 
 
 class TritonPythonModel(LoopModel):

@@ -1,0 +1,1 @@
+"""Networks in bare runtimes, without a server: what serving is compared with."""

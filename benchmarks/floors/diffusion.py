@@ -1,0 +1,96 @@
+"""The floor of a diffusion: its three networks in this process, in ONNX Runtime or in diffusers, without a server.
+
+No sampler, no masks, no image files: less than any pipeline does, on inputs of the sizes of the loop's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from concord.instruments.started_server import served_config
+from concord.loops.request import DEFAULT_SAMPLER, DEFAULT_STEPS
+from concord.samplers import make_sampler
+from concord.session import run_options, session_options
+from concord_client import Progress
+from concord_client.diffusion import OnStep
+from export.pipeline import Pipeline
+from export.served_diffusion import FACTOR, LATENT_CHANNELS
+
+Feeds = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Calls that run one network once at batch 1."""
+
+    encode: Callable[[], object]
+    denoise: Callable[[], object]
+    decode: Callable[[], object]
+
+    def harmonize(self, steps: int, on_step: OnStep | None = None) -> None:
+        """One encode, `steps` UNet calls, one decode; `on_step` is told of every call."""
+        self.encode()
+        for step in range(1, steps + 1):
+            self.denoise()
+            if on_step is not None:
+                on_step(Progress(step, steps))
+        self.decode()
+
+
+def onnx_runtime(repository: Path, grpc_url: str, size: int) -> Networks:
+    """The networks of a repository as the server runs them, with the options it reports of itself.
+
+    Args:
+        repository: what the server serves.
+        size: side of the composite in pixels.
+    """
+    inputs = feeds(size)
+
+    def call(name: str, *names: str) -> Callable[[], object]:
+        config = served_config(grpc_url, name)
+        session = onnxruntime.InferenceSession(
+            repository / name / "1" / "model.onnx", session_options(config), providers=["CPUExecutionProvider"]
+        )
+        mine, options = {each: inputs[each] for each in names}, run_options(config)
+        return lambda: session.run(None, mine, options)
+
+    return Networks(
+        call("vae_encoder", "COMPOSITE"),
+        call("unet", "LATENT", "TIMESTEP", "LATENT_MASK", "COMPOSITE_LATENT"),
+        call("vae_decoder", "LATENT"),
+    )
+
+
+def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
+    """diffusers' modules, called as `StableDiffusionInpaintPipeline` calls them without guidance, and nothing else."""
+    torch.set_num_threads(threads)
+    assert pipeline.states is not None
+    states, factor = pipeline.states[None], pipeline.vae.config.scaling_factor
+    inputs = {name: torch.from_numpy(value) for name, value in feeds(size).items()}
+    image = inputs["COMPOSITE"].permute(0, 3, 1, 2) / 127.5 - 1
+    sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1)
+    inference = torch.inference_mode()
+    return Networks(
+        inference(lambda: pipeline.vae.encode(image).latent_dist.mode() * factor),
+        inference(lambda: pipeline.unet(sample, inputs["TIMESTEP"][:, 0], states).sample),
+        inference(lambda: pipeline.vae.decode(inputs["LATENT"] / factor).sample),
+    )
+
+
+def feeds(size: int) -> Feeds:
+    """Inputs of all three networks for a composite of `size` x `size`: a noise image, standard normal latents."""
+    generator = np.random.default_rng(0)
+    side = size // FACTOR
+    latent = generator.standard_normal((1, LATENT_CHANNELS, side, side), np.float32)
+    return {
+        "COMPOSITE": generator.integers(0, 256, (1, size, size, 3), np.uint8),
+        "LATENT": latent,
+        "TIMESTEP": make_sampler(DEFAULT_SAMPLER, DEFAULT_STEPS).timesteps[None, :1],
+        "LATENT_MASK": np.ones((1, 1, side, side), np.float32),
+        "COMPOSITE_LATENT": latent[:, ::-1].copy(),
+    }

@@ -1,0 +1,95 @@
+"""A destination of the load generator that speaks KServe's gRPC; the request's bytes are made once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+from tritonclient.grpc import service_pb2
+
+from benchmarks.load.generator import LOST, Outcome
+
+SERVICE = "/inference.GRPCInferenceService"
+CONNECT_SECONDS = 10.0
+FINAL = "triton_final_response"
+CHANNEL = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),  # without it all channels of a process share one connection
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True)
+class GrpcTarget:
+    """A model and what it is asked.
+
+    Attributes:
+        address: HOST:PORT.
+        request: the bytes of a ModelInferRequest.
+        streamed: whether the model answers with a stream; its last response must be asked for in the request.
+        timeout: seconds after which a request is cancelled and lost; None for no limit.
+    """
+
+    address: str
+    request: bytes
+    streamed: bool = False
+    timeout: float | None = None
+
+    async def open(self) -> "GrpcLine":
+        """Connects.
+
+        Raises:
+            OSError: nothing answers there.
+        """
+        channel = grpc.aio.insecure_channel(self.address, options=CHANNEL)
+        try:
+            await asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS)
+        except TimeoutError:
+            await channel.close()
+            raise ConnectionError(f"no gRPC at {self.address}") from None
+        return GrpcLine(self, channel)
+
+
+class GrpcLine:
+    """A connection of its own to a server; one request at a time."""
+
+    usable = True  # gRPC connects again by itself
+
+    def __init__(self, target: GrpcTarget, channel: grpc.aio.Channel) -> None:
+        self._target = target
+        self._channel = channel
+        # Without serializers bytes go in and come out.
+        self._unary = channel.unary_unary(f"{SERVICE}/ModelInfer")
+        self._stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer")
+
+    async def ask(self) -> Outcome:
+        """gRPC's status by its name; `LOST` where the time was over."""
+        # No deadline is sent: Triton's frontend can crash when one passes in an ensemble.
+        try:
+            async with asyncio.timeout(self._target.timeout):
+                if self._target.streamed:
+                    return await self._ask_stream()
+                await self._unary(self._target.request)
+        except grpc.aio.AioRpcError as error:
+            return Outcome(error.code().name, error.details() or "")
+        except TimeoutError:
+            return Outcome(LOST, f"no answer within {self._target.timeout:g} s")
+        return Outcome("OK")
+
+    async def close(self) -> None:
+        """Ends the connection at once, whatever is on its way."""
+        await self._channel.close()
+
+    async def _ask_stream(self) -> Outcome:
+        async def request() -> AsyncIterator[bytes]:
+            yield self._target.request
+
+        outcome = Outcome(LOST, "the stream ended before the last answer")
+        async for message in self._stream(request()):
+            response = service_pb2.ModelStreamInferResponse.FromString(message)
+            if response.error_message:
+                outcome = Outcome("ERROR", response.error_message)
+            elif response.infer_response.parameters[FINAL].bool_param and outcome.status == LOST:
+                outcome = Outcome("OK")
+        return outcome

@@ -1,0 +1,156 @@
+"""A server under load: warmed up, then measured, with what its models and its processes did meanwhile."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from benchmarks.load.generator import Destination, Generator
+from benchmarks.load.inputs import inputs_of
+from benchmarks.load.kserve import KServe, kserve_at
+from benchmarks.load.recipe import Closed, Load, Poisson, Recipe
+from benchmarks.load.result import TOLERANCE_PERCENT, LoadResult, summarize
+from concord.errors import InvalidSetting
+from concord.instruments import started_server as servers
+from concord.instruments.memory import MIB, Peak, resident
+from concord.instruments.stages import Statistics, stages
+from concord.instruments.timing import settled
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import DEFAULT
+
+STILL_SECONDS = 0.1
+SETTLED_SECONDS = 2.0
+
+
+def no_statistics() -> Statistics:
+    """Of a server that keeps none."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is put under load.
+
+    Attributes:
+        destination: where requests go, and what one is.
+        statistics: reads Triton's statistics, without ensembles.
+        processes: the server's, where it is ours.
+    """
+
+    destination: Destination
+    statistics: Callable[[], Statistics] = no_statistics
+    processes: Sequence[psutil.Process] = ()
+
+
+class OccasionalPeak(Peak):
+    """The peak of a server's memory, looked at so seldom that looking takes nothing from the server."""
+
+    interval = 0.5
+
+
+def closed(
+    asking: Generator, subject: Subject, clients: int, seconds: float = 15.0, warm_up: float = 3.0
+) -> LoadResult:
+    """What so many clients get that ask again as soon as they are answered. Errors are those of `measure`."""
+    return measure(asking, subject, Closed(clients), seconds, warm_up)
+
+
+def poisson(
+    asking: Generator, subject: Subject, rate: float, seconds: float = 15.0, warm_up: float = 3.0, seed: int = 0
+) -> LoadResult:
+    """What requests get that come by chance, so many a second on average. Errors are those of `measure`."""
+    return measure(asking, subject, Poisson(rate, seed), seconds, warm_up)
+
+
+def measure(
+    asking: Generator,
+    subject: Subject,
+    load: Load,
+    seconds: float,
+    warm_up: float,
+    window: float | None = None,
+    tolerance: float = TOLERANCE_PERCENT,
+) -> LoadResult:
+    """Puts a load on a server for the warm-up and, once all of that is answered, again for what counts.
+
+    Args:
+        seconds: that count; requests that are then on their way are waited for.
+        warm_up: seconds that do not.
+        window: see `summarize`, as for the tolerance.
+
+    Raises:
+        OSError: nothing answers at the destination.
+        RuntimeError: an open loop's requests pile up without end.
+    """
+    if warm_up:
+        load.run(asking, subject.destination, warm_up)
+    before, spent, began = settled_statistics(subject.statistics), cpu_seconds(subject.processes), time.perf_counter()
+    with OccasionalPeak(list(subject.processes)) as peak:
+        replies = load.run(asking, subject.destination, seconds)
+    spent, took = cpu_seconds(subject.processes) - spent, time.perf_counter() - began
+    result = summarize(load.name, replies, seconds, load.closed, window, tolerance)
+    result = replace(result, stages=stages(before, settled_statistics(subject.statistics), left_out=()))
+    if not subject.processes:
+        return result
+    memory = resident(subject.processes)
+    used = {"mib": memory / MIB, "peak_mib": max(memory, peak.bytes) / MIB}
+    return replace(result, server={"cpu_seconds": spent, "seconds": took} | used)
+
+
+def settled_statistics(read: Callable[[], Statistics]) -> Statistics:
+    """Statistics that stay the same: Triton counts a request a moment after it has answered it.
+
+    They are taken as they are after `SETTLED_SECONDS`, for others may be asking the same server.
+    """
+    return settled(read, STILL_SECONDS, SETTLED_SECONDS)
+
+
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """Seconds of one core that the processes have used so far."""
+    times = [process.cpu_times() for process in processes if process.is_running()]
+    return sum(each.user + each.system for each in times)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that is ready; its processes where it is ours."""
+
+    kserve: KServe
+    processes: Sequence[psutil.Process] = ()
+
+
+@contextmanager
+def serving(recipe: Recipe) -> Iterator[Running]:
+    """The recipe's server: the one at its URL, or an embedded one that is started for it.
+
+    Raises:
+        ConcordError: it is not ready or cannot be started, or the URL cannot be.
+    """
+    if recipe.url:
+        kserve = kserve_at(recipe.url)
+        kserve.require_ready()
+        yield Running(kserve)
+        return
+    repositories = [Path(folder) for folder in recipe.repositories] or MODEL_REPOSITORIES
+    profiles = {path.stem for folder in repositories for path in folder.glob("*/configs/*.pbtxt")}
+    # Triton would serve every model's own configuration, and say nothing.
+    if recipe.profile and recipe.profile not in profiles:
+        raise InvalidSetting("profile", f"no model has {recipe.profile!r}", ", ".join(sorted(profiles)))
+    with servers.serving(repositories, recipe.profile or DEFAULT) as server:
+        url = server.grpc_url if recipe.protocol == "grpc" else f"http://{server.http_url}"
+        yield Running(kserve_at(url), server.processes())
+
+
+def subject_of(recipe: Recipe, server: Running) -> Subject:
+    """The recipe's pipeline on a server.
+
+    Raises:
+        ConcordError: the server has no such pipeline, or it cannot be sent what the recipe says.
+    """
+    pipeline = server.kserve.pipeline(recipe.pipeline)
+    inputs = inputs_of(pipeline, recipe.width, recipe.height, recipe.request)
+    destination = server.kserve.destination(pipeline, inputs, recipe.timeout)
+    return Subject(destination, server.kserve.statistics, server.processes)

@@ -1,0 +1,171 @@
+"""What a load came to: percentiles, throughput, errors by kind, and whether the measurement was stable."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmarks.load.generator import LOST, Replies, Reply
+from concord.errors import typed_error
+from concord.instruments.markdown import significant
+from concord.instruments.stages import Stage
+
+QUANTILES = (50, 90, 95, 99)
+LAST_WINDOWS = 3
+TOLERANCE_PERCENT = 10.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of the measurement.
+
+    Attributes:
+        asked: requests that were due in it.
+        p50: milliseconds of those that were answered; None without any.
+        per_second: answers a second.
+    """
+
+    seconds: float
+    asked: int
+    p50: float | None
+    per_second: float
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What became of the requests of a load.
+
+    Attributes:
+        load: its name, such as "8 clients" or "20 requests/s".
+        asked: requests, of which so many were `answered`.
+        milliseconds: p50, p90, p95, p99, mean and max of those that were answered; empty without any.
+        per_second: answers a second.
+        errors: by kind: how many, and the words of one.
+        windows: of equal length, one after the other.
+        unstable: why the last windows contradict each other; empty where they do not.
+        stages: what Triton's models did meanwhile, where it was read.
+        server: where it is ours, seconds of CPU that it took in so many seconds, its memory then and at most, in MiB.
+    """
+
+    load: str
+    asked: int
+    answered: int
+    seconds: float
+    milliseconds: dict[str, float]
+    per_second: float
+    errors: dict[str, dict[str, Any]]
+    windows: list[Window]
+    unstable: str
+    stages: dict[str, Stage] = field(default_factory=dict)
+    server: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as a dictionary of plain numbers and words."""
+        return asdict(self)
+
+
+def summarize(
+    load: str,
+    replies: Replies,
+    seconds: float,
+    closed: bool,
+    window: float | None = None,
+    tolerance: float = TOLERANCE_PERCENT,
+) -> LoadResult:
+    """A load's result, from what became of its requests.
+
+    Args:
+        seconds: for which requests were due.
+        closed: whether they were those of a closed loop.
+        window: seconds of a window; by default a fifth of the time.
+        tolerance: percent by which p50 and throughput of the last three windows may be off their mean.
+    """
+    window = window or seconds / 5
+    edges = [number * window for number in range(int(seconds / window + 1e-9))]
+    windows = [_window(replies, edge, edge + window, closed) for edge in edges]
+    times = [reply.seconds * 1000 for reply in replies if reply.good]
+    return LoadResult(
+        load=load,
+        asked=len(replies),
+        answered=len(times),
+        seconds=seconds,
+        milliseconds=_milliseconds(times),
+        per_second=answers(replies, 0, seconds, closed) / seconds,
+        errors=errors(replies),
+        windows=windows,
+        unstable=unstable(windows, closed, tolerance),
+    )
+
+
+def answers(replies: Replies, begin: float, end: float, closed: bool) -> float:
+    """Answers between two times of a load, in seconds from its start.
+
+    A closed loop's answer counts in each stretch by the share of its time that fell in it: its clients are always at
+    work, so that a few long requests, too, have a throughput. An open loop's counts when it comes.
+    """
+    if not closed:
+        return sum(reply.good and begin <= reply.due + reply.seconds < end for reply in replies)
+    return sum(
+        max(min(reply.due + reply.seconds, end) - max(reply.due, begin), 0) / reply.seconds
+        for reply in replies
+        if reply.good
+    )
+
+
+def errors(replies: Replies) -> dict[str, dict[str, Any]]:
+    """Requests that were not answered by kind, the most frequent first: how many, and the words of the first."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for reply in replies:
+        if not reply.good:
+            kinds.setdefault(kind(reply), {"count": 0, "words": reply.words})["count"] += 1
+    return dict(sorted(kinds.items(), key=lambda item: -item[1]["count"]))
+
+
+def kind(reply: Reply) -> str:
+    """The status of a refusal, with the code of Concord's typed error where it carries one."""
+    if reply.status == LOST:
+        return "lost"
+    typed = typed_error(reply.words)
+    return f"{reply.status} {typed.code}" if typed else str(reply.status)
+
+
+def unstable(windows: Sequence[Window], closed: bool, tolerance: float) -> str:
+    """Why the last three windows cannot be trusted; empty where p50 and throughput stay within the tolerance.
+
+    An open loop's throughput is looked at over what was due in the window, which is chance.
+    """
+    last = windows[-LAST_WINDOWS:]
+    p50 = [window.p50 for window in last if window.p50 is not None]
+    if len(p50) < LAST_WINDOWS:
+        return f"answers in only {len(p50)} of the last {LAST_WINDOWS} windows; give it more seconds"
+    throughput = [each.per_second if closed else each.per_second * each.seconds / each.asked for each in last]
+    measures = {
+        "p50": (p50, "ms"),
+        "throughput": (throughput, "a second" if closed else "of what was asked"),
+    }
+    for name, (values, unit) in measures.items():
+        mean = float(np.mean(values))
+        if max(abs(value - mean) for value in values) > tolerance / 100 * mean:
+            return f"{name} of the last {LAST_WINDOWS} windows: {', '.join(map(significant, values))} {unit}"
+    return ""
+
+
+def _window(replies: Replies, begin: float, end: float, closed: bool) -> Window:
+    due = [reply for reply in replies if begin <= reply.due < end]
+    times = [reply.seconds * 1000 for reply in due if reply.good]
+    return Window(
+        seconds=end - begin,
+        asked=len(due),
+        p50=float(np.median(times)) if times else None,
+        per_second=answers(replies, begin, end, closed) / (end - begin),
+    )
+
+
+def _milliseconds(times: Sequence[float]) -> dict[str, float]:
+    if not times:
+        return {}
+    return {f"p{quantile}": float(np.percentile(times, quantile)) for quantile in QUANTILES} | {
+        "mean": float(np.mean(times)),
+        "max": float(np.max(times)),
+    }

@@ -1,0 +1,39 @@
+"""The networks in every form that a processor can run, taken through their gates."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from concord.gates.gate import Gate, gates
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import variants
+from export import fp16, quantization
+
+PROFILES = ("openvino", "bf16", "int8", "fp16")
+MADE = ("*.fp16.*", "*.int8.*", "*.plan*", "tuned.*")
+BUILDERS: dict[str, Callable[[str, Path], str]] = {
+    "fp16": partial(fp16.build, precision="fp16"),
+    "int8": partial(quantization.build, precision="int8"),
+}
+"""By profile."""
+
+
+def measured_gates(folder: Path) -> dict[str, Gate]:
+    """The report's part: what became of every profile, of the project's models.
+
+    Args:
+        folder: receives the models in every form, and keeps them from one run to the next.
+    """
+    networks, *pipelines = MODEL_REPOSITORIES
+    make_forms(networks, folder)
+    return gates(PROFILES, repositories=(folder, *pipelines))
+
+
+def make_forms(repository: Path, folder: Path) -> None:
+    """Copies a repository to `folder`, and makes there whatever form is missing or was made of another network."""
+    shutil.copytree(repository, folder, ignore=shutil.ignore_patterns("__pycache__", *MADE), dirs_exist_ok=True)
+    for model, profiles in variants([folder]).items():
+        for profile, build in BUILDERS.items():
+            if profile in profiles and profiles[profile].problem():
+                print(build(model, folder), flush=True)

@@ -1,0 +1,156 @@
+"""DiffHarmony at its published sizes, random weights from a seed: networks, time and memory."""
+
+import gc
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
+
+from benchmarks.floors import diffusion as bare_diffusion
+from benchmarks.floors import published
+from benchmarks.parts.diffusion import against_floor, asking
+from concord.instruments import started_server as servers
+from concord.instruments.memory import MIB, Peak, instances, resident
+from concord.instruments.stages import UNET
+from concord.instruments.timing import THREADS
+from concord.loops.request import DEFAULT_STEPS
+from concord.server.embedded import EmbeddedServer
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import DEFAULT
+from concord_client import Client, Diffusion
+from concord_client.diffusion import DIFFHARMONY
+from export import diffharmony, stable_diffusion
+from export.diffharmony import COMPANIONS
+from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
+from export.networks.refinement import Refinement, RefinementConfig
+from export.onnx_file import publish
+from export.pipeline import Pipeline
+from export.runtime_form import Form, rewrite
+from export.served_diffusion import HARMONY_VAE, REFINEMENT
+from export.served_model import CRIS, DHT, ServedModel
+from export.serving import ServedHarmonyVae, ServedRefinement
+
+SIZE = 512  # pixels, of the photograph and of the square that is denoised
+TOKENS = 77
+
+
+def diffusion_published(folder: Path, text_guided: Path, rounds: int = 3) -> dict[str, Any]:
+    """A request with a mask against bare ONNX Runtime and diffusers in turns; and the memory of everything served.
+
+    Args:
+        folder: keeps the exported networks from one run to the next.
+        text_guided: the same for CRIS and the harmonizer, see `published.repository`.
+    """
+    export_networks(folder)
+    published.repository(MODEL_REPOSITORIES[0], text_guided, published.networks())
+    return {"memory": memory(folder, text_guided)} | latency(folder, text_guided, rounds)
+
+
+def latency(folder: Path, text_guided: Path, rounds: int) -> dict[str, Any]:
+    """p50s of `DEFAULT_STEPS` steps; all three are called once with one step before that counts.
+
+    The companions are not served meanwhile: with all of the bare and torch networks beside it they would take more
+    memory than machines have on which the rest fits.
+    """
+    with serving(placed(folder, text_guided), COMPANIONS) as server, Client(server.grpc_url) as client:
+        asking(client, Diffusion(seed=0, steps=1, resolution=SIZE))()
+        floor = bare_diffusion.onnx_runtime(folder, server.grpc_url, SIZE)
+        eager = bare_diffusion.eager(pipeline(), SIZE, THREADS)
+        for networks in (floor, eager):
+            networks.harmonize(1)
+        others = {"eager": partial(eager.harmonize, DEFAULT_STEPS)}
+        result = against_floor(server, client, SIZE, floor, others, rounds)
+    times = result["milliseconds"]
+    return result | {"eager_over_ours": times["eager"]["p50"] / times[DIFFHARMONY]["p50"]}
+
+
+def memory(folder: Path, text_guided: Path) -> dict[str, Any]:
+    """Of the server with every model of the repository, all networks at published size, after a request of all steps.
+
+    The request goes through the companions too. Nobody else maps the weights at that time, so that they all count.
+    """
+    diffusion = Diffusion(seed=0, steps=DEFAULT_STEPS, resolution=SIZE, decoder="harmony", refine=True)
+    with serving(placed(folder, text_guided)) as server, Client(server.grpc_url) as client:
+        with Peak(server.processes()) as peak:
+            asking(client, diffusion)()
+        stubs = instances(server.processes())
+        total = resident(server.processes())
+        by_model = {name: resident(processes) / MIB for name, processes in sorted(stubs.items())}
+    return {
+        "server_mib": total / MIB,
+        "server_without_companions_mib": total / MIB - sum(by_model[name] for name in COMPANIONS),
+        "peak_mib": peak.bytes / MIB,
+        "model_mib": by_model,
+        "unet_instances": len(stubs[UNET]),
+    }
+
+
+@contextmanager
+def serving(
+    networks: Mapping[str, Path], without: tuple[str, ...] = (), profile: str = DEFAULT
+) -> Iterator[EmbeddedServer]:
+    """A server of the project's models, with other networks in place of the repository's own.
+
+    Args:
+        networks: by model, the folder that holds its file.
+    """
+    models, ensembles = MODEL_REPOSITORIES
+    with TemporaryDirectory() as name:
+        repository = Path(name)
+        for model in models.iterdir():
+            if model.name not in without:
+                (repository / model.name).mkdir()
+                for each in ("config.pbtxt", "configs"):
+                    if (model / each).exists():
+                        (repository / model.name / each).symlink_to(model / each)
+                (repository / model.name / "1").symlink_to(networks.get(model.name, model / "1").absolute())
+        with servers.serving((repository, ensembles), profile) as server:
+            yield server
+
+
+def placed(folder: Path, text_guided: Path) -> dict[str, Path]:
+    """The networks of both folders, by model."""
+    networks = {path.name: path / "1" for path in folder.iterdir() if path.is_dir()}
+    return networks | {model.name: text_guided / model.name / "1" for model in (CRIS, DHT)}
+
+
+def export_networks(folder: Path) -> None:
+    """The pipeline's networks and the companions, each where `folder / name / "1"`; again only where one is missing."""
+    done = folder / ".complete"
+    if done.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    diffharmony.publish(pipeline(), folder, ["null_text"], Form())
+    for model, network in companions():
+        record = {"network": "published size, random weights"}
+        publish(network, model, folder, record, partial(rewrite, form=Form(convolution="direct")))
+    gc.collect()  # what was exported is cyclic, and takes gigabytes that are wanted next
+    done.touch()
+
+
+def companions() -> list[tuple[ServedModel, nn.Module]]:
+    """Harmony-VAE and the refinement network as they are served."""
+    torch.manual_seed(1)
+    sizes, seen = ConditionVaeConfig(), RefinementConfig()
+    networks: list[tuple[ServedModel, nn.Module]] = [
+        (HARMONY_VAE, ServedHarmonyVae(ConditionVae(sizes), sizes.scaling_factor)),
+        (REFINEMENT, ServedRefinement(Refinement(seen), seen.in_channels)),
+    ]
+    return [(model, network.requires_grad_(False).eval()) for model, network in networks]
+
+
+def pipeline() -> Pipeline:
+    """Stable Diffusion 1.5's inpainting UNet and its VAE, and text states: the same random ones each time."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(**stable_diffusion.UNET_SIZES)
+    vae = AutoencoderKL(**stable_diffusion.VAE_SIZES)
+    states = torch.randn(TOKENS, unet.config.cross_attention_dim)
+    return Pipeline(unet.requires_grad_(False).eval(), vae.requires_grad_(False).eval(), states)

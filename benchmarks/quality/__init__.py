@@ -1,0 +1,1 @@
+"""Quality on data in iHarmony4's layout: ``python -m benchmarks.quality``."""

@@ -1,0 +1,1 @@
+"""The performance page, from what was measured: ``python -m benchmarks.report``."""

@@ -1,0 +1,230 @@
+"""`python -m concord.gates PROFILE`: whether a profile's pictures are as good as those of the FP32 default.
+
+Both answer the same held-out scenes and photographs, one server after the other. The records of the profile's networks
+say how far their tensors are from those of the networks that they were made of.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from concord.errors import ConcordError, InvalidSetting
+from concord.gates.pictures import NETWORKS, Answers, HeldOut, ask
+from concord.gates.thresholds import GATES, Measure, in_words, measures, written
+from concord.instruments.arguments import positive
+from concord.instruments.markdown import table
+from concord.instruments.started_server import serving
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import DEFAULT, Comparison, Variant, coarsest, variants
+from concord_client import Client, ConcordClientError, ServerError
+
+PICTURES = 64
+PASSED, FAILED = "passed", "**failed**"
+
+Pipelines = Mapping[str, Collection[Variant]]
+"""By name, the variants of the networks that a pipeline runs."""
+
+
+class Tensors(TypedDict):
+    """How far a network's answers are from those of the network that it was made of, by its record.
+
+    Attributes:
+        engine: that computed the answers, which the profile's own need not be.
+        measure, value, threshold: see `Comparison`; empty and None where the record has none.
+        problem: why the file is not to be trusted; empty where nothing is wrong.
+    """
+
+    model: str
+    file: str
+    precision: str
+    engine: str
+    measure: str
+    value: float | None
+    threshold: float | None
+    problem: str
+
+
+class Gate(TypedDict):
+    """What became of a profile.
+
+    Attributes:
+        precisions: by pipeline, the coarsest of its networks'.
+        failed: in words, whatever did not pass.
+    """
+
+    profile: str
+    precisions: dict[str, str]
+    measures: list[Measure]
+    tensors: list[Tensors]
+    failed: list[str]
+
+
+def gates(
+    profiles: Collection[str],
+    pictures: int = PICTURES,
+    repositories: Iterable[Path] = MODEL_REPOSITORIES,
+    url: str = "",
+) -> dict[str, Gate]:
+    """Takes profiles through their gates, each against the default, which answers once.
+
+    Args:
+        pictures: how many scenes, and as many composites of photographs.
+        url: ``host:port`` of the gRPC of a server that serves the profile already; without it one is started.
+
+    Raises:
+        InvalidSetting: a profile that no network has, or of which no file has been made.
+        ConcordError, ConcordClientError: a server cannot be started, or does not answer.
+    """
+    folders = tuple(repositories)
+    networks = variants(folders)
+    changed = {profile: pipelines_of(profile, networks) for profile in profiles}
+    complete = {profile: complete_of(found) for profile, found in changed.items()}
+    held_out = HeldOut.draw(pictures)
+    with serving(folders) as server:
+        reference = answered(server.grpc_url, sorted({each for asked in complete.values() for each in asked}), held_out)
+    results = {}
+    for profile, asked in complete.items():
+        if url:
+            answers = answered(url, asked, held_out)
+        else:
+            with serving(folders, profile) as server:
+                answers = answered(server.grpc_url, asked, held_out)
+        results[profile] = verdict(profile, changed[profile], held_out, reference, answers)
+    return results
+
+
+def pipelines_of(profile: str, networks: Mapping[str, Mapping[str, Variant]]) -> dict[str, list[Variant]]:
+    """The pipelines that a profile changes; networks of theirs that do not have it stay with the default.
+
+    Pipelines whose default has not been exported are left out.
+
+    Raises:
+        InvalidSetting: no network has the profile, or not one of its files has been made.
+    """
+    found = {}
+    for pipeline, models in NETWORKS.items():
+        if all(model in networks and networks[model][DEFAULT].made for model in models):
+            chosen = [networks[model].get(profile, networks[model][DEFAULT]) for model in models]
+            if any(variant.profile == profile for variant in chosen):
+                found[pipeline] = chosen
+    if not any(variant.made for chosen in found.values() for variant in chosen if variant.profile == profile):
+        made = {each.profile for profiles in networks.values() for each in profiles.values() if each.made}
+        raise InvalidSetting("PROFILE", f"no file of {profile!r} has been made", ", ".join(sorted(made)))
+    return found
+
+
+def complete_of(pipelines: Pipelines) -> list[str]:
+    """The pipelines all of whose files are there."""
+    return [name for name, chosen in pipelines.items() if all(variant.made for variant in chosen)]
+
+
+def answered(url: str, pipelines: Iterable[str], held_out: HeldOut) -> Answers:
+    """What the server at `url` answers, see `ask`."""
+    with Client(url) as client:
+        return ask(client, pipelines, held_out)
+
+
+def verdict(profile: str, pipelines: Pipelines, held_out: HeldOut, reference: Answers, answers: Answers) -> Gate:
+    """Compares a profile's answers with the default's; a pipeline that was not asked lacks a file, and so has failed.
+
+    Raises:
+        ServerError: the default itself was answered with it.
+    """
+    precisions = {name: coarsest(variant.precision for variant in chosen) for name, chosen in pipelines.items()}
+    found: list[Measure] = []
+    failed = []
+    for name, precision in precisions.items():
+        if name not in answers:
+            continue
+        before, after = reference[name], answers[name]
+        if isinstance(before, ServerError):
+            raise before
+        if isinstance(after, ServerError):
+            failed.append(f"{name}: {after}")
+        else:
+            found += measures(name, held_out, before, after, GATES[precision])
+    failed += [in_words(measure) for measure in found if not measure["passed"]]
+    tensors = [tensors_of(variant) for chosen in pipelines.values() for variant in chosen]
+    failed += [f"{each['model']}: {each['problem']}" for each in tensors if each["problem"]]
+    return Gate(profile=profile, precisions=precisions, measures=found, tensors=tensors, failed=failed)
+
+
+def tensors_of(variant: Variant) -> Tensors:
+    compared = variant.comparison
+    return Tensors(
+        model=variant.model,
+        file=variant.file,
+        precision=variant.precision,
+        engine=variant.compared_in if compared else "",
+        measure=compared.measure if compared else "",
+        value=compared.value if compared else None,
+        threshold=compared.threshold if compared else None,
+        problem=variant.problem(),
+    )
+
+
+def section(part: Mapping[str, Gate]) -> str:
+    """The report's section of gates, by profile."""
+    found = [f"### `{name}`\n\n{tables(gate)}" for name, gate in part.items()]
+    return "\n\n".join(["## Gates: profiles against the FP32 default", *found])
+
+
+def tables(gate: Gate) -> str:
+    """Markdown: every measure with its threshold, then every network's tensors."""
+    pictures = [
+        [
+            each["pipeline"],
+            gate["precisions"][each["pipeline"]],
+            f"{each['count']} {each['pictures']}",
+            *written(each),
+            PASSED if each["passed"] else FAILED,
+        ]
+        for each in gate["measures"]
+    ]
+    tensors = [
+        [
+            f"`{row['model']}`",
+            f"`{row['file']}`",
+            row["precision"],
+            in_record(row),
+            f"{FAILED}: {row['problem']}" if row["problem"] else PASSED,
+        ]
+        for row in gate["tensors"]
+    ]
+    return "\n\n".join(
+        (
+            table(["pipeline", "precision", "pictures", "measure", "value", "allowed", ""], pictures),
+            table(["network", "file", "precision", "tensors", ""], tensors),
+        )
+    )
+
+
+def in_record(row: Tensors) -> str:
+    if row["value"] is None or row["threshold"] is None:
+        return ""
+    return f"{row['engine']}: {row['measure']} {Comparison(row['measure'], row['value'], row['threshold'])}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parse(arguments)
+    try:
+        repositories = args.model_repository or MODEL_REPOSITORIES
+        [gate] = gates([args.profile], args.pictures, repositories, args.url).values()
+    except (ConcordError, ConcordClientError) as error:
+        print(f"gates: {error}", file=sys.stderr)
+        return 1
+    print(tables(gate))
+    for failure in gate["failed"]:
+        print(f"gates: {args.profile} failed: {failure}", file=sys.stderr)
+    return int(bool(gate["failed"]))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m concord.gates", description=__doc__)
+    parser.add_argument("profile", metavar="PROFILE", help=f"one of the networks' folders, or {DEFAULT}")
+    parser.add_argument("--pictures", type=positive, default=PICTURES, metavar="N", help="of each kind (%(default)s)")
+    parser.add_argument("--model-repository", type=Path, action="append", metavar="DIR", help="may be given repeatedly")
+    parser.add_argument("--url", default="", help="host:port of the gRPC of a server with that profile, a container's")
+    return parser.parse_args(arguments)

@@ -1,0 +1,127 @@
+"""The image-level gate: how far pictures may be from those of the FP32 default, by precision."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+
+from concord.gates.metrics import foreground_mse, intersection_over_union
+from concord.gates.pictures import HeldOut, Pixels
+from concord_client.pipelines import SEGMENT
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a precision has to keep.
+
+    Attributes:
+        psnr: least PSNR in dB of its pictures against those of the default, of the mean error over all pictures.
+        iou_loss: most that the mean IoU of its masks with the true ones may be below the default's, of 0..1.
+        fmse_worse: most that the mean fMSE of its pictures against the truth may be above the default's, as a share.
+    """
+
+    psnr: float
+    iou_loss: float
+    fmse_worse: float
+
+
+GATES = {
+    "fp32": Thresholds(psnr=60, iou_loss=0.001, fmse_worse=0.005),
+    "fp16": Thresholds(psnr=45, iou_loss=0.01, fmse_worse=0.05),
+    "bf16": Thresholds(psnr=45, iou_loss=0.01, fmse_worse=0.05),
+    "int8": Thresholds(psnr=35, iou_loss=0.01, fmse_worse=0.05),
+}
+FORMATS = {"psnr": "{:.1f} dB", "iou_loss": "{:.4f}", "fmse_worse": "{:+.1%}"}
+LEAST = ("psnr",)  # of the others, the threshold is the most
+
+
+class Measure(TypedDict):
+    """One measure of one pipeline on one kind of picture.
+
+    Attributes:
+        value: what is compared with the threshold; None for the PSNR of equal pictures.
+        means: what it was computed from: of the default's answers and the profile's the mean IoU or fMSE; for the
+            PSNR the mean and the largest squared error of a picture, in grey levels.
+    """
+
+    pipeline: str
+    pictures: str
+    count: int
+    measure: str
+    value: float | None
+    threshold: float
+    passed: bool
+    means: dict[str, float]
+
+
+def measures(
+    pipeline: str,
+    pictures: HeldOut,
+    reference: Mapping[str, list[Pixels]],
+    answers: Mapping[str, list[Pixels]],
+    thresholds: Thresholds,
+) -> Iterator[Measure]:
+    """A pipeline's measures: IoU of masks, PSNR and fMSE of pictures.
+
+    Args:
+        reference, answers: what the default and the profile answered, by kind of picture.
+    """
+    for kind, items in pictures.of(pipeline).items():
+        default, profile = reference[kind], answers[kind]
+        if pipeline == SEGMENT:
+            iou = _means(intersection_over_union, (default, profile), [(item.mask,) for item in items])
+            found = {"iou_loss": (iou["default"] - iou["profile"], iou)}
+        else:
+            errors = [_squared_error(*pair) for pair in zip(default, profile, strict=True)]
+            mse = {"mean": float(np.mean(errors)), "largest": float(np.max(errors))}
+            fmse = _means(foreground_mse, (default, profile), [(item.truth, item.mask) for item in items])
+            found = {
+                "psnr": (_decibels(mse["mean"]), mse),
+                "fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse),
+            }
+        for measure, (value, means) in found.items():
+            threshold = getattr(thresholds, measure)
+            yield Measure(
+                pipeline=pipeline,
+                pictures=kind,
+                count=len(items),
+                measure=measure,
+                value=value if np.isfinite(value) else None,
+                threshold=threshold,
+                passed=bool(value >= threshold if measure in LEAST else value <= threshold),
+                means=means,
+            )
+
+
+def in_words(measure: Measure) -> str:
+    """Such as ``harmonize, 64 scenes: psnr 41.0 dB, allowed ≥ 35.0 dB``."""
+    name, value, allowed = written(measure)
+    return f"{measure['pipeline']}, {measure['count']} {measure['pictures']}: {name} {value}, allowed {allowed}"
+
+
+def written(measure: Measure) -> tuple[str, str, str]:
+    """A measure's name, its value and what is allowed."""
+    form = FORMATS[measure["measure"]]
+    value = "of equal pictures" if measure["value"] is None else form.format(measure["value"])
+    sign = "≥" if measure["measure"] in LEAST else "≤"
+    return measure["measure"], value, f"{sign} {form.format(measure['threshold'])}"
+
+
+def _means(
+    score: Callable[..., float], answers: tuple[list[Pixels], list[Pixels]], truths: list[tuple[Pixels, ...]]
+) -> dict[str, float]:
+    """Mean scores of the default's answers and the profile's."""
+    return {
+        name: float(np.mean([score(answer, *truth) for answer, truth in zip(each, truths, strict=True)]))
+        for name, each in zip(("default", "profile"), answers, strict=True)
+    }
+
+
+def _squared_error(picture: Pixels, other: Pixels) -> float:
+    return float(((picture.astype(np.float32) - other) ** 2).mean())
+
+
+def _decibels(squared_error: float) -> float:
+    """PSNR of 8-bit pictures; infinite for equal ones."""
+    return float(10 * np.log10(255**2 / squared_error)) if squared_error else float("inf")

@@ -1,0 +1,1 @@
+"""Measuring: time, memory, Triton's statistics, and the machine."""

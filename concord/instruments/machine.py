@@ -1,0 +1,18 @@
+"""The machine that was measured on, as the reports name it."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from concord.instruments.timing import THREADS
+
+
+def machine() -> dict[str, Any]:
+    """Processor, threads that may be used, and Python's version."""
+    return {"processor": processor(), "threads": THREADS, "python": platform.python_version()}
+
+
+def processor() -> str:
+    """The processor's name as Linux knows it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,106 @@
+"""Resident memory of a process tree, shared pages counted once."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import psutil
+
+from concord.server.installation import STUB
+
+MIB = 1 << 20
+
+
+def resident(processes: Iterable[psutil.Process]) -> int:
+    """Bytes of RAM the processes take together: proportional set sizes, so shared pages are not counted twice."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Process]]:
+    """The stubs among a server's processes by the model that they run: one for each instance that was loaded."""
+    stubs = defaultdict(list)
+    for process in processes:
+        model = model_of(process.cmdline())
+        if model:
+            stubs[model].append(process)
+    return dict(stubs)
+
+
+def model_of(command: list[str]) -> str:
+    """The model that a process runs, if it is a stub; it is started with `<repository>/<model>/<version>/<file>`."""
+    if len(command) < 2 or Path(command[0]).name != STUB:
+        return ""
+    return Path(command[1]).parts[-3]
+
+
+class _Watcher(ABC):
+    """Context manager that looks every `interval` seconds, in a thread of its own."""
+
+    interval: float
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @abstractmethod
+    def look(self) -> None:
+        """Takes one reading."""
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.interval):
+            self.look()
+
+
+class Peak(_Watcher):
+    """Context manager that watches the processes; `bytes` is the most they took, `before` what they took at first."""
+
+    interval = 0.02
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        super().__init__()
+        self._processes = processes
+        self.before = resident(processes)
+        self.bytes = self.before
+
+    def look(self) -> None:
+        self.bytes = max(self.bytes, resident(self._processes))
+
+
+class Resident(_Watcher):
+    """Context manager that looks at one process once a second; `by_quarter` says how its memory went."""
+
+    interval = 1.0  # the process runs for minutes
+
+    def __init__(self, process: psutil.Process) -> None:
+        super().__init__()
+        self._process = process
+        self._bytes: list[int] = []
+
+    def by_quarter(self) -> list[float]:
+        """Mean MiB in each quarter of the time."""
+        quarters = np.array_split(np.array(self._bytes) / MIB, 4)
+        return [float(quarter.mean()) for quarter in quarters if quarter.size]
+
+    def look(self) -> None:
+        self._bytes.append(self._process.memory_info().rss)

@@ -1,0 +1,196 @@
+"""Random changes of colour and light, as they separate a pasted foreground from its new background.
+
+The kinds are those by which iHarmony4 (Cong et al., CVPR 2020) makes composites from photographs: colour transfer
+(Reinhard et al., 2001: mean and deviation per channel in Lab) and retouching (exposure, gamma, contrast, curves,
+white balance, saturation, hue), and a gradient of light across the foreground.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.scenes.chance import one_of, shuffled
+
+# How likely each kind is drawn; transfer and white balance are what most iHarmony4 composites look like.
+_WEIGHTS = {
+    "exposure": 1.4,
+    "gamma": 1.2,
+    "contrast": 0.8,
+    "curves": 1.0,
+    "white balance": 1.6,
+    "saturation": 0.9,
+    "hue": 0.5,
+    "gradient": 0.8,
+    "transfer": 1.4,
+}
+KINDS = tuple(_WEIGHTS)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class LabStatistics:
+    """Mean and standard deviation of L (0..100), a and b over some pixels, [3] each."""
+
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8]) -> Self:
+        """Of RGB pixels [N, 3]."""
+        lab = cv2.cvtColor(pixels.reshape(-1, 1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+        return cls(lab.mean(0), lab.std(0))
+
+    def perturbed(self, rng: np.random.Generator, strength: float) -> Self:
+        """Statistics such as the same thing might have in another photograph."""
+        shift = rng.normal(0, (14, 8, 10)) * strength
+        scale = np.exp(rng.normal(0, (0.25, 0.2, 0.2)) * strength)
+        return type(self)((self.mean + shift).astype(np.float32), (self.deviation * scale).astype(np.float32))
+
+    def towards(self, other: Self, amount: float) -> Self:
+        """Between these (0) and the other's (1)."""
+        return type(self)(
+            self.mean + amount * (other.mean - self.mean), self.deviation + amount * (other.deviation - self.deviation)
+        )
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """One change: per-channel curves, then a colour matrix, then an affine map in Lab, then a gradient of light.
+
+    curves: float32 [256, 3], output 0..1 for each 8-bit input. matrix: float32 [3, 3]. lab: scale [3] and offset [3].
+    gradient: float32 [2, 3], for each channel the relative gain at the right and bottom edge (the opposite at left
+    and top).
+    """
+
+    curves: NDArray[np.float32]
+    matrix: NDArray[np.float32] | None = None
+    lab: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    gradient: NDArray[np.float32] | None = None
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The change applied to a crop [h, w, 3]; the gradient spans the crop."""
+        height, width = pixels.shape[:2]
+        x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+        return self._at(pixels, x, y)
+
+    def apply_to_samples(
+        self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """The same for pixels [N, 3] picked from the crop at x and y [N], each -1..1 across it."""
+        return self._at(pixels[:, None], x[:, None, None], y[:, None, None])[:, 0]
+
+    def _at(self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
+        changed = cv2.LUT(np.ascontiguousarray(pixels), self.curves[None])
+        if self.matrix is not None:
+            changed = cv2.transform(changed, self.matrix)
+        if self.lab is not None:
+            scale, offset = self.lab
+            lab = cv2.cvtColor(np.clip(changed, 0, 1, out=changed), cv2.COLOR_RGB2LAB)
+            lab *= scale
+            lab += offset
+            changed = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+        if self.gradient is not None:
+            changed = changed * (1 + x * self.gradient[0] + y * self.gradient[1])
+        changed = changed * 255 + 0.5
+        return np.clip(changed, 0, 255, out=changed).astype(np.uint8)
+
+
+def _saturation_matrix(amount: float) -> NDArray[np.float32]:
+    return (amount * np.eye(3, dtype=np.float32) + (1 - amount) * np.tile(_LUMA, (3, 1))).astype(np.float32)
+
+
+def _hue_matrix(radians: float) -> NDArray[np.float32]:
+    """Rotation about the grey axis (Rodrigues' formula)."""
+    cosine, sine = np.cos(radians), np.sin(radians)
+    third, root = (1 - cosine) / 3, sine / np.sqrt(3)
+    a, b, c = cosine + third, third - root, third + root
+    return np.array([[a, b, c], [c, a, b], [b, c, a]], np.float32)
+
+
+def _random_gains(rng: np.random.Generator, strength: float) -> NDArray[np.float64]:
+    """White balance: along the daylight axis mostly, and some tint."""
+    warmth = rng.normal(0, 0.20) * strength
+    tint = rng.normal(0, 0.08) * strength
+    return np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2]))
+
+
+def _random_curve(rng: np.random.Generator, tone: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
+    """A monotone curve through random heights at five tones."""
+    knots = np.linspace(0, 1, 5)
+    heights = knots + rng.normal(0, 0.07, 5) * strength * (0.4, 1, 1, 1, 0.6)
+    heights = np.maximum.accumulate(heights + 0.05 * knots)
+    fine = np.interp(np.linspace(0, 1, 33), knots, heights)
+    smooth = np.convolve(np.pad(fine, 4, mode="reflect", reflect_type="odd"), np.ones(9) / 9, "valid")
+    return np.interp(tone, np.linspace(0, 1, 33), smooth)
+
+
+def random_adjustment(
+    rng: np.random.Generator,
+    own: LabStatistics,
+    reference: LabStatistics | None = None,
+    strength: float = 1.0,
+    kinds: tuple[str, ...] = KINDS,
+) -> Adjustment:
+    """A draw of one to four kinds of change.
+
+    own: statistics of the foreground, which colour transfer maps onto those of `reference`, or without one onto a
+    perturbation of `own`.
+    strength: 1 gives the differences of typical composites; less is subtler.
+    """
+    count = min(len(kinds), one_of(rng, (1, 2, 3, 4), (0.2, 0.4, 0.3, 0.1)))
+    drawn = set(shuffled(rng, kinds, [_WEIGHTS[kind] for kind in kinds])[:count])
+    # More changes at once are each smaller, so that their sum is not.
+    each = strength * (1.35, 1.05, 0.9, 0.8)[count - 1]
+
+    tone = np.arange(256) / 255
+    curves = np.tile(tone[:, None], 3)
+    if "exposure" in drawn:
+        # In linear light, with the usual gamma of 2.2.
+        curves = curves * 2 ** (one_of(rng, (-1, 1)) * rng.uniform(0.25, 1.1) * each / 2.2)
+    if "gamma" in drawn:
+        curves = np.maximum(curves, 0) ** np.exp(one_of(rng, (-1, 1)) * rng.uniform(0.15, 0.55) * each)
+    if "white balance" in drawn:
+        curves = curves * _random_gains(rng, each)
+    if "contrast" in drawn:
+        pivot = own.mean[0] / 100
+        curves = pivot + (curves - pivot) * np.exp(one_of(rng, (-1, 1)) * rng.uniform(0.15, 0.5) * each)
+    if "curves" in drawn:
+        shared = rng.random() < 0.3
+        draws = [_random_curve(rng, tone, each) for _ in range(1 if shared else 3)]
+        curves = np.stack([np.interp(curves[:, c], tone, draws[0 if shared else c]) for c in range(3)], 1)
+
+    matrix = None
+    if "saturation" in drawn:
+        matrix = _saturation_matrix(float(np.exp(one_of(rng, (-1, 1)) * rng.uniform(0.15, 0.6) * each)))
+    if "hue" in drawn:
+        rotation = _hue_matrix(one_of(rng, (-1, 1)) * rng.uniform(0.05, 0.22) * each)
+        matrix = rotation if matrix is None else rotation @ matrix
+
+    gradient = None
+    if "gradient" in drawn:
+        direction = rng.uniform(0, 2 * np.pi)
+        tint = 1 + rng.normal(0, 0.25, 3)
+        gradient = np.outer((np.cos(direction), np.sin(direction)), tint * rng.uniform(0.12, 0.4) * each).astype(
+            np.float32
+        )
+
+    lab = None
+    if "transfer" in drawn:
+        goal = (
+            own.perturbed(rng, each)
+            if reference is None
+            else own.towards(reference, rng.uniform(0.25, 0.75) * min(each, 1.2))
+        )
+        scale = np.clip(goal.deviation / np.maximum(own.deviation, 0.5), 0.5, 1.7).astype(np.float32)
+        lab = (scale, (goal.mean - own.mean * scale).astype(np.float32))
+    return Adjustment(curves.astype(np.float32), matrix, lab, gradient)
+
+
+def clipped_share(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """The share of pixels [N, 3] that a change drove into black or white: what was there cannot be told any more."""
+    lost = ((after <= 1) & (before > 8)) | ((after >= 254) & (before < 247))
+    return float(lost.any(-1).mean())

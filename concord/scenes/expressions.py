@@ -1,0 +1,283 @@
+"""Referring expressions: words that single out one object of a scene by colour, shape, size and place."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import hypot
+
+import numpy as np
+
+from concord.scenes.chance import one_of, shuffled
+
+SHAPE_WORDS = {
+    "ball": ("ball", "ball", "sphere"),
+    "box": ("box", "box", "square"),
+    "triangle": ("triangle",),
+    "star": ("star",),
+    "ring": ("ring",),
+    "cross": ("cross", "cross", "plus"),
+    "bar": ("bar", "bar", "stick"),
+    "heart": ("heart",),
+    "hexagon": ("hexagon",),
+    "moon": ("moon", "moon", "crescent"),
+}
+ANYTHING = ("thing", "object", "one", "shape")
+SIZE_WORDS = {"big": ("big", "large"), "small": ("small", "little")}
+EXTREME_WORDS = {"biggest": ("biggest", "largest"), "smallest": ("smallest",)}
+PLACE_WORDS = {
+    "left": ("left",),
+    "right": ("right",),
+    "top": ("top", "upper"),
+    "bottom": ("bottom", "lower"),
+}
+RELATION_WORDS = {
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "next to": ("next to", "near"),
+}
+
+BIG, SMALL = 0.175, 0.125
+SIZE_MARGIN = 1.3
+PLACE_MARGIN = 0.15
+
+
+@dataclass(frozen=True)
+class Described:
+    """What can be said about an object.
+
+    colour: None where it has no clear name. x, y: centre, 0..1 across the frame; u, v: the same in shorter sides, in
+    which distances along both axes compare. radius: in shorter sides.
+    """
+
+    shape: str
+    colour: str | None
+    x: float
+    y: float
+    u: float
+    v: float
+    radius: float
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The objects a noun phrase may mean, with the phrase: "{}" is where an adjective goes."""
+
+    candidates: tuple[int, ...]
+    phrase: str
+
+
+def _nouns(rng: np.random.Generator, objects: Sequence[Described], target: int) -> dict[str, _Named]:
+    """The noun phrases true of the target, by how much they say: "colour shape", "shape", "colour" and "any"."""
+    own = objects[target]
+    everything = tuple(range(len(objects)))
+    same_shape = tuple(i for i in everything if objects[i].shape == own.shape)
+    shape_word = one_of(rng, SHAPE_WORDS[own.shape])
+    anything = one_of(rng, ANYTHING)
+    phrases = {"shape": _Named(same_shape, f"{{}}{shape_word}"), "any": _Named(everything, f"{{}}{anything}")}
+    if own.colour is not None:
+        # An object whose own colour is unclear may be meant by any colour word.
+        same_colour = tuple(i for i in everything if objects[i].colour in (own.colour, None))
+        both = tuple(i for i in same_colour if i in same_shape)
+        phrases["colour"] = _Named(same_colour, f"{{}}{own.colour} {anything}")
+        phrases["colour shape"] = _Named(both, f"{{}}{own.colour} {shape_word}")
+    return phrases
+
+
+def _rivals(named: _Named, target: int, objects: Sequence[Described]) -> list[Described]:
+    return [objects[i] for i in named.candidates if i != target]
+
+
+def _with_article(rng: np.random.Generator, phrase: str) -> str:
+    return phrase if rng.random() < 0.3 else f"the {phrase}"
+
+
+def _plain(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    if len(named.candidates) > 1 or named.phrase in {f"{{}}{word}" for word in ANYTHING}:
+        return None
+    phrase = named.phrase.format("")
+    words = phrase.split()
+    if len(words) == 2 and words[1] in ANYTHING and rng.random() < 0.25:
+        return f"the {words[1] if words[1] != 'one' else 'thing'} that is {words[0]}"
+    return _with_article(rng, phrase)
+
+
+def _sized(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    radius = objects[target].radius
+    others = [other.radius for other in _rivals(named, target, objects)]
+    if radius >= BIG and all(radius >= SIZE_MARGIN * other for other in others):
+        word = one_of(rng, SIZE_WORDS["big"])
+    elif radius <= SMALL and all(radius * SIZE_MARGIN <= other for other in others):
+        word = one_of(rng, SIZE_WORDS["small"])
+    else:
+        return None
+    return _with_article(rng, named.phrase.format(f"{word} "))
+
+
+def _extreme(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    radius = objects[target].radius
+    others = [other.radius for other in _rivals(named, target, objects)]
+    if not others:
+        return None
+    if all(radius >= SIZE_MARGIN * other for other in others):
+        word = one_of(rng, EXTREME_WORDS["biggest"])
+    elif all(radius * SIZE_MARGIN <= other for other in others):
+        word = one_of(rng, EXTREME_WORDS["smallest"])
+    else:
+        return None
+    return _with_article(rng, named.phrase.format(f"{word} "))
+
+
+def _sides(own: Described, others: Sequence[Described]) -> list[str]:
+    """The sides the target is clearly at, and clearly more so than the others."""
+    sides = []
+    if own.x <= 0.42 and all(own.x + PLACE_MARGIN <= other.x for other in others):
+        sides.append("left")
+    if own.x >= 0.58 and all(own.x - PLACE_MARGIN >= other.x for other in others):
+        sides.append("right")
+    if own.y <= 0.42 and all(own.y + PLACE_MARGIN <= other.y for other in others):
+        sides.append("top")
+    if own.y >= 0.58 and all(own.y - PLACE_MARGIN >= other.y for other in others):
+        sides.append("bottom")
+    return sides
+
+
+def _at_side(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    sides = _sides(objects[target], _rivals(named, target, objects))
+    if not sides:
+        return None
+    side = one_of(rng, sides)
+    style = rng.random()
+    if style < 0.35:
+        return _with_article(rng, named.phrase.format(f"{one_of(rng, PLACE_WORDS[side])} "))
+    noun = named.phrase.format("")
+    if side in ("left", "right"):
+        if style < 0.45 and len(named.candidates) > 1:
+            return _with_article(rng, named.phrase.format(f"{side}most "))
+        ending = one_of(rng, (f"on the {side}", f"on the {side} side", f"at the {side}"), (0.65, 0.2, 0.15))
+    else:
+        ending = one_of(rng, (f"at the {side}", f"on the {side}"), (0.8, 0.2))
+    return _with_article(rng, f"{noun} {ending}")
+
+
+def _in_corner(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    own = objects[target]
+    if not ((own.x <= 0.40 or own.x >= 0.60) and (own.y <= 0.40 or own.y >= 0.60)):
+        return None
+    left, top = own.x < 0.5, own.y < 0.5
+    for other in _rivals(named, target, objects):
+        beyond_x = other.x >= 0.55 if left else other.x <= 0.45
+        beyond_y = other.y >= 0.55 if top else other.y <= 0.45
+        if not (beyond_x or beyond_y):
+            return None
+    across = "left" if left else "right"
+    corner = f"{one_of(rng, PLACE_WORDS['top' if top else 'bottom'])} {across}"
+    if rng.random() < 0.3:
+        return _with_article(rng, named.phrase.format(f"{corner} "))
+    noun = named.phrase.format("")
+    return _with_article(
+        rng, f"{noun} {one_of(rng, (f'at the {corner}', f'in the {corner}', f'in the {corner} corner'))}"
+    )
+
+
+def _in_the_middle(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    def off_centre(one: Described) -> float:
+        return hypot(one.x - 0.5, one.y - 0.5)
+
+    if off_centre(objects[target]) > 0.13 or any(off_centre(other) < 0.27 for other in _rivals(named, target, objects)):
+        return None
+    noun = named.phrase.format("")
+    return _with_article(rng, f"{noun} in the {one_of(rng, ('middle', 'center'))}")
+
+
+def holds(relation: str, own: Described, anchor: Described) -> bool | None:
+    """Whether `own` stands in the relation (any but "next to") to `anchor`; None where people would differ."""
+    across, down = own.u - anchor.u, own.v - anchor.v
+    along, aside = {
+        "above": (-down, across),
+        "below": (down, across),
+        "left of": (-across, down),
+        "right of": (across, down),
+    }[relation]
+    if along >= 0.12 and abs(aside) <= 0.9 * along:
+        return True
+    if along <= 0.02 or abs(aside) >= 1.7 * along:
+        return False
+    return None
+
+
+def _is_nearest(own: Described, others: Sequence[Described], anchor: Described) -> bool:
+    def distance(one: Described) -> float:
+        return hypot(one.u - anchor.u, one.v - anchor.v)
+
+    return distance(own) <= 0.5 and all(distance(own) <= 0.65 * distance(other) for other in others)
+
+
+def _related(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
+    """By an anchor that colour and shape (or either) single out; only where it tells the target from others like it."""
+    rivals = _rivals(named, target, objects)
+    for anchor in rng.permutation(len(objects)):
+        if anchor == target:
+            continue
+        phrases = _nouns(rng, objects, int(anchor))
+        unique = [
+            phrases[key] for key in ("colour shape", "shape") if key in phrases and len(phrases[key].candidates) == 1
+        ]
+        if not unique:
+            continue
+        others = [other for other in rivals if other is not objects[anchor]]
+        true = [
+            relation
+            for relation in ("above", "below", "left of", "right of")
+            if holds(relation, objects[target], objects[anchor])
+            and all(holds(relation, other, objects[anchor]) is False for other in others)
+        ]
+        if others and _is_nearest(objects[target], others, objects[anchor]):
+            true.append("next to")
+        if true:
+            noun = named.phrase.format("")
+            relation = one_of(rng, RELATION_WORDS[one_of(rng, true)])
+            return _with_article(rng, f"{noun} {relation} the {unique[0].phrase.format('')}")
+    return None
+
+
+_Template = Callable[[np.random.Generator, _Named, int, Sequence[Described]], str | None]
+# Kinds of phrase, the noun phrases each takes, and how often each is tried first.
+_GRAMMAR: tuple[tuple[_Template, str, float], ...] = (
+    (_plain, "colour shape", 0.22),
+    (_plain, "shape", 0.14),
+    (_plain, "colour", 0.07),
+    (_sized, "colour shape", 0.07),
+    (_sized, "shape", 0.04),
+    (_sized, "colour", 0.02),
+    (_extreme, "shape", 0.03),
+    (_extreme, "colour shape", 0.02),
+    (_extreme, "colour", 0.02),
+    (_extreme, "any", 0.02),
+    (_at_side, "colour shape", 0.07),
+    (_at_side, "shape", 0.07),
+    (_at_side, "colour", 0.03),
+    (_at_side, "any", 0.02),
+    (_in_corner, "colour shape", 0.03),
+    (_in_corner, "shape", 0.03),
+    (_in_corner, "any", 0.02),
+    (_in_the_middle, "colour shape", 0.02),
+    (_in_the_middle, "shape", 0.02),
+    (_in_the_middle, "any", 0.01),
+    (_related, "colour shape", 0.03),
+    (_related, "shape", 0.03),
+    (_related, "any", 0.01),
+)
+_WEIGHTS = tuple(weight for _, _, weight in _GRAMMAR)
+
+
+def expressions(rng: np.random.Generator, objects: Sequence[Described], target: int) -> Iterator[str]:
+    """Different expressions that only the target satisfies, in random order; none where it cannot be told apart."""
+    nouns = _nouns(rng, objects, target)
+    said = set()
+    for template, noun, _ in shuffled(rng, _GRAMMAR, _WEIGHTS):
+        if noun in nouns:
+            expression = template(rng, nouns[noun], target, objects)
+            if expression is not None and expression not in said:
+                said.add(expression)
+                yield expression

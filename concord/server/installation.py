@@ -1,0 +1,125 @@
+"""Where the ``nvidia-pytriton`` wheel keeps its ``tritonserver``, and the folder a server is started from.
+
+The wheel carries the server, its Python backend and one stub (the process that runs a Python model) for each version of
+CPython, but not laid out the way Triton looks for them. Nothing of the wheel is imported: that takes seconds.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from concord.errors import ServerFailure
+
+STUB = "triton_python_backend_stub"
+ROOT = Path(__file__).resolve().parents[2]
+BACKENDS = ROOT / "backends"
+MODEL_REPOSITORIES = (ROOT / "model_repository", ROOT / "ensembles")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The files of the wheel that matter to a server.
+
+    Attributes:
+        wheel: folder ``pytriton/tritonserver``.
+        libraries: folder with the shared libraries that were bundled with the wheel.
+    """
+
+    wheel: Path
+    libraries: Path
+
+    @classmethod
+    def find(cls) -> "Installation":
+        """Looks for the wheel in the running interpreter's environment.
+
+        Raises:
+            ServerFailure: the package is not installed.
+        """
+        spec = importlib.util.find_spec("pytriton")
+        if spec is None or spec.origin is None:
+            raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install nvidia-pytriton")
+        package = Path(spec.origin).parent
+        return cls(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
+
+    @property
+    def binary(self) -> Path:
+        """The server itself."""
+        return self.wheel / "bin" / "tritonserver"
+
+    @property
+    def caches(self) -> Path:
+        """Triton's folder of response caches."""
+        return self.wheel / "caches"
+
+    @property
+    def stub(self) -> Path:
+        """The stub of the running Python's version; it need not exist."""
+        return self.wheel / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}" / STUB
+
+    def require_stub(self) -> None:
+        """Raises ServerFailure, naming the versions there are, if the running Python has no stub."""
+        if not self.stub.is_file():
+            wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+            versions = sorted((folder.name for folder in self.stub.parent.parent.glob("3.*")), key=_minor)
+            raise ServerFailure(
+                "Python",
+                f"the installed nvidia-pytriton has no stub for Python {wanted}",
+                f"Python {', '.join(versions) or 'none: the wheel holds no stub at all'}",
+            )
+
+    def missing_libraries(self) -> list[str]:
+        """Names of the shared libraries that the stub needs and the loader does not find, as ``ldd`` says."""
+        ldd = shutil.which("ldd")
+        if ldd is None:
+            return []
+        interpreter = _libpython()
+        folders = [str(self.libraries)] + ([str(interpreter.parent)] if interpreter else [])
+        environment = os.environ | {"LD_LIBRARY_PATH": _joined(*folders, os.environ.get("LD_LIBRARY_PATH", ""))}
+        listing = subprocess.run([ldd, self.stub], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        return re.findall(r"^\s*(\S+) => not found", listing.stdout, flags=re.MULTILINE)
+
+    def assemble(self, directory: Path) -> None:
+        """Lays out ``backends/`` and ``lib/`` in `directory`, the way Triton and the loader look for them."""
+        # Copies, because Triton refuses a backend whose library resolves to a place outside its folder.
+        for source in (self.wheel / "backends" / "python", *BACKENDS.iterdir()):
+            shutil.copytree(source, directory / "backends" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        (directory / "backends" / "python" / STUB).symlink_to(self.stub)
+        libraries = directory / "lib"
+        libraries.mkdir()
+        interpreter = _libpython()
+        if interpreter is not None:
+            (libraries / interpreter.name).symlink_to(interpreter)
+
+    def environment(self, directory: Path) -> dict[str, str]:
+        """Environment of a server that was laid out in `directory`: its stubs find this interpreter's packages."""
+        site_packages = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+        return os.environ | {
+            # Activations are given back after large runs; taken again in huge pages, they cost a tenth of the faults.
+            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
+            "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)),
+            "PYTHONPATH": _joined(*site_packages, str(ROOT), os.environ.get("PYTHONPATH", "")),
+            # A folder of links instead of the interpreter's own: a conda environment's holds far more than libpython.
+            "LD_LIBRARY_PATH": _joined(
+                str(self.libraries), str(directory / "lib"), os.environ.get("LD_LIBRARY_PATH", "")
+            ),
+        }
+
+
+def _libpython() -> Path | None:
+    folder, name = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
+    library = Path(str(folder)) / str(name)
+    return library if ".so" in library.name and library.is_file() else None
+
+
+def _joined(*folders: str) -> str:
+    return os.pathsep.join(dict.fromkeys(folder for folder in folders if folder))
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])

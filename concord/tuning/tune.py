@@ -1,0 +1,156 @@
+"""``concord tune``: the fastest form of every network on this machine that keeps its gate, as the profile ``tuned``."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from concord.errors import ConcordError, ServerFailure
+from concord.instruments.arguments import positive
+from concord.server.installation import BACKENDS, MODEL_REPOSITORIES
+from concord.variants import DEFAULT, TUNED, Variant, variants
+
+if TYPE_CHECKING:
+    from concord.tuning.tuned_profile import Row
+
+HELP = "find the fastest form of every network on this machine that keeps its gate, and write it as a profile"
+DESCRIPTION = f"""{HELP}.
+
+Every network is timed as each profile of its folder serves it, in the real server, alone. Then the pipelines are asked
+held-out pictures with the fastest forms, and the answers compared with the default's: what fails its gate, was not
+compared with the network it was made of, or was made of another than the one that is there, is not chosen.
+`concord serve --model-config-name {TUNED}` serves the choice."""
+_FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "--model-repository",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder with models, may be given several times (default: the project's models and ensembles)",
+    )
+    parser.add_argument(
+        "--scenes", type=positive, default=16, metavar="N", help="pictures of each kind at the gate (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of timing (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=2.0, metavar="S", help="each form is timed in a round (%(default)s)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tunes, prints what was found and writes the profile; returns the exit status."""
+    from concord_client import ConcordClientError
+
+    repositories = tuple(args.model_repository or MODEL_REPOSITORIES)
+    try:
+        for folder in repositories:
+            if not folder.is_dir():
+                raise ServerFailure("model repository", f"there is no folder {folder}")
+        tune(repositories, args.scenes, args.rounds, args.seconds, args.dry_run)
+    except (ConcordError, ConcordClientError) as error:
+        _say(str(error))
+        return _FAILED
+    return 0
+
+
+def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float, dry_run: bool) -> None:
+    """Times, asks and writes; see `DESCRIPTION`.
+
+    Args:
+        scenes: how many scenes, and composites of photographs, the gate takes.
+        rounds, seconds: of timing, see `time_variants`.
+
+    Raises:
+        ServerFailure: there is no network to choose a form of, or a default cannot be served.
+        ConcordError, ConcordClientError: the server does not answer.
+    """
+    # OpenCV and gRPC take a second to import, and `concord --help` imports this module.
+    from concord.gates.pictures import NETWORKS, HeldOut
+    from concord.instruments.machine import machine
+    from concord.tuning.choice import choose
+    from concord.tuning.stopwatch import default_resolution, sample, time_variants
+    from concord.tuning.tuned_profile import rows, write
+
+    known = variants(repositories)
+    models = [model for networks in NETWORKS.values() for model in networks]
+    candidates = [each for model in models for each in known.get(model, {}).values() if each.profile != TUNED]
+    problems = {variant: problem for variant in candidates if (problem := variant.problem() or unusable(variant))}
+    usable = [variant for variant in candidates if variant not in problems]
+    defaults = {variant.model: variant for variant in usable if variant.profile == DEFAULT}
+    if not defaults:
+        raise ServerFailure("model repository", f"none of the networks that are tuned is exported: {', '.join(models)}")
+    groups = {
+        profile: [variant for variant in usable if variant.profile == profile and variant.model in defaults]
+        for profile in dict.fromkeys(variant.profile for variant in usable)
+    }
+    if others := [model for model in known if model not in models and known[model][DEFAULT].made]:
+        _say(f"left as they are, because the gate does not ask for them: {', '.join(others)}")
+    resolution = default_resolution(repositories)
+    feeds = {model: sample(variant, resolution) for model, variant in defaults.items()}
+    times = time_variants(groups, feeds, rounds, seconds, _say)
+    for default in defaults.values():
+        if default in times.problems:
+            raise ServerFailure(default.model, f"its default {times.problems[default]}")
+    held_out = HeldOut.draw(scenes)
+    if not held_out.photographs:
+        _say("without scikit-image, the gate has scenes only, no photographs")
+    choice = choose(times, held_out, repositories, _say)
+    table = list(rows(choice, times, problems))
+    show(table)
+    if not dry_run:
+        written = write(repositories, choice, times, table, machine())
+        print(f"\nwrote {len(written)} configurations; `concord serve --model-config-name {TUNED}` serves them")
+
+
+def show(table: Iterable["Row"]) -> None:
+    """Prints every variant with its milliseconds and its verdict."""
+    print(f"{'network':14} {'profile':10} {'precision':9} {'ms':>9}  verdict")
+    for row in table:
+        spent = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
+        print(f"{row.variant.model:14} {row.variant.profile:10} {row.variant.precision:9} {spent:>9}  {row.verdict}")
+
+
+def unusable(variant: Variant) -> str:
+    """Why the embedded server cannot serve a variant here, in words; empty where nothing is known against it."""
+    import onnxruntime
+    from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
+
+    if not (BACKENDS / variant.settings.backend / "model.py").is_file():
+        return f"the embedded server has no backend {variant.settings.backend}"
+    on_gpu = any(group.kind == ModelInstanceGroup.KIND_GPU for group in variant.settings.instance_group)
+    if on_gpu and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "it needs a GPU, and an onnxruntime that uses it"
+    return ""
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a time of 0 to 3600 seconds")
+    return seconds
+
+
+def _say(words: str) -> None:
+    print(f"tune: {words}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """``python -m concord.tuning.tune``."""
+    parser = argparse.ArgumentParser(
+        prog="concord tune", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The profile ``tuned``: for every network the configuration that was chosen, and a record that says why."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from concord.tuning.choice import Choice, changed, in_words
+from concord.tuning.stopwatch import Times
+from concord.variants import TUNED, Variant, variants
+
+CHOSEN, SLOWER = "chosen", "slower"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant, what it takes, and why it is chosen or is not; None for what was not timed."""
+
+    variant: Variant
+    milliseconds: float | None
+    verdict: str
+
+
+def rows(choice: Choice, times: Times, problems: Mapping[Variant, str]) -> Iterator[Row]:
+    """Every variant that was looked at, by network.
+
+    Args:
+        problems: why variants were not timed, beside those that `times` has.
+    """
+    reasons = {**problems, **times.problems}
+    for variant in sorted({*times.milliseconds, *reasons}, key=lambda each: (each.model, each.profile)):
+        if variant in reasons:
+            yield Row(variant, None, reasons[variant])
+        else:
+            yield Row(variant, times.median(variant), _verdict(variant, choice, times))
+
+
+def _verdict(variant: Variant, choice: Choice, times: Times) -> str:
+    if any(variant in combination for combination in choice.combinations.values()):
+        return CHOSEN
+    chosen = [each for combination in choice.combinations.values() for each in combination]
+    if not any(each.model == variant.model for each in chosen):
+        return "its pipeline lacks a network"
+    for refusal in choice.refusals:
+        if variant in refusal.combination and times.median(variant) < times.median(choice.variant(variant.model)):
+            others = in_words(tuple(each for each in changed(refusal.combination) if each != variant))
+            return f"refused{f' with {others}' if others else ''}: {'; '.join(refusal.failed)}"
+    return SLOWER
+
+
+def write(
+    repositories: Iterable[Path], choice: Choice, times: Times, table: Iterable[Row], machine: Mapping[str, Any]
+) -> list[Path]:
+    """Writes the configuration of every chosen variant as the profile, with the record beside it.
+
+    Networks without a choice lose the profile that they had: it was chosen among other files.
+
+    Returns:
+        The configurations.
+    """
+    chosen = {each.model: each for combination in choice.combinations.values() for each in combination}
+    by_model: dict[str, list[Row]] = {}
+    for row in table:
+        by_model.setdefault(row.variant.model, []).append(row)
+    written = []
+    for model, profiles in variants(repositories).items():
+        if model in chosen:
+            folder = chosen[model].version.parent / "configs"
+            folder.mkdir(exist_ok=True)
+            record = {
+                "model": model,
+                "chosen": chosen[model].profile,
+                "machine": dict(machine),
+                "variants": {row.variant.profile: _entry(row, times) for row in by_model[model]},
+                "gate": choice.gates.get(choice.pipeline(model)),
+            }
+            _replace(folder / f"{TUNED}.json", json.dumps(record, indent=2) + "\n")
+            written.append(_replace(folder / f"{TUNED}.pbtxt", chosen[model].config.read_text()))
+        elif TUNED in profiles:
+            profiles[TUNED].config.unlink()
+            profiles[TUNED].config.with_suffix(".json").unlink(missing_ok=True)
+    return written
+
+
+def _entry(row: Row, times: Times) -> dict[str, Any]:
+    return {
+        "file": row.variant.file,
+        "precision": row.variant.precision,
+        "p50_ms": row.milliseconds,
+        "rounds_ms": times.milliseconds.get(row.variant, []),
+        "verdict": row.verdict,
+    }
+
+
+def _replace(path: Path, text: str) -> Path:
+    """Puts a file in the place of the one that is there, whole."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(text)
+    return temporary.replace(path)

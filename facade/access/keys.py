@@ -1,0 +1,150 @@
+"""API keys: who may ask. Only hashes of keys are kept, on disk and in memory."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from facade.access.rates import Rates
+from facade.problems import Problem
+from facade.settings import Settings, SettingsError
+
+GUARDED = ("/v1/", "/metrics")
+"""Starts of the paths that ask for a key. Health does not; the page has a sign-in of its own."""
+COUNTED = "/v1/"
+
+_LINE = re.compile(r"([A-Za-z0-9._@-]{1,64})\s+([0-9a-f]{64})")
+
+
+def hash_of(key: str) -> str:
+    """SHA-256 of a key, in hexadecimal. A key is long and random, so that nothing slower is needed."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+
+
+class Keys:
+    """The keys that are accepted.
+
+    Args:
+        hashes: SHA-256 in hexadecimal, by the name of the key's holder.
+    """
+
+    def __init__(self, hashes: Mapping[str, str]) -> None:
+        self._hashes = dict(hashes)
+
+    def __bool__(self) -> bool:
+        """Whether any key is asked for."""
+        return bool(self._hashes)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Keys":
+        """The keys of the settings: those of the variable are called ``key-1`` and so on, in their order.
+
+        Raises:
+            SettingsError: the file cannot be read, a line of it is no key, a name is there twice, or there is no key
+                in what was given, which would let everybody in.
+        """
+        given = [key.strip() for key in settings.api_keys.get_secret_value().split(",")]
+        if settings.api_keys.get_secret_value() and not any(given):
+            raise SettingsError("--api-keys (CONCORD_API_KEYS): there is no key in it; leave it out to ask for none")
+        hashes = {f"key-{number}": hash_of(key) for number, key in enumerate(filter(None, given), 1)}
+        if settings.api_keys_file is not None:
+            listed = _read(settings.api_keys_file)
+            if not listed:
+                raise SettingsError(
+                    f"--api-keys-file (CONCORD_API_KEYS_FILE): {settings.api_keys_file} has no key in it; "
+                    "leave the setting out to ask for none"
+                )
+            for name, hashed in listed:
+                if name in hashes:
+                    raise SettingsError(f"{settings.api_keys_file}: the name {name} is there twice")
+                hashes[name] = hashed
+        return cls(hashes)
+
+    def check(self, key: str) -> str | None:
+        """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
+        hashed = hash_of(key)
+        holder = None
+        for name, known in self._hashes.items():
+            if hmac.compare_digest(hashed, known):
+                holder = name
+        return holder
+
+
+class Gate:
+    """ASGI middleware that lets a request pass only with a key, and only as often as the key may ask.
+
+    Leaves the name of the key's holder in ``scope["state"]["key"]``.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Keys, rates: Rates) -> None:
+        self._app = app
+        self._keys = keys
+        self._rates = rates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it before its body is read."""
+        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+            try:
+                await self._admit(scope)
+            except Problem as problem:
+                await problem.response(scope)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> None:
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        holder = self._keys.check(key.strip()) if scheme.lower() == "bearer" else None
+        if holder is None:
+            raise Problem(
+                "unauthorized",
+                "the key is not accepted" if key else "there is no key",
+                field="Authorization",
+                allowed="Bearer, and a key of this server",
+                headers={"WWW-Authenticate": 'Bearer realm="concord"' + (', error="invalid_token"' if key else "")},
+            )
+        scope.setdefault("state", {})["key"] = holder
+        wait = await self._rates.wait(holder) if scope["path"].startswith(COUNTED) else 0
+        if wait:
+            raise Problem(
+                "rate_limited",
+                f"{self._rates.rate} were asked with this key",
+                allowed=f"{self._rates.rate} with one key",
+                retry_after=wait,
+            )
+
+
+def install(app: FastAPI, settings: Settings) -> Keys:
+    """Puts the gate around the application, if keys are asked for, and the keys at ``app.state.keys``.
+
+    To be called before the observer is installed, which then sees what is refused here.
+
+    Raises:
+        SettingsError: the file of keys is not usable.
+    """
+    keys = Keys.of(settings)
+    app.state.keys = keys
+    app.state.rates = Rates(settings.rate_limit)
+    if keys:
+        app.add_middleware(Gate, keys=keys, rates=app.state.rates)
+    return keys
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--api-keys-file (CONCORD_API_KEYS_FILE): {path} cannot be read: {error}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise SettingsError(f"{path}, line {number}: not a NAME and a SHA-256, as `concord keys` prints them")
+            found.append((match[1], match[2]))
+    return found

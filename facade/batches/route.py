@@ -1,0 +1,161 @@
+"""``POST /v1/batches``: many photographs in one request."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, WithJsonSchema
+
+from facade.batches.archive import Archive, Bounds
+from facade.batches.batch import Batch, Batches, Photograph, photographs
+from facade.batches.replies import RESULTS, BatchReply, OwnedStream
+from facade.diffusion_form import DiffusionForm
+from facade.problems import Problem, request_id, responses
+from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
+from facade.settings import Settings
+from facade.wire.caller import Caller
+from facade.wire.events import MEDIA_TYPE as EVENTS
+from facade.wire.events import EventStream, described
+from facade.wire.forms import NamedFile, form_schema
+from facade.wire.replies import JOB
+from facade.work.catalogue import DHT, PublicModel
+from facade.work.pictures import DEFAULT_QUALITY, Format
+from facade.work.service import Order, Service
+
+router = APIRouter(prefix="/v1", tags=["batches"])
+
+ZIP = "application/zip"
+_ENVELOPE_BYTES = 2**20
+_File = Annotated[NamedFile, WithJsonSchema({"type": "string", "format": "binary"})]
+
+
+class BatchForm(DiffusionForm):
+    """Photographs, and what is asked for all of them."""
+
+    images: list[_File] = Field([], description="the photographs and their masks, each with its file name")
+    archive: bytes | None = Field(None, description="or all of them in a zip file")
+    text: str | None = Field(
+        None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
+    )
+    model: str = Field(DHT, description="dht, one pass, or diffharmony, step by step; see /v1/models", examples=[DHT])
+    format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
+    stream: bool = Field(False, description="server-sent events instead of a zip file")
+
+    def photographs(self, settings: Settings) -> list[Photograph]:
+        """What was sent, of which nothing is decoded or unpacked yet.
+
+        Raises:
+            Problem: nothing, too much, or both ways at once; or none has a mask and there is no text.
+            ConcordError: the archive cannot be read, or is larger than it may be.
+        """
+        if (self.archive is None) == (not self.images):
+            both = "both images and archive are given" if self.images else "neither images nor archive is given"
+            code = "invalid_setting" if self.images else "missing_field"
+            raise Problem(code, both, field="images", allowed="images or archive")
+        if self.archive is None:
+            found = photographs((file.name, partial(_content, file)) for file in self.images)
+        else:
+            most = settings.max_batch_images
+            archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
+            found = photographs((name, partial(archive.read, name)) for name in archive.names)
+        if len(found) > settings.max_batch_images:
+            allowed = f"at most {settings.max_batch_images} photographs"
+            raise Problem("request_too_large", f"{len(found)} photographs", field="images", allowed=allowed)
+        if self.text is None and not any(each.mask for each in found):
+            raise Problem(
+                "missing_field", "there is neither a text nor a mask", field="text", allowed="text, or NAME_mask.png"
+            )
+        return found
+
+    def order(self, model: PublicModel) -> Order:
+        """What the service is asked for each of them.
+
+        Raises:
+            Problem: a setting that the model does not have, or more time than it may take.
+        """
+        known = {setting.name for setting in model.settings}
+        diffusion = self.diffusion()
+        for name, value in vars(diffusion).items() if diffusion else ():
+            if value is not None and name not in known:
+                allowed = ", ".join(sorted(known)) or "no settings"
+                raise Problem("invalid_setting", f"{model.name} has no {name}", field=name, allowed=allowed)
+        if self.timeout is not None and self.timeout > model.limits.deadline:
+            allowed = f"at most {model.limits.deadline:g} seconds"
+            raise Problem("invalid_setting", f"{self.timeout:g} s", field="timeout", allowed=allowed)
+        return Order(b"", self.text, None, model.name, diffusion, self.timeout, return_mask=False)
+
+
+_EXAMPLE = (
+    'event: started\ndata: {"job":"5f2c","images":["beach.jpg"]}\n\n'
+    'event: image\ndata: {"index":0,"image":"beach.jpg","ok":true,"file":"beach.png","done":1,"total":1}\n\n'
+    'event: result\ndata: {"job":"5f2c","model":"dht","ok":1,"failed":0}\n\n'
+)
+
+
+@router.post(
+    "/batches",
+    summary="Harmonize many photographs",
+    response_class=Response,
+    responses={
+        200: {
+            "description": f"A zip file of pictures and `{RESULTS}`; events where `stream` is set",
+            "headers": JOB_HEADERS,
+            "content": {
+                ZIP: {"schema": {"type": "string", "format": "binary"}},
+                EVENTS: described("started", "step", "image", "result", example=_EXAMPLE),
+            },
+        },
+        **responses(*PROBLEMS, "invalid_archive"),
+    },
+    openapi_extra=form_schema(BatchForm) | JOB_PARAMETER,
+)
+async def harmonize_batch(request: Request) -> Response:
+    """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
+
+    `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
+    where `text` says. The answer is a zip file that grows while the batch is worked on: the pictures under their old
+    names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
+    `stream=true` it is events: `started`, `step` from diffusions, `image` with each picture, and `result`.
+
+    A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
+    has the problem `cancelled`. A client that goes away cancels it too.
+    """
+    service: Service = request.app.state.service
+    batches: Batches = request.app.state.batches
+    settings = service.settings
+    async with AsyncExitStack() as stack:
+        form = await stack.enter_async_context(
+            request.app.state.uploads.form(
+                request,
+                BatchForm,
+                max_bytes=settings.max_batch_bytes + _ENVELOPE_BYTES,
+                max_file_bytes=settings.max_batch_bytes,
+            )
+        )
+        caller = Caller.of(request, service.jobs)
+        request.state.model, request.state.job = form.model, caller.job
+        found = await asyncio.to_thread(form.photographs, settings)
+        # Looked up anew: once the answer has begun, it cannot become a 404.
+        await service.models()
+        order = form.order(await service.model(form.model, "harmonize"))
+        batch = Batch(found, order, form.format, form.quality)
+        events = batches.run(batch, job=caller.job, owner=caller.owner, headers=caller.headers)
+        reply = BatchReply(batch, caller.job, request_id(request.scope))
+        headers = {JOB: caller.job, "X-Concord-Model": batch.order.model}
+        stack.push_async_callback(events.aclose)
+        if form.stream:
+            work = partial(reply.told, events)
+            return await EventStream.open(request, work, stack.pop_all(), headers=headers)
+        # Whether it can begin has to be known before the answer does.
+        await anext(events)
+        content = reply.zipped(events)
+        stack.push_async_callback(content.aclose)
+        headers["Content-Disposition"] = 'attachment; filename="harmonized.zip"'
+        return OwnedStream(content, stack.pop_all(), headers, ZIP)
+
+
+def _content(file: NamedFile) -> bytes:
+    return file.content

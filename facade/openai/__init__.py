@@ -1,0 +1,1 @@
+"""OpenAI's image edits, as a translation onto Concord's own requests."""

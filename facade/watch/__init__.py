@@ -1,0 +1,1 @@
+"""Logs, metrics, traces, readiness, and the supervision of Triton."""

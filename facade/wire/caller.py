@@ -1,0 +1,70 @@
+"""Who asks: the job a request is, who it belongs to, the trace it is part of, and whether the client is still there."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from facade.problems import Problem, request_id
+from facade.work.jobs import Jobs, is_job_id
+
+JOB_ID = "X-Job-Id"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What a request says of itself.
+
+    Attributes:
+        job: its id; the caller's ``X-Job-Id``, or else that of the request where it can be one.
+        owner: name of the key it came with, empty without keys.
+        headers: to be sent on to Triton.
+    """
+
+    job: str
+    owner: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: Request, jobs: Jobs) -> "Caller":
+        """Reads a request; what the observer and the keys left in its state is used where it is there."""
+        state = request.scope.get("state", {})
+        job = request.headers.get(JOB_ID)
+        if job is None:
+            given = request_id(request.scope)
+            # Proxies give one id to several requests; only an id that was given on purpose has to be free.
+            job = given if given and is_job_id(given) and given not in jobs else uuid.uuid4().hex
+        trace = state.get("trace")
+        return cls(job, state.get("key", ""), {} if trace is None else trace.headers)
+
+
+@asynccontextmanager
+async def while_connected(request: Request) -> AsyncIterator[None]:
+    """Cancels what the block awaits as soon as the client goes away; the request's body has been read.
+
+    Raises:
+        Problem: in the block's place, since nobody is there to be answered.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before, left = task.cancelling(), False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        task.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if left and task.uncancel() <= before:
+            raise Problem("cancelled", "the client went away") from None
+        raise
+    finally:
+        watching.cancel()

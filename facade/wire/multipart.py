@@ -1,0 +1,185 @@
+"""The parts of a multipart form, piece by piece as they arrive: the first that is too many ends it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from facade.problems import Problem
+from facade.wire.forms import MEDIA_TYPE, NamedFile
+
+MAX_TEXT_BYTES = 64 * 2**10
+"""Of a field that is no file."""
+
+_MAX_PARTS = 20_000
+_SHOWN = 64
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What may come in a field."""
+
+    is_file: bool
+    is_named: bool
+    repeats: bool
+
+
+@dataclass
+class _Received:
+    """What has come in a field."""
+
+    rule: Rule
+    parts: list[bytes | NamedFile] = field(default_factory=list)
+
+
+class Parts:
+    """Reads one form.
+
+    Args:
+        form: its model.
+        content_type: of the request.
+        max_file_bytes: of a file.
+
+    Raises:
+        Problem: another content type, or one without a usable boundary.
+    """
+
+    def __init__(self, form: type[BaseModel], content_type: str, max_file_bytes: int) -> None:
+        self._max_file_bytes = max_file_bytes
+        self._fields = {name: _Received(rule) for name, rule in rules_of(form).items()}
+        self._parser = MultipartParser(_boundary(content_type), self._callbacks())  # type: ignore[arg-type]
+        self._header = self._value = self._disposition = b""
+        self._name = self._filename = ""
+        self._content = bytearray()
+        self._ended = False
+
+    def write(self, piece: bytes) -> None:
+        """Takes the next bytes of the body.
+
+        Raises:
+            Problem: they cannot be part of the form, or a field is unknown, double or too large.
+        """
+        try:
+            self._parser.write(piece)
+        except FormParserError:
+            raise Problem("malformed_body", f"the body is not {MEDIA_TYPE}") from None
+
+    def values(self) -> dict[str, Any]:
+        """What came: files as they are, everything else as text, lists where a field may come several times.
+
+        Raises:
+            Problem: the form has no end, or a text is not UTF-8.
+        """
+        if not self._ended:
+            raise Problem("malformed_body", "the body ends before its last boundary")
+        values: dict[str, Any] = {}
+        for name, received in self._fields.items():
+            if received.parts:
+                read = [part if received.rule.is_file else _text(name, part) for part in received.parts]
+                values[name] = read if received.rule.repeats else read[0]
+        self._fields.clear()
+        return values
+
+    def _callbacks(self) -> dict[str, Callable[..., None]]:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_header,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_content,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+
+    def _begin_part(self) -> None:
+        self._header = self._value = self._disposition = b""
+        self._content = bytearray()
+
+    def _add_header(self, piece: bytes, start: int, end: int) -> None:
+        self._header += piece[start:end]
+
+    def _add_value(self, piece: bytes, start: int, end: int) -> None:
+        self._value += piece[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"name" not in options:
+            raise Problem("malformed_body", "a part has no name")
+        self._name = name = options[b"name"].decode("utf-8", "replace")
+        self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
+        received = self._fields.get(name)
+        if received is None:
+            shown = re.sub(r"[^\x20-\x7e]", "?", name[:_SHOWN])
+            allowed = ", ".join(self._fields)
+            raise Problem("unexpected_field", f"{shown!r} is not a field of this request", field=shown, allowed=allowed)
+        if received.parts and not received.rule.repeats:
+            raise Problem("duplicate_field", f"{name} is given twice", field=name, allowed="once")
+        if len(received.parts) == _MAX_PARTS:
+            raise Problem("request_too_large", f"{name} is given too often", field=name, allowed=f"{_MAX_PARTS} times")
+
+    def _add_content(self, piece: bytes, start: int, end: int) -> None:
+        is_file = self._fields[self._name].rule.is_file
+        limit = self._max_file_bytes if is_file else MAX_TEXT_BYTES
+        if len(self._content) + end - start > limit:
+            code = "image_too_large" if is_file else "request_too_large"
+            raise Problem(code, f"{self._name} is too large", field=self._name, allowed=f"at most {limit} bytes")
+        self._content += memoryview(piece)[start:end]
+
+    def _end_part(self) -> None:
+        received, content = self._fields[self._name], bytes(self._content)
+        received.parts.append(NamedFile(self._filename, content) if received.rule.is_named else content)
+        self._content = bytearray()
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+@cache
+def rules_of(form: type[BaseModel]) -> dict[str, Rule]:
+    """The fields of a form by name: ``bytes`` and `NamedFile` are files, a ``list`` may come several times."""
+    rules = {}
+    for name, info in form.model_fields.items():
+        is_named = _holds(NamedFile, info.annotation)
+        is_file = is_named or _holds(bytes, info.annotation)
+        rules[info.alias or name] = Rule(is_file, is_named, _repeats(info.annotation))
+    return rules
+
+
+def _boundary(content_type: str) -> bytes:
+    media_type, options = parse_options_header(content_type)
+    if media_type.lower() != MEDIA_TYPE.encode():
+        given = media_type.decode("latin-1")[:_SHOWN] or "no content type"
+        raise Problem("unsupported_media_type", f"{given} is not accepted", field="Content-Type", allowed=MEDIA_TYPE)
+    boundary = options.get(b"boundary", b"")
+    # RFC 2046, 5.1.1.
+    if not 0 < len(boundary) <= 70:
+        raise Problem("malformed_body", "no usable boundary", field="Content-Type", allowed="1 to 70 characters")
+    return boundary
+
+
+def _text(name: str, part: bytes | NamedFile) -> str:
+    assert isinstance(part, bytes)
+    try:
+        return part.decode()
+    except UnicodeDecodeError:
+        code = "invalid_text" if name in ("text", "prompt") else "invalid_setting"
+        raise Problem(code, "not UTF-8", field=name, allowed="UTF-8") from None
+
+
+def _holds(kind: type, annotation: Any) -> bool:
+    return annotation is kind or any(_holds(kind, each) for each in get_args(annotation))
+
+
+def _repeats(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is list or any(map(_repeats, get_args(annotation)))

@@ -1,0 +1,42 @@
+import pytest
+
+from facade.page import messages
+from facade.page.diffusion import diffusion_of
+from facade.problems import Problem
+
+
+def test_a_refusal_says_what_where_and_what_is_allowed():
+    problem = Problem("invalid_setting", "99 is not allowed", field="steps", allowed="a whole number from 1 to 50")
+    told = messages.trouble(problem)
+    assert "The steps: 99 is not allowed. Allowed: a whole number from 1 to 50." in told
+    assert 'role="alert"' in told and "urn:" not in told and "[invalid_setting]" not in told
+
+
+def test_who_is_too_early_is_told_when_to_come_back():
+    told = messages.trouble(Problem("too_busy", "2 wait", retry_after=6.6))
+    assert "The server is busy." in told and "Try again in 7 seconds." in told
+
+
+@pytest.mark.parametrize(
+    "tell", [messages.note, messages.progress, lambda text: messages.trouble(Problem("internal", text))]
+)
+def test_what_a_person_wrote_is_no_html(tell):
+    assert "<script>" not in tell("<script>")
+
+
+def test_progress_without_a_measure_is_still_progress():
+    assert "value" not in messages.progress("Looking")
+    assert 'value="0.250"' in messages.progress("Step 1 of 4", 0.25)
+
+
+def test_a_seed_is_taken_as_it_was_typed_and_steps_are_shown():
+    diffusion = diffusion_of(" 7 ", 9, "ddim")
+    assert (diffusion.seed, diffusion.steps, diffusion.sampler, diffusion.preview) == (7, 9, "ddim", True)
+    assert diffusion_of("", 5, None).seed is None
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "lucky", "9223372036854775808", "٣", "1" * 30])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(Problem) as refused:
+        diffusion_of(seed, 5, "ddim")
+    assert refused.value.field == "seed"
