@@ -5,6 +5,7 @@ before them (``in ensemble 'segment_harmonize', ...``). `error_from_answer` find
 """
 
 import re
+from collections.abc import Sequence
 
 
 class ConcordClientError(Exception):
@@ -34,14 +35,43 @@ class InvalidInput(ConcordClientError):
 
 
 class ModelNotFound(ConcordClientError):
-    """The server does not have the model or pipeline that was asked for."""
+    """The server does not have the model or pipeline that was asked for.
 
-    def __init__(self, model: str) -> None:
+    Args:
+        model: its name.
+        known: the models that it has for the task, where that is known.
+    """
+
+    def __init__(self, model: str, known: Sequence[str] = ()) -> None:
         self.model = model
-        super().__init__(model)
+        self.known = tuple(known)
+        super().__init__(model, self.known)
 
     def __str__(self) -> str:
-        return f"the server has no model named {self.model!r}"
+        known = f"; it has {', '.join(self.known)}" if self.known else ""
+        return f"the server has no model named {self.model!r}{known}"
+
+
+class InvalidDeclaration(ConcordClientError):
+    """A pipeline's configuration says something of it that cannot be read.
+
+    Args:
+        key: the parameter.
+        problem: what is wrong with it.
+        allowed: what it may be.
+        pipeline: the pipeline's name, where it is known.
+    """
+
+    def __init__(self, key: str, problem: str, allowed: str, pipeline: str = "") -> None:
+        self.key = key
+        self.problem = problem
+        self.allowed = allowed
+        self.pipeline = pipeline
+        super().__init__(key, problem, allowed, pipeline)
+
+    def __str__(self) -> str:
+        where = f"{self.pipeline}: " if self.pipeline else ""
+        return f"{where}{self.key}: {self.problem}; allowed: {self.allowed}"
 
 
 class Unavailable(ConcordClientError):

@@ -10,6 +10,7 @@ from concord.errors import InvalidImage, InvalidSetting
 from concord.model_config import InvalidParameter, whole_parameter
 from concord.noise import MAX_SEED
 from concord.samplers import MAX_STEPS, SAMPLERS
+from concord_client.catalogue import Pipeline
 
 _Choice = TypeVar("_Choice")
 
@@ -42,12 +43,12 @@ class Defaults:
         Raises:
             InvalidParameter: one of them has a value that cannot be used.
         """
-        resolution = whole_parameter(config, "default_resolution", cls.resolution, 1, max(RESOLUTIONS))
-        if resolution not in RESOLUTIONS:
-            raise InvalidParameter("default_resolution", f"is {resolution}", ", ".join(map(str, RESOLUTIONS)))
+        pipeline = Pipeline.of(config)
+        if pipeline is None:
+            raise InvalidParameter("task", "is missing", "the pipeline's task")
         return cls(
-            resolution,
-            whole_parameter(config, "default_timeout_seconds", cls.timeout, 1, MAX_TIMEOUT),
+            int(pipeline.settings["RESOLUTION"].default or cls.resolution),
+            int(pipeline.deadline),
             whole_parameter(config, "max_jobs", cls.max_jobs, 1, MAX_JOBS),
         )
 

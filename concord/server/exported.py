@@ -10,8 +10,9 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
+from concord_client.catalogue import Part
 
-_NEEDS = "needs"  # the parameter in which a Python model names the models without which it is of no use
+_PART = "part."  # of the parameters in which a pipeline names the models that it runs
 
 
 def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set[str]:
@@ -32,9 +33,7 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
         config = read_config(path, f"{path.parent.name}/{path.name}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
-        needs[folder.name] = {step.model_name for step in config.ensemble_scheduling.step} | set(
-            config.parameters[_NEEDS].string_value.split()
-        )
+        needs[folder.name] = {step.model_name for step in config.ensemble_scheduling.step} | _parts(config)
     while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
         missing |= dependents
     if missing and not needs.keys() - missing:
@@ -68,3 +67,13 @@ def read_config(path: Path, name: str) -> model_config_pb2.ModelConfig:
         return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
     except (OSError, ValueError, text_format.ParseError) as error:
         raise ServerFailure(name, f"not a model configuration ({error})") from error
+
+
+def _parts(config: model_config_pb2.ModelConfig) -> set[str]:
+    """The models that a pipeline runs for every request."""
+    parts = [
+        Part.parse(key.removeprefix(_PART), value.string_value)
+        for key, value in config.parameters.items()
+        if key.startswith(_PART)
+    ]
+    return {part.model for part in parts if not part.input}

@@ -5,7 +5,10 @@ from concord.server.exported import show_exported, unexported
 
 NETWORK = 'backend: "onnxruntime" default_model_filename: "model.onnx"'
 PYTHON = 'backend: "python"'
-LOOP = 'backend: "python" parameters { key: "needs" value { string_value: "unet decode" } }'
+LOOP = """backend: "python"
+parameters { key: "part.unet" value { string_value: "unet" } }
+parameters { key: "part.decoder" value { string_value: "decode" } }
+parameters { key: "part.preview" value { string_value: "preview; PREVIEW=true" } }"""
 ENSEMBLE = 'platform: "ensemble" ensemble_scheduling { step [ { model_name: "decode" }, { model_name: "dht" } ] }'
 ON_ENSEMBLE = 'platform: "ensemble" ensemble_scheduling { step [ { model_name: "harmonize" } ] }'
 

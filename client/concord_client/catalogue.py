@@ -1,0 +1,277 @@
+"""What a server's pipelines say of themselves: the one description that clients, facade and tools read.
+
+A pipeline is public if its Triton configuration has the parameter ``task``. Its other parameters (all strings):
+
+* ``model``: what a person calls it. Several pipelines may share a model: one takes a text, another a mask.
+* ``about``, ``rank`` (the first model of a task by rank and name is its default), ``concurrency`` (requests of the
+  model that make sense at a time), ``deadline_seconds``.
+* ``part.ROLE``: ``MODEL``, which it runs; ``MODEL; INPUT`` or ``MODEL; INPUT=VALUE`` where it runs that model only if
+  the input is given, or has the value.
+* ``setting.INPUT``: see `concord_client.settings.Setting.parse`.
+
+Inputs, outputs and streaming stand in the configuration itself.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from concord_client.errors import InvalidDeclaration, InvalidInput, ModelNotFound
+from concord_client.settings import Setting
+
+TIMEOUT = "TIMEOUT"
+"""Input for the seconds that are left; filled in by the client, and no setting."""
+STEP, TOTAL, PREVIEW = "STEP", "TOTAL", "PREVIEW"
+"""Outputs of a pipeline that works in steps."""
+
+DEFAULT_DEADLINE = 60.0
+_DEFAULT_RANK = 100
+_PART, _SETTING = "part.", "setting."
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model that a pipeline runs.
+
+    Attributes:
+        role: what it is to the pipeline, such as ``unet``.
+        model: its name in the repository.
+        input: the input without which it is not run; empty where it always is.
+        value: the value of that input with which alone it is run; empty for any.
+    """
+
+    role: str
+    model: str
+    input: str = ""
+    value: str = ""
+
+    @classmethod
+    def parse(cls, role: str, text: str) -> Self:
+        """Reads ``MODEL``, ``MODEL; INPUT`` or ``MODEL; INPUT=VALUE``.
+
+        Raises:
+            InvalidDeclaration: it is written in another way.
+        """
+        model, _, condition = (word.strip() for word in text.partition(";"))
+        name, _, value = (word.strip() for word in condition.partition("="))
+        if not model or " " in model or (";" in text and not name):
+            raise InvalidDeclaration(f"{_PART}{role}", f"is {text!r}", "MODEL, MODEL; INPUT or MODEL; INPUT=VALUE")
+        return cls(role, model, name, value)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A public pipeline.
+
+    Attributes:
+        name: what requests call it on the wire.
+        task: what it is for, such as ``harmonize``.
+        model: what a person calls it.
+        about: what it is, in a few words.
+        rank: its model's place among those of the task, the first being the default.
+        required: inputs that every request has.
+        optional: inputs that a request may have, settings and `TIMEOUT` not among them.
+        outputs: in the order of the configuration.
+        settings: by the name of their input.
+        parts: the models it runs, by role; empty for an ensemble.
+        members: the models of an ensemble's steps, in their order.
+        streams: whether it answers step by step.
+        has_deadline: whether it takes the input `TIMEOUT`.
+        concurrency: requests of its model that make sense at a time.
+        deadline: seconds a request may take.
+    """
+
+    name: str
+    task: str
+    model: str
+    about: str = ""
+    rank: int = _DEFAULT_RANK
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    streams: bool = False
+    has_deadline: bool = False
+    concurrency: int = 1
+    deadline: float = DEFAULT_DEADLINE
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self | None:
+        """Reads a model configuration in Triton's JSON form; None where it is not public.
+
+        Raises:
+            InvalidDeclaration: a parameter cannot be read; names the pipeline and the parameter.
+        """
+        parameters = {key: str(value["string_value"]) for key, value in config.get("parameters", {}).items()}
+        if "task" not in parameters:
+            return None
+        try:
+            return cls._of(config, parameters)
+        except InvalidDeclaration as error:
+            raise InvalidDeclaration(error.key, error.problem, error.allowed, config.get("name", "")) from None
+
+    @classmethod
+    def _of(cls, config: Mapping[str, Any], parameters: Mapping[str, str]) -> Self:
+        inputs = {tensor["name"]: tensor for tensor in config.get("input", ())}
+        settings = {}
+        for name in (key.removeprefix(_SETTING) for key in parameters if key.startswith(_SETTING)):
+            if name not in inputs:
+                allowed = f"an input of the pipeline: {', '.join(inputs)}"
+                raise InvalidDeclaration(f"{_SETTING}{name}", "there is no such input", allowed)
+            settings[name] = Setting.parse(name, inputs[name]["data_type"], parameters[f"{_SETTING}{name}"])
+        parts = [Part.parse(key.removeprefix(_PART), text) for key, text in parameters.items() if key.startswith(_PART)]
+        for part in parts:
+            if part.input and part.input not in inputs:
+                allowed = f"an input of the pipeline: {', '.join(inputs)}"
+                raise InvalidDeclaration(f"{_PART}{part.role}", f"there is no input {part.input}", allowed)
+        given = [tensor for name, tensor in inputs.items() if name not in settings and name != TIMEOUT]
+        optional = frozenset(tensor["name"] for tensor in given if tensor.get("optional"))
+        return cls(
+            name=config["name"],
+            task=_word(parameters, "task"),
+            model=_word(parameters, "model"),
+            about=parameters.get("about", ""),
+            rank=int(_number(parameters, "rank", _DEFAULT_RANK, 0, 10_000)),
+            required=frozenset(tensor["name"] for tensor in given) - optional,
+            optional=optional,
+            outputs=tuple(tensor["name"] for tensor in config.get("output", ())),
+            # In the order of the inputs, which is the order in which people see them.
+            settings={name: settings[name] for name in inputs if name in settings},
+            parts={part.role: part for part in parts},
+            members=tuple(step["model_name"] for step in config.get("ensemble_scheduling", {}).get("step", ())),
+            streams=bool(config.get("model_transaction_policy", {}).get("decoupled", False)),
+            has_deadline=TIMEOUT in inputs,
+            concurrency=int(_number(parameters, "concurrency", 1, 1, 1024)),
+            deadline=_number(parameters, "deadline_seconds", DEFAULT_DEADLINE, 1, 86_400),
+        )
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether it tells of every step."""
+        return STEP in self.outputs and TOTAL in self.outputs
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Required and optional inputs together."""
+        return self.required | self.optional
+
+    def takes(self, given: Collection[str]) -> bool:
+        """Whether a request with just these inputs, settings left aside, can be answered."""
+        return self.required <= set(given) <= self.inputs
+
+    def models(self) -> frozenset[str]:
+        """The models without which it cannot answer any request."""
+        return frozenset(self.members) | {part.model for part in self.parts.values() if not part.input}
+
+    def narrowed(self, ready: Collection[str]) -> Self:
+        """The pipeline on a server that has only these models: without the inputs and choices whose parts it lacks."""
+        missing = [part for part in self.parts.values() if part.input and part.model not in ready]
+        settings = dict(self.settings)
+        for part in (part for part in missing if part.input in settings):
+            setting = settings[part.input]
+            choices = setting.choices or ((False, True) if setting.kind is bool else ())
+            settings[part.input] = setting.limited_to(
+                tuple(choice for choice in choices if str(choice).lower() != part.value.lower())
+            )
+        return replace(self, optional=self.optional - {part.input for part in missing}, settings=settings)
+
+
+class Catalogue:
+    """The public pipelines of a server.
+
+    Args:
+        pipelines: in any order.
+
+    Raises:
+        InvalidDeclaration: two of them claim the same task, model and inputs.
+    """
+
+    def __init__(self, pipelines: Iterable[Pipeline] = ()) -> None:
+        self.pipelines = tuple(sorted(pipelines, key=lambda each: (each.rank, each.model, each.name)))
+        claims: dict[tuple[str, str, frozenset[str], bool], Pipeline] = {}
+        for pipeline in self.pipelines:
+            claim = (pipeline.task, pipeline.model, pipeline.required, pipeline.streams)
+            if other := claims.get(claim):
+                problem = f"{other.name} claims {pipeline.task} by {pipeline.model} with the same inputs"
+                raise InvalidDeclaration("model", problem, "a model of another name, or other inputs", pipeline.name)
+            claims[claim] = pipeline
+
+    @classmethod
+    def of(cls, configs: Iterable[Mapping[str, Any]], ready: Collection[str] | None = None) -> Self:
+        """Reads model configurations in Triton's JSON form.
+
+        Args:
+            configs: of any models; those that are not public are left out.
+            ready: names of the models that answer; None for all of ``configs``.
+
+        Raises:
+            InvalidDeclaration: one of them cannot be read, or two claim the same.
+        """
+        configs = list(configs)
+        ready = {config["name"] for config in configs} if ready is None else ready
+        found = [Pipeline.of(config) for config in configs]
+        return cls(each.narrowed(ready) for each in found if each is not None and each.name in ready)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that a model is there for."""
+        return tuple(dict.fromkeys(pipeline.task for pipeline in self.pipelines))
+
+    def models(self, task: str) -> tuple[str, ...]:
+        """Names of a task's models, the default first."""
+        return tuple(dict.fromkeys(pipeline.model for pipeline in self.pipelines if pipeline.task == task))
+
+    def of_model(self, task: str, model: str) -> tuple[Pipeline, ...]:
+        """The pipelines of a model, for a task."""
+        return tuple(each for each in self.pipelines if (each.task, each.model) == (task, model))
+
+    def choose(self, task: str, model: str | None, given: Collection[str], *, streams: bool) -> Pipeline:
+        """The pipeline that answers a request.
+
+        Args:
+            task: what is wanted.
+            model: its name; None for the first of the task's models that takes what is given.
+            given: names of the inputs that the request has, settings not among them.
+            streams: whether the protocol can carry steps; a pipeline that streams is then taken before one that does
+                not, and else not at all.
+
+        Raises:
+            ModelNotFound: there is no such model for the task.
+            InvalidInput: the model does not take what is given.
+        """
+        models = self.models(task)
+        if not models or (model is not None and model not in models):
+            raise ModelNotFound(model or task, models)
+        able = [each for each in self.pipelines if each.task == task and model in (None, each.model)]
+        able = [each for each in able if streams or not each.streams]
+        # Of pipelines that all take it, the one that asks for most of it was made for it.
+        fitting = sorted(
+            (each for each in able if each.takes(given)),
+            key=lambda each: (each.rank, each.model, not each.streams, -len(each.required)),
+        )
+        if fitting:
+            return fitting[0]
+        ways = [" + ".join(sorted(each.required)) for each in able] or ["nothing over this protocol"]
+        odd = sorted(set(given) - frozenset().union(*(each.inputs for each in able))) or sorted(given)
+        problem = f"{model or task} does not take {' + '.join(sorted(given))}"
+        raise InvalidInput("invalid_setting", odd[0] if odd else "request", problem, ", or ".join(dict.fromkeys(ways)))
+
+
+def _word(parameters: Mapping[str, str], key: str) -> str:
+    text = parameters.get(key, "")
+    if not text.isidentifier() or not text.isascii():
+        raise InvalidDeclaration(key, f"is {text[:40]!r}", "a name of letters, digits and underscores")
+    return text
+
+
+def _number(parameters: Mapping[str, str], key: str, default: float, lowest: float, highest: float) -> float:
+    text = parameters.get(key, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not lowest <= number <= highest:
+        raise InvalidDeclaration(key, f"is {text[:40]!r}", f"a number from {lowest:g} to {highest:g}")
+    return number

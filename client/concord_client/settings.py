@@ -1,0 +1,188 @@
+"""A setting of a pipeline: its kind, its default and what it may be, as the pipeline's configuration declares it."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+
+from concord_client.errors import InvalidDeclaration, InvalidInput
+
+SettingValue: TypeAlias = bool | int | float | str
+Scalar: TypeAlias = bytes | np.int32 | np.int64 | np.float32 | np.bool_
+"""An input tensor of one element: a byte string, or a number of the type that the server wants."""
+
+_GRAMMAR = "DEFAULT; LOWEST..HIGHEST; WORDS or DEFAULT; ONE|ANOTHER; WORDS"
+_RANGE = re.compile(r"(?P<lowest>-?[\d.]+?)\.\.(?P<highest>-?[\d.]+)")
+_KINDS: Mapping[str, type[Any]] = {
+    "TYPE_INT32": int,
+    "TYPE_INT64": int,
+    "TYPE_FP32": float,
+    "TYPE_BOOL": bool,
+    "TYPE_STRING": str,
+}
+_SCALARS: Mapping[str, Any] = {
+    "TYPE_INT32": np.int32,
+    "TYPE_INT64": np.int64,
+    "TYPE_FP32": np.float32,
+    "TYPE_BOOL": np.bool_,
+}
+_BOOLS = {"false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: of its input tensor, such as ``STEPS``.
+        datatype: of that tensor, such as ``TYPE_INT32``.
+        default: None where the server draws or decides.
+        lowest: smallest number that is allowed; None where there is no range.
+        highest: largest.
+        choices: the values that are allowed, where they are few; else empty.
+        about: what it does, in a few words.
+    """
+
+    name: str
+    datatype: str
+    default: SettingValue | None = None
+    lowest: int | float | None = None
+    highest: int | float | None = None
+    choices: tuple[SettingValue, ...] = ()
+    about: str = ""
+
+    @classmethod
+    def parse(cls, name: str, datatype: str, text: str) -> Self:
+        """Reads ``DEFAULT; LOWEST..HIGHEST; WORDS`` or ``DEFAULT; ONE|ANOTHER; WORDS``; each part may be empty.
+
+        Raises:
+            InvalidDeclaration: it is written in another way, or its default is not allowed.
+        """
+        key = f"setting.{name}"
+        if datatype not in _KINDS:
+            raise InvalidDeclaration(key, f"its input is {datatype}", ", ".join(_KINDS))
+        parts = [part.strip() for part in text.split(";", 2)]
+        default, bounds, about = parts + [""] * (3 - len(parts))
+        setting = cls(name, datatype, about=about)
+        try:
+            if limits := _RANGE.fullmatch(bounds):
+                if setting.kind not in (int, float):
+                    raise ValueError
+                lowest, highest = (setting.kind(limits[end]) for end in ("lowest", "highest"))
+                setting = replace(setting, lowest=lowest, highest=highest)
+            elif bounds:
+                setting = replace(setting, choices=tuple(setting.read(word.strip()) for word in bounds.split("|")))
+            if default:
+                setting = replace(setting, default=setting.check(setting.read(default)))
+        except InvalidInput as error:
+            raise InvalidDeclaration(key, f"its default {default!r} is not allowed", error.allowed) from None
+        except ValueError:
+            raise InvalidDeclaration(key, f"is {text!r}", f"{_GRAMMAR}, for {datatype}") from None
+        return setting
+
+    def written(self) -> str:
+        """What `parse` reads."""
+        return f"{'' if self.default is None else _word(self.default)}; {self._bounds}; {self.about}"
+
+    @property
+    def kind(self) -> type[Any]:
+        """``int``, ``float``, ``bool`` or ``str``."""
+        return _KINDS[self.datatype]
+
+    @property
+    def public_name(self) -> str:
+        """What a person calls it: a flag, a form field, a keyword."""
+        return self.name.lower()
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        if self.choices:
+            return ", ".join(map(_word, self.choices))
+        number = "a whole number" if self.kind is int else "a number"
+        if self.lowest is not None:
+            return f"{number} from {self.lowest} to {self.highest}"
+        return {bool: "true or false", str: "a text"}.get(self.kind, number)
+
+    def read(self, text: str) -> SettingValue:
+        """A value from its written form.
+
+        Raises:
+            ValueError: it is not of the setting's kind.
+        """
+        if self.kind is not bool:
+            return self.kind(text)  # type: ignore[no-any-return]
+        if text.lower() not in _BOOLS:
+            raise ValueError(text)
+        return _BOOLS[text.lower()]
+
+    def check(self, value: object) -> SettingValue:
+        """The value, if it is allowed.
+
+        Raises:
+            InvalidInput: names the setting, the value and what is allowed.
+        """
+        checked = self._of_kind(value)
+        if (
+            checked is None
+            or (self.choices and checked not in self.choices)
+            or (self.lowest is not None and self.highest is not None and not self.lowest <= checked <= self.highest)  # type: ignore[operator]
+        ):
+            shown = value if isinstance(value, int | float | np.number) else repr(str(value)[:40])
+            raise InvalidInput("invalid_setting", self.name, f"is {shown}", self.allowed)
+        return checked
+
+    def tensor(self, value: object) -> Scalar:
+        """The value as the server wants it, whether or not it is in its range: that is for the server to say.
+
+        Raises:
+            InvalidInput: it is of another kind, or the tensor cannot hold it.
+        """
+        checked = self._of_kind(value)
+        if isinstance(checked, str):
+            return encode_text(checked)
+        if checked is not None and (self.kind is not int or self._is_held(int(checked))):
+            scalar: Scalar = _SCALARS[self.datatype](checked)
+            return scalar
+        raise InvalidInput("invalid_setting", self.name, f"is {str(value)[:40]!r}", self.allowed)
+
+    def limited_to(self, choices: tuple[SettingValue, ...]) -> Self:
+        """The same setting with fewer choices."""
+        return replace(self, choices=choices)
+
+    def _of_kind(self, value: object) -> SettingValue | None:
+        """The value as Python's own type; None where it is of another kind."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        is_bool = isinstance(value, bool | np.bool_)
+        if self.kind is bool:
+            return bool(value) if is_bool else None
+        if self.kind is str:
+            return value if isinstance(value, str) else None
+        if is_bool or not isinstance(value, int | float | np.number):
+            return None
+        if self.kind is int:
+            return int(value) if math.isfinite(value) and value == int(value) else None
+        return float(value) if math.isfinite(value) else None
+
+    def _is_held(self, value: int) -> bool:
+        limits = np.iinfo(_SCALARS[self.datatype])
+        return bool(limits.min <= value <= limits.max)
+
+    @property
+    def _bounds(self) -> str:
+        return "|".join(map(_word, self.choices)) if self.lowest is None else f"{self.lowest}..{self.highest}"
+
+
+def encode_text(text: str) -> bytes:
+    """A text as it is sent."""
+    # A command line that is not UTF-8 reaches Python as lone surrogates. They become bytes that are not UTF-8 either,
+    # so the server refuses them with its own typed error.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _word(value: SettingValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
