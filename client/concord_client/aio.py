@@ -1,39 +1,39 @@
 """The asyncio client."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
-from concord_client.client import DEFAULT_TIMEOUT, DIFFUSION_TIMEOUT, READY_INTERVAL, READY_PROBE_TIMEOUT
-from concord_client.diffusion import (
-    Diffusion,
-    Harmonizer,
-    OnStep,
-    Steps,
-    diffuse_question,
-    is_diffusion,
-    with_deadline,
-)
-from concord_client.errors import DeadlineExceeded, Unavailable
-from concord_client.pipelines import (
-    Answer,
-    Encoded,
-    Harmonized,
-    Question,
-    Segmented,
-    harmonize_question,
-    read_encoded,
-    read_harmonized,
-    read_segmented,
-    segment_question,
+from concord_client.calls import READY_PROBE_TIMEOUT, Calls, Wish
+from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
+from concord_client.diffusion import Diffusion
+from concord_client.operations import (
+    Call,
+    Configure,
+    Describe,
+    Index,
+    Infer,
+    InferSteps,
+    Operation,
+    Read,
+    Ready,
+    Sleep,
 )
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.transport import Address, AsyncTransport, ProtocolName
+from concord_client.settings import SettingValue
+from concord_client.steps import OnStep
+from concord_client.tasks.fields import Encoded, read_encoded
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from concord_client.tasks.request import A, Request
+from concord_client.tasks.segment import Segment, Segmented
+from concord_client.transport import Address, AsyncStreamingTransport, AsyncTransport, ProtocolName
 
+S = TypeVar("S")
 T = TypeVar("T")
+_TOGETHER = 8
+"""Questions about models that are under way at a time."""
 
 
 class AsyncClient:
@@ -45,7 +45,7 @@ class AsyncClient:
     Args:
         url: as for `Client`, like the other arguments.
         protocol: ``grpc``, or ``http``.
-        timeout: seconds a call may take, retries included; None for 60, and 600 for diffusion.
+        timeout: seconds a call may take, retries included; None for what the model declares.
         retry: when and how often a call that found the server unavailable is tried again.
 
     Raises:
@@ -61,9 +61,23 @@ class AsyncClient:
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
-        self._timeout = timeout
-        self._retry = retry
+        self._calls = Calls(self.address, timeout, retry)
         self._opened: AsyncTransport | None = None
+
+    async def run(
+        self,
+        request: Request[A],
+        *,
+        model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
+        on_step: OnStep | None = None,
+        without: Collection[str] = (),
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> A:
+        """See `Client.run`; files are read in a thread, and on_step is called in the event loop."""
+        wish = Wish(request, model, settings or {}, on_step, without, headers or {})
+        return await self._do(self._calls.run(wish, timeout))
 
     async def harmonize(
         self,
@@ -71,69 +85,51 @@ class AsyncClient:
         *,
         text: str | None = None,
         mask: Encoded | None = None,
-        model: Harmonizer = "dht",
+        model: str | None = None,
         diffusion: Diffusion | None = None,
         on_step: OnStep | None = None,
         return_mask: bool = True,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Harmonized:
-        """See `Client.harmonize`; files are read in a thread, and on_step is called in the event loop."""
-        diffuses = is_diffusion(model, diffusion, on_step)
-        encoded_image = await _read(image)
-        encoded_mask = None if mask is None else await _read(mask)
-        if not diffuses:
-            question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
-            return read_harmonized(await self._infer(replace(question, headers=headers or {}), timeout))
-        question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
-        question = replace(question, headers=headers or {})
-        return read_harmonized(await self._infer_steps(question, Steps(on_step), timeout))
+        """See `Client.harmonize`."""
+        return await self.run(
+            Harmonize(image, text=text, mask=mask),
+            model=model,
+            settings=None if diffusion is None else diffusion.given(),
+            on_step=on_step,
+            without=() if return_mask else ("mask",),
+            timeout=timeout,
+            headers=headers,
+        )
 
     async def segment(
         self,
         image: Encoded,
         text: str,
         *,
+        model: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Segmented:
         """See `Client.segment`."""
-        question = segment_question(await _read(image), text)
-        return read_segmented(await self._infer(replace(question, headers=headers or {}), timeout))
+        return await self.run(Segment(image, text), model=model, timeout=timeout, headers=headers)
+
+    async def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
+        """See `Client.catalogue`."""
+        return await self._do(self._calls.catalogue(max_age, timeout))
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """See `Client.models`."""
-
-        async def describe(remaining: Callable[[], float]) -> list[Model]:
-            return [
-                await self._transport.describe(model, remaining()) if model.ready else model
-                for model in await self._transport.index(remaining())
-            ]
-
-        return await self._call(describe, timeout)
+        return await self._do(self._calls.models(timeout))
 
     async def ready(self, *, timeout: float = READY_PROBE_TIMEOUT) -> bool:
         """See `Client.ready`."""
-        try:
-            return await self._transport.ready(timeout)
-        except (Unavailable, DeadlineExceeded):
-            return False
+        return await self._do(self._calls.ready(timeout))
 
-    async def wait_until_ready(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+    async def wait_until_ready(self, timeout: float = DEFAULT_DEADLINE) -> None:
         """See `Client.wait_until_ready`."""
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            problem = Unavailable(f"the server at {self.address.url} was not ready within {timeout:g} s")
-            try:
-                if await self._transport.ready(min(READY_PROBE_TIMEOUT, timeout)):
-                    return
-            except Unavailable as error:
-                problem = error
-            except DeadlineExceeded:
-                pass
-            if asyncio.get_running_loop().time() + READY_INTERVAL >= deadline:
-                raise problem
-            await asyncio.sleep(READY_INTERVAL)
+        await self._do(self._calls.wait_until_ready(timeout))
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -156,43 +152,49 @@ class AsyncClient:
             self._opened = _open_transport(self.address)
         return self._opened
 
-    async def _infer(self, question: Question, timeout: float | None) -> Answer:
-        return await self._call(lambda remaining: self._transport.infer(question, remaining()), timeout)
+    async def _do(self, call: Call[T]) -> T:
+        try:
+            operation = next(call)
+            while True:
+                try:
+                    done = await self._perform(operation)
+                except BaseException as error:
+                    operation = call.throw(error)
+                else:
+                    operation = call.send(done)
+        except StopIteration as end:
+            return cast(T, end.value)
 
-    async def _infer_steps(self, question: Question, steps: Steps, timeout: float | None) -> Answer:
-        async def ask(remaining: Callable[[], float]) -> Answer:
-            timed = with_deadline(question, remaining())
-            await self._transport.infer_steps(timed, remaining(), steps.receive)
-            return steps.harmonized
-
-        return await self._call(ask, timeout, DIFFUSION_TIMEOUT, lambda: not steps.begun)
-
-    async def _call(
-        self,
-        ask: Callable[[Callable[[], float]], Awaitable[T]],
-        timeout: float | None,
-        default_timeout: float = DEFAULT_TIMEOUT,
-        may_retry: Callable[[], bool] = lambda: True,
-    ) -> T:
-        clock = asyncio.get_running_loop().time
-        timeout = next(seconds for seconds in (timeout, self._timeout, default_timeout) if seconds is not None)
-        deadline = clock() + timeout
-        failures = 0
-        while True:
-            try:
-                return await ask(lambda: max(deadline - clock(), 0.0))
-            except DeadlineExceeded:
-                raise DeadlineExceeded(timeout) from None
-            except Unavailable:
-                failures += 1
-                delay = self._retry.delay(failures, deadline - clock())
-                if delay is None or not may_retry():
-                    raise
-            await asyncio.sleep(delay)
+    async def _perform(self, operation: Operation) -> Any:
+        match operation:
+            case Infer(inference, deadline):
+                return await self._transport.infer(inference, deadline.left)
+            case InferSteps(inference, deadline, receive):
+                transport = cast(AsyncStreamingTransport, self._transport)
+                return await transport.infer_steps(inference, deadline.left, receive)
+            case Ready(deadline):
+                return await self._transport.ready(deadline.left)
+            case Index(deadline):
+                return await self._transport.index(deadline.left)
+            case Describe(models, deadline):
+                return await _each(models, lambda model: self._transport.describe(model, deadline.left))
+            case Configure(models, deadline):
+                return await _each(models, lambda model: self._transport.config(model, deadline.left))
+            case Read(source):
+                return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
+            case Sleep(seconds):
+                return await asyncio.sleep(seconds)
 
 
-async def _read(source: Encoded) -> bytes:
-    return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
+async def _each(items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
+    """Asks about each item, a few at a time; the first error ends it."""
+    places = asyncio.Semaphore(_TOGETHER)
+
+    async def asked(item: S) -> T:
+        async with places:
+            return await ask(item)
+
+    return await asyncio.gather(*map(asked, items))
 
 
 def _open_transport(address: Address) -> AsyncTransport:

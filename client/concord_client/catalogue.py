@@ -219,13 +219,17 @@ class Catalogue:
         """Names of the tasks that a model is there for."""
         return tuple(dict.fromkeys(pipeline.task for pipeline in self.pipelines))
 
+    def of_task(self, task: str) -> tuple[Pipeline, ...]:
+        """The pipelines of a task, those of its default model first."""
+        return tuple(each for each in self.pipelines if each.task == task)
+
     def models(self, task: str) -> tuple[str, ...]:
         """Names of a task's models, the default first."""
-        return tuple(dict.fromkeys(pipeline.model for pipeline in self.pipelines if pipeline.task == task))
+        return tuple(dict.fromkeys(pipeline.model for pipeline in self.of_task(task)))
 
     def of_model(self, task: str, model: str) -> tuple[Pipeline, ...]:
         """The pipelines of a model, for a task."""
-        return tuple(each for each in self.pipelines if (each.task, each.model) == (task, model))
+        return tuple(each for each in self.of_task(task) if each.model == model)
 
     def choose(self, task: str, model: str | None, given: Collection[str], *, streams: bool) -> Pipeline:
         """The pipeline that answers a request.
@@ -244,7 +248,7 @@ class Catalogue:
         models = self.models(task)
         if not models or (model is not None and model not in models):
             raise ModelNotFound(model or task, models)
-        able = [each for each in self.pipelines if each.task == task and model in (None, each.model)]
+        able = [each for each in self.of_task(task) if model in (None, each.model)]
         able = [each for each in able if streams or not each.streams]
         # Of pipelines that all take it, the one that asks for most of it was made for it.
         fitting = sorted(

@@ -1,44 +1,36 @@
 """The blocking client."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
+from concord_client.calls import READY_PROBE_TIMEOUT, Calls, Wish
 from concord_client.cancellation import Cancellation
-from concord_client.diffusion import (
-    Diffusion,
-    Harmonizer,
-    OnStep,
-    Steps,
-    diffuse_question,
-    is_diffusion,
-    with_deadline,
-)
-from concord_client.errors import DeadlineExceeded, Unavailable
-from concord_client.pipelines import (
-    Answer,
-    Encoded,
-    Harmonized,
-    Question,
-    Segmented,
-    harmonize_question,
-    read_encoded,
-    read_harmonized,
-    read_segmented,
-    segment_question,
+from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
+from concord_client.diffusion import Diffusion
+from concord_client.operations import (
+    Call,
+    Configure,
+    Describe,
+    Index,
+    Infer,
+    InferSteps,
+    Operation,
+    Read,
+    Ready,
+    Sleep,
 )
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.transport import Address, ProtocolName, Transport
+from concord_client.settings import SettingValue
+from concord_client.steps import OnStep
+from concord_client.tasks.fields import Encoded, read_encoded
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from concord_client.tasks.request import A, Request
+from concord_client.tasks.segment import Segment, Segmented
+from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
 
 T = TypeVar("T")
-DEFAULT_TIMEOUT = 60.0
-DIFFUSION_TIMEOUT = 600.0
-"""Published sizes take a minute or two on two cores, more with many steps or when others are asking too."""
-READY_PROBE_TIMEOUT = 5.0
-READY_INTERVAL = 0.2
 
 
 class Client:
@@ -46,14 +38,14 @@ class Client:
 
     Every call raises one of `concord_client.errors`: `InvalidInput`, `ModelNotFound`, `Unavailable` (and its special
     case `Unreachable`), `DeadlineExceeded`, `Cancelled` or `ServerError`. `Unavailable` is retried within the call's
-    deadline, as long as no step of a diffusion was reported; nothing else is. Ctrl-C, or the `Cancellation` a call was
-    given, ends the call and tells the server.
+    deadline, as long as no step was reported; nothing else is. Ctrl-C, or the `Cancellation` a call was given, ends the
+    call and tells the server.
 
     Args:
         url: ``host:port``; by default localhost with the protocol's usual port, 8001 for gRPC and 8000 for HTTP.
         protocol: ``grpc``, or ``http``.
-        timeout: seconds a call may take, retries included, where the call does not say otherwise; None for 60, and
-            600 for diffusion.
+        timeout: seconds a call may take, retries included, where the call does not say otherwise; None for what the
+            model declares, and 60 for calls that ask none.
         retry: when and how often a call that found the server unavailable is tried again.
 
     Raises:
@@ -69,9 +61,46 @@ class Client:
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
-        self._timeout = timeout
-        self._retry = retry
+        self._calls = Calls(self.address, timeout, retry)
         self._transport = _open_transport(self.address)
+
+    def run(
+        self,
+        request: Request[A],
+        *,
+        model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
+        on_step: OnStep | None = None,
+        without: Collection[str] = (),
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> A:
+        """Answers a request of any task.
+
+        Over gRPC the server stops a model that works in steps within one step when the call is cancelled. Over HTTP it
+        cannot see that; there it works on until the timeout, and no steps are reported.
+
+        Args:
+            request: what is wanted, such as ``Harmonize(image, text="the teddy bear")``.
+            model: which of the task's models answers; None for the first that takes what is given. `catalogue` lists
+                them.
+            settings: how the model is to work, by the settings' names, such as ``{"steps": 5}``. What is not given the
+                server chooses.
+            on_step: is told of every step, in the thread of the call.
+            without: fields of the answer that are not wanted; they are not computed where that saves work, nor sent.
+            timeout: seconds, retries included; None for the client's own. A model that works in steps stops after it.
+            headers: sent along, as gRPC metadata or HTTP headers; W3C trace context, for example.
+            cancellation: lets another thread end the call.
+
+        Raises:
+            InvalidInput: the model has no such setting, or does not take what is given; or the server refused it.
+            ValueError: on_step for a model without steps; or without names what every answer has.
+            OSError: a file cannot be read.
+            TypeError: an image that is neither bytes nor a path.
+        """
+        wish = Wish(request, model, settings or {}, on_step, without, headers or {})
+        return self._do(self._calls.run(wish, timeout), cancellation)
 
     def harmonize(
         self,
@@ -79,7 +108,7 @@ class Client:
         *,
         text: str | None = None,
         mask: Encoded | None = None,
-        model: Harmonizer = "dht",
+        model: str | None = None,
         diffusion: Diffusion | None = None,
         on_step: OnStep | None = None,
         return_mask: bool = True,
@@ -89,85 +118,72 @@ class Client:
     ) -> Harmonized:
         """Harmonizes one part of a photograph; every pixel outside that part stays as it was.
 
-        Over gRPC the server stops a diffusion within one step when the call is cancelled. Over HTTP it cannot see
-        that; there it works on until the timeout, and no steps are reported.
-
         Args:
             image: the composite, encoded.
             text: a referring expression that names the part, such as "the teddy bear".
             mask: or the part itself: an encoded image of the same size, white (128 and above) where it is.
-            model: ``dht``, a transformer that answers in one pass, or ``diffharmony``, a diffusion model.
-            diffusion: how the diffusion model is to work; None leaves all of it to the server.
-            on_step: is told of every step of the diffusion model, in the thread of the call.
+            model: see `run`, like the arguments below and the errors.
+            diffusion: settings of a diffusion model; None leaves all of them to the server.
+            on_step: is told of every step, in the thread of the call.
             return_mask: whether the mask predicted for a text is wanted too.
-            timeout: seconds, retries included; None for the client's own. A diffusion stops by itself after it.
-            headers: sent along, as gRPC metadata or HTTP headers; W3C trace context, for example.
+            timeout: seconds.
+            headers: sent along.
             cancellation: lets another thread end the call.
 
         Raises:
-            ValueError: neither or both of text and mask; or diffusion or on_step with a model that has no steps.
-            OSError: a file cannot be read.
+            ValueError: neither or both of text and mask.
         """
-        diffuses = is_diffusion(model, diffusion, on_step)
-        encoded_image = read_encoded(image)
-        encoded_mask = None if mask is None else read_encoded(mask)
-        if not diffuses:
-            question = harmonize_question(encoded_image, text, encoded_mask, return_mask)
-            return read_harmonized(self._infer(replace(question, headers=headers or {}), timeout, cancellation))
-        question = diffuse_question(encoded_image, text, encoded_mask, return_mask, diffusion or Diffusion())
-        question = replace(question, headers=headers or {})
-        return read_harmonized(self._infer_steps(question, Steps(on_step), timeout, cancellation))
+        return self.run(
+            Harmonize(image, text=text, mask=mask),
+            model=model,
+            settings=None if diffusion is None else diffusion.given(),
+            on_step=on_step,
+            without=() if return_mask else ("mask",),
+            timeout=timeout,
+            headers=headers,
+            cancellation=cancellation,
+        )
 
     def segment(
         self,
         image: Encoded,
         text: str,
         *,
+        model: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> Segmented:
-        """Finds the part of a photograph that a text names. Arguments and errors are those of `harmonize`."""
-        question = replace(segment_question(read_encoded(image), text), headers=headers or {})
-        return read_segmented(self._infer(question, timeout, cancellation))
+        """Finds the part of a photograph that a text names. Arguments and errors are those of `run`."""
+        return self.run(Segment(image, text), model=model, timeout=timeout, headers=headers, cancellation=cancellation)
+
+    def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
+        """The server's public models and what they take; asked once and remembered.
+
+        Args:
+            max_age: asks again if what is remembered was asked at least so many seconds ago; None never does.
+            timeout: seconds, where the server is asked.
+
+        Raises:
+            InvalidDeclaration: a model's configuration cannot be read.
+        """
+        return self._do(self._calls.catalogue(max_age, timeout))
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """Every model and pipeline of the server, sorted by name."""
-
-        def describe(remaining: Callable[[], float]) -> list[Model]:
-            return [
-                self._transport.describe(model, remaining()) if model.ready else model
-                for model in self._transport.index(remaining())
-            ]
-
-        return self._call(describe, timeout, Cancellation())
+        return self._do(self._calls.models(timeout))
 
     def ready(self, *, timeout: float = READY_PROBE_TIMEOUT) -> bool:
         """Whether the server answers and all its models are ready; False where nothing answers."""
-        try:
-            return self._transport.ready(timeout)
-        except (Unavailable, DeadlineExceeded):
-            return False
+        return self._do(self._calls.ready(timeout))
 
-    def wait_until_ready(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def wait_until_ready(self, timeout: float = DEFAULT_DEADLINE) -> None:
         """Returns as soon as the server is `ready`.
 
         Raises:
             Unavailable: it was not within the time; `Unreachable` where nothing answered.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            problem = Unavailable(f"the server at {self.address.url} was not ready within {timeout:g} s")
-            try:
-                if self._transport.ready(min(READY_PROBE_TIMEOUT, timeout)):
-                    return
-            except Unavailable as error:
-                problem = error
-            except DeadlineExceeded:
-                pass
-            if time.monotonic() + READY_INTERVAL >= deadline:
-                raise problem
-            time.sleep(READY_INTERVAL)
+        self._do(self._calls.wait_until_ready(timeout))
 
     def close(self) -> None:
         """Ends the connection; the client cannot be used after it."""
@@ -181,48 +197,40 @@ class Client:
     ) -> None:
         self.close()
 
-    def _infer(self, question: Question, timeout: float | None, cancellation: Cancellation | None) -> Answer:
+    def _do(self, call: Call[T], cancellation: Cancellation | None = None) -> T:
         cancellation = cancellation or Cancellation()
-        return self._call(
-            lambda remaining: self._transport.infer(question, remaining(), cancellation), timeout, cancellation
-        )
+        try:
+            operation = next(call)
+            while True:
+                try:
+                    cancellation.wait(0)
+                    done = self._perform(operation, cancellation)
+                except BaseException as error:
+                    operation = call.throw(error)
+                else:
+                    operation = call.send(done)
+        except StopIteration as end:
+            return cast(T, end.value)
 
-    def _infer_steps(
-        self, question: Question, steps: Steps, timeout: float | None, cancellation: Cancellation | None
-    ) -> Answer:
-        cancellation = cancellation or Cancellation()
-
-        def ask(remaining: Callable[[], float]) -> Answer:
-            timed = with_deadline(question, remaining())
-            self._transport.infer_steps(timed, remaining(), cancellation, steps.receive)
-            return steps.harmonized
-
-        return self._call(ask, timeout, cancellation, DIFFUSION_TIMEOUT, lambda: not steps.begun)
-
-    def _call(
-        self,
-        ask: Callable[[Callable[[], float]], T],
-        timeout: float | None,
-        cancellation: Cancellation,
-        default_timeout: float = DEFAULT_TIMEOUT,
-        may_retry: Callable[[], bool] = lambda: True,
-    ) -> T:
-        timeout = next(seconds for seconds in (timeout, self._timeout, default_timeout) if seconds is not None)
-        deadline = time.monotonic() + timeout
-        failures = 0
-        delay = 0.0
-        while True:
-            cancellation.wait(delay)
-            try:
-                return ask(lambda: max(deadline - time.monotonic(), 0.0))
-            except DeadlineExceeded:
-                raise DeadlineExceeded(timeout) from None
-            except Unavailable:
-                failures += 1
-                next_delay = self._retry.delay(failures, deadline - time.monotonic())
-                if next_delay is None or not may_retry():
-                    raise
-                delay = next_delay
+    def _perform(self, operation: Operation, cancellation: Cancellation) -> Any:
+        match operation:
+            case Infer(inference, deadline):
+                return self._transport.infer(inference, deadline.left, cancellation)
+            case InferSteps(inference, deadline, receive):
+                transport = cast(StreamingTransport, self._transport)
+                return transport.infer_steps(inference, deadline.left, cancellation, receive)
+            case Ready(deadline):
+                return self._transport.ready(deadline.left, cancellation)
+            case Index(deadline):
+                return self._transport.index(deadline.left, cancellation)
+            case Describe(models, deadline):
+                return [self._transport.describe(model, deadline.left, cancellation) for model in models]
+            case Configure(models, deadline):
+                return [self._transport.config(model, deadline.left, cancellation) for model in models]
+            case Read(source):
+                return read_encoded(source)
+            case Sleep(seconds):
+                return cancellation.wait(seconds)
 
 
 def _open_transport(address: Address) -> Transport:

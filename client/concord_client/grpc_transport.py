@@ -1,162 +1,182 @@
-"""gRPC, through tritonclient: blocking and for asyncio."""
+"""gRPC, through tritonclient's messages and stubs: blocking and for asyncio.
+
+tritonclient's own clients are not used. The blocking one can be cancelled only while it infers, its stream never tells
+that it ended without an answer, is one at a time for each client and delivers in a thread of its own; the stream of the
+asyncio one cannot ask for the final response.
+"""
 
 import ipaddress
 import re
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-import tritonclient.grpc as triton  # type: ignore[import-untyped]
-import tritonclient.grpc.aio as triton_aio  # type: ignore[import-untyped]
-from tritonclient.grpc import service_pb2_grpc
-from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2, service_pb2_grpc  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Cancellation
-from concord_client.errors import ConcordClientError, Unavailable, Unreachable, error_from_answer
-from concord_client.grpc_stream import read_response, stream_request
-from concord_client.pipelines import Answer, Question
+from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
+from concord_client.grpc_messages import infer_request, read_response, read_streamed, stream_request
+from concord_client.inference import Inference
 from concord_client.repository import Model, read_index, read_metadata
-from concord_client.tensors import infer_arguments, read_answer
+from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address
 
 _NEVER_CONNECTED = re.compile(r"failed to connect|DNS resolution failed|name resolution|http1\.x server", re.IGNORECASE)
 
 
 class GrpcTransport:
-    """`Transport` over gRPC; calls may come from any number of threads."""
+    """`StreamingTransport` over gRPC; calls may come from any number of threads."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._client = triton.InferenceServerClient(address.url, channel_args=_channel_arguments(address))
         self._channel = grpc.insecure_channel(address.url, _channel_arguments(address))
-        self._streams = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
-        answered: Future[Any] = Future()
-
-        def receive(result: Any, error: Exception | None) -> None:
-            if error is None:
-                answered.set_result(result)
-            else:
-                answered.set_exception(error)
-
-        call = self._client.async_infer(
-            **infer_arguments(question, triton),
-            callback=receive,
-            client_timeout=timeout,
-            headers=_metadata(question),
+    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
+        response = self._ask(
+            "ModelInfer", infer_request(inference), timeout, cancellation, inference.model, _metadata(inference)
         )
-        try:
-            with cancellation.stopping(call.cancel):
-                result = answered.result()
-        except InferenceServerException as error:
-            raise _typed_error(error, self._address, timeout, question.model) from None
-        except BaseException:
-            call.cancel()
-            raise
-        return read_answer(question, result)
+        return read_response(inference, response)
 
     def infer_steps(
-        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
+        self, inference: Inference, timeout: float, cancellation: Cancellation, receive: Callable[[Tensors], None]
     ) -> None:
         final = False
-        responses = self._streams.ModelStreamInfer(
-            iter([stream_request(question)]), timeout=timeout, metadata=tuple(_metadata(question).items())
+        responses = self._stub.ModelStreamInfer(
+            iter([stream_request(inference)]), timeout=timeout, metadata=_metadata(inference)
         )
         try:
             with cancellation.stopping(responses.cancel):
                 for response in responses:
-                    answer, final = read_response(question, response, timeout)
-                    receive(answer)
+                    tensors, final = read_streamed(inference, response, timeout)
+                    receive(tensors)
         except BaseException as error:
             responses.cancel()
             if not isinstance(error, grpc.RpcError):
                 raise
             # What happens to the stream after the last answer is no loss.
             if not final:
-                raise _typed_error(error, self._address, timeout, question.model) from None
+                raise _typed_error(error, self._address, timeout, inference.model) from None
 
-    def ready(self, timeout: float) -> bool:
-        return bool(self._ask("is_server_ready", timeout))
+    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
+        return bool(self._ask("ServerReady", service_pb2.ServerReadyRequest(), timeout, cancellation).ready)
 
-    def index(self, timeout: float) -> list[Model]:
-        return read_index(self._ask("get_model_repository_index", timeout, as_json=True).get("models", ()))
+    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
+        return _read_index(self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), timeout, cancellation))
 
-    def describe(self, model: Model, timeout: float) -> Model:
-        metadata = self._ask(
-            "get_model_metadata", timeout, model_name=model.name, model_version=model.version, as_json=True
-        )
-        return read_metadata(model, metadata)
+    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
+        metadata = self._ask("ModelMetadata", _metadata_request(model), timeout, cancellation, model.name)
+        return read_metadata(model, _as_dict(metadata))
+
+    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
+        return _as_dict(self._ask("ModelConfig", _config_request(model), timeout, cancellation, model).config)
 
     def close(self) -> None:
-        self._client.close()
         self._channel.close()
 
-    def _ask(self, method: str, timeout: float, **arguments: Any) -> Any:
+    def _ask(
+        self,
+        method: str,
+        request: Any,
+        timeout: float,
+        cancellation: Cancellation,
+        model: str = "",
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> Any:
+        call = getattr(self._stub, method).future(request, timeout=timeout, metadata=metadata)
         try:
-            return getattr(self._client, method)(**arguments, client_timeout=timeout)
-        except InferenceServerException as error:
-            raise _typed_error(error, self._address, timeout, arguments.get("model_name", "")) from None
+            with cancellation.stopping(call.cancel):
+                return call.result()
+        except grpc.FutureCancelledError:
+            raise Cancelled from None
+        except grpc.RpcError as error:
+            raise _typed_error(error, self._address, timeout, model) from None
+        except BaseException:
+            call.cancel()
+            raise
 
 
 class AsyncGrpcTransport:
-    """`AsyncTransport` over gRPC; made and used in one event loop."""
+    """`AsyncStreamingTransport` over gRPC; made and used in one event loop."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._client = triton_aio.InferenceServerClient(address.url, channel_args=_channel_arguments(address))
         self._channel = grpc.aio.insecure_channel(address.url, _channel_arguments(address))
-        self._streams = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    async def infer(self, question: Question, timeout: float) -> Answer:
-        arguments = infer_arguments(question, triton)
-        result = await self._ask("infer", timeout, **arguments, headers=_metadata(question))
-        return read_answer(question, result)
+    async def infer(self, inference: Inference, timeout: float) -> Tensors:
+        response = await self._ask(
+            "ModelInfer", infer_request(inference), timeout, inference.model, _metadata(inference)
+        )
+        return read_response(inference, response)
 
-    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
+    async def infer_steps(self, inference: Inference, timeout: float, receive: Callable[[Tensors], None]) -> None:
         final = False
-        responses = self._streams.ModelStreamInfer(
-            iter([stream_request(question)]), timeout=timeout, metadata=tuple(_metadata(question).items())
+        responses = self._stub.ModelStreamInfer(
+            iter([stream_request(inference)]), timeout=timeout, metadata=_metadata(inference)
         )
         try:
             async for response in responses:
-                answer, final = read_response(question, response, timeout)
-                receive(answer)
+                tensors, final = read_streamed(inference, response, timeout)
+                receive(tensors)
         except BaseException as error:
             responses.cancel()
             if not isinstance(error, grpc.RpcError):
                 raise
             # What happens to the stream after the last answer is no loss.
             if not final:
-                raise _typed_error(error, self._address, timeout, question.model) from None
+                raise _typed_error(error, self._address, timeout, inference.model) from None
 
     async def ready(self, timeout: float) -> bool:
-        return bool(await self._ask("is_server_ready", timeout))
+        return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), timeout)).ready)
 
     async def index(self, timeout: float) -> list[Model]:
-        index = await self._ask("get_model_repository_index", timeout, as_json=True)
-        return read_index(index.get("models", ()))
+        return _read_index(await self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), timeout))
 
     async def describe(self, model: Model, timeout: float) -> Model:
-        metadata = await self._ask(
-            "get_model_metadata", timeout, model_name=model.name, model_version=model.version, as_json=True
-        )
-        return read_metadata(model, metadata)
+        metadata = await self._ask("ModelMetadata", _metadata_request(model), timeout, model.name)
+        return read_metadata(model, _as_dict(metadata))
+
+    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
+        return _as_dict((await self._ask("ModelConfig", _config_request(model), timeout, model)).config)
 
     async def close(self) -> None:
-        await self._client.close()
         await self._channel.close()
 
-    async def _ask(self, method: str, timeout: float, **arguments: Any) -> Any:
+    async def _ask(
+        self,
+        method: str,
+        request: Any,
+        timeout: float,
+        model: str = "",
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> Any:
         try:
-            return await getattr(self._client, method)(**arguments, client_timeout=timeout)
-        except InferenceServerException as error:
-            raise _typed_error(error, self._address, timeout, arguments.get("model_name", "")) from None
+            return await getattr(self._stub, method)(request, timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            raise _typed_error(error, self._address, timeout, model) from None
 
 
-def _metadata(question: Question) -> dict[str, str]:
-    return {name.lower(): value for name, value in question.headers.items()}
+def _config_request(model: str) -> Any:
+    return service_pb2.ModelConfigRequest(name=model)
+
+
+def _metadata_request(model: Model) -> Any:
+    return service_pb2.ModelMetadataRequest(name=model.name, version=model.version)
+
+
+def _read_index(response: Any) -> list[Model]:
+    return read_index(_as_dict(response).get("models", ()))
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    return fields
+
+
+def _metadata(inference: Inference) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in inference.headers.items())
 
 
 def _channel_arguments(address: Address) -> list[tuple[str, int]]:
@@ -182,13 +202,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _typed_error(error: Any, address: Address, timeout: float, model: str) -> ConcordClientError:
-    """Types tritonclient's exception, or the ``grpc.RpcError`` of a stream."""
-    if isinstance(error, InferenceServerException):
-        status, message = error.status() or "", error.message()
-    else:
-        status, message = str(error.code()), error.details()
-    message = message or "no reason given"
-    typed = error_from_answer(status, message, model=model, timeout=timeout)
+    """Types a ``grpc.RpcError``."""
+    message = error.details() or "no reason given"
+    typed = error_from_answer(str(error.code()), message, model=model, timeout=timeout)
     if type(typed) is Unavailable and _NEVER_CONNECTED.search(message):
         return Unreachable(address.url, address.protocol, message)
     return typed

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,11 +14,11 @@ import aiohttp
 import tritonclient.http as triton  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Cancellation
-from concord_client.diffusion import at_once
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
-from concord_client.pipelines import Answer, Question
+from concord_client.inference import Inference
 from concord_client.repository import Model, read_index, read_metadata
-from concord_client.tensors import infer_arguments, read_answer
+from concord_client.tasks.fields import Tensors
+from concord_client.tensors import datatype, read_tensors, tensor
 from concord_client.transport import Address
 
 T = TypeVar("T")
@@ -34,26 +34,26 @@ class AsyncHttpTransport:
         # A deadline is for one call, so the session has none of its own.
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
 
-    async def infer(self, question: Question, timeout: float) -> Answer:
-        arguments = infer_arguments(question, triton)
+    async def infer(self, inference: Inference, timeout: float) -> Tensors:
         body, header_length = triton.InferenceServerClient.generate_request_body(
-            arguments["inputs"], outputs=arguments["outputs"]
+            [
+                triton.InferInput(name, [1, 1], datatype(value)).set_data_from_numpy(tensor(value))
+                for name, value in inference.inputs.items()
+            ],
+            outputs=[triton.InferRequestedOutput(name) for name in inference.outputs],
         )
         headers, content = await self._ask(
             "POST",
-            f"models/{quote(question.model, safe='')}/infer",
+            f"models/{quote(inference.model, safe='')}/infer",
             timeout,
-            model=question.model,
+            model=inference.model,
             data=io.BytesIO(body),
-            headers={**question.headers, HEADER_LENGTH: str(header_length)},
+            headers={**inference.headers, HEADER_LENGTH: str(header_length)},
         )
         answered = triton.InferenceServerClient.parse_response_body(
             content, header_length=int(headers.get(HEADER_LENGTH, len(content)))
         )
-        return read_answer(question, answered)
-
-    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
-        receive(await self.infer(at_once(question), timeout))
+        return read_tensors(inference, answered)
 
     async def ready(self, timeout: float) -> bool:
         try:
@@ -70,6 +70,11 @@ class AsyncHttpTransport:
         path = f"models/{quote(model.name, safe='')}/versions/{model.version}"
         _, content = await self._ask("GET", path, timeout, model=model.name)
         return read_metadata(model, json.loads(content))
+
+    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
+        _, content = await self._ask("GET", f"models/{quote(model, safe='')}/config", timeout, model=model)
+        config: Mapping[str, Any] = json.loads(content)
+        return config
 
     async def close(self) -> None:
         await self._session.close()
@@ -108,22 +113,20 @@ class HttpTransport:
         self._thread.start()
         self._loop = opened.result()
 
-    def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
-        return self._run(self._http.infer(question, timeout), cancellation)
+    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
+        return self._run(self._http.infer(inference, timeout), cancellation)
 
-    def infer_steps(
-        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
-    ) -> None:
-        receive(self.infer(at_once(question), timeout, cancellation))
+    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
+        return self._run(self._http.ready(timeout), cancellation)
 
-    def ready(self, timeout: float) -> bool:
-        return self._run(self._http.ready(timeout), Cancellation())
+    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
+        return self._run(self._http.index(timeout), cancellation)
 
-    def index(self, timeout: float) -> list[Model]:
-        return self._run(self._http.index(timeout), Cancellation())
+    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
+        return self._run(self._http.describe(model, timeout), cancellation)
 
-    def describe(self, model: Model, timeout: float) -> Model:
-        return self._run(self._http.describe(model, timeout), Cancellation())
+    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
+        return self._run(self._http.config(model, timeout), cancellation)
 
     def close(self) -> None:
         if self._thread.is_alive():

@@ -4,13 +4,14 @@ The implementations hold everything that touches tritonclient: `concord_client.g
 `concord_client.http_transport`. Each is imported when it is first used: HTTP's brings gevent and aiohttp along.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from concord_client.cancellation import Cancellation
-from concord_client.pipelines import Answer, Question
+from concord_client.inference import Inference
 from concord_client.repository import Model
+from concord_client.tasks.fields import Tensors
 
 ProtocolName: TypeAlias = Literal["grpc", "http"]
 DEFAULT_ADDRESSES: dict[ProtocolName, str] = {"grpc": "localhost:8001", "http": "localhost:8000"}
@@ -39,6 +40,11 @@ class Address:
         return cls(url, protocol)
 
     @property
+    def streams(self) -> bool:
+        """Whether the protocol carries several answers to one request."""
+        return self.protocol == "grpc"
+
+    @property
     def host(self) -> str:
         """The part before the port, without the brackets of an IPv6 address."""
         return self.url.rpartition(":")[0].strip("[]")
@@ -47,35 +53,39 @@ class Address:
 class Transport(Protocol):
     """A protocol, blocking. Timeouts are seconds; every method raises `ConcordClientError`."""
 
-    def infer(self, question: Question, timeout: float, cancellation: Cancellation) -> Answer:
+    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
         """Asks once."""
 
-    def infer_steps(
-        self, question: Question, timeout: float, cancellation: Cancellation, receive: Callable[[Answer], None]
-    ) -> None:
-        """Asks a diffusion model once; ``receive`` gets every answer, in this thread, and over HTTP the last alone."""
-
-    def ready(self, timeout: float) -> bool:
+    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
         """Whether the server and its models are ready."""
 
-    def index(self, timeout: float) -> list[Model]:
+    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
         """The models of the repository, without their tensors."""
 
-    def describe(self, model: Model, timeout: float) -> Model:
+    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
         """The model with its tensors."""
+
+    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
+        """The model's configuration in Triton's JSON form."""
 
     def close(self) -> None:
         """Ends the connection."""
 
 
+class StreamingTransport(Transport, Protocol):
+    """A blocking protocol that carries several answers to one request."""
+
+    def infer_steps(
+        self, inference: Inference, timeout: float, cancellation: Cancellation, receive: Callable[[Tensors], None]
+    ) -> None:
+        """Asks once; ``receive`` gets every answer, in this thread."""
+
+
 class AsyncTransport(Protocol):
     """A protocol, for asyncio: `Transport` with task cancellation in place of `Cancellation`."""
 
-    async def infer(self, question: Question, timeout: float) -> Answer:
+    async def infer(self, inference: Inference, timeout: float) -> Tensors:
         """Asks once."""
-
-    async def infer_steps(self, question: Question, timeout: float, receive: Callable[[Answer], None]) -> None:
-        """Asks a diffusion model once; ``receive`` gets every answer, and over HTTP the last alone."""
 
     async def ready(self, timeout: float) -> bool:
         """Whether the server and its models are ready."""
@@ -86,5 +96,15 @@ class AsyncTransport(Protocol):
     async def describe(self, model: Model, timeout: float) -> Model:
         """The model with its tensors."""
 
+    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
+        """The model's configuration in Triton's JSON form."""
+
     async def close(self) -> None:
         """Ends the connection."""
+
+
+class AsyncStreamingTransport(AsyncTransport, Protocol):
+    """A protocol for asyncio that carries several answers to one request."""
+
+    async def infer_steps(self, inference: Inference, timeout: float, receive: Callable[[Tensors], None]) -> None:
+        """Asks once; ``receive`` gets every answer."""

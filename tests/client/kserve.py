@@ -5,12 +5,14 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+from google.protobuf.json_format import ParseDict
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 HTTP_STATUS = {"UNAVAILABLE": 503, "INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500}
@@ -19,9 +21,69 @@ LIMIT = 20.0
 """Seconds after which a server stops waiting for something that a broken client will never do."""
 
 
+def tensor(name, datatype="TYPE_STRING", **more):
+    """An input or output of a configuration."""
+    return {"name": name, "data_type": datatype, "dims": ["1"], **more}
+
+
+def config(name, *inputs, decoupled=False, outputs=("HARMONIZED",), **parameters):
+    """A configuration in Triton's JSON form; ``setting__STEPS="5; 1..50"`` declares a parameter ``setting.STEPS``."""
+    return {
+        "name": name,
+        "input": [tensor(each) if isinstance(each, str) else each for each in inputs],
+        "output": [tensor(each) if isinstance(each, str) else each for each in outputs],
+        "parameters": {key.replace("__", "."): {"string_value": value} for key, value in parameters.items()},
+        "model_transaction_policy": {"decoupled": decoupled},
+    }
+
+
+def diffusion(name, *, decoupled):
+    """A model that works in steps, or the same for protocols without streams."""
+    settings = {
+        "SEED": ("TYPE_INT64", "; 0..9223372036854775807; of the noise"),
+        "STEPS": ("TYPE_INT32", "5; 1..50; steps of denoising"),
+        "SAMPLER": ("TYPE_STRING", "euler_ancestral; euler_ancestral|dpmpp_2m|ddim; how the noise is taken away"),
+        "RESOLUTION": ("TYPE_INT32", "256; 256|512|768; side of what is denoised"),
+        "PREVIEW": ("TYPE_BOOL", "false; false|true; a small picture with every step"),
+        "DECODER": ("TYPE_STRING", "plain; plain|harmony; harmony sees the photograph"),
+        "REFINE": ("TYPE_BOOL", "false; false|true; whether the refinement network follows"),
+    }
+    return config(
+        name,
+        "IMAGE",
+        *(tensor(each, optional=True) for each in ("MASK", "TEXT")),
+        *(tensor(each, datatype, optional=True) for each, (datatype, _) in settings.items()),
+        tensor("TIMEOUT", "TYPE_FP32", optional=True),
+        decoupled=decoupled,
+        outputs=("STEP", "TOTAL", "PREVIEW", "HARMONIZED", "SEED", "MASK", "SCORE", "TRUNCATED"),
+        task="harmonize",
+        model="diffharmony",
+        about="a diffusion model, step by step",
+        rank="30",
+        deadline_seconds="600",
+        **{f"setting__{each}": words for each, (_, words) in settings.items()},
+    )
+
+
+def configs():
+    """What a server of Concord declares."""
+    found = ("MASK", "SCORE", "TRUNCATED")
+    fast = {"task": "harmonize", "model": "ht", "about": "a transformer that answers in one pass", "rank": "10"}
+    return [
+        config("decode", "IMAGE", outputs=["PIXELS"]),
+        config("segment", "IMAGE", "TEXT", outputs=found, task="segment", model="cris", about="finds what a text names"),
+        config("harmonize_ht", "IMAGE", "MASK", **fast),
+        config("segment_harmonize_ht", "IMAGE", "TEXT", outputs=("HARMONIZED", *found), **fast),
+        diffusion("diffharmony", decoupled=True),
+        diffusion("diffharmony_once", decoupled=False),
+    ]
+
+
 @dataclass
 class KServe:
     """What a server does with its next inferences, and what it has seen.
+
+    ``configs`` are those of the models that it has. ``looks`` counts how often it was asked which those are.
 
     ``headers`` are those of the last inference, their names in lower case.
 
@@ -33,6 +95,8 @@ class KServe:
     "picture and final".
     """
 
+    configs: list[dict[str, object]] = field(default_factory=configs)
+    looks: int = 0
     script: list[tuple[str, str] | str] = field(default_factory=list)
     answers: dict[str, bytes] = field(
         default_factory=lambda: {
@@ -58,6 +122,14 @@ class KServe:
         step = self.script.pop(0) if self.script else self.refused_images.get(inputs["IMAGE"])
         self.entered.set()
         return step
+
+    def index(self) -> list[dict[str, str]]:
+        self.looks += 1
+        ready = [{"name": config["name"], "version": "1", "state": "READY"} for config in self.configs]
+        return [*ready, {"name": "broken", "state": "UNAVAILABLE"}]
+
+    def config(self, model: str) -> dict[str, object] | None:
+        return next((config for config in self.configs if config["name"] == model), None)
 
     def ready(self) -> bool:
         self.ready_after -= 1
@@ -87,10 +159,13 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
         return service_pb2.ServerReadyResponse(ready=self.kserve.ready())
 
     def RepositoryIndex(self, request, context):  # noqa: N802
-        index = service_pb2.RepositoryIndexResponse()
-        index.models.add(name="segment", version="1", state="READY")
-        index.models.add(name="broken", state="UNAVAILABLE", reason="no such file")
-        return index
+        return service_pb2.RepositoryIndexResponse(models=self.kserve.index())
+
+    def ModelConfig(self, request, context):  # noqa: N802
+        config = self.kserve.config(request.name)
+        if config is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
+        return ParseDict({"config": config}, service_pb2.ModelConfigResponse())
 
     def ModelMetadata(self, request, context):  # noqa: N802
         metadata = service_pb2.ModelMetadataResponse(name=request.name, versions=["1"])
@@ -154,6 +229,7 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
             case ("error", message):
                 return {"error_message": message}
             case "exit":
+                time.sleep(0.2)  # what was answered before is on its way
                 os._exit(1)
         self.stop(event, context)
         return {}
@@ -177,6 +253,10 @@ class HttpHandler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/v2/health/ready":
             self.reply(200 if self.kserve.ready() else 400, b"")
+        elif self.path.endswith("/config"):
+            config = self.kserve.config(self.path.split("/")[3])
+            refusal = {"error": "Request for unknown model: 'it' is not found"}
+            self.reply(404 if config is None else 200, json.dumps(config or refusal).encode())
         else:
             tensors = {
                 "inputs": [{"name": "IMAGE", "datatype": "BYTES", "shape": [-1, 1]}],
@@ -187,8 +267,7 @@ class HttpHandler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.endswith("/index"):
-            models = [{"name": "segment", "version": "1", "state": "READY"}, {"name": "broken", "state": "UNAVAILABLE"}]
-            self.reply(200, json.dumps(models).encode())
+            self.reply(200, json.dumps(self.kserve.index()).encode())
             return
         self.kserve.headers = {name.lower(): value for name, value in self.headers.items()}
         split = int(self.headers["Inference-Header-Content-Length"])

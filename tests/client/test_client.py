@@ -26,24 +26,24 @@ IMAGE = b"\xff\xd8 a photograph \x00\x00"
 BUSY = ("UNAVAILABLE", "in ensemble 'segment', Exceeds maximum queue size")
 
 
-def test_a_text_asks_segment_harmonize(ask, kserve):
+def test_a_text_asks_the_pipeline_that_takes_one(ask, kserve):
     answer = ask(kserve.url, "harmonize", IMAGE, text="der Bär 🧸")
     assert kserve.received == [
         (
-            "segment_harmonize",
+            "segment_harmonize_ht",
             {"IMAGE": IMAGE, "TEXT": "der Bär 🧸".encode()},
-            ["HARMONIZED", "SCORE", "TRUNCATED", "MASK"],
+            ["HARMONIZED", "MASK", "SCORE", "TRUNCATED"],
         )
     ]
     assert (answer.image, answer.mask) == (kserve.answers["HARMONIZED"], kserve.answers["MASK"])
     assert (answer.score, answer.truncated) == (0.75, False)
 
 
-def test_a_mask_asks_harmonize(ask, kserve, tmp_path):
+def test_a_mask_asks_the_pipeline_that_takes_one(ask, kserve, tmp_path):
     mask = tmp_path / "eine Maske ü.png"
     mask.write_bytes(b"mask")
     answer = ask(kserve.url, "harmonize", IMAGE, mask=mask)
-    assert kserve.received == [("harmonize", {"IMAGE": IMAGE, "MASK": b"mask"}, ["HARMONIZED"])]
+    assert kserve.received == [("harmonize_ht", {"IMAGE": IMAGE, "MASK": b"mask"}, ["HARMONIZED"])]
     assert answer.image == kserve.answers["HARMONIZED"]
     assert (answer.mask, answer.score, answer.truncated) == (None, None, False)
 
@@ -157,6 +157,7 @@ def test_an_answer_without_its_tensors_is_the_servers_error(ask, kserve):
 
 
 def test_models_lists_state_and_tensors(ask, kserve):
+    kserve.configs = [kserve.config("segment")]
     assert ask(kserve.url, "models") == [
         Model("broken", "", ready=False),
         Model("segment", "1", True, (Tensor("IMAGE", "BYTES", (-1, 1)),), (Tensor("SCORE", "FP32", (-1, 1)),)),

@@ -15,8 +15,7 @@ from concord_client import (
     Progress,
     ServerError,
 )
-from concord_client.diffusion import Steps, diffuse_question
-from concord_client.tensors import datatype
+from concord_client.steps import Steps
 
 IMAGE = b"\xff\xd8 a photograph"
 BUSY = ("UNAVAILABLE", "[busy] request: 8 are being answered")
@@ -29,7 +28,7 @@ def test_a_diffusion_asks_for_its_model_with_the_time_left(diffuse, kserve, prot
     ((model, inputs, outputs),) = kserve.received
     assert 0 < inputs.pop("TIMEOUT") <= 7
     assert inputs == {"IMAGE": IMAGE, "TEXT": "der Bär".encode()}
-    tensors = ["HARMONIZED", "SEED", "SCORE", "TRUNCATED", "MASK"]
+    tensors = ["HARMONIZED", "MASK", "SCORE", "TRUNCATED", "SEED"]
     if protocol == "grpc":
         assert (model, outputs) == ("diffharmony", ["STEP", "TOTAL", *tensors])
     else:
@@ -58,11 +57,6 @@ def test_settings_arrive_with_the_types_the_server_wants(diffuse, kserve, protoc
     sent = {"SEED": 2**63 - 1, "STEPS": 50, "SAMPLER": b"ddim", "RESOLUTION": 256, "DECODER": b"harmony"}
     sent |= {"PREVIEW": True} if protocol == "grpc" else {}
     assert kserve.received[0][1].items() >= (sent | {"REFINE": True}).items()
-    question = diffuse_question(IMAGE, None, b"mask", True, diffusion)
-    assert {name: datatype(value) for name, value in question.inputs.items()} == {
-        **dict.fromkeys(("IMAGE", "MASK", "SAMPLER", "DECODER"), "BYTES"),
-        **{"SEED": "INT64", "STEPS": "INT32", "RESOLUTION": "INT32", "PREVIEW": "BOOL", "REFINE": "BOOL"},
-    }
 
 
 def test_without_a_timeout_a_diffusion_has_ten_minutes(diffuse, kserve):
@@ -71,24 +65,28 @@ def test_without_a_timeout_a_diffusion_has_ten_minutes(diffuse, kserve):
 
 
 @pytest.mark.parametrize("setting", [{"seed": 2**63}, {"steps": 2**31}, {"resolution": -(2**40)}, {"steps": 2.5}])
-def test_a_number_that_no_tensor_holds_is_refused_by_name(setting):
-    with pytest.raises(ValueError, match=f"{next(iter(setting))} is .*; allowed: a whole number of .* bits"):
-        Diffusion(**setting)
+def test_a_number_that_no_tensor_holds_is_refused_by_name(diffuse, kserve, setting):
+    [name] = setting
+    with pytest.raises(InvalidInput) as refusal:
+        diffuse(kserve, diffusion=Diffusion(**setting))
+    assert (refusal.value.code, refusal.value.field) == ("invalid_setting", name.upper())
+    assert refusal.value.allowed.startswith("a whole number from ") or name == "resolution"
+    assert kserve.received == []
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "kind", "words"),
     [
-        ({"model": "dht", "diffusion": Diffusion(steps=3)}, r"diffusion is for .* \(diffharmony\); dht has none"),
-        ({"model": "dht", "on_step": print}, r"on_step is for .* \(diffharmony\); dht has none"),
-        ({"model": "sd"}, "'sd'; allowed: dht, diffharmony"),
-        ({"mask": None}, "either a text or a mask"),
-        ({"text": "bear"}, "either a text or a mask"),
+        ({"diffusion": Diffusion(steps=3)}, InvalidInput, r"STEPS: ht has no such .* allowed: model=diffharmony"),
+        ({"on_step": print}, ValueError, r"on_step is for a model with steps; ht has none"),
+        ({"model": "sd"}, ModelNotFound, "'sd'; it has ht, diffharmony"),
+        ({"mask": None}, ValueError, "either a text or a mask"),
+        ({"text": "bear"}, ValueError, "either a text or a mask"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_before_anything_is_sent(ask, kserve, options, words):
-    with pytest.raises(ValueError, match=words):
-        ask(kserve.url, "harmonize", IMAGE, **{"mask": b"mask", "model": "diffharmony"} | options)
+def test_what_cannot_be_asked_is_refused_before_anything_is_sent(ask, kserve, options, kind, words):
+    with pytest.raises(kind, match=words):
+        ask(kserve.url, "harmonize", IMAGE, **{"mask": b"mask"} | options)
     assert kserve.received == []
 
 
@@ -116,7 +114,7 @@ def test_the_picture_counts_however_the_stream_ends(diffuse, kserve, end):
 @pytest.mark.parametrize("stream", [[], ["final"], [0, 1, "final"], [0, 1]])
 def test_a_stream_without_the_picture_is_the_servers_failure(diffuse, kserve, stream):
     kserve.stream = stream
-    with pytest.raises(ServerError, match="before the picture"):
+    with pytest.raises(ServerError, match="before the last"):
         diffuse(kserve)
     assert len(kserve.received) == 1
 
@@ -170,7 +168,7 @@ def test_streams_of_many_threads_do_not_mix(grpc_kserve):
 
 
 def test_an_answer_without_tensors_says_nothing():
-    steps = Steps()
+    steps = Steps(["HARMONIZED"])
     steps.receive({})
     assert not steps.begun
     steps.receive({"STEP": np.array([[1]]), "TOTAL": np.array([[5]])})

@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 from typing import TypedDict
 
-from concord_client.client import DEFAULT_TIMEOUT, DIFFUSION_TIMEOUT
 from concord_client.commands import UsageError
 from concord_client.transport import DEFAULT_ADDRESSES, Address, ProtocolName
 
@@ -34,7 +33,7 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="SECONDS",
         type=_positive_seconds,
-        help=f"longest wait for one answer (default: {DEFAULT_TIMEOUT:g}, for diffusion {DIFFUSION_TIMEOUT:g})",
+        help="longest wait for one answer (default: what the model declares)",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from concord_client.diffusion import OnStep, Progress
+from concord_client.steps import OnStep, Progress
 
 
 class StepBar:

@@ -1,0 +1,12 @@
+"""The tasks: one file each, which says what a request holds and what its answer does.
+
+Clients, command line, facade and documentation are made from these classes.
+"""
+
+from typing import Any
+
+from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.request import Request
+from concord_client.tasks.segment import Segment
+
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment)

@@ -1,0 +1,125 @@
+"""The fields of requests and answers: each has a name for people, a tensor on the wire, and a description."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord_client.errors import ServerError
+
+Encoded: TypeAlias = bytes | PathLike[str]
+"""An encoded image (JPEG, PNG, ...): its bytes, or the path of a file that holds them."""
+
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+"""Tensor name to tensor, as the server sent it: one sample, so every shape begins with 1."""
+
+Kind: TypeAlias = Literal["image", "text", "boolean", "integer", "number", "numbers"]
+_KINDS: Mapping[Any, Kind] = {
+    bytes: "image",
+    str: "text",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    tuple: "numbers",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorField:
+    """A field of a request or an answer.
+
+    Attributes:
+        name: of the attribute, and what people call it: a form field, a JSON key, a flag.
+        tensor: its name on the wire.
+        about: what it is, in a few words.
+        kind: follows from the attribute's type; an image is encoded, numbers are a tuple.
+        default: where it is not given, or not answered; `dataclasses.MISSING` where it always is.
+    """
+
+    name: str
+    tensor: str
+    about: str
+    kind: Kind
+    default: Any = dataclasses.MISSING
+
+    @property
+    def required(self) -> bool:
+        """Whether every request, or every answer, has it."""
+        return self.default is dataclasses.MISSING
+
+    def read(self, tensors: Tensors) -> Any:
+        """The field's value from an answer.
+
+        Raises:
+            ServerError: the answer lacks it and it is required, or it does not hold one value where it has to.
+        """
+        tensor = tensors.get(self.tensor)
+        if tensor is None and not self.required:
+            return self.default
+        if tensor is None or (self.kind != "numbers" and tensor.size != 1):
+            raise ServerError(f"the answer has no {self.tensor}")
+        match self.kind:
+            case "numbers":
+                return tuple(np.ravel(tensor).tolist())
+            case "text":
+                return tensor.item().decode()
+            case _:
+                return tensor.item()
+
+
+def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a request.
+
+    Args:
+        tensor: its name on the wire.
+        about: what it is, in a few words.
+        default: None where it need not be given.
+    """
+    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
+
+
+def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
+    """A field of an answer.
+
+    Args:
+        tensor: its name on the wire.
+        about: what it is, in a few words.
+        default: what it is in an answer without that tensor; without a default the server has to send it.
+    """
+    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
+
+
+@cache
+def tensor_fields(declared: type[Any]) -> tuple[TensorField, ...]:
+    """The fields of a request's or an answer's class, in their order."""
+    types = get_type_hints(declared)
+    return tuple(
+        TensorField(each.name, each.metadata["tensor"], each.metadata["about"], _kind(types[each.name]), each.default)
+        for each in dataclasses.fields(declared)
+    )
+
+
+def read_encoded(source: Encoded) -> bytes:
+    """The bytes of an image or mask.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError: neither bytes nor a path; a path as ``str`` is refused, a text may have been meant.
+    """
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, PathLike):
+        return Path(source).read_bytes()
+    raise TypeError(f"an encoded image is bytes or a pathlib.Path, not {type(source).__name__}")
+
+
+def _kind(declared: Any) -> Kind:
+    alternatives = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
+    first = next(each for each in alternatives if each is not NoneType)
+    return _KINDS[get_origin(first) or first]

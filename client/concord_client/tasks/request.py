@@ -1,0 +1,66 @@
+"""What every task has in common: a request says which answer it gets, and which of its fields exclude each other."""
+
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args
+
+from concord_client.tasks.fields import TensorField, Tensors, tensor_fields
+
+
+class Answer:
+    """Base of the answers, dataclasses of `concord_client.tasks.fields.received` fields."""
+
+    @classmethod
+    def fields(cls) -> tuple[TensorField, ...]:
+        """What it holds."""
+        return tensor_fields(cast(Any, cls))
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> Self:
+        """Reads the tensors of an answer.
+
+        Raises:
+            ServerError: a required one is missing.
+        """
+        return cls(**{field.name: field.read(tensors) for field in cls.fields()})
+
+
+A = TypeVar("A", bound=Answer, covariant=True)
+
+
+class Request(Generic[A]):
+    """Base of the requests, dataclasses of `concord_client.tasks.fields.sent` fields.
+
+    Attributes:
+        TASK: its name, which pipelines declare in their configuration.
+        ONE_OF: names of fields of which exactly one is to be given, in groups.
+
+    Raises:
+        ValueError: none, or more than one, of a group is given.
+    """
+
+    TASK: ClassVar[str]
+    ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __post_init__(self) -> None:
+        for names in self.ONE_OF:
+            if sum(getattr(self, name) is not None for name in names) != 1:
+                raise ValueError(f"give either {' or '.join(f'a {name}' for name in names)}")
+
+    @classmethod
+    def fields(cls) -> tuple[TensorField, ...]:
+        """What it holds."""
+        return tensor_fields(cast(Any, cls))
+
+    @classmethod
+    def answer_type(cls) -> type[A]:
+        """The class of its answer."""
+        (answer,) = get_args(cast(Any, cls).__orig_bases__[0])
+        return cast(type[A], answer)
+
+    @classmethod
+    def about(cls) -> str:
+        """What the task does, in one sentence."""
+        return (cls.__doc__ or "").partition("\n")[0]
+
+    def given(self) -> tuple[TensorField, ...]:
+        """The fields that are given."""
+        return tuple(field for field in self.fields() if getattr(self, field.name) is not None)
