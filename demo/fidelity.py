@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tritonclient.grpc import InferenceServerClient
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse
 from concord.images import encode_png
@@ -77,6 +78,9 @@ class ServerHost:
     async def report(self, step: int, preview: bytes) -> None:
         pass
 
+    def denoising(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def check(self) -> None:
         pass
 
@@ -101,7 +105,7 @@ def compare(client: InferenceServerClient, subject: Subject, resolution: int) ->
     """One subject's row of the report; writes its crops."""
     truth = read_photograph(subject.package, subject.filename)
     mask = np.zeros(truth.shape[:2], np.uint8)
-    cv2.ellipse(mask, subject.centre, subject.axes, 0, 0, 360, 255, -1)
+    cv2.ellipse(mask, subject.centre, subject.axes, 0, 0, 360, (255,), -1)
     composite = change_foreground(np.random.default_rng(1), truth, mask, "train")
     assert composite is not None
     host = ServerHost(client)
@@ -133,7 +137,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def drawn_at(result: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """A network's result, fp32 [3, S, S] of 0..1, as uint8 [height, width, 3]."""
     pixels = cv2.resize(result.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_CUBIC)
-    return as_pixels(pixels)
+    return as_pixels(pixels.astype(np.float32, copy=False))
 
 
 def sharpness(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:

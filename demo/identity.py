@@ -1,5 +1,7 @@
 """A start for HT+ from which it answers nearly what it was shown, so that training only has to learn the change."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -26,7 +28,8 @@ def start_near_identity(network: PatchHT) -> None:
         embedding.weight[:patch, :patch] = SCALE * torch.eye(patch)
         embedding.bias[:patch] = -SCALE / 2
         embedding.bias[patch:] = CONSTANT * (-1.0) ** torch.arange(width - patch)
-        for layer in network.transformer_enc.encoder.layers:
+        layers: Any = network.transformer_enc.encoder.layers
+        for layer in layers:
             layer.self_attn.out_proj.weight.mul_(0.02)
             layer.linear2.weight.mul_(0.02)
             layer.linear2.bias.zero_()
@@ -38,4 +41,5 @@ def start_near_identity(network: PatchHT) -> None:
         ridge = 1e-3 * len(tokens) * torch.eye(width + 1)
         solution = torch.linalg.solve(known.T @ known + ridge, known.T @ goal)
         decoder.weight.copy_(solution[:-1].unflatten(1, (PATCH, PATCH, 3)).permute(0, 3, 1, 2))
+        assert decoder.bias is not None
         decoder.bias.copy_(solution[-1].unflatten(0, (PIXELS, 3)).mean(0))

@@ -2,17 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
-from tritonclient.grpc import InferenceServerClient
+from tqdm import tqdm  # type: ignore[import-untyped]
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.images import encode_png
@@ -49,7 +49,7 @@ def main() -> int:
             for model in get_args(Harmonizer)
             for kind, items in (("scenes", scenes), ("photographs", photographs))
         }
-    report = {
+    report: dict[str, Any] = {
         "cris_iou": float(np.mean(overlap)),
         "vae_psnr": float(np.mean(restored)),
         "harmonizers": {name: summary(pairs) for name, pairs in measured.items()},
@@ -67,7 +67,7 @@ def main() -> int:
     return 0
 
 
-def each(measure: Callable, items: Iterable, title: str) -> NDArray[np.float64]:
+def each(measure: Callable[..., object], items: Sequence[Any], title: str) -> NDArray[np.float64]:
     """`measure` of every item, two at a time."""
     with ThreadPoolExecutor(2) as pool:
         return np.array(list(tqdm(pool.map(measure, items), title, total=len(items))))

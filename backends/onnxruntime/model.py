@@ -1,25 +1,30 @@
 """A Python-based Triton backend that answers ``backend: "onnxruntime"`` where the C++ backend is missing."""
 
-import onnxruntime as ort
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from concord.network_model import NetworkModel
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from concord.network_model import NetworkModel, Tensors
 from concord.session import run_options, session_options
 
 
 class TritonPythonModel(NetworkModel):
     """One network in one ONNX Runtime session."""
 
-    def load(self, network, config, kind):
+    def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
         """The session, with the parameters that the C++ backend reads."""
         self._run_options = run_options(config)
         provider = "CUDAExecutionProvider" if kind == "GPU" else "CPUExecutionProvider"
         if provider not in ort.get_available_providers():
             raise RuntimeError(f"the installed onnxruntime has no {provider}; use a profile with KIND_CPU")
         self._session = ort.InferenceSession(network, session_options(config), providers=[provider])
-        return tuple(
-            [tensor.name for tensor in tensors] for tensors in (self._session.get_inputs(), self._session.get_outputs())
-        )
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        return [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
 
-    def run(self, feeds, names):
+    def run(self, feeds: Tensors, names: Sequence[str]) -> Sequence[NDArray[Any]]:
         """One run of the session."""
-        return self._session.run(names, feeds, self._run_options)
+        answers: list[NDArray[Any]] = self._session.run(names, feeds, self._run_options)
+        return answers

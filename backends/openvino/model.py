@@ -1,8 +1,13 @@
 """A Python-based Triton backend that answers ``backend: "openvino"`` where the C++ backend is missing."""
 
-import openvino as ov
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from concord.network_model import NetworkModel
+import openvino as ov  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from concord.network_model import NetworkModel, Tensors
 from concord.openvino_properties import properties
 
 
@@ -11,17 +16,16 @@ class TritonPythonModel(NetworkModel):
 
     default_filename = "model.xml"
 
-    def load(self, network, config, kind):
+    def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
         """The compiled network, with the parameters that the C++ backend reads."""
         if kind != "CPU":
             raise RuntimeError(f"openvino runs on processors; use KIND_CPU instead of KIND_{kind}")
         self._network = ov.Core().compile_model(network, "CPU", properties(config))
         self._request = self._network.create_infer_request()
-        return tuple(
-            [tensor.any_name for tensor in tensors] for tensors in (self._network.inputs, self._network.outputs)
-        )
+        inputs, outputs = self._network.inputs, self._network.outputs
+        return [tensor.any_name for tensor in inputs], [tensor.any_name for tensor in outputs]
 
-    def run(self, feeds, names):
+    def run(self, feeds: Tensors, names: Sequence[str]) -> Sequence[NDArray[Any]]:
         """One inference."""
         self._request.infer(feeds, share_inputs=True)
         return [self._request.get_tensor(name).data.copy() for name in names]

@@ -6,6 +6,7 @@ No sampler, no masks, no image files: less than any pipeline does, on inputs of 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -70,15 +71,17 @@ def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
     """diffusers' modules, called as `StableDiffusionInpaintPipeline` calls them without guidance, and nothing else."""
     torch.set_num_threads(threads)
     assert pipeline.states is not None
-    states, factor = pipeline.states[None], pipeline.vae.config.scaling_factor
+    unet: Any = pipeline.unet
+    vae: Any = pipeline.vae
+    states, factor = pipeline.states[None], vae.config.scaling_factor
     inputs = {name: torch.from_numpy(value) for name, value in feeds(size).items()}
     image = inputs["COMPOSITE"].permute(0, 3, 1, 2) / 127.5 - 1
     sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1)
     inference = torch.inference_mode()
     return Networks(
-        inference(lambda: pipeline.vae.encode(image).latent_dist.mode() * factor),
-        inference(lambda: pipeline.unet(sample, inputs["TIMESTEP"][:, 0], states).sample),
-        inference(lambda: pipeline.vae.decode(inputs["LATENT"] / factor).sample),
+        inference(lambda: vae.encode(image).latent_dist.mode() * factor),
+        inference(lambda: unet(sample, inputs["TIMESTEP"][:, 0], states).sample),
+        inference(lambda: vae.decode(inputs["LATENT"] / factor).sample),
     )
 
 

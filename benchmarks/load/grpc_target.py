@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import grpc
-from tritonclient.grpc import service_pb2
+import grpc  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
 
 from benchmarks.load.generator import LOST, Outcome
 

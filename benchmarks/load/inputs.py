@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.utils import triton_to_np_dtype
+from tritonclient.utils import triton_to_np_dtype  # type: ignore[import-untyped]
 
 from benchmarks.load.kserve import Input, Pipeline
 from concord.errors import InvalidSetting

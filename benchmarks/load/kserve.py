@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import tritonclient.grpc as triton_grpc
-import tritonclient.http as triton_http
+import tritonclient.grpc as triton_grpc  # type: ignore[import-untyped]
+import tritonclient.http as triton_http  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
-from tritonclient.utils import InferenceServerException, serialize_byte_tensor
+from tritonclient.utils import InferenceServerException, serialize_byte_tensor  # type: ignore[import-untyped]
 
 from benchmarks.load.generator import Destination, Target
 from benchmarks.load.grpc_target import CHANNEL, GrpcTarget
@@ -158,26 +158,26 @@ class GrpcKServe(KServe):
             raise self._failure(f"does not answer gRPC ({error.message()})") from None
 
     def _index(self) -> list[dict[str, Any]]:
-        return self._ask("get_model_repository_index").get("models", [])
+        return list(self._ask("get_model_repository_index").get("models", []))
 
     def _metadata(self, name: str) -> Mapping[str, Any] | None:
         try:
-            return self._client.get_model_metadata(name, as_json=True, client_timeout=CONTROL_SECONDS)
+            return dict(self._client.get_model_metadata(name, as_json=True, client_timeout=CONTROL_SECONDS))
         except InferenceServerException:
             return None
 
     def _ask_config(self, name: str) -> Mapping[str, Any]:
-        return self._ask("get_model_config", name)["config"]
+        return dict(self._ask("get_model_config", name)["config"])
 
     def _ask_statistics(self) -> list[dict[str, Any]]:
-        return self._ask("get_inference_statistics")["model_stats"]
+        return list(self._ask("get_inference_statistics")["model_stats"])
 
     def _server(self) -> Mapping[str, Any]:
         return self._ask("get_server_metadata")
 
     def _ask(self, method: str, *arguments: str) -> dict[str, Any]:
         try:
-            return getattr(self._client, method)(*arguments, as_json=True, client_timeout=CONTROL_SECONDS)
+            return dict(getattr(self._client, method)(*arguments, as_json=True, client_timeout=CONTROL_SECONDS))
         except InferenceServerException as error:
             raise self._failure(f"does not answer ({error.message()})") from None
 
@@ -224,20 +224,20 @@ class HttpKServe(KServe):
         return self._ask("GET", "/health/ready").status_code == HTTPStatus.OK
 
     def _index(self) -> list[dict[str, Any]]:
-        return self._json("POST", "/repository/index")
+        return list(self._json("POST", "/repository/index"))
 
     def _metadata(self, name: str) -> Mapping[str, Any] | None:
         path = f"/models/{quote(name, safe='')}"
-        return self._json("GET", path) if self._ask("GET", path).is_success else None
+        return dict(self._json("GET", path)) if self._ask("GET", path).is_success else None
 
     def _ask_config(self, name: str) -> Mapping[str, Any]:
-        return self._json("GET", f"/models/{quote(name, safe='')}/config")
+        return dict(self._json("GET", f"/models/{quote(name, safe='')}/config"))
 
     def _ask_statistics(self) -> list[dict[str, Any]]:
-        return self._json("GET", "/models/stats")["model_stats"]
+        return list(self._json("GET", "/models/stats")["model_stats"])
 
     def _server(self) -> Mapping[str, Any]:
-        return self._json("GET", "")
+        return dict(self._json("GET", ""))
 
     def _ask(self, method: str, path: str) -> httpx.Response:
         url = self._url.copy_with(path=self._prefix + path)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-import tritonclient.grpc as triton
-from google.protobuf import text_format
+import tritonclient.grpc as triton  # type: ignore[import-untyped]
+from google.protobuf import text_format  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
@@ -127,9 +127,7 @@ def by_clients(
     ]
 
 
-def points(
-    url: str, processes: list[psutil.Process], calls: Mapping[float, Callable[[], object]], rounds: int
-) -> Points:
+def points(url: str, processes: list[psutil.Process], calls: Mapping[Any, Callable[[], object]], rounds: int) -> Points:
     """Calls in turns, every other round backwards, after a first round in which the processes' memory is watched."""
     memory = {}
     before = resident(processes)

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnxruntime
-import openvino
+import openvino  # type: ignore[import-untyped]
 import torch
-from google.protobuf import json_format
+from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors import networks as bare
@@ -99,7 +99,7 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
         floor = bare_diffusion.Networks(*(loaded(name, folder, INT8, feeds) for name in DIFFUSION))
         for call in (ask, partial(floor.harmonize, 1), partial(eager.harmonize, 1)):
             call()
-        whole = {
+        whole: dict[str, Callable[[], object]] = {
             "diffharmony": asking_diffusion(client, Diffusion(seed=0, steps=DEFAULT_STEPS, resolution=SIZE)),
             "bare": partial(floor.harmonize, DEFAULT_STEPS),
             "eager": partial(eager.harmonize, DEFAULT_STEPS),

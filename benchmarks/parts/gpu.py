@@ -73,7 +73,8 @@ def in_pytorch(seen: Pipeline, feeds: Feeds, device: str, compiled: Callable[[An
     inputs = {name: torch.from_numpy(value).to(device) for name, value in feeds.items()}
     sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1).half()
     states = seen.states[None].to(device).half()
-    network = compiled(seen.unet.to(device).half())
+    unet: Any = seen.unet
+    network = compiled(unet.to(device).half())
 
     def run() -> torch.Tensor:
         with torch.inference_mode():

@@ -150,7 +150,7 @@ def companions() -> list[tuple[ServedModel, nn.Module]]:
 def pipeline() -> Pipeline:
     """Stable Diffusion 1.5's inpainting UNet and its VAE, and text states: the same random ones each time."""
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(**stable_diffusion.UNET_SIZES)
-    vae = AutoencoderKL(**stable_diffusion.VAE_SIZES)
+    unet: Any = UNet2DConditionModel(**stable_diffusion.UNET_SIZES)
+    vae: Any = AutoencoderKL(**stable_diffusion.VAE_SIZES)
     states = torch.randn(TOKENS, unet.config.cross_attention_dim)
     return Pipeline(unet.requires_grad_(False).eval(), vae.requires_grad_(False).eval(), states)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from tritonclient.grpc import service_pb2
-from tritonclient.utils import serialize_byte_tensor
+from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
+from tritonclient.utils import serialize_byte_tensor  # type: ignore[import-untyped]
 
 from benchmarks.load import generator as load
 from benchmarks.load.comparison import FEWEST_PAIRS, ratio
@@ -54,7 +54,7 @@ def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
         app("litserve_app") as litserve,
         app("fastapi_app") as fastapi,
     ):
-        served = {
+        served: dict[str, Destination] = {
             GRPC: question(server.grpc_url, image, text),
             FACADE: facade.target(form),
             BF16: bf16.target(form),

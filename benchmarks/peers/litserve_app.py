@@ -2,7 +2,7 @@
 
 import sys
 
-import litserve
+import litserve  # type: ignore[import-untyped]
 from fastapi import Response
 
 from benchmarks.peers.pipeline import Answer, Pipeline, Question, onnx_runtime
@@ -18,7 +18,7 @@ class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
     def setup(self, device: str) -> None:
         self._pipeline = Pipeline(onnx_runtime)
 
-    def decode_request(self, request) -> Question:  # a type here would make it a model of JSON
+    def decode_request(self, request) -> Question:  # type: ignore[no-untyped-def] # a type would make it a model of JSON
         return self._pipeline.read(request["image"].file.read(), request["text"].encode())
 
     def batch(self, inputs: list[Question]) -> list[Question]:

@@ -105,7 +105,8 @@ def onnx_runtime(path: Path) -> Network:
 
 def openvino(path: Path) -> Network:
     """A network in OpenVINO, which reads the same file; in FP32, though on some processors it would take less."""
-    from openvino import Core  # takes a second to import, and the servers do without it
+    # Takes a second to import, and the servers do without it.
+    from openvino import Core  # type: ignore[import-untyped]
 
     model = Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from benchmarks.quality.iharmony4 import Dataset, DatasetError, Sample, read_dataset, read_expressions
 from benchmarks.quality.scores import Result, score, tables
@@ -102,7 +102,7 @@ def measure(client: Client, sample: Sample, settings: dict[str, Any], expression
     """
     try:
         composite, real = (pixels(path) for path in (sample.composite, sample.real))
-        mask = (np.asarray(Image.open(sample.mask).convert("L")) > 127).astype(np.uint8) * 255
+        mask = np.where(np.asarray(Image.open(sample.mask).convert("L")) > 127, 255, 0).astype(np.uint8)
         small_mask = resized(mask, Image.Resampling.NEAREST)
         if not small_mask.any():
             raise LeftOut("the mask is empty")

@@ -82,7 +82,8 @@ def ask(client: Client, pipelines: Iterable[str], pictures: HeldOut) -> Answers:
     return answers
 
 
-def _segment(client: Client, scene: Scene) -> Pixels:
+def _segment(client: Client, scene: Scene | PhotoComposite) -> Pixels:
+    assert isinstance(scene, Scene)  # photographs come without words
     return _decoded(client.segment(encode_png(scene.composite), scene.expression).mask)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferenceServerClient, InferInput
-from tritonclient.utils import np_to_triton_dtype
+from tritonclient.grpc import InferenceServerClient, InferInput  # type: ignore[import-untyped]
+from tritonclient.utils import np_to_triton_dtype  # type: ignore[import-untyped]
 
 
 def run_network(client: InferenceServerClient, model: str, inputs: Mapping[str, Any], output: str) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tritonclient.grpc import InferenceServerClient
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 
@@ -41,7 +41,7 @@ class Stage:
     @property
     def milliseconds(self) -> float:
         """All of it: queue, copies and computing."""
-        return sum(getattr(self, kind) for kind in SPENT)
+        return float(sum(getattr(self, kind) for kind in SPENT))
 
 
 def stages(before: Statistics, after: Statistics, left_out: Container[str] = ENSEMBLES) -> dict[str, Stage]:

@@ -6,7 +6,7 @@ white balance, saturation, hue), and a gradient of light across the foreground.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -84,19 +84,20 @@ class Adjustment:
         return self._at(pixels[:, None], x[:, None, None], y[:, None, None])[:, 0]
 
     def _at(self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
-        changed = cv2.LUT(np.ascontiguousarray(pixels), self.curves[None])
+        changed: Any = cv2.LUT(np.ascontiguousarray(pixels), self.curves[None])
         if self.matrix is not None:
             changed = cv2.transform(changed, self.matrix)
         if self.lab is not None:
             scale, offset = self.lab
-            lab = cv2.cvtColor(np.clip(changed, 0, 1, out=changed), cv2.COLOR_RGB2LAB)
+            lab: Any = cv2.cvtColor(np.clip(changed, 0, 1, out=changed), cv2.COLOR_RGB2LAB)
             lab *= scale
             lab += offset
             changed = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
         if self.gradient is not None:
             changed = changed * (1 + x * self.gradient[0] + y * self.gradient[1])
         changed = changed * 255 + 0.5
-        return np.clip(changed, 0, 255, out=changed).astype(np.uint8)
+        finished: NDArray[np.uint8] = np.clip(changed, 0, 255, out=changed).astype(np.uint8)
+        return finished
 
 
 def _saturation_matrix(amount: float) -> NDArray[np.float32]:
@@ -115,7 +116,8 @@ def _random_gains(rng: np.random.Generator, strength: float) -> NDArray[np.float
     """White balance: along the daylight axis mostly, and some tint."""
     warmth = rng.normal(0, 0.20) * strength
     tint = rng.normal(0, 0.08) * strength
-    return np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2]))
+    gains: NDArray[np.float64] = np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2]))
+    return gains
 
 
 def _random_curve(rng: np.random.Generator, tone: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
@@ -125,7 +127,8 @@ def _random_curve(rng: np.random.Generator, tone: NDArray[np.float64], strength:
     heights = np.maximum.accumulate(heights + 0.05 * knots)
     fine = np.interp(np.linspace(0, 1, 33), knots, heights)
     smooth = np.convolve(np.pad(fine, 4, mode="reflect", reflect_type="odd"), np.ones(9) / 9, "valid")
-    return np.interp(tone, np.linspace(0, 1, 33), smooth)
+    curve: NDArray[np.float64] = np.interp(tone, np.linspace(0, 1, 33), smooth)
+    return curve
 
 
 def random_adjustment(

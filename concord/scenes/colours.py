@@ -28,7 +28,7 @@ def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
     return np.array(colorsys.hsv_to_rgb(hue / 360, saturation, value), np.float32)
 
 
-def colour_word(rgb: NDArray[np.floating]) -> str | None:
+def colour_word(rgb: NDArray[np.float32]) -> str | None:
     """The word everybody would use for a mean colour (RGB in 0..1, gamma-encoded), or None where people would differ.
 
     The gaps between the hue ranges are deliberate: what falls into one has no clear name.

@@ -1,6 +1,7 @@
 """One light for a scene, and what it does to a flat ground and to raised objects. Colours are linear (gamma 2)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,8 +23,8 @@ class Illumination:
     falloff: float
     softness: float
 
-    def falloff_at(self, x: NDArray[np.float32] | float, y: NDArray[np.float32] | float) -> NDArray[np.float32] | float:
-        """Relative brightness at x, y (shorter sides from the centre)."""
+    def falloff_at(self, x: NDArray[np.float32] | float, y: NDArray[np.float32] | float) -> Any:
+        """Relative brightness at x, y (shorter sides from the centre): a number or an array, as they are."""
         length = float(np.hypot(self.direction[0], self.direction[1])) + 1e-6
         return 1 + self.falloff * (x * (self.direction[0] / length) + y * (self.direction[1] / length)) * 2
 

@@ -62,7 +62,9 @@ class PhotoComposite:
 
 def _shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     scale = side / max(pixels.shape[:2])
-    return pixels if scale >= 1 else cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if scale >= 1:
+        return pixels
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def read_photograph(package: str, filename: str) -> NDArray[np.uint8]:
@@ -151,7 +153,8 @@ def _drawn_region(rng: np.random.Generator, height: int, width: int) -> NDArray[
         [centre[0] + x * np.cos(turn) - y * np.sin(turn), centre[1] + x * np.sin(turn) + y * np.cos(turn)], 1
     )
     mask = np.zeros((height, width), np.uint8)
-    return cv2.fillPoly(mask, [points.round().astype(np.int32)], 255)
+    cv2.fillPoly(mask, [points.round().astype(np.int32)], (255,))
+    return mask
 
 
 def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -186,7 +189,8 @@ def _crop(
     labels = labels[
         int(top * scale) : int((top + crop_height) * scale), int(left * scale) : int((left + crop_width) * scale)
     ]
-    view = cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA if crop_height > height else cv2.INTER_LINEAR)
+    way = cv2.INTER_AREA if crop_height > height else cv2.INTER_LINEAR
+    view = cv2.resize(view, (width, height), interpolation=way).astype(np.uint8, copy=False)
     if rng.random() < 0.5:
         view, labels = view[:, ::-1], labels[:, ::-1]
     if rng.random() < 0.15:

@@ -108,7 +108,9 @@ def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> 
     if rng.random() >= 0.2:
         return textures.surface(rng, size)
     view = photographs.random_view(rng, size, split)
-    return cv2.GaussianBlur(view, (0, 0), rng.uniform(0.8, 5) * min(size) / 256) if rng.random() < 0.6 else view
+    if rng.random() >= 0.6:
+        return view
+    return cv2.GaussianBlur(view, (0, 0), rng.uniform(0.8, 5) * min(size) / 256).astype(np.uint8, copy=False)
 
 
 def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> NDArray[np.float32]:
@@ -122,7 +124,7 @@ def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Il
             offset = -np.array([x, y]) / z * reach * part * 2**_SUBPIXEL_BITS
             moved = [polygon + offset.astype(np.int32) for polygon in plan.polygons]
             layer = np.zeros_like(shadow) if len(moved) > 1 else shadow
-            cv2.fillPoly(layer, moved, 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.fillPoly(layer, moved, (255,), cv2.LINE_AA, _SUBPIXEL_BITS)
             if len(moved) > 1:
                 np.maximum(shadow, layer, out=shadow)
     return cv2.GaussianBlur(shadow, (0, 0), max(0.7, illumination.softness * side)).astype(np.float32) * (0.88 / 255)
@@ -138,12 +140,13 @@ def _draw_object(
     box = (slice(top, min(height, top + 2 * reach)), slice(left, min(width, left + 2 * reach)))
     alpha = np.zeros(linear[box].shape[:2], np.uint8)
     origin = np.array([left, top], np.int32) << _SUBPIXEL_BITS
-    cv2.fillPoly(alpha, [polygon - origin for polygon in plan.polygons], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.fillPoly(alpha, [polygon - origin for polygon in plan.polygons], (255,), cv2.LINE_AA, _SUBPIXEL_BITS)
 
     thickness = {"ball": 1.0, "bar": 0.26, "ring": 0.24, "cross": 0.3, "star": 0.4, "moon": 0.35}.get(plan.shape, 0.5)
     bevel = plan.radius * thickness * (1 if plan.shape == "ball" else rng.uniform(0.45, 1.0))
     rim, normals = lighting.bulge(alpha, max(2.0, bevel))
-    colour = (plan.paint**2)[None, None] * textures.relief(rng, alpha.shape, plan.radius)[..., None]
+    relief = textures.relief(rng, (alpha.shape[0], alpha.shape[1]), plan.radius)
+    colour = (plan.paint**2)[None, None] * relief[..., None]
     side = min(height, width)
     falloff = illumination.falloff_at((plan.centre[0] - width / 2) / side, (plan.centre[1] - height / 2) / side)
     gloss = (float(rng.uniform(0.1, 0.45)), int(rng.integers(4, 7)))
@@ -163,7 +166,8 @@ def _mean_colour(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Of pixels [N, 3], without the brightest tenth, so that a highlight does not count as the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
-    return kept.mean(0, dtype=np.float32) / 255
+    mean: NDArray[np.float32] = kept.mean(0, dtype=np.float32) / 255
+    return mean
 
 
 def _picked(

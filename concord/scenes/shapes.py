@@ -23,7 +23,8 @@ SHAPES = tuple(_TURN)
 
 def _circle(radius: float, count: int = 72) -> NDArray[np.float64]:
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    return radius * np.stack([np.cos(angle), np.sin(angle)], 1)
+    points: NDArray[np.float64] = radius * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return points
 
 
 def _regular(corners: int) -> NDArray[np.float64]:
@@ -32,11 +33,13 @@ def _regular(corners: int) -> NDArray[np.float64]:
 
 
 def _rectangle(half_width: float, half_height: float) -> NDArray[np.float64]:
-    return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (half_width, half_height)
+    corners: NDArray[np.float64] = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (half_width, half_height)
+    return corners
 
 
 def _star(inner: float) -> NDArray[np.float64]:
-    return _regular(10) * np.where(np.arange(10) % 2, inner, 1.0)[:, None]
+    points: NDArray[np.float64] = _regular(10) * np.where(np.arange(10) % 2, inner, 1.0)[:, None]
+    return points
 
 
 def _cross(arm: float) -> NDArray[np.float64]:
@@ -50,7 +53,8 @@ def _heart() -> NDArray[np.float64]:
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return np.stack([x, y - 2.5], 1) / 16
+    points: NDArray[np.float64] = np.stack([x, y - 2.5], 1) / 16
+    return points
 
 
 def _moon(bite: float) -> NDArray[np.float64]:
@@ -63,8 +67,8 @@ def _moon(bite: float) -> NDArray[np.float64]:
     b = np.linspace(2 * np.pi - inner, inner, 40)
     rim = np.stack([np.cos(a), np.sin(a)], 1)
     hollow = np.stack([shift + bite * np.cos(b), bite * np.sin(b)], 1)
-    crescent = np.concatenate([rim, hollow])
-    return crescent + np.array((0.15, 0))
+    crescent: NDArray[np.float64] = np.concatenate([rim, hollow]) + np.array((0.15, 0))
+    return crescent
 
 
 def outline(rng: np.random.Generator, shape: str) -> Outline:

@@ -36,7 +36,7 @@ def noise(rng: np.random.Generator, name: str, size: tuple[int, int], zoom: floa
     rows, columns = (min(_TILE, max(2, round(length / zoom))) for length in size)
     top, left = rng.integers(_TILE, size=2)
     cut = tile[top : top + rows, left : left + columns]
-    return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
 
 
 def coordinates(size: tuple[int, int], angle: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -70,7 +70,7 @@ def random_palette(rng: np.random.Generator, hue: float | None = None) -> NDArra
 def _through(palette: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.uint8]:
     index = (np.clip(field, 0, 1) * 255).astype(np.uint8)
     table = (palette * 255).astype(np.uint8)[None]
-    return cv2.LUT(cv2.merge([index, index, index]), table)
+    return cv2.LUT(cv2.merge([index, index, index]), table).astype(np.uint8, copy=False)
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -113,7 +113,8 @@ def _bricks(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8
     field = 0.35 + 0.35 * tone + 0.5 * (noise(rng, "fine", size, min(size) / 256) - 0.5)
     image = _through(random_palette(rng), field)
     mortar = cv2.GaussianBlur((gap > 0.455).astype(np.float32), (0, 0), 0.7)[..., None]
-    return (image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
+    walled: NDArray[np.uint8] = (image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
+    return walled
 
 
 def _cloth(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -134,8 +135,8 @@ def _bokeh(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]
         hue = palette if rng.random() < 0.7 else random_palette(rng)
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         cv2.circle(small, centre, int(rng.integers(3, 16)), (hue[rng.integers(256)] * 255).tolist(), -1)
-    small = cv2.GaussianBlur(small, (0, 0), rng.uniform(1.2, 4))
-    return np.clip(cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(small, (0, 0), rng.uniform(1.2, 4))
+    return np.clip(cv2.resize(blurred, size[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
 def _gradient(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -153,7 +154,7 @@ def surface(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8
     chosen = one_of(rng, _SURFACES, _SURFACE_WEIGHTS)
     image = chosen(rng, size)
     grain = noise(rng, "grain", size) * rng.uniform(4, 22)
-    return cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
+    return cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
 
 _RELIEFS = ("plain", "grain", "mottled", "stripes", "dots", "checks", "wood")
@@ -180,4 +181,5 @@ def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> NDAr
         pattern = np.tanh(6 * np.sin(u * turns * np.pi) * np.sin(v * turns * np.pi))
     else:
         pattern = np.sin(u * turns * 2 * np.pi + 14 * noise(rng, "smooth", size, unit / 80))
-    return (1 - depth / 2 + depth / 2 * pattern).astype(np.float32)
+    shown: NDArray[np.float32] = (1 - depth / 2 + depth / 2 * pattern).astype(np.float32)
+    return shown

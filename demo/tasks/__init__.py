@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-Batch = tuple[np.ndarray, ...]
+Batch = tuple[NDArray[Any], ...]
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 

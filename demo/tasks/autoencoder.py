@@ -10,6 +10,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
@@ -26,6 +27,8 @@ KL = 1e-6  # weight of the divergence from a normal distribution, as in latent d
 
 class Pixels(nn.Module):
     """`network` on uint8 RGB [B,S,S,3]."""
+
+    network: Any  # an AutoencoderKL, whose parts diffusers does not declare
 
     def __init__(self, network: AutoencoderKL) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class Autoencoder:
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
         """Crops of `size` of pictures of twice that, each at a random place."""
         rng = np.random.default_rng(seed)
-        crops = []
+        crops: list[NDArray[np.uint8]] = []
         while len(crops) < count:
             make: Any = make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene
             sample = make(int(rng.integers(HELD_OUT_FROM)), (2 * size, 2 * size))
@@ -56,17 +59,19 @@ class Autoencoder:
         return (np.stack(crops[:count]),)
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(module, Pixels)
         pixels = signed(torch.from_numpy(batch[0]))
         posterior = module.network.encode(pixels).latent_dist
         restored = module.network.decode(posterior.sample()).sample
-        return (restored - pixels).square().mean() + KL * posterior.kl().mean()
+        loss: Tensor = (restored - pixels).square().mean() + KL * posterior.kl().mean()
+        return loss
 
     def read(self, path: Path) -> dict[str, Tensor]:
-        return AutoencoderKL.from_pretrained(path).float().state_dict()
+        return dict(AutoencoderKL.from_pretrained(path).float().state_dict())
 
     def write(self, weights: dict[str, Tensor], path: Path) -> None:
         """The scaling factor makes the latents of scenes of variance 1, as Stable Diffusion's does for photographs."""
-        network = AutoencoderKL(**sizes.VAE)
+        network: Any = AutoencoderKL(**sizes.VAE)
         network.load_state_dict(weights)
         with torch.no_grad():
             pixels = signed(torch.from_numpy(np.stack([make_scene(seed).composite for seed in range(16)])))
@@ -76,8 +81,8 @@ class Autoencoder:
 
 
 @torch.no_grad()
-def start_linear(network: AutoencoderKL) -> None:
-    """Makes a new autoencoder keep every 8x8 block's mean colour, which the first thousands of steps would go into.
+def start_linear(network: Any) -> None:
+    """Makes a new AutoencoderKL keep every 8x8 block's mean colour, which the first thousands of steps would go into.
 
     Colours pass in pairs of opposite sign, since silu(x) - silu(-x) = x, beside a pair of constants that outweigh them
     in their normalization group; residual branches begin at zero.
@@ -89,13 +94,11 @@ def start_linear(network: AutoencoderKL) -> None:
         for module in half.modules():
             match module:
                 case ResnetBlock2D():
-                    nn.init.zeros_(module.conv2.weight)
-                    nn.init.zeros_(module.conv2.bias)
+                    silence(module.conv2)
                     if module.conv_shortcut is not None:
                         pass_on(module.conv_shortcut, torch.ones(1, 1))
                 case Attention():
-                    nn.init.zeros_(module.to_out[0].weight)
-                    nn.init.zeros_(module.to_out[0].bias)
+                    silence(module.to_out[0])
                 case Downsample2D():
                     pass_on(module.conv, mean)
                 case Upsample2D():
@@ -117,8 +120,14 @@ def start_linear(network: AutoencoderKL) -> None:
         pass_on(projection, torch.ones(1, 1), projection.out_channels)
 
 
-def pass_on(convolution: nn.Conv2d, kernel: Tensor, channels: int = 8) -> None:
+def pass_on(convolution: Any, kernel: Tensor, channels: int = 8) -> None:
     """Gives the first channels their own filtered input and nothing else."""
     convolution.weight[:channels] = convolution.bias[:channels] = 0
     for channel in range(channels):
         convolution.weight[channel, channel] = kernel
+
+
+def silence(layer: Any) -> None:
+    """Makes a layer answer zeros."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)

@@ -28,6 +28,9 @@ BACKGROUND = 0.1  # weight of the noise outside the mask: the network reads ther
 class Denoising(nn.Module):
     """`network`, with the frozen text states and autoencoder that belong to it."""
 
+    network: Any  # a UNet2DConditionModel, whose parts diffusers does not declare
+    states: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.network = UNet2DConditionModel(**sizes.UNET)
@@ -68,7 +71,7 @@ class Denoiser:
         return tuple(np.stack([getattr(s, name) for s in scenes]) for name in ("composite", "mask", "truth"))
 
     @torch.no_grad()
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def keep(self, batch: Batch) -> None:
         """Encode new scenes, and forget old ones."""
         composites, truths = torch.from_numpy(batch[0]), torch.from_numpy(batch[2])
@@ -79,6 +82,7 @@ class Denoiser:
         del self.scenes[:-KEPT]
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(module, Denoising)
         self.keep(batch)
         count = len(batch[0]) * REUSED
         chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
@@ -111,7 +115,7 @@ class Denoiser:
         return torch.lerp(self.sigmas[below], self.sigmas[below + 1], time - below)
 
     def read(self, path: Path) -> dict[str, Tensor]:
-        return UNet2DConditionModel.from_pretrained(path).float().state_dict()
+        return dict(UNet2DConditionModel.from_pretrained(path).float().state_dict())
 
     def write(self, weights: dict[str, Tensor], path: Path) -> None:
         module = Denoising()
@@ -121,8 +125,8 @@ class Denoiser:
 
 
 @torch.no_grad()
-def start_at_noise(network: UNet2DConditionModel) -> None:
-    """Makes a new network answer its noisy input, which at high noise levels is nearly the noise that is wanted.
+def start_at_noise(network: Any) -> None:
+    """Makes a new UNet2DConditionModel answer its noisy input, which at high noise levels is nearly the wanted noise.
 
     As in the autoencoder's start, the input passes in pairs of opposite sign beside a pair of constants; here along the
     outermost skip connection.

@@ -43,7 +43,8 @@ class Harmonizer:
         full, side = self.config.image_size // PATCH, size // PATCH
         step = full // side
         grid = sine_grid(full, self.config.width).unflatten(1, (full, full))
-        return grid[:, step // 2 :: step, step // 2 :: step].flatten(1, 2)
+        positions: Tensor = grid[:, step // 2 :: step, step // 2 :: step].flatten(1, 2)
+        return positions
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
@@ -61,7 +62,8 @@ class Harmonizer:
         served = transferred(composites.permute(0, 3, 1, 2) / 255, foreground, result)
         area = 3 * foreground.sum((1, 2, 3)).clamp(min=foreground[0].numel() / 100)
         error = ((served - truth).square() * foreground).sum((1, 2, 3)) / area
-        return 10 * error.mean() + (result - truth).square().mean()
+        loss: Tensor = 10 * error.mean() + (result - truth).square().mean()
+        return loss
 
     def read(self, path: Path) -> dict[str, Tensor]:
         return {key: value.float() for key, value in load_file(path).items()}

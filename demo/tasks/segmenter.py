@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,15 +61,18 @@ class Segmenter:
         return np.stack(images), np.stack(tokens), np.stack(masks)
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(module, ServedCris)
+        network: Any = module.network
         images, tokens, masks = (torch.from_numpy(array) for array in batch)
         self.seen.update(tokens.flatten().tolist())
-        maps = module.network.backbone.visual(module.normalize(images))
-        logits = module.network.refer(tuple(x.repeat_interleave(REFERRALS, 0) for x in maps), tokens)
+        maps = network.backbone.visual(module.normalize(images))
+        logits = network.refer(tuple(x.repeat_interleave(REFERRALS, 0) for x in maps), tokens)
         truth = F.avg_pool2d(masks[:, None].float() / 255, 4)
         probability = logits.sigmoid()
         overlap = (probability * truth).sum((1, 2, 3))
         dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 1)
-        return F.binary_cross_entropy_with_logits(logits, truth) + 0.5 * dice.mean()
+        loss: Tensor = F.binary_cross_entropy_with_logits(logits, truth) + 0.5 * dice.mean()
+        return loss
 
     def read(self, path: Path) -> dict[str, Tensor]:
         weights = {key: value.float() for key, value in load_file(path).items()}

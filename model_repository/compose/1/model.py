@@ -1,4 +1,6 @@
-from concord.adapter import SampleModel
+from collections.abc import Collection
+
+from concord.adapter import Sample, SampleModel
 from concord.images import encode_png
 from concord.transfer import transfer
 
@@ -6,7 +8,7 @@ from concord.transfer import transfer
 class TritonPythonModel(SampleModel):
     """The network's small result to the harmonized image at full size, as PNG."""
 
-    def answer(self, sample, requested):
+    def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
         harmonized = transfer(
             sample["PIXELS"],
             sample["MASK_PIXELS"],
