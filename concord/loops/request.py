@@ -59,8 +59,9 @@ def _is_needed(part: Part, given: Mapping[str, Any], settings: Mapping[str, Sett
 
 def _value(setting: Setting, given: Mapping[str, Any]) -> SettingValue | None:
     if setting.name in given:
+        value = given[setting.name]
         try:
-            return setting.check(given[setting.name])
+            return setting.check(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
         except InvalidInput as error:
             raise InvalidSetting(error.field, error.problem, error.allowed) from None
     if setting.name == SEED and setting.highest is not None:

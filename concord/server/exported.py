@@ -71,7 +71,7 @@ def read_config(path: Path, name: str) -> model_config_pb2.ModelConfig:
 
 def config_json(config: model_config_pb2.ModelConfig, name: str) -> dict[str, Any]:
     """A configuration in Triton's JSON form, which may leave its own name to its folder."""
-    return json_format.MessageToDict(config, preserving_proto_field_name=True) | {"name": name}
+    return {**json_format.MessageToDict(config, preserving_proto_field_name=True), "name": name}
 
 
 def refused(error: InvalidDeclaration) -> ServerFailure:
