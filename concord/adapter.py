@@ -77,15 +77,21 @@ def canary_response() -> Any:
 
 def error_response(error: ConcordError) -> Any:
     """A response that carries a typed error to the client."""
-    kinds = {499: pb_utils.TritonError.CANCELLED, 503: pb_utils.TritonError.UNAVAILABLE}
-    kind = pb_utils.TritonError.INVALID_ARG if error.http_status < 500 else pb_utils.TritonError.INTERNAL
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), kinds.get(error.http_status, kind)))
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), _triton_code(error.http_status)))
 
 
 def internal_error_response(model: str, error: BaseException) -> Any:
     """A response that tells the client nothing of the server's insides; the log gets the whole of it."""
     pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
     return error_response(ConcordError(model, "the server failed to answer; its log says why"))
+
+
+def _triton_code(http_status: int) -> Any:
+    if http_status == 499:
+        return pb_utils.TritonError.CANCELLED
+    if http_status == 503:
+        return pb_utils.TritonError.UNAVAILABLE
+    return pb_utils.TritonError.INVALID_ARG if http_status < 500 else pb_utils.TritonError.INTERNAL
 
 
 def _samples(request: Any) -> list[dict[str, Any]]:

@@ -110,11 +110,29 @@ class ServerFailure(ConcordError):
 _FORM = re.compile(r"\[([a-z_]+)\] (\w+): (.*?)(?:; allowed: (.*))?\s*\Z", re.DOTALL)
 
 
+# The errors that travel as words.
+_KINDS: dict[str, type[ConcordError]] = {
+    kind.code: kind
+    for kind in (
+        ConcordError,
+        InvalidImage,
+        UnsupportedImage,
+        ImageTooLarge,
+        InvalidMask,
+        InvalidText,
+        InvalidSetting,
+        Busy,
+        Cancelled,
+        DeadlineExceeded,
+        NotFinite,
+        ServerFailure,
+    )
+}
+
+
 def typed_error(message: str) -> ConcordError | None:
     """The error that another model's message carries, whatever Triton put before it; None if it carries none."""
     found = _FORM.search(message)
-    kinds: dict[str, type[ConcordError]] = {kind.code: kind for kind in ConcordError.__subclasses__()}
-    kinds[ConcordError.code] = ConcordError
-    if found is None or found[1] not in kinds:
+    if found is None or found[1] not in _KINDS:
         return None
-    return kinds[found[1]](found[2], found[3], found[4] or "")
+    return _KINDS[found[1]](found[2], found[3], found[4] or "")

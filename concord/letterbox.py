@@ -83,12 +83,16 @@ def _corners(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.f
 def _threshold_out_of_square(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """``warpAffine`` of the probabilities to the image's size, thresholded, without warping where the answer is known.
 
+    Most of a mask is far from its edge, so that nearly all of a large image's cubic sampling is saved, and so is the
+    float picture of its size that the plain warp makes.
+
     Equal to the plain warp pixel for pixel: a tile whose probabilities cannot reach the threshold is background, one
     whose cannot fall to it is foreground, and any other is sampled at the coordinates that ``warpAffine`` would take.
     """
     source, target = _corners(height, width)
     back = cv2.invertAffineTransform(cv2.getAffineTransform(target, source))
-    # warpAffine rounds each axis to 1/1024 pixel, then down to 1/32.
+    # warpAffine's own fixed-point arithmetic: each axis rounded to 1/1024 pixel, then down to 1/32. The coordinates of
+    # an unrotated warp depend on one axis each, so a row and a column of them serve every tile.
     columns = ((np.rint(back[0, 0] * np.arange(width) * 1024) + np.rint(back[0, 2] * 1024) + 16) // 32) / 32
     rows = ((np.rint((back[1, 1] * np.arange(height) + back[1, 2]) * 1024) + 16) // 32) / 32
     columns, rows = columns.astype(np.float32), rows.astype(np.float32)

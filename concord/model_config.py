@@ -14,7 +14,7 @@ class InvalidParameter(ConcordError):
 
 def parameters(config: Mapping[str, Any]) -> dict[str, str]:
     """The string parameters of a model configuration by name."""
-    return {name: str(value["string_value"]) for name, value in config.get("parameters", {}).items()}
+    return {name: str(value.get("string_value", "")) for name, value in config.get("parameters", {}).items()}
 
 
 def whole_parameter(config: Mapping[str, Any], name: str, default: int, lowest: int, highest: int) -> int:

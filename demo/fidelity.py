@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -25,15 +25,20 @@ from concord.gates.metrics import foreground_mse
 from concord.images import encode_png
 from concord.instruments.networks import as_pixels, run_network
 from concord.limits import Limits
-from concord.loops.diffharmony import Diffusion, Sample
-from concord.loops.request import Defaults, DiffusionRequest
+from concord.loops.diffharmony import DiffHarmony
+from concord.loops.host import Sample
+from concord.loops.request import LoopRequest
 from concord.masks import encode_mask
 from concord.scenes.photographs import change_foreground, read_photograph
+from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
+from concord_client.catalogue import Pipeline
 
 OUTPUT = Path("out/fidelity")
 PICTURES = ("composite", "decoded", "transferred")
 GAP = 6  # pixels between the pictures of a row
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -56,65 +61,76 @@ SUBJECTS = (
 
 
 class ServerHost:
-    """`concord.loops.diffharmony.Host` that asks a server's networks, and keeps what the decoder returned."""
+    """`concord.loops.host.Host` that asks a server's networks, and keeps what one of them returned.
 
-    def __init__(self, client: InferenceServerClient) -> None:
+    Args:
+        client: of the server.
+        kept: the network whose answer is kept.
+    """
+
+    def __init__(self, client: InferenceServerClient, kept: str) -> None:
         self._client = client
-        self.decoded: NDArray[np.float32] = np.empty(0, np.float32)
+        self._kept = kept
+        self.answer: NDArray[np.float32] = np.empty(0, np.float32)
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
         [output] = outputs
         answer = await asyncio.to_thread(run_network, self._client, model, inputs, output)
-        if model == "vae_decoder":
-            self.decoded = answer
+        if model == self._kept:
+            self.answer = answer
         return {output: answer}
 
-    async def has(self, model: str) -> bool:
-        return bool(self._client.is_model_ready(model))
-
-    async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         return function(*arguments)
 
-    async def report(self, step: int, preview: bytes) -> None:
-        pass
-
-    def denoising(self) -> AbstractContextManager[None]:
+    def stepping(self, model: str) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def check(self) -> None:
+    async def report(self, step: int, total: int, preview: bytes) -> None:
         pass
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resolution", type=int, default=512, help="side of the square that is denoised")
-    resolution = parser.parse_args().resolution
+    parser.add_argument("--subjects", type=int, default=len(SUBJECTS), help="how many parts of photographs")
+    arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with (
         EmbeddedServer(ports=Ports(0, 0, 0)) as server,
         InferenceServerClient(server.grpc_url) as client,
     ):
-        rows = [compare(client, subject, resolution) for subject in SUBJECTS]
+        pipeline = decoding_pipeline(server)
+        subjects = SUBJECTS[: arguments.subjects]
+        rows = [compare(client, pipeline, subject, arguments.resolution, OUTPUT) for subject in subjects]
     (OUTPUT / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
     print_table(rows)
     print(f"\ncrops (composite, decoded, transferred, truth) and report.json are in {OUTPUT}/")
     return 0
 
 
-def compare(client: InferenceServerClient, subject: Subject, resolution: int) -> dict[str, Any]:
-    """One subject's row of the report; writes its crops."""
+def decoding_pipeline(server: EmbeddedServer) -> Pipeline:
+    """The server's first pipeline that harmonizes in steps and decodes a latent."""
+    pipelines = catalogue(server.model_repositories, server.unexported).pipelines
+    return next(each for each in pipelines if each.task == "harmonize" and each.has_steps and "decoder" in each.parts)
+
+
+def compare(
+    client: InferenceServerClient, pipeline: Pipeline, subject: Subject, resolution: int, folder: Path
+) -> dict[str, Any]:
+    """One subject's row of the report; writes its crops into a folder."""
     truth = read_photograph(subject.package, subject.filename)
     mask = np.zeros(truth.shape[:2], np.uint8)
     cv2.ellipse(mask, subject.centre, subject.axes, 0, 0, 360, (255,), -1)
     composite = change_foreground(np.random.default_rng(1), truth, mask, "train")
     assert composite is not None
-    host = ServerHost(client)
     inputs = {"IMAGE": encode_png(composite), "MASK": encode_mask(mask), "SEED": 1, "RESOLUTION": resolution}
-    request = DiffusionRequest.from_inputs(inputs, Defaults())
-    answer = asyncio.run(Diffusion(request, host, Limits()).harmonize())
+    request = LoopRequest.read(pipeline, inputs)
+    host = ServerHost(client, request.models["decoder"])
+    answer = asyncio.run(DiffHarmony(request, host, Limits()).run())
     harmonized = np.asarray(Image.open(BytesIO(answer["HARMONIZED"])))
-    pictures = dict(zip(PICTURES, (composite, drawn_at(host.decoded, *truth.shape[:2]), harmonized), strict=True))
-    write_crops(OUTPUT / f"{subject.name.replace(' ', '_')}.png", [*pictures.values(), truth], subject)
+    pictures = dict(zip(PICTURES, (composite, drawn_at(host.answer, *truth.shape[:2]), harmonized), strict=True))
+    write_crops(folder / f"{subject.name.replace(' ', '_')}.png", [*pictures.values(), truth], subject)
     return {"subject": subject.name} | {
         name: {
             "sharpness": sharpness(picture, mask) / sharpness(truth, mask),
@@ -137,7 +153,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def drawn_at(result: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """A network's result, fp32 [3, S, S] of 0..1, as uint8 [height, width, 3]."""
     pixels = cv2.resize(result.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_CUBIC)
-    return as_pixels(pixels.astype(np.float32, copy=False))
+    return as_pixels(np.asarray(pixels, np.float32))
 
 
 def sharpness(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from concord.server.declared import catalogue
 from concord.server.exported import show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES
 
@@ -16,11 +17,12 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
     """The server's command line; the models are shown to it in `directory`.
 
     Raises:
-        ServerFailure: nothing has been exported.
+        ServerFailure: nothing has been exported, or a pipeline's declaration cannot be read.
     """
     left_out = unexported(MODEL_REPOSITORIES, profile)
     if left_out:
         print(f"concord: not served, since not exported: {', '.join(sorted(left_out))}", file=sys.stderr, flush=True)
+    catalogue(MODEL_REPOSITORIES, left_out)
     shown = show_exported(MODEL_REPOSITORIES, left_out, directory)
     return [
         "tritonserver",

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from concord_client.pipelines import SEGMENT_HARMONIZE
 from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.load.generator import Destination, Generator, Replies, closed_loop, open_loop
 from benchmarks.load.inputs import SIZE
 from benchmarks.load.result import LAST_WINDOWS, TOLERANCE_PERCENT
 from concord.errors import InvalidSetting
-from concord_client.pipelines import SEGMENT_HARMONIZE
 
 TOOL = "concord load test"
 POSITIVE = ("width", "height", "clients", "rates", "seconds", "window", "tolerance", "timeout")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from concord_client.pipelines import SEGMENT_HARMONIZE
 from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
 from tritonclient.utils import serialize_byte_tensor  # type: ignore[import-untyped]
 
@@ -23,7 +24,6 @@ from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import percentiles
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import HOST, EmbeddedServer, Ports
-from concord_client.pipelines import SEGMENT_HARMONIZE
 
 CLIENTS = (1, 8)
 IN_PROCESS = {ONNX_RUNTIME: onnx_runtime, OPENVINO: openvino}

@@ -104,7 +104,7 @@ class Pipeline:
         Raises:
             InvalidDeclaration: a parameter cannot be read; names the pipeline and the parameter.
         """
-        parameters = {key: str(value["string_value"]) for key, value in config.get("parameters", {}).items()}
+        parameters = {key: str(value.get("string_value", "")) for key, value in config.get("parameters", {}).items()}
         if "task" not in parameters:
             return None
         try:

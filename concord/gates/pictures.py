@@ -6,6 +6,7 @@ from io import BytesIO
 from itertools import count, islice
 
 import numpy as np
+from concord_client.pipelines import HARMONIZE, SEGMENT
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,7 +17,6 @@ from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo
 from concord.scenes.scene import Scene, make_scene
 from concord_client import Client, Diffusion, ServerError
 from concord_client.diffusion import DIFFHARMONY
-from concord_client.pipelines import HARMONIZE, SEGMENT
 
 SIZE = (RESOLUTIONS[0],) * 2  # the published measures are taken at 256 x 256
 SEED = 1  # of the diffusion's noise

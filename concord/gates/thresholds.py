@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
+from concord_client.pipelines import SEGMENT
 
 from concord.gates.metrics import foreground_mse, intersection_over_union
 from concord.gates.pictures import HeldOut, Pixels
-from concord_client.pipelines import SEGMENT
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
-
 from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 Statistics = dict[str, Any]
 ENSEMBLES = (SEGMENT, HARMONIZE, SEGMENT_HARMONIZE)

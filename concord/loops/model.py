@@ -1,4 +1,4 @@
-"""The Triton side of a diffusion model: requests become coroutines on one event loop, networks are asked by BLS.
+"""The Triton side of a loop: requests become coroutines on one event loop, networks are asked by BLS.
 
 One class for both transaction policies, as the model's configuration says: a decoupled model streams its progress, any
 other answers once, and runs the requests that it is given together side by side.
@@ -7,11 +7,12 @@ other answers once, and runs the requests that it is given together side by side
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import triton_python_backend_utils as pb_utils  # part of the server: importable inside its stubs only
@@ -20,34 +21,46 @@ from concord.adapter import canary_response, error_response, internal_error_resp
 from concord.canary import is_canary
 from concord.errors import Busy, Cancelled, ConcordError, InvalidSetting, typed_error
 from concord.limits import Limits
-from concord.loops.diffharmony import Diffusion, Sample
-from concord.loops.request import Defaults, DiffusionRequest
+from concord.loops.host import Sample
+from concord.loops.loop import Loop
+from concord.loops.request import LoopRequest
 from concord.loops.step_barrier import StepBarrier
+from concord.model_config import InvalidParameter, whole_parameter
+from concord_client.catalogue import PREVIEW, STEP, TOTAL, Pipeline
 
 _Value = TypeVar("_Value")
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _COMPUTING_THREADS = 2
-_STEPPING = "unet"
-_PATIENCE = 0.003  # seconds; who comes back from a step comes back sooner, unless it has a preview to draw
+_PATIENCE = 0.003  # seconds; a request is back from a step sooner, unless it has a preview to draw
+_MOST_JOBS = 256
 
 
 class LoopModel:
-    """Base of a ``TritonPythonModel`` that runs :class:`concord.loops.diffharmony.Diffusion`."""
+    """Base of a ``TritonPythonModel`` that runs a `Loop`; the model's configuration declares its pipeline.
+
+    The parameter ``max_jobs`` (16) limits the requests that are answered at a time; further ones are refused.
+    """
+
+    loop: ClassVar[type[Loop]]
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton's entry point when the model is loaded."""
         config = json.loads(args["model_config"])
         self._name = args["model_name"]
         self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
-        self._defaults = Defaults.from_config(config)
+        pipeline = Pipeline.of(config)
+        if pipeline is None:
+            raise InvalidParameter("task", "is missing", "the pipeline's task")
+        self._pipeline = pipeline
+        self._max_jobs = whole_parameter(config, "max_jobs", 16, 1, _MOST_JOBS)
         self._limits = Limits.from_environment()
         self._jobs: set[_Host] = set()
         self._computing = ThreadPoolExecutor(_COMPUTING_THREADS)
-        self._steps = StepBarrier(_PATIENCE)
+        self._barriers: defaultdict[str, StepBarrier] = defaultdict(lambda: StepBarrier(_PATIENCE))
         self._loop = asyncio.new_event_loop()
         # BLS waits in a thread of the loop's executor, and goes on after its job has run out of time: twice the jobs.
-        self._loop.set_default_executor(ThreadPoolExecutor(2 * self._defaults.max_jobs))
+        self._loop.set_default_executor(ThreadPoolExecutor(2 * self._max_jobs))
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def execute(self, requests: list[Any]) -> list[Any] | None:
@@ -72,47 +85,58 @@ class LoopModel:
             if is_canary(request.parameters()):
                 finish(canary_response())
                 return
-            if len(self._jobs) >= self._defaults.max_jobs:
-                raise Busy(self._name, f"{self._defaults.max_jobs} requests are being answered", "to try again later")
-            host = _Host(self._name, request, sender, self._computing, self._steps)
+            if len(self._jobs) >= self._max_jobs:
+                raise Busy(self._name, f"{self._max_jobs} requests are being answered", "to try again later")
+            host = _Host(self._name, request, sender, self._computing, self._barriers)
             # Read here: Triton keeps a request's tensors only until this call is over.
-            order = DiffusionRequest.from_inputs(_inputs(request), self._defaults)
+            loop = self.loop(LoopRequest.read(self._pipeline, _inputs(request)), host, self._limits)
             self._jobs.add(host)
-            asyncio.run_coroutine_threadsafe(self._answer(order, host, finish), self._loop)
+            asyncio.run_coroutine_threadsafe(self._answer(loop, host, finish), self._loop)
         except Exception as error:
             finish(_failed(self._name, error))
 
-    async def _answer(self, order: DiffusionRequest, host: "_Host", finish: Callable[[Any], None]) -> None:
-        host.total = order.steps
+    async def _answer(self, loop: Loop, host: "_Host", finish: Callable[[Any], None]) -> None:
         try:
-            answer = await Diffusion(order, host, self._limits).harmonize()
-            response = host.response(order.steps, b"", answer)
+            await self._require(loop.request.models)
+            response = host.response(loop.steps, loop.steps, b"", await loop.run())
         except BaseException as error:
             response = _failed(self._name, error)
-        # Before the client hears of it, who may send the next one at once.
+        # Before the client gets its answer: it may send the next request at once.
         self._jobs.discard(host)
         await self._loop.run_in_executor(self._computing, finish, response)
 
+    async def _require(self, models: Mapping[str, str]) -> None:
+        """Refuses a request whose optional parts are not there; Triton does not load the model without the others."""
+        for role, model in models.items():
+            name = self._pipeline.parts[role].input
+            if name and not await self._loop.run_in_executor(None, pb_utils.is_model_ready, model):
+                raise InvalidSetting(name, f"needs the model '{model}', which this server does not have")
+
 
 class _Host:
-    """:class:`concord.loops.diffharmony.Host` for one request."""
-
-    total = 0
+    """:class:`concord.loops.host.Host` for one request."""
 
     def __init__(
-        self, model: str, request: Any, sender: Any, computing: ThreadPoolExecutor, steps: StepBarrier
+        self,
+        model: str,
+        request: Any,
+        sender: Any,
+        computing: ThreadPoolExecutor,
+        barriers: Mapping[str, StepBarrier],
     ) -> None:
         self._model = model
         self._is_cancelled = (sender or request).is_cancelled
         self._sender = sender
         self._requested = request.requested_output_names()
         self._computing = computing
-        self._steps = steps
+        self._barriers = barriers
+        self._stepping: dict[str, StepBarrier] = {}
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
-        if model == _STEPPING:
-            async with self._steps.step():
-                self.check()
+        self._check()
+        if barrier := self._stepping.get(model):
+            async with barrier.step():
+                self._check()
                 response = await self._exec(model, inputs, outputs)
         else:
             response = await self._exec(model, inputs, outputs)
@@ -121,36 +145,34 @@ class _Host:
         # Copied: the memory of a response's tensors goes with the response.
         return {tensor.name(): _unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
 
-    async def has(self, model: str) -> bool:
-        # Triton looks for the model before it misses the inputs.
-        response = await self._exec(model, {}, ())
-        return "is not ready" not in response.error().message()
-
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+        self._check()
         return await asyncio.get_running_loop().run_in_executor(self._computing, function, *arguments)
 
-    def denoising(self) -> AbstractContextManager[None]:
-        return self._steps.party()
+    @contextmanager
+    def stepping(self, model: str) -> Iterator[None]:
+        barrier = self._stepping[model] = self._barriers[model]
+        try:
+            with barrier.party():
+                yield
+        finally:
+            del self._stepping[model]
 
-    async def report(self, step: int, preview: bytes) -> None:
+    async def report(self, step: int, total: int, preview: bytes) -> None:
         if self._sender is not None:
-            self._sender.send(self.response(step, preview, {}))
+            self._sender.send(self.response(step, total, preview, {}))
 
-    def check(self) -> None:
-        if self._is_cancelled():
-            raise Cancelled(self._model, "the client cancelled the request")
-
-    def response(self, step: int, preview: bytes, answer: Sample) -> Any:
-        """Progress, and on the last step the answer."""
-        tensors = {
-            "STEP": np.array([step], np.int32),
-            "TOTAL": np.array([self.total], np.int32),
-            "PREVIEW": preview,
-            **answer,
-        }
+    def response(self, step: int, total: int, preview: bytes, answer: Sample) -> Any:
+        """Progress, and at the end the answer."""
+        progress = {STEP: np.array([step], np.int32), TOTAL: np.array([total], np.int32), PREVIEW: preview}
+        tensors = {**progress, **answer}
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, _wrapped(value)) for name, value in tensors.items() if name in self._requested]
         )
+
+    def _check(self) -> None:
+        if self._is_cancelled():
+            raise Cancelled(self._model, "the client cancelled the request")
 
     def _exec(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Coroutine[Any, Any, Any]:
         request = pb_utils.InferenceRequest(

@@ -1,4 +1,4 @@
-"""Where diffusions that run side by side wait for one another, so that their steps reach the batcher together."""
+"""Where requests that run side by side wait for one another, so that their steps reach the batcher together."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class StepBarrier:
-    """Lets a step start when no other is under way and everybody who denoises wants one, or has been waited for enough.
+    """Starts the waiting steps together: when no step is running and every party is waiting, or after `patience`.
 
-    The UNet runs one batch at a time: a step that were sent while another runs would wait for it anyway, and then run
-    without those that come back from it. One that denoises alone never waits.
+    A network runs one batch at a time: a step that is sent while another runs would wait for it anyway, and then run
+    without the requests that come back from it. A request that steps alone never waits.
 
     Args:
-        patience: seconds that a step waits for others when none is under way.
+        patience: seconds that a step waits for the other parties when no step is running.
 
-    Of one event loop, and used in it only.
+    Used in one event loop only.
     """
 
     def __init__(self, patience: float) -> None:
@@ -26,7 +26,7 @@ class StepBarrier:
 
     @contextmanager
     def party(self) -> Iterator[None]:
-        """Whoever is inside takes steps, and is waited for."""
+        """Entered by a request for as long as it takes steps; the others wait for it."""
         self._parties += 1
         try:
             yield
@@ -36,7 +36,7 @@ class StepBarrier:
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[None]:
-        """Entered when it is time for the step that runs inside."""
+        """Waits until the step inside may start."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._consider()

@@ -142,7 +142,9 @@ def _abandon_stream(client: Any) -> None:
 
 
 def _zeros(tensor: Any, batched: bool) -> Any:
-    shape = [1] * batched + [max(1, size) for size in tensor.dims]
+    shape = [max(1, size) for size in tensor.dims]
+    if batched:
+        shape.insert(0, 1)
     datatype = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
     datatype = "BYTES" if datatype == "STRING" else datatype
     zeros = triton.InferInput(tensor.name, shape, datatype)

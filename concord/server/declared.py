@@ -4,10 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-
-from concord.errors import ServerFailure
-from concord.server.exported import read_config, unexported
+from concord.server.exported import config_json, read_config, refused, unexported
 from concord_client.catalogue import Catalogue
 from concord_client.errors import InvalidDeclaration
 
@@ -29,12 +26,11 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
     try:
         return Catalogue.of(configs.values(), configs.keys() - set(missing))
     except InvalidDeclaration as error:
-        raise ServerFailure(f"{error.pipeline}/config.pbtxt", f"{error.key}: {error.problem}", error.allowed) from error
+        raise refused(error) from error
 
 
 def _configs(repositories: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for repository in repositories:
         for path in sorted(repository.glob("*/config.pbtxt")):
-            config = read_config(path, f"{path.parent.name}/{path.name}")
-            # A configuration may leave its own name to its folder.
-            yield path.parent.name, MessageToDict(config, preserving_proto_field_name=True) | {"name": path.parent.name}
+            name = path.parent.name
+            yield name, config_json(read_config(path, f"{name}/{path.name}"), name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from concord.errors import ServerFailure
+from concord.server.declared import catalogue
 from concord.server.embedded import HOST, Ports
 from concord.server.exported import unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
@@ -135,7 +136,10 @@ def port_finding(port: int) -> Finding:
 
 
 def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
-    """Whether the model repositories exist and hold something to serve; what is not exported is named."""
+    """Whether the model repositories exist and hold something to serve.
+
+    Named are networks that are not exported, and pipelines whose declaration cannot be read or claims another's place.
+    """
     for repository in repositories:
         if not repository.is_dir():
             yield Finding(f"model repository {repository}", "there is no such folder")
@@ -144,8 +148,11 @@ def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
     try:
         left_out = unexported(folders)
         outlived = set(outdated(folders)) - left_out
+        catalogue(folders, left_out)
     except ServerFailure as failure:
-        yield Finding(failure.field, f"{failure.problem}; {advice}")
+        yield Finding(
+            failure.field, f"{failure.problem}; {f'allowed: {failure.allowed}' if failure.allowed else advice}"
+        )
         return
     for name in sorted(outlived):
         yield Finding(f"model {name}", note="`concord tune` chose its form before its files were made; run it again")

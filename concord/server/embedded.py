@@ -26,6 +26,7 @@ import psutil
 
 from concord.errors import ServerFailure
 from concord.server import process_guard
+from concord.server.declared import catalogue
 from concord.server.exported import show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import reason_of_failure
@@ -145,6 +146,8 @@ class EmbeddedServer:
                 raise ServerFailure("model repository", f"there is no folder {folder}")
         self.ports = self.ports.chosen()
         self.unexported = unexported(self.model_repositories, self.model_config_name)
+        # Refuses declarations that Triton would load and nobody could read.
+        catalogue(self.model_repositories, self.unexported)
         self._directory = Path(tempfile.mkdtemp(prefix="concord-"))
         installation.assemble(self._directory)
         self._shown = show_exported(self.model_repositories, self.unexported, self._directory)

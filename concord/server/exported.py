@@ -5,14 +5,14 @@ Triton refuses to start where one model cannot be loaded, so the others are show
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from google.protobuf import text_format  # type: ignore[import-untyped]
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
-from concord_client.catalogue import Part
-
-_PART = "part."  # of the parameters in which a pipeline names the models that it runs
+from concord_client.catalogue import Pipeline
+from concord_client.errors import InvalidDeclaration
 
 
 def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set[str]:
@@ -22,7 +22,7 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
         model_config_name: the profile that is served, as for Triton's ``--model-config-name``.
 
     Raises:
-        ServerFailure: a configuration cannot be read, or there is nothing left to serve.
+        ServerFailure: a configuration cannot be read (names file and parameter), or there is nothing left to serve.
     """
     missing, needs = set(), {}
     for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
@@ -30,10 +30,10 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
         path = path if path.is_file() else folder / "config.pbtxt"
         if not path.is_file():
             continue
-        config = read_config(path, f"{path.parent.name}/{path.name}")
+        config = read_config(path, f"{path.relative_to(folder.parent)}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
-        needs[folder.name] = {step.model_name for step in config.ensemble_scheduling.step} | _parts(config)
+        needs[folder.name] = _needs(config, folder.name)
     while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
         missing |= dependents
     if missing and not needs.keys() - missing:
@@ -69,11 +69,21 @@ def read_config(path: Path, name: str) -> model_config_pb2.ModelConfig:
         raise ServerFailure(name, f"not a model configuration ({error})") from error
 
 
-def _parts(config: model_config_pb2.ModelConfig) -> set[str]:
-    """The models that a pipeline runs for every request."""
-    parts = [
-        Part.parse(key.removeprefix(_PART), value.string_value)
-        for key, value in config.parameters.items()
-        if key.startswith(_PART)
-    ]
-    return {part.model for part in parts if not part.input}
+def config_json(config: model_config_pb2.ModelConfig, name: str) -> dict[str, Any]:
+    """A configuration in Triton's JSON form, which may leave its own name to its folder."""
+    return {**json_format.MessageToDict(config, preserving_proto_field_name=True), "name": name}
+
+
+def refused(error: InvalidDeclaration) -> ServerFailure:
+    """A declaration that cannot be read: its file, its parameter and what is allowed."""
+    return ServerFailure(f"{error.pipeline}/config.pbtxt", f"{error.key}: {error.problem}", error.allowed)
+
+
+def _needs(config: model_config_pb2.ModelConfig, name: str) -> frozenset[str]:
+    """The models without which a model cannot answer any request."""
+    try:
+        pipeline = Pipeline.of(config_json(config, name))
+    except InvalidDeclaration as error:
+        raise refused(error) from error
+    steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
+    return steps | (pipeline.models() if pipeline else frozenset())

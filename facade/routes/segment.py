@@ -2,11 +2,11 @@
 
 import time
 
+from concord_client.pipelines import SEGMENT
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from concord.loops.request import MAX_TIMEOUT
-from concord_client.pipelines import SEGMENT
 from facade.problems import responses
 from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
 from facade.wire.caller import Caller, while_connected

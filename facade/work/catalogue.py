@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Literal, TypeAlias
 
+from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 from pydantic import BaseModel, Field
 
 from concord.loops.request import DECODERS, DEFAULT_SAMPLER, DEFAULT_STEPS, RESOLUTIONS
@@ -10,7 +11,6 @@ from concord.noise import MAX_SEED
 from concord.samplers import MAX_STEPS, SAMPLERS
 from concord.tokenizer import MAX_BYTES
 from concord_client.diffusion import DIFFHARMONY
-from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 from facade.settings import Settings
 
 DHT = "dht"

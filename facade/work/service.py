@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
+from concord_client.pipelines import SEGMENT
+
 from concord.errors import ConcordError
 from concord.loops.request import RESOLUTIONS
 from concord_client import AsyncClient, Diffusion, Harmonized, Progress, Retry, Segmented
 from concord_client.diffusion import DIFFHARMONY, Harmonizer
 from concord_client.errors import ConcordClientError, ModelNotFound, Unavailable
-from concord_client.pipelines import SEGMENT
 from facade.problems import Problem, problem_of
 from facade.settings import Settings
 from facade.work.admission import Admission

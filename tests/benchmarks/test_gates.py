@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from concord_client.pipelines import HARMONIZE, SEGMENT
 from onnx import numpy_helper
 
 from benchmarks.parts import forms
@@ -19,7 +20,6 @@ from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, PRECISIONS, variants
 from concord_client import ServerError
-from concord_client.pipelines import HARMONIZE, SEGMENT
 from tests.tuning.harmonizing import MODELS, NETWORK, add_variant, network, write_harmonizing
 
 

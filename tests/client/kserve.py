@@ -71,7 +71,9 @@ def configs():
     fast = {"task": "harmonize", "model": "ht", "about": "a transformer that answers in one pass", "rank": "10"}
     return [
         config("decode", "IMAGE", outputs=["PIXELS"]),
-        config("segment", "IMAGE", "TEXT", outputs=found, task="segment", model="cris", about="finds what a text names"),
+        config(
+            "segment", "IMAGE", "TEXT", outputs=found, task="segment", model="cris", about="finds what a text names"
+        ),
         config("harmonize_ht", "IMAGE", "MASK", **fast),
         config("segment_harmonize_ht", "IMAGE", "TEXT", outputs=("HARMONIZED", *found), **fast),
         diffusion("diffharmony", decoupled=True),

@@ -6,13 +6,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from concord_client.pipelines import Question
 from PIL import Image
 
 from concord_client import AsyncClient, Client, DeadlineExceeded, InvalidInput, ModelNotFound
 from concord_client.cancellation import Cancellation
 from concord_client.grpc_transport import GrpcTransport
 from concord_client.http_transport import HttpTransport
-from concord_client.pipelines import Question
 
 HEIGHT, WIDTH = 120, 160
 

@@ -15,11 +15,14 @@ from PIL import Image
 
 from concord.images import encode_png
 from concord.limits import Limits
-from concord.loops.diffharmony import Diffusion, Sample
-from concord.loops.request import Defaults, DiffusionRequest
+from concord.loops.diffharmony import DiffHarmony
+from concord.loops.host import Sample
+from concord.loops.request import LoopRequest
 from concord.masks import encode_mask
 from concord.noise import SeededNoise
 from concord.samplers import SAMPLERS
+from concord.server.declared import catalogue
+from concord.server.installation import MODEL_REPOSITORIES
 from tests.concord.test_samplers import PUBLISHED
 from tests.concord.test_transfer import disc, texture
 
@@ -78,20 +81,14 @@ class TorchHost:
                 return decoded
         raise AssertionError(model)
 
-    async def has(self, model: str) -> bool:
-        return False
-
     async def compute(self, function: Callable, *arguments: Any) -> Any:
         return function(*arguments)
 
-    def denoising(self) -> AbstractContextManager[None]:
+    def stepping(self, model: str) -> AbstractContextManager[None]:
         return nullcontext()
 
-    async def report(self, step: int, preview: bytes) -> None:
+    async def report(self, step: int, total: int, preview: bytes) -> None:
         self.steps.append(step)
-
-    def check(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -106,8 +103,8 @@ def test_the_loop_decodes_what_diffusers_pipeline_does(sampler: str, monkeypatch
         "SAMPLER": sampler.encode(),
         "RESOLUTION": SIZE,
     }
-    request = DiffusionRequest.from_inputs(inputs, Defaults())
-    answer = asyncio.run(Diffusion(request, host, Limits()).harmonize())
+    [pipeline] = (each for each in catalogue(MODEL_REPOSITORIES, missing=()).pipelines if each.name == "diffharmony")
+    answer = asyncio.run(DiffHarmony(LoopRequest.read(pipeline, inputs), host, Limits()).run())
     assert host.steps == [0, 1, 2, 3, 4, 5]
 
     noise = SeededNoise(SEED)

@@ -6,6 +6,9 @@ from concord.server.exported import show_exported, unexported
 NETWORK = 'backend: "onnxruntime" default_model_filename: "model.onnx"'
 PYTHON = 'backend: "python"'
 LOOP = """backend: "python"
+input [ { name: "PREVIEW" data_type: TYPE_BOOL dims: [ 1 ] } ]
+parameters { key: "task" value { string_value: "harmonize" } }
+parameters { key: "model" value { string_value: "diffuse" } }
 parameters { key: "part.unet" value { string_value: "unet" } }
 parameters { key: "part.decoder" value { string_value: "decode" } }
 parameters { key: "part.preview" value { string_value: "preview; PREVIEW=true" } }"""
@@ -65,3 +68,10 @@ def test_a_broken_configuration_is_named(tmp_path):
     (tmp_path / "unet" / "config.pbtxt").write_text("backend: [")
     with pytest.raises(ServerFailure, match=r"unet/config\.pbtxt"):
         unexported([tmp_path])
+
+
+def test_a_part_that_cannot_be_read_is_named_with_its_file(repositories):
+    config = repositories[1] / "diffuse" / "config.pbtxt"
+    config.write_text(LOOP.replace('"unet"', '"; unet"'))
+    with pytest.raises(ServerFailure, match=r"diffuse/config\.pbtxt: part\.unet: is '; unet'; allowed: MODEL, "):
+        unexported(repositories)

@@ -1,6 +1,7 @@
 """What a diffusion model says to a bad request: what was wrong and what is allowed, before anything is computed."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ BAD = {
     "too many steps": ({"STEPS": 51}, "[invalid_setting] STEPS: is 51; allowed: a whole number from 1 to 50"),
     "negative steps": ({"STEPS": -5}, "[invalid_setting] STEPS: is -5; allowed: "),
     "unknown sampler": (
-        {"SAMPLER": b"plms"},
-        "[invalid_setting] SAMPLER: is 'plms'; allowed: euler_ancestral, dpmpp_2m, ddim",
+        {"SAMPLER": b"magic"},
+        "[invalid_setting] SAMPLER: is 'magic'; allowed: euler_ancestral, dpmpp_2m, ddim",
     ),
     "sampler of no UTF-8": ({"SAMPLER": b"\xff\xfe"}, "[invalid_setting] SAMPLER: is "),
-    "odd resolution": ({"RESOLUTION": 300}, "[invalid_setting] RESOLUTION: is '300'; allowed: 256, 512, 768, 1024"),
-    "huge resolution": ({"RESOLUTION": 2048}, "[invalid_setting] RESOLUTION: is '2048'; allowed: 256"),
+    "odd resolution": ({"RESOLUTION": 300}, "[invalid_setting] RESOLUTION: is 300; allowed: 256, 512, 768, 1024"),
+    "huge resolution": ({"RESOLUTION": 2048}, "[invalid_setting] RESOLUTION: is 2048; allowed: 256"),
     "negative seed": (
         {"SEED": -1},
         "[invalid_setting] SEED: is -1; allowed: a whole number from 0 to 9223372036854775807",
@@ -95,11 +96,25 @@ def test_a_text_where_nothing_segments_is_refused(bare):
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("default_resolution", 300), ("max_jobs", 0), ("default_timeout_seconds", "soon")]
+    ("parameter", "value", "allowed"),
+    [
+        ("setting.RESOLUTION", "300; 256|512; side", "256, 512"),
+        ("setting.STEPS", "5; from 1 to 50; steps", "DEFAULT; LOWEST..HIGHEST; WORDS"),
+        ("deadline_seconds", "soon", "a number from 1"),
+        ("task", "", "a name of letters"),
+    ],
 )
-def test_a_bad_parameter_of_a_loop_is_named_at_the_start(tmp_path, parameter, value):
+def test_a_declaration_that_cannot_be_read_is_named_at_the_start(tmp_path, parameter, value, allowed):
     write_loops(tmp_path, **{parameter: value})
-    with pytest.raises(ServerFailure, match=rf"\[invalid_parameter\] {parameter}: is '?{value}'?; allowed: "):
+    expected = rf"diffharmony(_once)?/config\.pbtxt: {re.escape(parameter)}: .*; allowed: {allowed}"
+    with pytest.raises(ServerFailure, match=expected):
+        EmbeddedServer([tmp_path], ports=Ports(0, 0, 0)).start()
+
+
+def test_too_few_jobs_are_named_at_the_start(tmp_path):
+    write_networks(tmp_path, "vae_encoder", "unet", "vae_decoder")
+    write_loops(tmp_path, max_jobs=0)
+    with pytest.raises(ServerFailure, match=r"\[invalid_parameter\] max_jobs: is '?0'?; allowed: "):
         EmbeddedServer([tmp_path], ports=Ports(0, 0, 0)).start()
 
 

@@ -3,8 +3,11 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
+from concord.errors import ServerFailure
 from concord.server import doctor
-from concord.server.embedded import HOST, Ports
+from concord.server.embedded import HOST, EmbeddedServer, Ports
 from concord.server.installation import Installation
 from facade.settings import Settings
 
@@ -57,6 +60,46 @@ def test_a_form_that_was_chosen_before_the_network_came_is_noted(tmp_path):
     os.utime(tmp_path / "cris" / "configs" / "tuned.pbtxt", (0, 0))
     [finding] = doctor.models([tmp_path])
     assert finding.subject == "model cris" and not finding.problem and "`concord tune`" in finding.note
+
+
+PIPELINE = """input [ { name: "STEPS" data_type: TYPE_INT32 dims: [ 1 ] optional: true } ]
+parameters { key: "task" value { string_value: "upscale" } }
+parameters { key: "model" value { string_value: "big" } }
+parameters { key: "setting.STEPS" value { string_value: "5; 1..50; steps" } }
+"""
+
+
+def pipeline(repository, name: str, config: str = PIPELINE) -> None:
+    (repository / name).mkdir()
+    (repository / name / "config.pbtxt").write_text(config)
+
+
+def test_pipelines_that_can_be_read_are_no_problem(tmp_path):
+    pipeline(tmp_path, "one")
+    assert not problems(doctor.models([tmp_path]))
+
+
+def test_a_setting_that_cannot_be_read_is_named_with_its_file_and_what_is_allowed(tmp_path):
+    pipeline(tmp_path, "one", PIPELINE.replace("1..50", "1 to 50"))
+    [problem] = problems(doctor.models([tmp_path]))
+    assert problem.startswith(
+        "one/config.pbtxt: setting.STEPS: is '5; 1 to 50; steps'; allowed: DEFAULT; LOWEST..HIGHE"
+    )
+
+
+def test_a_task_that_cannot_be_read_is_named_with_its_file_and_what_is_allowed(tmp_path):
+    pipeline(tmp_path, "one", PIPELINE.replace("upscale", "up scale"))
+    [problem] = problems(doctor.models([tmp_path]))
+    assert problem == "one/config.pbtxt: task: is 'up scale'; allowed: a name of letters, digits and underscores"
+
+
+def test_two_pipelines_that_claim_the_same_are_named(tmp_path):
+    pipeline(tmp_path, "one")
+    pipeline(tmp_path, "two")
+    [problem] = problems(doctor.models([tmp_path]))
+    assert problem.startswith("two/config.pbtxt: model: one claims upscale by big with the same inputs; allowed: ")
+    with pytest.raises(ServerFailure, match="one claims upscale by big"):
+        EmbeddedServer([tmp_path], ports=Ports(0, 0, 0)).start()
 
 
 def test_a_missing_model_repository_is_named(tmp_path):

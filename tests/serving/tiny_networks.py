@@ -164,8 +164,8 @@ def write_loops(repository: Path, **parameters: object) -> None:
         (repository / name).mkdir(parents=True)
         (repository / name / "1").symlink_to(MODEL_REPOSITORIES[1] / name / "1")
         config = (MODEL_REPOSITORIES[1] / name / "config.pbtxt").read_text()
-        for key, value in ({"default_resolution": 256} | parameters).items():
-            config, count = re.subn(rf'("{key}" value {{ string_value: )"\w+"', rf'\1"{value}"', config)
+        for key, value in parameters.items():
+            config, count = re.subn(rf'("{re.escape(key)}" value {{ string_value: )"[^"]*"', rf'\1"{value}"', config)
             assert count == 1
         (repository / name / "config.pbtxt").write_text(config)
 

@@ -1,0 +1,58 @@
+"""What a loop needs of the server around it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.errors import NotFinite
+
+Floats = NDArray[np.float32]
+Sample = Mapping[str, Any]
+"""Tensors of one sample by name, without a batch axis; a STRING [1] tensor is ``bytes``."""
+
+_Value = TypeVar("_Value")
+
+
+class Host(Protocol):
+    """Runs networks and functions for one request, and speaks with its client.
+
+    All of it raises `concord.errors.Cancelled` once the client has cancelled the request.
+    """
+
+    async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
+        """Outputs of a model for one sample.
+
+        Raises:
+            ConcordError: the model refused or failed.
+        """
+
+    async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+        """The function's value, computed in a thread, so that other requests go on."""
+
+    async def report(self, step: int, total: int, preview: bytes) -> None:
+        """Tells the client how many of the steps are done; the preview is a JPEG, or empty."""
+
+    def stepping(self, model: str) -> AbstractContextManager[None]:
+        """Entered for as long as the request asks a model once a step.
+
+        Requests that step with the same model at the same time ask it at the same time, so that they share its batches.
+        """
+
+
+async def ask_network(host: Host, model: str, inputs: Sample, output: str, doing: str) -> Floats:
+    """The one output of a network, fp32, which must be finite.
+
+    Args:
+        doing: what it is asked for, in words, for the error.
+
+    Raises:
+        NotFinite: it holds NaN or infinity.
+        ConcordError: as `Host.ask`.
+    """
+    answer: Floats = (await host.ask(model, inputs, (output,)))[output]
+    if not np.isfinite(answer).all():
+        raise NotFinite(model, f"the network's output is not finite at {doing}")
+    return answer

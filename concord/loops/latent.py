@@ -1,0 +1,87 @@
+"""Denoising of a latent, the part that all loops of latent diffusion share."""
+
+from collections.abc import Awaitable, Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.images import encode_jpeg
+from concord.loops.host import Floats, Host, Sample, ask_network
+from concord.noise import SeededNoise
+from concord.samplers.sampler import Sampler
+
+Blend = Callable[[Floats, int], Floats]
+"""A latent and the index of the network's call to another latent of its shape."""
+
+
+async def denoise(
+    host: Host,
+    unet: str,
+    sampler: Sampler,
+    latent: Floats,
+    conditions: Sample,
+    noise: SeededNoise,
+    *,
+    before: Blend | None = None,
+    after: Blend | None = None,
+    on_step: Callable[[int, Floats], Awaitable[None]] | None = None,
+) -> Floats:
+    """Takes the noise from a latent, call by call of a network.
+
+    Args:
+        host: runs the network.
+        unet: the network's model: ``LATENT``, ``TIMESTEP`` and the conditions to ``NOISE``.
+        sampler: new; it keeps the state of one request.
+        latent: fp32 [C, h, w] that the first call starts from: noise times ``sampler.initial_scale``, or
+            ``sampler.noised`` of an image's latent.
+        conditions: the network's other inputs, the same at each call.
+        noise: draw ``i + 1`` is used at call ``i``.
+        before: changes the latent ahead of a call ``i``, at whose noise level it is: a loop that blends in an image's
+            own latent does so with ``sampler.noised(image, noise, i)``.
+        after: changes the latent behind a call ``i``; it is at the noise level of call ``i + 1``.
+        on_step: called with the number of steps done, and the latent without noise as far as that step can tell.
+
+    Returns:
+        fp32 [C, h, w] without noise.
+
+    Raises:
+        ConcordError: `NotFinite` names the step; others as `Host.ask`.
+    """
+    steps = sampler.step_of[-1] + 1
+    with host.stepping(unet):
+        for i, step in enumerate(sampler.step_of):
+            if before is not None:
+                latent = before(latent, i)
+            inputs = {"LATENT": sampler.scale(latent, i), "TIMESTEP": sampler.timesteps[i : i + 1], **conditions}
+            prediction = await ask_network(host, unet, inputs, "NOISE", f"step {step + 1} of {steps}")
+            estimate = sampler.estimate(latent, prediction, i)
+            latent = sampler.step(latent, prediction, i, noise.draw(i + 1, latent.shape))
+            if after is not None:
+                latent = after(latent, i)
+            is_last_of_step = step not in sampler.step_of[i + 1 : i + 2]
+            if on_step is not None and is_last_of_step:
+                await on_step(step + 1, estimate)
+    return latent
+
+
+async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) -> bytes:
+    """A small picture of a latent.
+
+    Args:
+        host: runs the model.
+        model: ``LATENT`` to ``PREVIEW``, uint8 [h, w, 3].
+        latent: fp32 [C, h, w] without noise.
+        aspect: width by height of the picture; its longer side has twice the latent's pixels.
+
+    Returns:
+        A JPEG.
+    """
+    shown = await host.ask(model, {"LATENT": latent}, ("PREVIEW",))
+    return await host.compute(_thumbnail, shown["PREVIEW"], aspect)
+
+
+def _thumbnail(preview: NDArray[np.uint8], aspect: float) -> bytes:
+    longest = 2 * max(preview.shape[:2])
+    size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))
+    return encode_jpeg(np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR), np.uint8))

@@ -1,0 +1,77 @@
+"""What every loop has: a deadline, progress and a seed."""
+
+import asyncio
+from typing import ClassVar
+
+import numpy as np
+
+from concord.errors import DeadlineExceeded
+from concord.limits import Limits
+from concord.loops.host import Host, Sample
+from concord.loops.request import SEED, LoopRequest
+from concord.noise import SeededNoise
+
+STEPS = "STEPS"
+
+
+class Loop:
+    """One request on its way through its networks; a subclass says how it is answered.
+
+    The networks run elsewhere: the loop asks its `Host` for them, so that requests that run side by side share their
+    batches.
+
+    Args:
+        request: what is asked for.
+        host: runs the networks and speaks with the client.
+        limits: the largest image accepted.
+        noise: draws the noise; by default that of the request's seed. Draw 0 starts, draw ``i`` belongs to the
+            ``i``-th call of a network.
+
+    Attributes:
+        steps: how many the request takes, as its client counts them.
+        faster: settings that make a request faster, in words; for the error when its time is up.
+
+    Raises:
+        ConcordError: the inputs cannot be used together.
+    """
+
+    faster: ClassVar[str] = ""
+
+    def __init__(self, request: LoopRequest, host: Host, limits: Limits, noise: SeededNoise | None = None) -> None:
+        self.request = request
+        self.host = host
+        self.limits = limits
+        self.noise = noise or SeededNoise(request.settings.get(SEED) or 0)
+        self.steps: int = request.settings.get(STEPS) or 1
+        self._done = 0
+
+    async def run(self) -> Sample:
+        """Answers the request.
+
+        Returns:
+            Outputs by name: those of `answer`, and SEED, int64 [1], where the pipeline has that setting.
+
+        Raises:
+            ConcordError: `DeadlineExceeded`, `Cancelled`, `NotFinite`, or that of a bad input or a network.
+        """
+        request = self.request
+        try:
+            async with asyncio.timeout(request.timeout) as deadline:
+                answer = await self.answer()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            progress = f", after {self._done} of {self.steps} steps" if STEPS in request.settings else ""
+            problem = f"not answered within {request.timeout:g} s{progress}"
+            allowed = f"a longer TIMEOUT{', ' if self.faster else ''}{self.faster}"
+            raise DeadlineExceeded("TIMEOUT", problem, allowed) from None
+        return {**answer, SEED: np.array([self.noise.seed], np.int64)} if SEED in request.settings else answer
+
+    async def answer(self) -> Sample:
+        """The outputs by name, STEP, TOTAL, PREVIEW and SEED not among them."""
+        raise NotImplementedError
+
+    async def report(self, step: int, preview: bytes = b"") -> None:
+        """Tells the client how many steps are done; the preview is a JPEG, or empty."""
+        self._done = step
+        await self.host.report(step, self.steps, preview)

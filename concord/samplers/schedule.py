@@ -1,0 +1,61 @@
+"""Stable Diffusion's noise schedule: 1000 timesteps, betas from 0.00085 to 0.012, linear in their square roots.
+
+``kept`` is the share of the signal's power that is left, the papers' cumulative alpha; ``sigma`` the noise's standard
+deviation relative to the signal's.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.samplers.sampler import Floats
+
+TRAINING_STEPS = 1000
+_BETA_START, _BETA_END = 0.00085, 0.012
+
+
+def signal_power() -> NDArray[np.float64]:
+    """The share of the signal's power left after each training step, [1000]."""
+    # The schedule is published as torch computes it: roots counted in fp32 strides from the nearer end, squares,
+    # differences and products rounded to fp32. Computed exactly, the highest sigma differs in its sixth digit.
+    first, last = np.float32(_BETA_START**0.5), np.float32(_BETA_END**0.5)
+    stride = np.float64((last - first) / np.float32(TRAINING_STEPS - 1))
+    index = np.arange(TRAINING_STEPS)
+    rising, falling = first + stride * index, last - stride * index[::-1]
+    roots = np.where(index < TRAINING_STEPS // 2, rising, falling).astype(np.float32)
+    return np.cumprod(1 - roots**2, dtype=np.float64).astype(np.float32).astype(np.float64)
+
+
+def even_timesteps(steps: int) -> Floats:
+    """Timesteps spread evenly from 999 to 0, fractions among them; diffusers' ``linspace`` spacing."""
+    return np.linspace(0, TRAINING_STEPS - 1, steps, dtype=np.float32)[::-1].copy()
+
+
+def leading_timesteps(steps: int) -> tuple[NDArray[np.int64], int]:
+    """Whole timesteps from high to 1 and the stride between them; diffusers' ``leading`` spacing with an offset of 1.
+
+    It starts from pure noise well below the highest timestep (801 at 5 steps, 1 at a single one), as published.
+    """
+    stride = TRAINING_STEPS // steps
+    return np.arange(steps)[::-1] * stride + 1, stride
+
+
+def sigmas_at(timesteps: Floats) -> NDArray[np.float64]:
+    """The sigma of each timestep, and a 0 after the last."""
+    kept = signal_power()
+    sigmas = np.interp(timesteps, np.arange(TRAINING_STEPS), np.sqrt((1 - kept) / kept))
+    return np.append(sigmas, 0.0)
+
+
+def kept_at(sigma: float) -> float:
+    """The signal's share of the power at a sigma."""
+    return 1 / (sigma**2 + 1)
+
+
+def with_noise(clean: Floats, noise: Floats, kept: float) -> Floats:
+    """A clean latent and standard normal noise, mixed so that the power stays 1."""
+    return np.float32(np.sqrt(kept)) * clean + np.float32(np.sqrt(1 - kept)) * noise
+
+
+def without_noise(latent: Floats, noise_prediction: Floats, kept: float) -> Floats:
+    """What `with_noise` mixed the noise into."""
+    return (latent - np.float32(np.sqrt(1 - kept)) * noise_prediction) / np.float32(np.sqrt(kept))
