@@ -191,7 +191,7 @@ def _plan(
 ) -> tuple[Pipeline, Inference]:
     task = wish.request.TASK
     pipeline = catalogue.choose(task, wish.model, inputs.keys(), streams=streams)
-    if wish.on_step is not None and not any(each.has_steps for each in catalogue.of_model(task, pipeline.model)):
+    if wish.on_step is not None and not catalogue.has_steps(task, pipeline.model):
         raise ValueError(f"on_step is for a model with steps; {pipeline.model} has none")
     tensors = {**inputs, **read_settings(catalogue, pipeline, wish.settings)}
     outputs = outputs_of(pipeline, type(wish.request), wish.without)

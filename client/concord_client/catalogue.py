@@ -231,6 +231,10 @@ class Catalogue:
         """The pipelines of a model, for a task."""
         return tuple(each for each in self.of_task(task) if each.model == model)
 
+    def has_steps(self, task: str, model: str) -> bool:
+        """Whether a model tells of every step, over protocols that have streams."""
+        return any(pipeline.has_steps for pipeline in self.of_model(task, model))
+
     def choose(self, task: str, model: str | None, given: Collection[str], *, streams: bool) -> Pipeline:
         """The pipeline that answers a request.
 

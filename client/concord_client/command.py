@@ -1,8 +1,8 @@
 """The command ``concord``.
 
-Subcommands are modules with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``, and ``DESCRIPTION`` where
-there is more to say. This package brings some; others come from the entry-point group ``concord.commands``. Only the
-module of the subcommand that is called is imported, except for the list in ``--help``.
+Subcommands have ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``, and ``DESCRIPTION`` where there is more
+to say. Every task has one, made of its fields; others are modules, of this package or of the entry-point group
+``concord.commands``. Only the module of the subcommand that is called is imported, except for the list in ``--help``.
 
 Exit codes: 0 all done; 1 an input was refused, a file could not be read or written, or some image of a folder failed;
 2 wrong usage; 3 no server, a busy one, or no answer in time; 4 the server failed or lacks the pipeline;
@@ -11,6 +11,7 @@ Exit codes: 0 all done; 1 an input was refused, a file could not be read or writ
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -19,14 +20,17 @@ from importlib.metadata import entry_points
 from typing import Protocol, cast
 
 from concord_client.commands import ExitCode, UsageError, exit_code, one_line
+from concord_client.commands.task import TaskCommand
 from concord_client.errors import ConcordClientError
+from concord_client.tasks import TASKS
 
 GROUP = "concord.commands"
-BUILT_IN = {name: f"concord_client.commands.{name}" for name in ("harmonize", "segment", "models")}
+BUILT_IN = {"models": "concord_client.commands.models"}
 
 
 class Command(Protocol):
-    """A subcommand's module."""
+    """A subcommand; with an attribute ``takes_settings`` that is true, it finds flags that it did not declare in
+    ``args.unknown``."""
 
     HELP: str
 
@@ -47,8 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # So that SIGTERM cancels requests and cleans up half-written files as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name that is not UTF-8 goes out as it came in.
+        sys.stdout.reconfigure(errors="surrogateescape")
     arguments = sys.argv[1:] if arguments is None else arguments
-    args = _parser(arguments).parse_args(arguments)
+    args, unknown = _parser(arguments).parse_known_args(arguments)
+    if unknown and not args.takes_settings:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    args.unknown = unknown
     try:
         return int(args.run(args))
     except UsageError as error:
@@ -71,11 +81,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    tasks = {request.TASK: request for request in TASKS}
     modules = {entry.name: entry.value for entry in entry_points(group=GROUP)} | BUILT_IN
-    called = [name for name in arguments[:1] if name in modules]
-    for name in called or modules:
+    names = [*tasks, *modules]
+    called = [name for name in arguments[:1] if name in names]
+    for name in called or names:
         try:
-            command = cast(Command, importlib.import_module(modules[name]))
+            command = TaskCommand(tasks[name]) if name in tasks else _module(modules[name])
         except ImportError as error:
             if called:
                 parser.error(f"{name} is not usable here: {one_line(error)}")
@@ -86,10 +98,17 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             help=command.HELP,
             description=getattr(command, "DESCRIPTION", command.HELP),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            # The beginning of a declared flag may be the name of a model's setting.
+            allow_abbrev=False,
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run, parser=subparser)
+        takes_settings = getattr(command, "takes_settings", False)
+        subparser.set_defaults(run=command.run, parser=subparser, takes_settings=takes_settings)
     return parser
+
+
+def _module(name: str) -> Command:
+    return cast(Command, importlib.import_module(name))
 
 
 if __name__ == "__main__":

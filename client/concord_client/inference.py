@@ -8,7 +8,7 @@ import numpy as np
 
 from concord_client.catalogue import PREVIEW, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
 from concord_client.errors import InvalidInput
-from concord_client.settings import Scalar, SettingValue
+from concord_client.settings import Scalar, Setting, SettingValue
 from concord_client.tasks.request import Request
 
 
@@ -51,29 +51,39 @@ def outputs_of(pipeline: Pipeline, request: type[Request[Any]], without: Collect
     return tuple(each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in without)
 
 
-def read_settings(catalogue: Catalogue, pipeline: Pipeline, settings: Mapping[str, SettingValue]) -> dict[str, Scalar]:
-    """The tensors of settings.
+def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting:
+    """A setting of a pipeline.
 
     Args:
-        catalogue: says which other models have a setting that this one lacks.
+        catalogue: says which models have the setting where this one does not.
         pipeline: what is asked.
-        settings: by their public names.
+        name: the setting's public name.
+
+    Raises:
+        InvalidInput: the pipeline has no such setting.
+    """
+    declared = {setting.public_name: setting for setting in pipeline.settings.values()}
+    if name not in declared:
+        able = [each.model for each in catalogue.of_task(pipeline.task) if name.upper() in each.settings]
+        allowed = ", ".join([*declared, *(f"model={model}" for model in dict.fromkeys(able))])
+        problem = f"{pipeline.model} has no such setting"
+        raise InvalidInput("invalid_setting", name.upper(), problem, allowed or "no setting")
+    return declared[name]
+
+
+def read_settings(catalogue: Catalogue, pipeline: Pipeline, settings: Mapping[str, SettingValue]) -> dict[str, Scalar]:
+    """The tensors of settings, by their public names.
 
     Raises:
         InvalidInput: the model has no such setting, or the setting's tensor cannot hold the value.
     """
-    declared = {setting.public_name: setting for setting in pipeline.settings.values()}
     tensors = {}
     for name, value in settings.items():
-        having = [each.model for each in catalogue.of_task(pipeline.task) if name.upper() in each.settings]
-        if name.upper() == PREVIEW and not pipeline.streams and pipeline.model in having:
+        if name.upper() == PREVIEW and not pipeline.streams and catalogue.has_steps(pipeline.task, pipeline.model):
             # Previews come with the steps of a stream.
             continue
-        if name not in declared:
-            allowed = [*declared, *(f"model={model}" for model in dict.fromkeys(having) if model != pipeline.model)]
-            problem = f"{pipeline.model} has no such setting"
-            raise InvalidInput("invalid_setting", name.upper(), problem, ", ".join(allowed) or "no setting")
-        tensors[declared[name].name] = declared[name].tensor(value)
+        setting = find_setting(catalogue, pipeline, name)
+        tensors[setting.name] = setting.tensor(value)
     return tensors
 
 

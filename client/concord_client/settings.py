@@ -85,7 +85,12 @@ class Setting:
 
     def written(self) -> str:
         """What `parse` reads."""
-        return f"{'' if self.default is None else _word(self.default)}; {self._bounds}; {self.about}"
+        return f"{self.written_default}; {self._bounds}; {self.about}"
+
+    @property
+    def written_default(self) -> str:
+        """The default as `read` takes it; empty where there is none."""
+        return "" if self.default is None else _word(self.default)
 
     @property
     def kind(self) -> type[Any]:

@@ -17,6 +17,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 HTTP_STATUS = {"UNAVAILABLE": 503, "INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500}
 FORMATS = {"FP32": "<f", "BOOL": "<?", "INT32": "<i", "INT64": "<q"}
+TYPES = {
+    **{"SCORE": "FP32", "TRUNCATED": "BOOL", "SEED": "INT64"},
+    **dict.fromkeys(("STEP", "TOTAL", "BOX"), "INT32"),
+}
 LIMIT = 20.0
 """Seconds after which a server stops waiting for something that a broken client will never do."""
 
@@ -68,12 +72,11 @@ def diffusion(name, *, decoupled):
 def configs():
     """What a server of Concord declares."""
     found = ("MASK", "SCORE", "TRUNCATED")
+    cris = {"task": "segment", "model": "cris", "about": "finds what a text names"}
     fast = {"task": "harmonize", "model": "ht", "about": "a transformer that answers in one pass", "rank": "10"}
     return [
         config("decode", "IMAGE", outputs=["PIXELS"]),
-        config(
-            "segment", "IMAGE", "TEXT", outputs=found, task="segment", model="cris", about="finds what a text names"
-        ),
+        config("segment", "IMAGE", "TEXT", outputs=found, **cris),
         config("harmonize_ht", "IMAGE", "MASK", **fast),
         config("segment_harmonize_ht", "IMAGE", "TEXT", outputs=("HARMONIZED", *found), **fast),
         diffusion("diffharmony", decoupled=True),
@@ -137,10 +140,11 @@ class KServe:
         self.ready_after -= 1
         return self.ready_after < 0
 
-    def tensor(self, name: str, value: bytes) -> tuple[str, bytes]:
-        types = {"SCORE": "FP32", "TRUNCATED": "BOOL", "SEED": "INT64", "STEP": "INT32", "TOTAL": "INT32"}
-        datatype = types.get(name, "BYTES")
-        return datatype, struct.pack("<I", len(value)) + value if datatype == "BYTES" else value
+    def tensor(self, name: str, value: bytes) -> tuple[str, list[int], bytes]:
+        datatype = TYPES.get(name, "BYTES")
+        if datatype == "BYTES":
+            return datatype, [1, 1], struct.pack("<I", len(value)) + value
+        return datatype, [1, len(value) // struct.calcsize(FORMATS[datatype])], value
 
 
 def unpack(datatype: str, raw: bytes) -> object:
@@ -210,8 +214,8 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
     def response(self, request, answers):
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1")
         for name in (tensor.name for tensor in request.outputs if answers.get(tensor.name)):
-            datatype, raw = self.kserve.tensor(name, answers[name])
-            response.outputs.add(name=name, datatype=datatype, shape=[1, 1])
+            datatype, shape, raw = self.kserve.tensor(name, answers[name])
+            response.outputs.add(name=name, datatype=datatype, shape=shape)
             response.raw_output_contents.append(raw)
         return response
 
@@ -292,9 +296,9 @@ class HttpHandler(BaseHTTPRequestHandler):
                 return
         answer, raw = [], b""
         for name in filter(self.kserve.answers.get, outputs):
-            datatype, value = self.kserve.tensor(name, self.kserve.answers[name])
+            datatype, shape, value = self.kserve.tensor(name, self.kserve.answers[name])
             size = {"binary_data_size": len(value)}
-            answer.append({"name": name, "datatype": datatype, "shape": [1, 1], "parameters": size})
+            answer.append({"name": name, "datatype": datatype, "shape": shape, "parameters": size})
             raw += value
         header = json.dumps({"model_name": "segment", "outputs": answer}).encode()
         self.reply(200, header + raw, Inference_Header_Content_Length=str(len(header)))

@@ -36,7 +36,7 @@ def test_harmonize_writes_the_picture_and_says_nothing(concord, kserve, protocol
     assert out.read_bytes() == HARMONIZED
     assert kserve.received == [
         (
-            "segment_harmonize",
+            "segment_harmonize_ht",
             {"IMAGE": b"a photograph", "TEXT": "der Bär".encode()},
             ["HARMONIZED", "SCORE", "TRUNCATED"],
         )
@@ -57,7 +57,7 @@ def test_harmonize_takes_a_mask(concord, grpc_kserve, photo, tmp_path):
     mask.write_bytes(b"mask")
     run = concord("harmonize", "--image", photo, "--mask", mask, "-o", tmp_path / "out.png", "--url", grpc_kserve.url)
     assert run.returncode == 0
-    assert grpc_kserve.received == [("harmonize", {"IMAGE": b"a photograph", "MASK": b"mask"}, ["HARMONIZED"])]
+    assert grpc_kserve.received == [("harmonize_ht", {"IMAGE": b"a photograph", "MASK": b"mask"}, ["HARMONIZED"])]
 
 
 def test_segment_writes_the_mask_and_prints_the_score(concord, grpc_kserve, photo, tmp_path):
@@ -67,15 +67,29 @@ def test_segment_writes_the_mask_and_prints_the_score(concord, grpc_kserve, phot
     assert out.read_bytes() == MASK
 
 
-def test_models_lists_names_states_and_tensors(concord, kserve, protocol):
+def test_models_lists_the_models_of_each_task_with_their_settings(concord, kserve, protocol):
     run = concord("models", "--url", kserve.url, "--protocol", protocol)
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines() == [
-        "broken - not ready",
-        "segment 1 ready",
-        "  in   IMAGE BYTES [-1, 1]",
-        "  out  SCORE FP32 [-1, 1]",
+    lines = run.stdout.splitlines()
+    assert [line for line in lines if not line.startswith("    ")] == [
+        "harmonize: Matches one part of a photograph to the rest; every pixel outside that part stays as it was.",
+        "  ht (default): a transformer that answers in one pass",
+        "  diffharmony: a diffusion model, step by step",
+        "segment: Finds the part of a photograph that a text names.",
+        "  cris (default): finds what a text names",
     ]
+    assert "    takes image mask, or image text" in lines
+    assert "    takes image [mask] [text]" in lines
+    assert "    --steps 5: a whole number from 1 to 50; steps of denoising" in lines
+    assert "    --refine false: false, true; whether the refinement network follows" in lines
+
+
+def test_models_lists_all_with_state_and_tensors(concord, kserve, protocol):
+    run = concord("models", "--all", "--url", kserve.url, "--protocol", protocol)
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert lines[:1] == ["broken - not ready"]
+    assert lines[-3:] == ["segment_harmonize_ht 1 ready", "  in   IMAGE BYTES [-1, 1]", "  out  SCORE FP32 [-1, 1]"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +118,7 @@ def test_the_environment_names_the_server(concord, grpc_kserve, monkeypatch):
         text=True,
     )
     assert run.returncode == 0
-    assert "segment 1 ready" in run.stdout
+    assert "segment: " in run.stdout
 
 
 def test_a_refused_input_is_one_line_and_leaves_no_file(concord, kserve, protocol, photo, tmp_path):
@@ -195,7 +209,7 @@ def test_a_folder_run_reports_the_broken_image_and_does_the_others(concord, kser
     )
     assert run.returncode == 1
     assert run.stderr.splitlines() == [
-        "concord: 2 of 3 images harmonized",
+        "concord: 2 of 3 images done",
         f"concord: {tmp_path}/broken ü.jpg: [invalid_image] IMAGE: is no image; allowed: JPEG, PNG",
     ]
     assert files(out) == ["a b.png", "m/a b.png", "m/子犬.png", "子犬.png"]
@@ -222,7 +236,7 @@ def test_a_folder_run_that_succeeds_ends_with_0(concord, grpc_kserve, photo, tmp
     run = concord(
         "harmonize", "--images", tmp_path, "--text", "x", "--output-dir", tmp_path / "out", "--url", grpc_kserve.url
     )
-    assert (run.returncode, run.stderr) == (0, "concord: 1 of 1 images harmonized\n")
+    assert (run.returncode, run.stderr) == (0, "concord: 1 of 1 images done\n")
 
 
 def test_a_folder_run_waits_for_a_busy_server(concord, grpc_kserve, photo, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_a_folder_run_prints_each_seed(concord, kserve, protocol, tmp_path):
         *(*DIFFHARMONY, "--images", tmp_path / "*.*", "--text", "bear", "--output-dir", out, "--concurrency", 1),
         *("--url", kserve.url, "--protocol", protocol),
     )
-    assert (run.returncode, run.stderr) == (0, "concord: 2 of 2 images harmonized\n")
+    assert (run.returncode, run.stderr) == (0, "concord: 2 of 2 images done\n")
     assert run.stdout.splitlines() == [f"{tmp_path}/{name}: seed {SEED}" for name in ("a b.jpg", "子犬.png")]
     assert files(out) == ["a b.png", "子犬.png"]
 
@@ -119,15 +120,15 @@ def test_a_folder_run_prints_each_seed(concord, kserve, protocol, tmp_path):
 def test_a_setting_that_the_server_refuses_ends_a_folder_run_at_once(concord, grpc_kserve, tmp_path):
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_bytes(name.encode())
-    grpc_kserve.script = [("INVALID_ARGUMENT", "[invalid_setting] STEPS: is 51; allowed: a whole number from 1 to 50")]
+    grpc_kserve.script = [("INVALID_ARGUMENT", "[invalid_setting] STEPS: is 50; allowed: a whole number from 1 to 40")]
     run = concord(
-        *(*DIFFHARMONY, "--images", tmp_path, "--text", "bear", "--output-dir", tmp_path / "out", "--steps", 51),
+        *(*DIFFHARMONY, "--images", tmp_path, "--text", "bear", "--output-dir", tmp_path / "out", "--steps", 50),
         *("--url", grpc_kserve.url, "--concurrency", 1),
     )
     assert run.returncode == 1
     assert run.stderr.splitlines() == [
-        "concord: 0 of 3 images harmonized",
-        "concord: [invalid_setting] STEPS: is 51; allowed: a whole number from 1 to 50",
+        "concord: 0 of 3 images done",
+        "concord: [invalid_setting] STEPS: is 50; allowed: a whole number from 1 to 40",
     ]
     assert len(grpc_kserve.received) == 1
 
@@ -138,10 +139,13 @@ def test_a_setting_that_the_server_refuses_ends_a_folder_run_at_once(concord, gr
         ["--steps", "3"],
         ["--seed", "0"],
         ["--refine"],
-        ["--model", "dht", "--sampler", "ddim"],
-        ["--model", "nonsense"],
+        ["--model", "ht", "--sampler", "ddim"],
         ["--model", "diffharmony", "--steps", "many"],
+        ["--model", "diffharmony", "--steps", "51"],
         ["--model", "diffharmony", "--seed", str(2**63)],
+        ["--model", "diffharmony", "--steps"],
+        ["--model", "diffharmony", "--typo=3"],
+        ["--model", "diffharmony", "--set", "steps"],
     ],
     ids=" ".join,
 )
@@ -149,10 +153,43 @@ def test_wrong_usage_is_exit_code_2_and_sends_nothing(concord, grpc_kserve, phot
     given = ("--image", photo, "--text", "bear", "-o", tmp_path / "out.png", "--url", grpc_kserve.url)
     run = concord("harmonize", *given, *arguments)
     assert run.returncode == 2
-    assert "error: " in run.stderr and arguments[-1 if arguments[-1] == "--refine" else -2] in run.stderr
+    flag = [word.partition("=")[0] for word in arguments if word.startswith("--")][-1]
+    assert f"error: {flag}" in run.stderr
     assert "Traceback" not in run.stderr
     assert grpc_kserve.received == []
     assert files(tmp_path) == [photo.name]
+
+
+def test_a_setting_is_told_with_the_models_that_have_it(concord, grpc_kserve, photo, tmp_path):
+    given = ("--image", photo, "--text", "bear", "-o", tmp_path / "out.png", "--url", grpc_kserve.url)
+    run = concord("harmonize", *given, "--steps", 3)
+    assert run.stderr.endswith("error: --steps: ht has no such setting; allowed: model=diffharmony\n")
+
+
+def test_an_unknown_model_is_the_servers_lack(concord, grpc_kserve, photo, tmp_path):
+    given = ("--image", photo, "--text", "bear", "-o", tmp_path / "out.png", "--url", grpc_kserve.url)
+    run = concord("harmonize", *given, "--model", "nonsense")
+    assert (run.returncode, run.stderr) == (
+        4,
+        "concord: the server has no model named 'nonsense'; it has ht, diffharmony\n",
+    )
+
+
+def test_settings_are_written_in_several_ways(concord, grpc_kserve, photo, tmp_path):
+    given = ("--image", photo, "--text", "bear", "-o", tmp_path / "out.png", "--url", grpc_kserve.url)
+    run = concord(*DIFFHARMONY, "--refine", *given, "--set", "steps=9", "--seed=3", "--preview", "false")
+    assert run.returncode == 0
+    sent = {"REFINE": True, "STEPS": 9, "SEED": 3, "PREVIEW": False}
+    assert grpc_kserve.received[0][1].items() >= sent.items()
+
+
+def test_a_name_that_is_not_utf8_is_printed_as_it_is(grpc_kserve, tmp_path):
+    photo = os.fsencode(tmp_path) + b"/b\xe4r.jpg"
+    Path(os.fsdecode(photo)).write_bytes(b"a photograph")
+    command = [sys.executable, "-m", "concord_client.command", *DIFFHARMONY, "--images", photo, "--text", "bear"]
+    command += ["--output-dir", tmp_path / "out", "--url", grpc_kserve.url]
+    run = subprocess.run(command, capture_output=True)
+    assert (run.returncode, run.stdout) == (0, photo + b": seed %d\n" % SEED)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

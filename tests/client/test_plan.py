@@ -20,6 +20,13 @@ def touch(*names):
         Path(name).touch()
 
 
+def plan(images, out, **given):
+    """Plans a run over images with one text, or one pattern of masks."""
+    texts = {"text": given["text"]} if "text" in given else {}
+    patterns = {"mask": given["masks"]} if "masks" in given else {}
+    return plan_folder("image", images, {"image": out}, texts=texts, patterns=patterns)
+
+
 def names(paths):
     return [str(path) for path in paths]
 
@@ -54,30 +61,30 @@ def test_a_pattern_that_stands_for_nothing_is_named(folder, pattern):
 
 
 def test_answers_are_png_with_the_images_names(folder):
-    jobs = plan_folder([Path("d/eine Katze ü.jpg"), Path("d/b.c.png")], Path("out"), text="cat")
-    assert names(job.output for job in jobs) == ["out/eine Katze ü.png", "out/b.c.png"]
-    assert [job.text for job in jobs] == ["cat", "cat"]
+    jobs = plan([Path("d/eine Katze ü.jpg"), Path("d/b.c.png")], Path("out"), text="cat")
+    assert names(job.outputs["image"] for job in jobs) == ["out/eine Katze ü.png", "out/b.c.png"]
+    assert [job.fields["text"] for job in jobs] == ["cat", "cat"]
 
 
 def test_images_of_several_folders_keep_their_folders(folder):
-    jobs = plan_folder([Path("d/a/x.jpg"), Path("d/b/x.jpg"), Path("d/y.jpg")], Path("out"), text="cat")
-    assert names(job.output for job in jobs) == ["out/a/x.png", "out/b/x.png", "out/y.png"]
+    jobs = plan([Path("d/a/x.jpg"), Path("d/b/x.jpg"), Path("d/y.jpg")], Path("out"), text="cat")
+    assert names(job.outputs["image"] for job in jobs) == ["out/a/x.png", "out/b/x.png", "out/y.png"]
 
 
 def test_masks_come_from_a_folder_or_a_path_with_the_stem(folder):
     Path("masks").mkdir()
     images = [Path("d/a/x.jpg"), Path("d/y.jpg")]
-    assert names(job.mask for job in plan_folder(images, Path("out"), masks="masks")) == [
+    assert names(job.fields["mask"] for job in plan(images, Path("out"), masks="masks")) == [
         "masks/a/x.png",
         "masks/y.png",
     ]
-    jobs = plan_folder(images, Path("out"), masks="m/{stem}_mask.bmp")
-    assert names(job.mask for job in jobs) == ["m/x_mask.bmp", "m/y_mask.bmp"]
+    jobs = plan(images, Path("out"), masks="m/{stem}_mask.bmp")
+    assert names(job.fields["mask"] for job in jobs) == ["m/x_mask.bmp", "m/y_mask.bmp"]
 
 
 def test_masks_that_are_neither_are_refused(folder):
     with pytest.raises(UsageError, match="--masks"):
-        plan_folder([Path("a.jpg")], Path("out"), masks="nowhere")
+        plan([Path("a.jpg")], Path("out"), masks="nowhere")
 
 
 @pytest.mark.parametrize(
@@ -91,27 +98,27 @@ def test_masks_that_are_neither_are_refused(folder):
 )
 def test_two_images_never_share_an_answers_name(folder, twins):
     with pytest.raises(UsageError, match="would overwrite the answer for"):
-        plan_folder([Path(twin) for twin in twins], Path("out"), text="cat")
+        plan([Path(twin) for twin in twins], Path("out"), text="cat")
 
 
 def test_no_answer_overwrites_an_input(folder):
     with pytest.raises(UsageError, match="would overwrite the input"):
-        plan_folder([Path("d/a.png")], Path("d"), text="cat")
+        plan([Path("d/a.png")], Path("d"), text="cat")
     touch("masks/b.png")
     with pytest.raises(UsageError, match="would overwrite the input"):
-        plan_folder([Path("d/b.jpg")], Path("masks"), masks="masks")
+        plan([Path("d/b.jpg")], Path("masks"), masks="masks")
     touch("d/real.png")
     Path("link.png").symlink_to("d/real.png")
     with pytest.raises(UsageError, match="would overwrite the input"):
-        check_outputs([Job(Path("d/real.png"), Path("link.png"))])
+        check_outputs([Job({"image": Path("d/real.png")}, {"image": Path("link.png")})])
 
 
 def test_image_and_mask_of_one_answer_do_not_share_a_file(folder):
     with pytest.raises(UsageError, match="would overwrite"):
-        check_outputs([Job(Path("a.jpg"), Path("out.png"), "cat", mask_output=Path("./out.png"))])
+        check_outputs([Job({"image": Path("a.jpg")}, {"image": Path("out.png"), "mask": Path("./out.png")})])
 
 
 @pytest.mark.parametrize("output", ["out.jpg", "out"])
 def test_an_answer_that_is_not_called_png_is_refused(output):
     with pytest.raises(UsageError, match="PNG"):
-        check_outputs([Job(Path("a.jpg"), Path(output), "cat")])
+        check_outputs([Job({"image": Path("a.jpg")}, {"image": Path(output)})])

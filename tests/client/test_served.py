@@ -6,13 +6,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from concord_client.pipelines import Question
 from PIL import Image
 
 from concord_client import AsyncClient, Client, DeadlineExceeded, InvalidInput, ModelNotFound
 from concord_client.cancellation import Cancellation
 from concord_client.grpc_transport import GrpcTransport
 from concord_client.http_transport import HttpTransport
+from concord_client.inference import Inference
 
 HEIGHT, WIDTH = 120, 160
 
@@ -144,7 +144,7 @@ def test_an_all_black_mask_gives_the_picture_back(client, pixels, mask):
 def test_an_unknown_pipeline_is_not_found(client, protocol):
     transport = (GrpcTransport if protocol == "grpc" else HttpTransport)(client.address)
     with closing(transport), pytest.raises(ModelNotFound, match="nonsense"):
-        transport.infer(Question("nonsense", {"IMAGE": b"x"}, ("MASK",)), 10.0, Cancellation())
+        transport.infer(Inference("nonsense", {"IMAGE": b"x"}, ("MASK",)), 10.0, Cancellation())
 
 
 def test_a_deadline_that_passes_leaves_the_server_well(server, pixels):
@@ -165,7 +165,7 @@ def test_a_folder_run_on_the_real_server(concord, server, pixels, tmp_path):
         *("--url", server.grpc_url),
     )
     assert run.returncode == 1
-    assert "2 of 3 images harmonized" in run.stderr
+    assert "2 of 3 images done" in run.stderr
     assert "broken.jpg: [invalid_image] IMAGE: " in run.stderr
     assert sorted(path.name for path in out.iterdir()) == ["ein Bild ü.png", "画像.png"]
     assert all(decode(path.read_bytes()).shape == (HEIGHT, WIDTH, 3) for path in out.iterdir())

@@ -1,9 +1,10 @@
-"""Harmonizes the photographs of a plan, a few at a time."""
+"""Does the jobs of a plan, a few at a time."""
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -11,12 +12,14 @@ from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, exit_code, one_line
 from concord_client.commands.connection import Connection
+from concord_client.commands.flags import read_given
 from concord_client.commands.plan import Job
 from concord_client.commands.progress import StepBar
-from concord_client.commands.remarks import remarks
-from concord_client.diffusion import Diffusion, Harmonizer
+from concord_client.commands.remarks import printed, remarks
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
+from concord_client.settings import SettingValue
+from concord_client.tasks.request import Answer, Request
 
 PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
 """Lets a long run survive a full queue or a restarting server for as long as the timeout of one call."""
@@ -27,22 +30,25 @@ INVALID_SETTING = "invalid_setting"
 
 @dataclass(frozen=True)
 class Method:
-    """What harmonizes the photographs of a run.
+    """How the jobs of a run are done.
 
-    Args:
-        model: its name.
-        diffusion: its settings; None for a model that does not work in steps.
+    Attributes:
+        request: the task.
+        model: its name; None for the server's default.
+        settings: as they were written.
     """
 
-    model: Harmonizer
-    diffusion: Diffusion | None
+    request: type[Request[Any]]
+    model: str | None
+    settings: Mapping[str, str | None]
 
 
 @dataclass
 class Report:
     """What became of the jobs so far."""
 
-    written: int = 0
+    jobs: int
+    done: int = 0
     failures: list[tuple[Job, ConcordClientError | OSError]] = field(default_factory=list)
 
     @property
@@ -51,49 +57,100 @@ class Report:
         codes = {exit_code(error) for _, error in self.failures}
         return ExitCode.OK if not codes else codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
+    def print(self) -> None:
+        """Says on stderr how many jobs were done and, one a line, which failed and why."""
+        print(f"concord: {self.done} of {self.jobs} images done", file=sys.stderr)
+        for job, error in self.failures:
+            print(f"concord: {job.name}: {one_line(error)}", file=sys.stderr)
 
-async def harmonize_one(job: Job, method: Method, connection: Connection) -> None:
-    """Harmonizes one photograph, with a progress bar of a diffusion's steps; prints the seed of a diffusion.
+
+async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
+    """Does one job, with a progress bar of its steps; prints what the answer says besides its pictures.
 
     Raises:
+        UsageError: the model does not have a setting, or does not allow its value.
         ConcordClientError: the request failed.
         OSError: a file could not be read or written.
     """
     async with AsyncClient(**connection) as client:
+        ask = await _Asking.of(client, method, job)
         with StepBar() as steps:
-            done = await _harmonize(client, job, method, steps)
-        for remark in done.remarks:
-            print(f"concord: {remark}", file=sys.stderr)
-        if done.seed is not None:
-            print(f"seed {done.seed}")
+            answer = await ask.answer(job, steps)
+    for remark in remarks(job.fields.get("text"), answer):
+        print(f"concord: {remark}", file=sys.stderr)
+    for line in printed(answer):
+        print(line)
+    return ExitCode.OK
 
 
-async def harmonize_all(
-    jobs: Sequence[Job], method: Method, connection: Connection, concurrency: int, report: Report
-) -> None:
-    """Harmonizes photographs with a progress bar; one that fails does not stop the others.
+async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, concurrency: int) -> ExitCode:
+    """Does jobs with a progress bar; one that fails does not stop the others. Ends with a report on stderr.
 
     Args:
         jobs: what to do.
-        method: what harmonizes them.
+        method: how.
         connection: the server.
         concurrency: requests in flight.
-        report: filled as the run goes on, so that it is there when the run is interrupted.
 
     Raises:
+        UsageError: the model does not have a setting, or does not allow its value.
         Unreachable: no server answers, at the start or for as long as the timeout of one call; the run is over.
         InvalidInput: the server refuses a setting of the run, and would with every photograph.
     """
     async with AsyncClient(**connection, retry=PATIENT_RETRY) as client:
         await _reach(client)
-        with tqdm(total=len(jobs), unit="image", disable=None) as progress, StepBar() as steps:
-            queue = iter(jobs)
-            try:
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(concurrency, len(jobs))):
-                        workers.create_task(_work(client, queue, method, report, progress, steps))
-            except ExceptionGroup as group:
-                raise group.exceptions[0] from None
+        asking = await _Asking.of(client, method, jobs[0])
+        report = Report(len(jobs))
+        try:
+            with tqdm(total=len(jobs), unit="image", disable=None) as progress, StepBar() as steps:
+                queue = iter(jobs)
+                try:
+                    async with asyncio.TaskGroup() as workers:
+                        for _ in range(min(concurrency, len(jobs))):
+                            workers.create_task(_work(asking, queue, report, progress, steps))
+                except ExceptionGroup as group:
+                    raise group.exceptions[0] from None
+        finally:
+            report.print()
+    return report.exit_code
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks one model for all jobs of a run."""
+
+    client: AsyncClient
+    method: Method
+    settings: Mapping[str, SettingValue]
+    has_steps: bool
+
+    @classmethod
+    async def of(cls, client: AsyncClient, method: Method, job: Job) -> "_Asking":
+        catalogue = await client.catalogue()
+        task = method.request.TASK
+        given = {field.tensor for field in method.request.fields() if field.name in job.fields}
+        pipeline = catalogue.choose(task, method.model, given, streams=client.address.streams)
+        settings = read_given(catalogue, pipeline, method.settings)
+        return cls(client, method, settings, catalogue.has_steps(task, pipeline.model))
+
+    async def answer(self, job: Job, steps: StepBar) -> Answer:
+        """Does a job: writes the answer's pictures."""
+        fields = self.method.request.answer_type().fields()
+        unwanted = [each.name for each in fields if each.kind == "image" and each.name not in job.outputs]
+        with steps.following() as on_step:
+            answer: Answer = await self.client.run(
+                self.method.request(**job.fields),
+                model=self.method.model,
+                settings=self.settings,
+                on_step=on_step if self.has_steps else None,
+                without=unwanted,
+            )
+        for name, path in job.outputs.items():
+            content = getattr(answer, name)
+            if content is not None:
+                await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+                await asyncio.to_thread(write_atomically, path, content)
+        return answer
 
 
 async def _reach(client: AsyncClient) -> None:
@@ -106,17 +163,15 @@ async def _reach(client: AsyncClient) -> None:
         pass
 
 
-async def _work(
-    client: AsyncClient, queue: Iterator[Job], method: Method, report: Report, progress: tqdm, steps: StepBar
-) -> None:
+async def _work(asking: _Asking, queue: Iterator[Job], report: Report, progress: tqdm, steps: StepBar) -> None:
     for job in queue:
         try:
-            done = await _harmonize(client, job, method, steps)
-            for remark in done.remarks:
-                tqdm.write(f"concord: {job.image}: {remark}", file=sys.stderr)
-            if done.seed is not None:
-                tqdm.write(f"{job.image}: seed {done.seed}")
-            report.written += 1
+            answer = await asking.answer(job, steps)
+            for remark in remarks(job.fields.get("text"), answer):
+                tqdm.write(f"concord: {job.name}: {remark}", file=sys.stderr)
+            for line in printed(answer):
+                tqdm.write(f"{job.name}: {line}")
+            report.done += 1
         except Unreachable:
             raise
         except (ConcordClientError, OSError) as error:
@@ -125,34 +180,3 @@ async def _work(
             report.failures.append((job, error))
             progress.set_postfix(failed=len(report.failures))
         progress.update()
-
-
-@dataclass(frozen=True)
-class _Done:
-    remarks: list[str]
-    seed: int | None
-
-
-async def _harmonize(client: AsyncClient, job: Job, method: Method, steps: StepBar) -> _Done:
-    with steps.following() as on_step:
-        answer = await client.harmonize(
-            job.image,
-            text=job.text,
-            mask=job.mask,
-            model=method.model,
-            diffusion=method.diffusion,
-            on_step=None if method.diffusion is None else on_step,
-            return_mask=job.mask_output is not None,
-        )
-    for path, content in ((job.mask_output, answer.mask), (job.output, answer.image)):
-        if path is not None and content is not None:
-            await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-            await asyncio.to_thread(write_atomically, path, content)
-    return _Done(remarks(job.text, answer.score, answer.truncated), answer.seed)
-
-
-def print_report(report: Report, jobs: int) -> None:
-    """Says on stderr how many answers were written and, one a line, which photographs failed and why."""
-    print(f"concord: {report.written} of {jobs} images harmonized", file=sys.stderr)
-    for job, error in report.failures:
-        print(f"concord: {job.image}: {one_line(error)}", file=sys.stderr)

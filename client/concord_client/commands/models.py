@@ -3,30 +3,66 @@
 import argparse
 from collections.abc import Iterable
 
+from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.client import Client
 from concord_client.commands import ExitCode
 from concord_client.commands.connection import add_connection_arguments, read_connection
-from concord_client.repository import Tensor
+from concord_client.repository import Model, Tensor
+from concord_client.settings import Setting
+from concord_client.tasks import TASKS
 
-HELP = "list the server's models and pipelines with their inputs and outputs"
-DESCRIPTION = "Lists name, version, state, inputs and outputs of every model of the server; -1 is a size that is free."
+HELP = "list the server's models: what they are for, what they take, and their settings"
+DESCRIPTION = """\
+Lists the public models of every task, the default first: what each takes (in brackets what may be left out), and its
+settings with their defaults, what they may be and what they do. With --all, every model and pipeline of the server with
+its version, state, inputs and outputs; -1 is a size that is free."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the flags."""
+    parser.add_argument("--all", action="store_true", help="every model and pipeline, with its tensors")
     add_connection_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the models and returns the exit code."""
     with Client(**read_connection(args)) as client:
-        models = client.models()
-    for model in models:
-        print(f"{model.name} {model.version or '-'} {'ready' if model.ready else 'not ready'}")
-        if model.ready:
-            print(f"  in   {_tensors(model.inputs)}")
-            print(f"  out  {_tensors(model.outputs)}")
+        lines = _tensor_lines(client.models()) if args.all else _public_lines(client.catalogue())
+    for line in lines:
+        print(line)
     return ExitCode.OK
+
+
+def _public_lines(catalogue: Catalogue) -> Iterable[str]:
+    abouts = {request.TASK: request.about() for request in TASKS}
+    for task in catalogue.tasks:
+        yield f"{task}: {abouts[task]}" if task in abouts else task
+        for place, model in enumerate(catalogue.models(task)):
+            pipelines = catalogue.of_model(task, model)
+            yield f"  {model}{' (default)' if place == 0 else ''}: {pipelines[0].about}"
+            yield f"    takes {', or '.join(dict.fromkeys(_taken(each) for each in pipelines))}"
+            yield from (f"    {_setting_line(each)}" for each in pipelines[0].settings.values())
+
+
+def _taken(pipeline: Pipeline) -> str:
+    fields = [field for request in TASKS if pipeline.task == request.TASK for field in request.fields()]
+    names = {field.tensor: field.name for field in fields}
+    required = [names.get(tensor, tensor) for tensor in sorted(pipeline.required)]
+    optional = [f"[{names.get(tensor, tensor)}]" for tensor in sorted(pipeline.optional)]
+    return " ".join(required + optional)
+
+
+def _setting_line(setting: Setting) -> str:
+    default = "" if setting.default is None else f" {setting.written_default}"
+    return f"--{setting.public_name}{default}: {setting.allowed}; {setting.about}"
+
+
+def _tensor_lines(models: Iterable[Model]) -> Iterable[str]:
+    for model in models:
+        yield f"{model.name} {model.version or '-'} {'ready' if model.ready else 'not ready'}"
+        if model.ready:
+            yield f"  in   {_tensors(model.inputs)}"
+            yield f"  out  {_tensors(model.outputs)}"
 
 
 def _tensors(tensors: Iterable[Tensor]) -> str:

@@ -1,9 +1,9 @@
-"""Which photographs a run harmonizes, and where each answer goes."""
+"""Which requests a run makes, and where each answer goes."""
 
 import glob
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,31 +15,25 @@ STEM = "{stem}"
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph to harmonize.
+    """One request, and where its answer goes.
 
-    Args:
-        image: the composite's file.
-        output: the PNG to write.
-        text: names the part to harmonize; None where a mask does.
-        mask: the mask's file; None where a text names the part.
-        mask_output: the PNG to write the predicted mask to; None where it is not wanted.
+    Attributes:
+        fields: of the request, by name: a text, or the file of an image.
+        outputs: the PNG to write, by the name of the answer's field.
     """
 
-    image: Path
-    output: Path
-    text: str | None = None
-    mask: Path | None = None
-    mask_output: Path | None = None
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The files it writes."""
-        return (self.output,) if self.mask_output is None else (self.output, self.mask_output)
+    fields: Mapping[str, Path | str]
+    outputs: Mapping[str, Path]
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files it reads."""
-        return (self.image,) if self.mask is None else (self.image, self.mask)
+        return tuple(value for value in self.fields.values() if isinstance(value, Path))
+
+    @property
+    def name(self) -> str:
+        """What messages call it: its first file, or else its text."""
+        return str(next(iter([*self.inputs, *self.fields.values()]), "the request"))
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
@@ -67,41 +61,37 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
 
 
 def plan_folder(
+    walked: str,
     images: Sequence[Path],
-    output_folder: Path,
+    folders: Mapping[str, Path],
     *,
-    text: str | None = None,
-    masks: str | None = None,
-    mask_output_folder: Path | None = None,
+    texts: Mapping[str, str],
+    patterns: Mapping[str, str],
 ) -> list[Job]:
-    """A job for each image: ``<output folder>/<name>.png``, sub-folders below the images' common folder kept.
+    """A job for each image: ``<folder>/<name>.png``, sub-folders below the images' common folder kept.
 
     Args:
+        walked: name of the request's field that the images are given for.
         images: at least one.
-        output_folder: need not exist.
-        text: names the part to harmonize, in all of them.
-        masks: or a folder that holds ``<name>.png`` for each, laid out like the images, or a path with ``{stem}``.
-        mask_output_folder: where predicted masks go, laid out in the same way.
+        folders: where the answer's pictures go, by field; they need not exist.
+        texts: the request's texts, by field, the same for all.
+        patterns: the request's other images, by field: a folder that holds ``<name>.png`` for each, laid out like the
+            images, or a path with ``{stem}``.
 
     Raises:
-        UsageError: see `check_outputs`; or ``masks`` is neither.
+        UsageError: see `check_outputs`; or a pattern is neither.
     """
-    if masks is not None and STEM not in masks and not Path(masks).is_dir():
-        raise UsageError(f"--masks is {masks!r}; allowed: a folder, or a path with {STEM} in it")
+    for field, pattern in patterns.items():
+        if STEM not in pattern and not Path(pattern).is_dir():
+            raise UsageError(f"--{field}s is {pattern!r}; allowed: a folder, or a path with {STEM} in it")
     absolute = [Path(os.path.abspath(image)) for image in images]  # noqa: PTH100 - resolve() would follow links
     common = os.path.commonpath([image.parent for image in absolute])
     jobs = []
     for image, place in zip(images, absolute, strict=True):
         name = place.relative_to(common).with_suffix(".png")
-        jobs.append(
-            Job(
-                image,
-                output_folder / name,
-                text,
-                mask=None if masks is None else _mask_path(masks, image, name),
-                mask_output=None if mask_output_folder is None else mask_output_folder / name,
-            )
-        )
+        beside = {field: _beside(pattern, image, name) for field, pattern in patterns.items()}
+        outputs = {field: folder / name for field, folder in folders.items()}
+        jobs.append(Job({walked: image, **texts, **beside}, outputs))
     check_outputs(jobs)
     return jobs
 
@@ -117,16 +107,16 @@ def check_outputs(jobs: Iterable[Job]) -> None:
     jobs = list(jobs)
     taken = {_key(path): f"the input {path}" for job in jobs for path in job.inputs}
     for job in jobs:
-        for output in job.outputs:
+        for output in job.outputs.values():
             if output.suffix.lower() != ".png":
                 raise UsageError(f"{output}: answers are PNG, which keeps every untouched pixel; name it something.png")
             if (key := _key(output)) in taken:
-                raise UsageError(f"{output}, for {job.image}, would overwrite {taken[key]}")
-            taken[key] = f"the answer for {job.image}"
+                raise UsageError(f"{output}, for {job.name}, would overwrite {taken[key]}")
+            taken[key] = f"the answer for {job.name}"
 
 
-def _mask_path(masks: str, image: Path, name: Path) -> Path:
-    return Path(masks.replace(STEM, image.stem)) if STEM in masks else Path(masks) / name
+def _beside(pattern: str, image: Path, name: Path) -> Path:
+    return Path(pattern.replace(STEM, image.stem)) if STEM in pattern else Path(pattern) / name
 
 
 def _key(path: Path) -> str:

@@ -40,6 +40,7 @@ class TensorField:
         about: what it is, in a few words.
         kind: follows from the attribute's type; an image is encoded, numbers are a tuple.
         default: where it is not given, or not answered; `dataclasses.MISSING` where it always is.
+        printed: whether the command line prints it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TensorField:
     about: str
     kind: Kind
     default: Any = dataclasses.MISSING
+    printed: bool = False
 
     @property
     def required(self) -> bool:
@@ -84,15 +86,16 @@ def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
 
 
-def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
+def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING, printed: bool = False) -> Any:
     """A field of an answer.
 
     Args:
         tensor: its name on the wire.
         about: what it is, in a few words.
         default: what it is in an answer without that tensor; without a default the server has to send it.
+        printed: whether the command line prints it.
     """
-    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
+    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about, "printed": printed})
 
 
 @cache
@@ -100,7 +103,7 @@ def tensor_fields(declared: type[Any]) -> tuple[TensorField, ...]:
     """The fields of a request's or an answer's class, in their order."""
     types = get_type_hints(declared)
     return tuple(
-        TensorField(each.name, each.metadata["tensor"], each.metadata["about"], _kind(types[each.name]), each.default)
+        TensorField(name=each.name, kind=_kind(types[each.name]), default=each.default, **each.metadata)
         for each in dataclasses.fields(declared)
     )
 

@@ -24,7 +24,7 @@ class Harmonized(Answer):
     mask: bytes | None = received("MASK", "the mask found for a text, a grey PNG, 255 where the part is", default=None)
     score: float | None = received("SCORE", "mean probability of that mask's pixels, 0..1", default=None)
     truncated: bool = received("TRUNCATED", "whether only the beginning of the text was used", default=False)
-    seed: int | None = received("SEED", "gives the same picture again", default=None)
+    seed: int | None = received("SEED", "gives the same picture again", default=None, printed=True)
 
 
 @dataclass(frozen=True)

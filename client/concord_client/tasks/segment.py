@@ -18,7 +18,7 @@ class Segmented(Answer):
     """
 
     mask: bytes = received("MASK", "a grey PNG of the photograph's size, 255 where the part is")
-    score: float = received("SCORE", "mean probability of the mask's pixels, 0..1")
+    score: float = received("SCORE", "mean probability of the mask's pixels, 0..1", printed=True)
     truncated: bool = received("TRUNCATED", "whether only the beginning of the text was used")
 
 

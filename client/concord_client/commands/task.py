@@ -1,0 +1,166 @@
+"""``concord <task>``: the subcommand of a task, made of the fields of its request and its answer.
+
+One request takes ``--image FILE`` and the like. Where a task has an image, ``--images`` takes many: the request's first
+image is what a run goes through, and others are found beside it, such as ``--masks``.
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from concord_client.commands import UsageError
+from concord_client.commands.batch import Method, run_all, run_one
+from concord_client.commands.connection import add_connection_arguments, read_connection
+from concord_client.commands.flags import given_settings
+from concord_client.commands.plan import STEM, Job, check_outputs, find_images, plan_folder
+from concord_client.tasks.fields import TensorField
+from concord_client.tasks.request import Request
+
+CONCURRENCY = 4
+_SETTINGS = """\
+The settings of a model are flags too: `concord models` lists them."""
+_FILES = """\
+Answers are PNG. A file that exists is replaced, at once and only when the answer is complete; an input never is, and no
+two answers of a run have the same name."""
+
+
+class TaskCommand:
+    """A task's subcommand, see `concord_client.command`.
+
+    Args:
+        request: the task.
+    """
+
+    takes_settings = True
+
+    def __init__(self, request: type[Request[Any]]) -> None:
+        self._request = request
+        self._images = [field for field in request.fields() if field.kind == "image"]
+        self._texts = [field for field in request.fields() if field.kind == "text"]
+        self._answers = [field for field in request.answer_type().fields() if field.kind == "image"]
+        self.HELP = request.about()
+        self.DESCRIPTION = "\n\n".join(
+            [self.HELP, "\n".join(self._examples()), *([_FILES] if self._answers else []), _SETTINGS]
+        )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares the flags."""
+        alternatives: dict[str, argparse._MutuallyExclusiveGroup] = {}
+        for names in self._request.ONE_OF:
+            group = parser.add_mutually_exclusive_group(required=True)
+            alternatives |= dict.fromkeys(names, group)
+        for field in self._images:
+            group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
+            group.add_argument(_flag(field), metavar="FILE", type=Path, help=field.about)
+            if field is self._images[0]:
+                words = "many: files, quoted patterns or folders"
+                group.add_argument(f"{_flag(field)}s", metavar="PATTERN", nargs="+", help=words)
+            else:
+                words = f"for {_flag(self._images[0])}s: a folder, or a path with {STEM} in it"
+                group.add_argument(f"{_flag(field)}s", metavar="PATTERN", help=words)
+        for field in self._texts:
+            group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
+            group.add_argument(_flag(field), metavar="WORDS", help=field.about)
+        if self._answers:
+            self._add_outputs(parser)
+        if self._images:
+            words = f"for {_flag(self._images[0])}s: requests in flight (default: {CONCURRENCY})"
+            parser.add_argument("--concurrency", metavar="N", type=_positive_count, default=CONCURRENCY, help=words)
+        parser.add_argument("--model", metavar="NAME", help="what answers; `concord models` lists the models")
+        parser.add_argument(
+            "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the model, as --NAME VALUE"
+        )
+        add_connection_arguments(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Asks for what the flags name and returns the exit code."""
+        connection = read_connection(args)
+        method = Method(self._request, args.model, given_settings(args.set, args.unknown))
+        for field in self._answers[1:]:
+            if getattr(args, f"{field.name}_output") is not None and getattr(args, field.name, None) is not None:
+                raise UsageError(f"--{field.name}-output goes without --{field.name}; there is none to write")
+        if self._images and getattr(args, f"{self._images[0].name}s") is not None:
+            return asyncio.run(run_all(self._folder_jobs(args), method, connection, args.concurrency))
+        return asyncio.run(run_one(self._single_job(args), method, connection))
+
+    def _add_outputs(self, parser: argparse.ArgumentParser) -> None:
+        output = parser.add_mutually_exclusive_group(required=True)
+        output.add_argument("-o", "--output", metavar="FILE", type=Path, help="the PNG to write")
+        for field in self._answers[1:]:
+            words = f"where to write {field.about}; a folder for many"
+            parser.add_argument(f"--{field.name}-output", metavar="PATH", type=Path, help=words)
+        if self._images:
+            words = f"for {_flag(self._images[0])}s: the folder to write PNG to"
+            output.add_argument("--output-dir", metavar="FOLDER", type=Path, help=words)
+
+    def _single_job(self, args: argparse.Namespace) -> Job:
+        many = [f"--{field.name}s" for field in self._images] + ["--output-dir"]
+        if odd := [flag for flag in many if _value(args, flag) is not None]:
+            raise UsageError(f"{', '.join(odd)} goes with {many[0]}; one image takes {_flag(self._images[0])} and -o")
+        fields = {field.name: getattr(args, field.name) for field in (*self._images, *self._texts)}
+        outputs = {field.name: getattr(args, f"{field.name}_output") for field in self._answers[1:]}
+        if self._answers:
+            outputs[self._answers[0].name] = args.output
+        job = Job(_given(fields), _given(outputs))
+        check_outputs([job])
+        for path in job.outputs.values():
+            if not path.parent.is_dir():
+                raise UsageError(f"the folder {path.parent} does not exist")
+        return job
+
+    def _folder_jobs(self, args: argparse.Namespace) -> list[Job]:
+        walked, *others = self._images
+        single = [_flag(field) for field in self._images] + ["--output"]
+        if odd := [flag for flag in single if _value(args, flag) is not None]:
+            plural = ", ".join(f"{_flag(field)}s" for field in self._images)
+            raise UsageError(f"{', '.join(odd)} goes with {_flag(walked)}; many images take {plural} and --output-dir")
+        folders = {self._answers[0].name: args.output_dir} if self._answers else {}
+        folders |= {field.name: getattr(args, f"{field.name}_output") for field in self._answers[1:]}
+        return plan_folder(
+            walked.name,
+            find_images(getattr(args, f"{walked.name}s")),
+            _given(folders),
+            texts=_given({field.name: getattr(args, field.name) for field in self._texts}),
+            patterns=_given({field.name: getattr(args, f"{field.name}s") for field in others}),
+        )
+
+    def _examples(self) -> list[str]:
+        command = f"  concord {self._request.TASK}"
+        output = " -o out.png" if self._answers else ""
+        lines = [f"{command} {' '.join(map(_example, way))}{output}" for way in self._ways()]
+        if self._images and self._answers:
+            rest = "".join(f" {_example(field)}" for field in self._ways()[0] if field not in self._images)
+            lines.append(f"{command} {_flag(self._images[0])}s 'photos/*.jpg'{rest} --output-dir out")
+        return lines
+
+    def _ways(self) -> list[list[TensorField]]:
+        """The fields of a smallest request, once for each of those of which one is to be given."""
+        required = [field for field in self._request.fields() if field.required]
+        by_name = {field.name: field for field in self._request.fields()}
+        ways = [required]
+        for names in self._request.ONE_OF:
+            ways = [[*way, by_name[name]] for way in ways for name in names]
+        return ways
+
+
+def _flag(field: TensorField) -> str:
+    return f"--{field.name}"
+
+
+def _example(field: TensorField) -> str:
+    return f'{_flag(field)} "the teddy bear"' if field.kind == "text" else f"{_flag(field)} {field.name}.png"
+
+
+def _value(args: argparse.Namespace, flag: str) -> object:
+    return getattr(args, flag.removeprefix("--").replace("-", "_"), None)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _positive_count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
