@@ -124,7 +124,7 @@ class KServe:
 
     def next(self, model: str, inputs: dict[str, object], outputs: list[str]) -> tuple[str, str] | str | None:
         self.received.append((model, inputs, outputs))
-        step = self.script.pop(0) if self.script else self.refused_images.get(inputs["IMAGE"])
+        step = self.script.pop(0) if self.script else self.refused_images.get(inputs.get("IMAGE"))
         self.entered.set()
         return step
 
