@@ -57,15 +57,12 @@ def client(url, protocol):
 def test_models_lists_the_pipelines_with_their_tensors(client):
     models = {model.name: model for model in client.models()}
     assert all(model.ready for model in models.values())
-    tensors = {
-        name: ([tensor.name for tensor in models[name].inputs], sorted(tensor.name for tensor in models[name].outputs))
-        for name in ("segment", "harmonize", "segment_harmonize")
-    }
-    assert tensors == {
-        "segment": (["IMAGE", "TEXT"], ["MASK", "SCORE", "TRUNCATED"]),
-        "harmonize": (["IMAGE", "MASK"], ["HARMONIZED"]),
-        "segment_harmonize": (["IMAGE", "TEXT"], ["HARMONIZED", "MASK", "SCORE", "TRUNCATED"]),
-    }
+    pipelines = client.catalogue().pipelines
+    for pipeline in pipelines:
+        declared = models[pipeline.name]
+        assert pipeline.inputs | set(pipeline.settings) == {tensor.name for tensor in declared.inputs} - {"TIMEOUT"}
+        assert sorted(pipeline.outputs) == sorted(tensor.name for tensor in declared.outputs)
+    assert {pipeline.task for pipeline in pipelines} == {"harmonize", "segment"}
 
 
 def test_harmonizing_with_a_mask_changes_the_part_and_leaves_the_rest(client, pixels, mask):
