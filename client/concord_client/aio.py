@@ -86,6 +86,7 @@ class AsyncClient:
         text: str | None = None,
         mask: Encoded | None = None,
         model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
         diffusion: Diffusion | None = None,
         on_step: OnStep | None = None,
         return_mask: bool = True,
@@ -96,7 +97,7 @@ class AsyncClient:
         return await self.run(
             Harmonize(image, text=text, mask=mask),
             model=model,
-            settings=None if diffusion is None else diffusion.given(),
+            settings={**(settings or {}), **(diffusion.given() if diffusion else {})},
             on_step=on_step,
             without=() if return_mask else ("mask",),
             timeout=timeout,
@@ -109,11 +110,12 @@ class AsyncClient:
         text: str,
         *,
         model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Segmented:
         """See `Client.segment`."""
-        return await self.run(Segment(image, text), model=model, timeout=timeout, headers=headers)
+        return await self.run(Segment(image, text), model=model, settings=settings, timeout=timeout, headers=headers)
 
     async def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
         """See `Client.catalogue`."""

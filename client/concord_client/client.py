@@ -109,6 +109,7 @@ class Client:
         text: str | None = None,
         mask: Encoded | None = None,
         model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
         diffusion: Diffusion | None = None,
         on_step: OnStep | None = None,
         return_mask: bool = True,
@@ -123,7 +124,8 @@ class Client:
             text: a referring expression that names the part, such as "the teddy bear".
             mask: or the part itself: an encoded image of the same size, white (128 and above) where it is.
             model: see `run`, like the arguments below and the errors.
-            diffusion: settings of a diffusion model; None leaves all of them to the server.
+            settings: how the model is to work.
+            diffusion: the same for a diffusion model, by name.
             on_step: is told of every step, in the thread of the call.
             return_mask: whether the mask predicted for a text is wanted too.
             timeout: seconds.
@@ -136,7 +138,7 @@ class Client:
         return self.run(
             Harmonize(image, text=text, mask=mask),
             model=model,
-            settings=None if diffusion is None else diffusion.given(),
+            settings={**(settings or {}), **(diffusion.given() if diffusion else {})},
             on_step=on_step,
             without=() if return_mask else ("mask",),
             timeout=timeout,
@@ -150,12 +152,20 @@ class Client:
         text: str,
         *,
         model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         cancellation: Cancellation | None = None,
     ) -> Segmented:
         """Finds the part of a photograph that a text names. Arguments and errors are those of `run`."""
-        return self.run(Segment(image, text), model=model, timeout=timeout, headers=headers, cancellation=cancellation)
+        return self.run(
+            Segment(image, text),
+            model=model,
+            settings=settings,
+            timeout=timeout,
+            headers=headers,
+            cancellation=cancellation,
+        )
 
     def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
         """The server's public models and what they take; asked once and remembered.
