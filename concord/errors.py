@@ -1,11 +1,12 @@
 """Typed errors that reach a client: each has a stable code, an HTTP status and a message of one form.
 
-The text is always ``[code] FIELD: what was wrong; allowed: what is allowed`` and never holds a path or a traceback, so
-it can be passed on as it is by Triton, by the facade and by the command line.
+The text never holds a path or a traceback, so it can be passed on as it is by Triton, by the facade and by the command
+line, and the client finds it again (`concord_client.errors.Message`).
 """
 
-import re
 from typing import ClassVar
+
+from concord_client.errors import Message
 
 
 class ConcordError(Exception):
@@ -27,8 +28,7 @@ class ConcordError(Exception):
         super().__init__(field, problem, allowed)
 
     def __str__(self) -> str:
-        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"[{self.code}] {self.field}: {self.problem}{allowed}"
+        return str(Message(self.code, self.field, self.problem, self.allowed))
 
 
 class InvalidImage(ConcordError):
@@ -107,32 +107,11 @@ class ServerFailure(ConcordError):
     http_status = 503
 
 
-_FORM = re.compile(r"\[([a-z_]+)\] (\w+): (.*?)(?:; allowed: (.*))?\s*\Z", re.DOTALL)
-
-
-# The errors that travel as words.
-_KINDS: dict[str, type[ConcordError]] = {
-    kind.code: kind
-    for kind in (
-        ConcordError,
-        InvalidImage,
-        UnsupportedImage,
-        ImageTooLarge,
-        InvalidMask,
-        InvalidText,
-        InvalidSetting,
-        Busy,
-        Cancelled,
-        DeadlineExceeded,
-        NotFinite,
-        ServerFailure,
-    )
-}
-
-
 def typed_error(message: str) -> ConcordError | None:
     """The error that another model's message carries, whatever Triton put before it; None if it carries none."""
-    found = _FORM.search(message)
-    if found is None or found[1] not in _KINDS:
+    found = Message.find(message)
+    kinds: dict[str, type[ConcordError]] = {kind.code: kind for kind in ConcordError.__subclasses__()}
+    kinds[ConcordError.code] = ConcordError
+    if found is None or found.code not in kinds:
         return None
-    return _KINDS[found[1]](found[2], found[3], found[4] or "")
+    return kinds[found.code](found.field, found.problem, found.allowed)

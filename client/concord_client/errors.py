@@ -1,11 +1,42 @@
 """What can go wrong with a request, as one small tree of exceptions.
 
-The server's own words have the form ``[code] FIELD: what was wrong; allowed: what is allowed``; Triton puts prefixes
-before them (``in ensemble 'segment_harmonize', ...``). `error_from_answer` finds them again and gives them their type.
+The server's own words are a `Message`; Triton puts prefixes before them (``in ensemble 'segment_harmonize_ht', ...``).
+`error_from_answer` finds them again and gives them their type.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True)
+class Message:
+    """The words of a typed error: ``[code] FIELD: what was wrong; allowed: what is allowed``.
+
+    Attributes:
+        code: stable name of the kind of error.
+        field: the input it is about, or a model.
+        problem: what was wrong, in plain words.
+        allowed: what would have been accepted; empty where nothing that is sent would help.
+    """
+
+    code: str
+    field: str
+    problem: str
+    allowed: str = ""
+
+    _FORM: ClassVar = re.compile(r"\[([a-z_]+)\] (\w+): (.*?)(?:; allowed: (.*?))?\s*\Z", re.DOTALL)
+
+    @classmethod
+    def find(cls, text: str) -> Self | None:
+        """The message at the end of a text, whatever stands before it; None if there is none."""
+        found = cls._FORM.search(text)
+        return None if found is None else cls(found[1], found[2], found[3].strip(), found[4] or "")
+
+    def __str__(self) -> str:
+        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"[{self.code}] {self.field}: {self.problem}{allowed}"
 
 
 class ConcordClientError(Exception):
@@ -30,8 +61,7 @@ class InvalidInput(ConcordClientError):
         super().__init__(code, field, problem, allowed)
 
     def __str__(self) -> str:
-        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"[{self.code}] {self.field}: {self.problem}{allowed}"
+        return str(Message(self.code, self.field, self.problem, self.allowed))
 
 
 class ModelNotFound(ConcordClientError):
@@ -120,9 +150,6 @@ class ServerError(ConcordClientError):
 
 
 _SERVER_CODES = frozenset({"internal", "server_failure", "not_finite"})
-_TYPED_MESSAGE = re.compile(
-    r"\[(?P<code>[a-z_]+)\] (?P<field>\w+): (?P<problem>.*?)(?:; allowed: (?P<allowed>.*))?\s*\Z", re.DOTALL
-)
 _UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
 _HTTP_STATUSES = {
     "400": "INVALID_ARGUMENT",
@@ -147,18 +174,18 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
         timeout: seconds the call was given.
     """
     status = _HTTP_STATUSES.get(status, status.removeprefix("StatusCode."))
-    typed = _TYPED_MESSAGE.search(message)
-    if typed:
-        match typed["code"]:
+    typed = Message.find(message)
+    if typed is not None:
+        match typed.code:
             case "busy":
-                return Unavailable(typed[0].strip())
+                return Unavailable(str(typed))
             case "deadline_exceeded":
                 return DeadlineExceeded(timeout)
             case "cancelled":
                 return Cancelled()
             case code if code in _SERVER_CODES:
-                return ServerError(typed[0].strip())
-        return InvalidInput(typed["code"], typed["field"], typed["problem"].strip(), (typed["allowed"] or "").strip())
+                return ServerError(str(typed))
+        return InvalidInput(typed.code, typed.field, typed.problem, typed.allowed)
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     unknown = _UNKNOWN_MODEL.search(message)
     if unknown:
