@@ -19,7 +19,7 @@ _Value = TypeVar("_Value")
 class Host(Protocol):
     """Runs networks and functions for one request, and speaks with its client.
 
-    All of it raises `concord.errors.Cancelled` once the client has cancelled the request.
+    `ask` and `compute` raise `concord.errors.Cancelled` once the client has cancelled the request.
     """
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:

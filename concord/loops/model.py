@@ -58,10 +58,10 @@ class LoopModel:
         self._jobs: set[_Host] = set()
         self._computing = ThreadPoolExecutor(_COMPUTING_THREADS)
         self._barriers: defaultdict[str, StepBarrier] = defaultdict(lambda: StepBarrier(_PATIENCE))
-        self._loop = asyncio.new_event_loop()
-        # BLS waits in a thread of the loop's executor, and goes on after its job has run out of time: twice the jobs.
-        self._loop.set_default_executor(ThreadPoolExecutor(2 * self._max_jobs))
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._events = asyncio.new_event_loop()
+        # BLS waits in a thread of the event loop's executor, and goes on after its job ran out of time: twice the jobs.
+        self._events.set_default_executor(ThreadPoolExecutor(2 * self._max_jobs))
+        threading.Thread(target=self._events.run_forever, daemon=True).start()
 
     def execute(self, requests: list[Any]) -> list[Any] | None:
         """Triton's entry point for requests; returns at once where the model is decoupled."""
@@ -77,7 +77,7 @@ class LoopModel:
 
     def finalize(self) -> None:
         """Triton's entry point when the model is unloaded, which it does when every request is answered."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._events.call_soon_threadsafe(self._events.stop)
 
     def _start(self, request: Any, sender: Any, finish: Callable[[Any], None]) -> None:
         """Begins to answer a request; ``finish`` is called once, with its last response."""
@@ -91,7 +91,7 @@ class LoopModel:
             # Read here: Triton keeps a request's tensors only until this call is over.
             loop = self.loop(LoopRequest.read(self._pipeline, _inputs(request)), host, self._limits)
             self._jobs.add(host)
-            asyncio.run_coroutine_threadsafe(self._answer(loop, host, finish), self._loop)
+            asyncio.run_coroutine_threadsafe(self._answer(loop, host, finish), self._events)
         except Exception as error:
             finish(_failed(self._name, error))
 
@@ -103,13 +103,13 @@ class LoopModel:
             response = _failed(self._name, error)
         # Before the client gets its answer: it may send the next request at once.
         self._jobs.discard(host)
-        await self._loop.run_in_executor(self._computing, finish, response)
+        await self._events.run_in_executor(self._computing, finish, response)
 
     async def _require(self, models: Mapping[str, str]) -> None:
-        """Refuses a request whose optional parts are not there; Triton does not load the model without the others."""
+        """Refuses a request whose optional parts are not there; without the others the pipeline is not served."""
         for role, model in models.items():
             name = self._pipeline.parts[role].input
-            if name and not await self._loop.run_in_executor(None, pb_utils.is_model_ready, model):
+            if name and not await self._events.run_in_executor(None, pb_utils.is_model_ready, model):
                 raise InvalidSetting(name, f"needs the model '{model}', which this server does not have")
 
 

@@ -83,9 +83,12 @@ DEFAULT_SAMPLER = "euler_ancestral"
 
 @dataclass(frozen=True)
 class Defaults:
+    """What a configuration decides for requests that leave it open."""
+
     resolution: int = 512
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Reads a pipeline's configuration in Triton's JSON form."""
         pipeline = Pipeline.of(config)
         return cls(int(pipeline.settings["RESOLUTION"].default or 512) if pipeline else 512)

@@ -22,8 +22,8 @@ _PATIENCE = "canary_patience_seconds"
 
 
 @dataclass(frozen=True)
-class Model:
-    """What is known of a model that is to be asked.
+class AskedModel:
+    """A model that canaries are sent to.
 
     Attributes:
         inputs: zeros in the smallest shapes that its configuration allows; optional inputs are left out.
@@ -56,7 +56,7 @@ class Canaries:
         self._answers: queue.Queue[tuple[str, float, str]] = queue.Queue()
         self._asked: dict[str, float] = {}
         self._unary = triton.InferenceServerClient(url)
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, AskedModel] = {}
         for index in self._unary.get_model_repository_index(client_timeout=patience).models:
             config = self._unary.get_model_config(index.name, client_timeout=patience).config
             if not config.HasField("ensemble_scheduling"):
@@ -78,15 +78,15 @@ class Canaries:
                 model.client.close()
         self._unary.close()
 
-    def look(self, seconds: float = math.inf) -> Iterator[tuple[str, str]]:
+    def poll(self, seconds: float = math.inf) -> Iterator[tuple[str, str]]:
         """Asks every model that is not being asked already, and gives the answers as they come.
 
         Args:
-            seconds: when to stop waiting; a model that has not answered by then is still waited for in the next look.
+            seconds: when to stop waiting; a model that has not answered by then is still waited for in the next poll.
 
         Yields:
             A model and what its answer says is wrong with it, in words; empty if nothing is. A model that has not
-            answered within its patience is given in every look.
+            answered within its patience is given in every poll.
         """
         for name in self._models.keys() - self._asked.keys():
             self._ask(name)
@@ -110,12 +110,12 @@ class Canaries:
                     late.discard(name)
                     yield name, _explained(name, error)
 
-    def _model(self, url: str, config: Any, patience: float) -> Model:
+    def _model(self, url: str, config: Any, patience: float) -> AskedModel:
         decoupled = config.model_transaction_policy.decoupled
         inputs = [_zeros(tensor, config.max_batch_size > 0) for tensor in config.input if not tensor.optional]
         longer = config.parameters[_PATIENCE].string_value if _PATIENCE in config.parameters else "0"
         client = triton.InferenceServerClient(url) if decoupled else self._unary
-        return Model(inputs, max(patience, float(longer)), client, decoupled)
+        return AskedModel(inputs, max(patience, float(longer)), client, decoupled)
 
     def _ask(self, name: str) -> None:
         model = self._models[name]

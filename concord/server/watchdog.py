@@ -64,7 +64,7 @@ class Watchdog:
             return _ENDED
         try:
             with Canaries(self._server.grpc_url, self._patience) as canaries:
-                return next(filter(None, (problem for _, problem in canaries.look())), "")
+                return next(filter(None, (problem for _, problem in canaries.poll())), "")
         except InferenceServerException as error:
             return _unanswered(error)
 
@@ -77,7 +77,7 @@ class Watchdog:
             return _ENDED
         try:
             self._canaries = self._canaries or Canaries(self._server.grpc_url, self._patience)
-            answers = self._canaries.look(self._interval)
+            answers = self._canaries.poll(self._interval)
             return next((problem for model, problem in answers if self._is_confirmed(model, problem)), "")
         except InferenceServerException as error:
             problem = _unanswered(error)

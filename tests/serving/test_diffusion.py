@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from concord.loops.request import RESOLUTIONS
 from concord.samplers import SAMPLERS
+from concord.server.declared import catalogue
+from concord.server.installation import MODEL_REPOSITORIES
 from tests.serving.asking import ask, statistics
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 from tests.serving.streams import stream, wire
 
+[PIPELINE] = (each for each in catalogue(MODEL_REPOSITORIES, missing=()).pipelines if each.name == "diffharmony")
 PIXELS, MASK = photograph(120, 90), middle(120, 90)
 GIVEN_MASK = {"IMAGE": encoded(PIXELS), "MASK": encoded(MASK), "SEED": 7}
 GIVEN_TEXT = {"IMAGE": encoded(PIXELS), "TEXT": b"the red ball", "SEED": 7}
@@ -104,7 +106,7 @@ def test_every_setting_changes_the_picture(diffusing):
     assert len(set(pictures)) == len(settings)
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize("resolution", PIPELINE.settings["RESOLUTION"].choices)
 def test_every_resolution_is_served(diffusing, resolution):
     answer = stream(
         diffusing, GIVEN_MASK | {"RESOLUTION": resolution, "STEPS": 1, "DECODER": b"harmony", "REFINE": True}

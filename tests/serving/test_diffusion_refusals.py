@@ -8,6 +8,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from concord.errors import ServerFailure
+from concord.samplers import SAMPLERS
 from concord.server.embedded import EmbeddedServer, Ports
 from tests.serving.asking import ask, statistics
 from tests.serving.pictures import encoded, middle, photograph
@@ -22,7 +23,7 @@ BAD = {
     "negative steps": ({"STEPS": -5}, "[invalid_setting] STEPS: is -5; allowed: "),
     "unknown sampler": (
         {"SAMPLER": b"magic"},
-        "[invalid_setting] SAMPLER: is 'magic'; allowed: euler_ancestral, dpmpp_2m, ddim",
+        f"[invalid_setting] SAMPLER: is 'magic'; allowed: {', '.join(SAMPLERS)}",
     ),
     "sampler of no UTF-8": ({"SAMPLER": b"\xff\xfe"}, "[invalid_setting] SAMPLER: is "),
     "odd resolution": ({"RESOLUTION": 300}, "[invalid_setting] RESOLUTION: is 300; allowed: 256, 512, 768, 1024"),
