@@ -1,24 +1,46 @@
-# `make help` lists the targets. Serving lives in .venv (no torch), everything else in .venv-test.
-PYTHON ?= python3.11
+# `make help` lists the targets. Serving lives in .venv, the fast tests in .venv-fast (neither has torch), everything else in
+# .venv-test. Each is made anew when it is asked for with another Python.
+
+# Triton's stubs load libpython, and Debian has venv in a package of its own.
+USABLE := import ctypes, ensurepip, os, sysconfig, venv; \
+	name = "libpython%s.so.1.0" % sysconfig.get_python_version(); \
+	path = os.path.join(sysconfig.get_config_var("LIBDIR") or "", name); \
+	ctypes.CDLL(path if os.path.exists(path) else name)
+ifndef PYTHON
+PYTHON := $(shell for each in python3.13 python3.12 python3.11; do \
+	$$each -c '$(USABLE)' 2>/dev/null && echo $$each && exit; done; echo python3)
+endif
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 SERVE := .venv/bin/python
+FAST := .venv-fast/bin/python
 TEST := .venv-test/bin/python
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help browser demo serve test test-full lint bench quality weights clean
+.PHONY: help browser demo serve check test-fast test test-full lint bench quality weights clean
+# Those of another Python.
+.PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-.venv/installed: pyproject.toml client/pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e .
+# $(1): the environment, $(2): what is installed with the client. nvidia-pytriton comes by itself, since what it asks for
+# is not there for Python 3.13, and its server does not need it.
+define install
+	test -x $(1)/bin/python$(VERSION) || $(PYTHON) -m venv --clear $(1)
+	$(1)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e '$(2)'
+	$(1)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton
 	@touch $@
+endef
+
+.venv/installed: pyproject.toml client/pyproject.toml constraints.txt
+	$(call install,.venv,.)
+
+.venv-fast/installed: pyproject.toml client/pyproject.toml constraints.txt
+	$(call install,.venv-fast,.[check])
 
 .venv-test/installed: pyproject.toml client/pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e '.[test]'
-	@touch $@
+	$(call install,.venv-test,.[test])
 
 demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
 	$(SERVE) -m demo
@@ -35,6 +57,11 @@ lint: .venv-test/installed ## ruff and mypy
 # The page is tested in Debian's browser; where it cannot be installed, those tests are skipped and say so.
 browser:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || true
+
+test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: a minute
+	$(FAST) -m pytest -n 2 -m "not server and not browser and not torch and not full"
+
+check: lint test-fast ## what to run before a commit
 
 test: lint browser ## install what tests need and run them all
 	$(TEST) -m pytest
@@ -53,4 +80,4 @@ weights: .venv-test/installed ## train the demo weights again and export them (h
 	demo/weights.sh
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-test out
+	rm -rf .venv .venv-fast .venv-test out

@@ -1,8 +1,26 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from concord.server.embedded import EmbeddedServer, Ports
+from tests.needs import needs, needs_torch
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where torch is not wanted, modules that import it are not even imported: it need not be installed."""
+    unwanted = "not torch" in config.option.markexpr and collection_path.match("test_*.py")
+    return True if unwanted and needs_torch(collection_path) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks a test with what it needs: nobody has to think of it."""
+    assert isinstance(item, pytest.Function)
+    fixtures = [each.func for same in item._fixtureinfo.name2fixturedefs.values() for each in same]
+    for need in needs([item.function, *fixtures]):
+        item.add_marker(need)
+    if needs_torch(item.path):
+        item.add_marker("torch")
 
 
 @pytest.fixture(scope="session")

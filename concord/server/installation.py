@@ -18,8 +18,10 @@ from concord.errors import ServerFailure
 
 STUB = "triton_python_backend_stub"
 ROOT = Path(__file__).resolve().parents[2]
-BACKENDS = ROOT / "backends"
-MODEL_REPOSITORIES = (ROOT / "model_repository", ROOT / "ensembles")
+# A wheel carries inside the package what a checkout has beside it.
+_DATA = ROOT if (ROOT / "model_repository").is_dir() else ROOT / "concord" / "data"
+BACKENDS = _DATA / "backends"
+MODEL_REPOSITORIES = (_DATA / "model_repository", _DATA / "ensembles")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Installation:
         """
         spec = importlib.util.find_spec("pytriton")
         if spec is None or spec.origin is None:
-            raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install nvidia-pytriton")
+            raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install --no-deps nvidia-pytriton")
         package = Path(spec.origin).parent
         return cls(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
 
