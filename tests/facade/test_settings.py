@@ -1,4 +1,4 @@
-"""Every setting is a flag, a variable, a line of --help and a row of docs/settings.md; a wrong one is said by its name."""
+"""Every setting is a flag, a variable, a line of --help and a row of docs/settings.md; errors name the wrong one."""
 
 import argparse
 import json
