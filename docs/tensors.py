@@ -13,6 +13,7 @@ from concord.server.declared import catalogue
 from concord.server.exported import read_config
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting
+from concord_client.tasks.table import HEADER, rows
 
 PAGE = Path(__file__).parent / "tensors.md"
 ROOT = Path(__file__).parents[1]
@@ -79,6 +80,7 @@ def blocks() -> Iterator[tuple[str, str]]:
     found = catalogue(REPOSITORIES, missing=())
     yield "pipelines", pipelines(found)
     yield "settings", settings(found)
+    yield "tensors", table(HEADER, rows())
     yield "models", models()
 
 
