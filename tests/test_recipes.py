@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_a_network_of_three_files_is_exported_and_served(tree: Path, tmp_path: P
     with EmbeddedServer([tmp_path], ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
         assert client.catalogue().models("harmonize") == ("tint",)
         answer = client.harmonize(photograph, mask=encode_mask(scene.mask), model="tint")
-    harmonized = np.asarray(Image.open(__import__("io").BytesIO(answer.image))).astype(float)
+    harmonized = np.asarray(Image.open(BytesIO(answer.image))).astype(float)
     inside = scene.mask > 0
     assert np.array_equal(harmonized[~inside], scene.composite[~inside])
     assert np.allclose(harmonized[inside].mean(0), scene.composite[inside].mean(0) * GAIN, atol=3)
