@@ -1,5 +1,6 @@
 """What the README and the pages of docs/ tell a reader to type works, and their links lead somewhere."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.peers.names import BF16, FACADE, FASTAPI, LITSERVE, RATE
 from concord.images import encode_png
 from concord.masks import encode_mask
 from concord.scenes.scene import make_scene
@@ -60,6 +62,20 @@ def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path
         if written.exists():
             assert np.asarray(Image.open(written)).shape == scene.composite.shape
     assert "harmonized.png" not in snippet or (folder / "harmonized.png").exists()
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
+    measured = json.loads((ROOT / "docs" / "performance.json").read_text())["peers"]
+    one, eight = measured["clients"]["1"], measured["clients"]["8"]
+    rates = {name: [f"{clients[name][RATE]:.1f}" for clients in (one, eight)] for name in eight}
+    gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
+    text = README.read_text()
+    assert re.findall(r"\| ([\d.]+) and ([\d.]+); in BF16 ([\d.]+) and ([\d.]+) \|", text) == [
+        (*rates[FACADE], *rates[BF16])
+    ]
+    assert f"LitServe {' and '.join(rates[LITSERVE])}, FastAPI {' and '.join(rates[FASTAPI])}" in text
+    assert f"| {gibibytes[FACADE]} GiB; in BF16 {gibibytes[BF16]} |" in text
+    assert f"LitServe {gibibytes[LITSERVE]} GiB, FastAPI {gibibytes[FASTAPI]} |" in text
 
 
 def test_the_readme_is_short() -> None:
