@@ -1,1 +1,1 @@
-"""What serving costs: latency and memory, with what a user would run instead measured in the same run."""
+"""Costs of serving, latency and memory, and those of what a user would run instead, measured in the same run."""

@@ -1,4 +1,4 @@
-"""`make bench`: writes `out/bench/report.json`, the report and its charts beside it, and prints what was measured."""
+"""`make bench`: writes `out/bench/report.json`, the report and its charts beside it, and prints the measurements."""
 
 import argparse
 import json
@@ -64,7 +64,7 @@ def main() -> int:
     for name in [name for name in PARTS if name in args.only]:
         whole[name] = PARTS[name]()
         whole["measured"] = whole.get("measured", {}) | {name: f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
-        # After every part: the last ones come hours after the first.
+        # After every part: the last one ends hours after the first.
         report.write(whole, OUTPUT / "report.md")
     print(report.render({name: whole[name] for name in (*here, *PARTS) if name in here or name in args.only}))
     print(f"written to {OUTPUT / 'report.md'}, with its numbers in {REPORT}")
@@ -72,13 +72,13 @@ def main() -> int:
 
 
 def earlier() -> dict[str, Any]:
-    """The report of the run before, if it was made on this machine with the same packages."""
+    """The previous run's report, if it is from this machine and the same packages."""
     whole: dict[str, Any] = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
     return whole if whole.get("machine") == named_machine() else {}
 
 
 def named_machine() -> dict[str, Any]:
-    """The machine, and the versions of what ran on it."""
+    """The machine and the versions of the packages."""
     memory = round(psutil.virtual_memory().total / (1 << 30))
     return machine() | {"memory_gib": memory, "versions": {name: version(name) for name in PACKAGES}}
 

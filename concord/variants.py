@@ -1,8 +1,7 @@
-"""The variants of a network: what a profile's configuration names, and the record of how it was made.
+"""The variants of a network: the files of its profiles, and their records.
 
-Whoever makes a file of a network writes a record beside it: of which ``model.onnx`` it was made, in which precision,
-and how far its answers are from those of the network that it was made of: for ``model.onnx`` the torch network, for
-others ``model.onnx``.
+Every network file has a JSON record: the ``model.onnx`` it was built from, its precision, and how much its answers
+differ from that file's (``model.onnx`` itself is compared with torch).
 """
 
 import hashlib
@@ -32,12 +31,12 @@ _BF16 = "HINT_BF16"  # of Triton's backend `openvino`
 
 @dataclass(frozen=True)
 class Comparison:
-    """A network's answers against those of the network that it was made of.
+    """A network's answers compared with those of the network it was built from.
 
     Attributes:
-        measure: ``difference``, the largest absolute one, or ``snr``, signal to noise in dB.
+        measure: ``difference``, the largest absolute one, or ``snr``, the signal-to-noise ratio in dB.
         value: the worst of all batches.
-        threshold: the most that is allowed, of a signal to noise the least.
+        threshold: the largest acceptable difference, or the smallest acceptable ratio.
     """
 
     measure: str
@@ -46,7 +45,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether it is allowed; what is not a number is not."""
+        """Whether the value is acceptable; NaN is not."""
         return self.value >= self.threshold if self.measure == SNR else self.value <= self.threshold
 
     def __str__(self) -> str:
@@ -80,32 +79,32 @@ class Variant:
 
     @property
     def file(self) -> str:
-        """Name of the network's file; empty for what is no network."""
+        """Name of the network's file; empty if the model is not a network."""
         return str(self.settings.default_model_filename)
 
     @property
     def version(self) -> Path:
-        """Folder of the newest version, which is the one that is served."""
+        """Folder of the newest version, which is the served one."""
         folder = self.config.parent if self.profile == DEFAULT else self.config.parent.parent
         versions = (path for path in folder.iterdir() if path.name.isdecimal())
         return max(versions, key=lambda path: int(path.name), default=folder / "1")
 
     @property
     def made(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return (self.version / self.file).is_file()
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """What the record says; empty where there is none that can be read."""
+        """The content of the record; empty if it cannot be read."""
         name = "model.json" if self.file == _ONNX else f"{self.file}.json"
         return read_record(self.version / name)
 
     @property
     def precision(self) -> str:
-        """One of `PRECISIONS`; the finest, which is held to most, where the record names none of them.
+        """One of `PRECISIONS`; without a valid entry in the record the finest, whose gate is the strictest.
 
-        A configuration can have what is finer computed in BF16. Empty where it is not made.
+        A configuration can compute a finer network in BF16. Empty if the file does not exist.
         """
         if not self.made:
             return ""
@@ -116,12 +115,12 @@ class Variant:
 
     @property
     def compared_in(self) -> str:
-        """The engine whose answers the record is of; ONNX Runtime where it does not say it."""
+        """The engine whose answers were compared; ONNX Runtime by default."""
         return str(self.record.get("engine", "onnxruntime"))
 
     @property
     def comparison(self) -> Comparison | None:
-        """That of the record; None where nothing was compared."""
+        """The record's comparison; None without one."""
         if ratios := self.record.get("snr_db"):
             worst = min(ratios, key=lambda ratio: (not math.isnan(ratio), ratio))
             return Comparison(SNR, worst, self.record["least_snr_db"])
@@ -133,9 +132,9 @@ class Variant:
         return max(found, key=lambda each: (not each.passed, each.value - each.threshold), default=None)
 
     def problem(self) -> str:
-        """Why it is not to be trusted, in words; empty where nothing is wrong.
+        """Why the file is not valid; empty if it is.
 
-        The default is what all others are compared with: it only has to be there.
+        The default only has to exist, because the others are compared with it.
         """
         if not self.made:
             return f"not made: there is no {self.file}"
@@ -153,7 +152,7 @@ class Variant:
 
 
 def variants(repositories: Iterable[Path]) -> dict[str, dict[str, Variant]]:
-    """Every network of the repositories, and by profile what it can be served as; `DEFAULT` comes first.
+    """Every network of the repositories, and its variants by profile; `DEFAULT` comes first.
 
     Raises:
         ServerFailure: a configuration cannot be read.
@@ -168,12 +167,12 @@ def variants(repositories: Iterable[Path]) -> dict[str, dict[str, Variant]]:
 
 
 def coarsest(precisions: Iterable[str]) -> str:
-    """The coarsest of several precisions, of which some may be empty; the finest there is where there are none."""
+    """The coarsest of several precisions, some of which may be empty; the finest of all if none is given."""
     return max(filter(None, precisions), key=PRECISIONS.index, default=PRECISIONS[0])
 
 
 def outdated(repositories: Iterable[Path]) -> Iterator[str]:
-    """Networks whose profile `TUNED` was written before the files that it chose between, or chose one that is gone."""
+    """Networks whose profile `TUNED` is older than the files that it chose from, or chose a file that is gone."""
     for model, profiles in variants(repositories).items():
         if TUNED in profiles:
             tuned = profiles[TUNED]
@@ -184,7 +183,7 @@ def outdated(repositories: Iterable[Path]) -> Iterator[str]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What a record says; empty where there is none that can be read."""
+    """The content of a record; empty if it cannot be read."""
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text())
         return found if isinstance(found, dict) else {}

@@ -1,1 +1,1 @@
-"""The demo weights: how they are trained, shown and measured."""
+"""The demo weights: their training, their demonstration and their quality."""

@@ -1,4 +1,4 @@
-"""`make demo`: held-out scenes through the real server, with pictures, a table and a report in `out/demo`."""
+"""`make demo`: harmonizes held-out scenes through the real server; pictures, a table and a report in `out/demo`."""
 
 import json
 import sys
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def harmonize(client: Client, model: Harmonizer, seed: int) -> dict[str, Any]:
-    """One scene by its expression: writes its picture and returns its row of the report."""
+    """Harmonizes one scene by its expression, writes its picture and returns its row of the report."""
     scene = make_scene(seed, SIZE)
     began = time.perf_counter()
     settings = Diffusion(seed=seed) if model == DIFFHARMONY else None
@@ -90,7 +90,7 @@ def write_row(path: Path, scene: Scene, mask: NDArray[np.uint8], harmonized: NDA
 
 
 def mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rows' means, as one more row."""
+    """One more row with the means of the rows."""
     numbers = [key for key, value in rows[0].items() if isinstance(value, float)]
     return {"expression": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in numbers}
 

@@ -1,7 +1,7 @@
-"""What the transfer to full resolution keeps that decoding the latent loses: `python -m demo.fidelity`.
+"""`python -m demo.fidelity`: detail that the transfer to full resolution keeps and that decoding the latent loses.
 
-Parts of photographs with faces and writing are given another light and harmonized by diffusion on the real server. The
-picture as the VAE decodes it, drawn at the photograph's size as DiffHarmony does, stands beside Concord's answer.
+Parts of photographs with faces and writing are given other light and harmonized by diffusion on the real server. The
+picture that the VAE decodes, enlarged to the photograph's size as DiffHarmony does, is compared with Concord's answer.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class Subject:
-    """Something small and familiar in a photograph: an ellipse, in pixels."""
+    """A small, familiar thing in a photograph: an ellipse in pixels."""
 
     name: str
     package: str
@@ -157,14 +157,14 @@ def drawn_at(result: NDArray[np.float32], height: int, width: int) -> NDArray[np
 
 
 def sharpness(picture: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
-    """Standard deviation of the luminance's Laplacian over the mask but for its edge (Pech-Pacheco et al., 2000)."""
+    """Standard deviation of the luminance's Laplacian over the mask without its edge (Pech-Pacheco et al., 2000)."""
     inside = cv2.erode(mask, np.ones((9, 9), np.uint8)) > 0
     laplacian = cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     return float(laplacian[inside].std())
 
 
 def write_crops(path: Path, pictures: Sequence[NDArray[np.uint8]], subject: Subject) -> None:
-    """The subject's surroundings in each picture, three times as large, side by side."""
+    """Crops around the subject from each picture, enlarged three times, side by side."""
     (x, y), (width, height) = subject.centre, subject.axes
     box = (slice(max(0, y - height - 8), y + height + 8), slice(max(0, x - width - 8), x + width + 8))
     crops = [cv2.resize(picture[box], None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST) for picture in pictures]

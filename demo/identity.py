@@ -1,4 +1,4 @@
-"""A start for HT+ from which it answers nearly what it was shown, so that training only has to learn the change."""
+"""Initial weights with which HT+ nearly answers its input, so that training only has to learn the change."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from torch import nn
 from export.networks.harmony_transformer import PATCH, PatchHT
 
 SCALE = 2.0  # of the pixels in a token
-CONSTANT = 2.0  # of the channels that hold no pixel: they dominate a token's norm, so LayerNorm is nearly linear
+CONSTANT = 2.0  # of the channels without a pixel: they dominate a token's norm, so that LayerNorm is nearly linear
 PIXELS = PATCH * PATCH
 
 
 def start_near_identity(network: PatchHT) -> None:
-    """Set the weights in place: tokens carry their patch through layers that add nothing, the decoder reads it back.
+    """Sets the weights in place: tokens carry their patch through layers that add nothing; the decoder reads it back.
 
-    The decoder is the least-squares solution over random patches in front of its tanh.
+    The decoder is the least-squares solution over random patches before its tanh.
     """
     embedding, decoder = network.patch_to_embedding[1], network.dec[0]
     assert isinstance(embedding, nn.Linear) and isinstance(decoder, nn.ConvTranspose2d)

@@ -1,4 +1,4 @@
-"""``python -m demo.page_examples``: makes the page's example photographs again, from the demo's generated scenes."""
+"""``python -m demo.page_examples``: draws the page's example photographs from generated scenes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`make quality`: what the demo weights achieve through the real server on scenes and photographs they never saw."""
+"""`make quality`: measures the demo weights through the real server on held-out scenes and photographs."""
 
 import json
 import sys

@@ -43,4 +43,4 @@ UNET: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 4,
 }
-TEXT_STATES = (4, 32)  # what stands for the empty prompt: tokens x cross_attention_dim
+TEXT_STATES = (4, 32)  # instead of the empty prompt: tokens x cross_attention_dim

@@ -1,7 +1,7 @@
 """Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|dht|vae|unet`.
 
-Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained small first (attention is far cheaper there) and finished
-at the published size; the learning rate is constant within a stage and falls linearly to zero in the last one.
+Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained at small sizes first, where attention is far cheaper, and
+last at the published size. The learning rate is constant within a stage and falls linearly to zero in the last one.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from demo.tasks.denoiser import Denoiser
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
 
-AVERAGING = 0.998  # of the exponential moving average that is kept
+AVERAGING = 0.998  # of the exponential moving average of the weights
 TASKS: dict[str, Callable[[], Task]] = {
     "cris": Segmenter,
     "ht": lambda: Harmonizer(sizes.HT),
@@ -46,11 +46,11 @@ class Stage:
 
 
 def train(name: str, stages: list[Stage], seed: int, start: Path | None, output: Path | None) -> None:
-    """Train, and write the averaged weights after every 500 steps and at the end."""
+    """Trains, and writes the averaged weights every 500 steps and at the end."""
     torch.manual_seed(seed)
     task = TASKS[name]()
     weights = task.read(start) if start else None
-    with ProcessPoolExecutor(1) as pool:  # makes the next batch while this one is learned from
+    with ProcessPoolExecutor(1) as pool:  # makes the next batch during a training step
         for number, stage in enumerate(stages):
             module = task.build(stage.size)
             core = module.network

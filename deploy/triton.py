@@ -1,4 +1,4 @@
-"""NVIDIA's ``tritonserver`` on those models of the repository that have been exported; takes its further arguments.
+"""Starts NVIDIA's ``tritonserver`` on the exported models of the repository, with the given arguments added.
 
 ``CONCORD_MODEL_CONFIG_NAME`` names the profile, such as ``cuda``.
 """
@@ -14,7 +14,7 @@ from concord.server.installation import MODEL_REPOSITORIES
 
 
 def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
-    """The server's command line; the models are shown to it in `directory`.
+    """The server's command line; `directory` receives links to the models.
 
     Raises:
         ServerFailure: nothing has been exported, or a pipeline's declaration cannot be read.

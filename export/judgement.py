@@ -1,4 +1,4 @@
-"""A network's new form against the exported one, on what it sees in service: what every record says of it."""
+"""Compares a converted network with the exported one on realistic inputs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,19 +20,19 @@ Network = Callable[[Feeds], NDArray[np.floating]]
 
 
 def compared(model: str, repository: Path, load: Callable[[], Network], least: float) -> dict[str, Any]:
-    """Signal to noise in dB of the new form's answers against those of the exported network.
+    """Signal-to-noise ratio in dB of the converted network's answers against those of the exported one.
 
-    10 log10 of the sum of squares of what is wanted over that of the differences, of all samples together.
+    10 log10 of the sum of squares of the expected answers over that of the differences, of all samples together.
 
     Args:
-        load: gives the new form, once the exported network has left the memory.
-        least: that is allowed; of pictures, the gate of images judges.
+        load: loads the converted network, after the exported one has been freed.
+        least: the smallest acceptable ratio in dB; pictures are judged later by `concord.gates`.
 
     Returns:
         The record's entries, see `concord.variants.Comparison`.
 
     Raises:
-        EngineError: it is less.
+        EngineError: the ratio is smaller.
     """
     seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
     network = session(exported(repository, model))

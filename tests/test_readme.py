@@ -1,5 +1,6 @@
-"""What the README tells a reader to type works."""
+"""What the README and the pages of docs/ tell a reader to type works, and their links lead somewhere."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,26 +11,40 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.peers.names import BF16, FACADE, FASTAPI, LITSERVE, RATE
 from concord.images import encode_png
 from concord.masks import encode_mask
 from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", README, re.DOTALL)
+README = ROOT / "README.md"
+PAGES = [
+    README,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "demo/MODEL_CARD.md", "deploy/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 
 
-@pytest.mark.parametrize(("kind", "snippet"), SNIPPETS, ids=[text.split("\n")[0][:40] for _, text in SNIPPETS])
-def test_a_snippet_of_the_readme_runs_as_printed(
-    kind: str, snippet: str, server: EmbeddedServer, tmp_path: Path
-) -> None:
+def snippets(marker: str) -> list[object]:
+    """Kind and text of every snippet of the pages with a marker such as ``test: facade``."""
+    pattern = rf"<!-- {marker} (\w+) -->\n```\w+\n(.*?)```"
+    return [
+        pytest.param(kind, text, id=f"{page}: {text.splitlines()[0][:40]}")
+        for page, content in TEXTS.items()
+        for kind, text in re.findall(pattern, content, re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "snippet"), snippets("test:"))
+def test_a_snippet_of_a_page_runs_as_printed(kind: str, snippet: str, server: EmbeddedServer, tmp_path: Path) -> None:
     addresses = {"localhost:8001": server.grpc_url, "localhost:8000": server.http_url}
     run_snippet(kind, snippet, addresses, tmp_path, CONCORD_URL=server.grpc_url)
 
 
 def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path, **environment: str) -> None:
-    """Runs what the README prints beside a photograph, a mask and a folder of photographs, with addresses replaced."""
+    """Runs what a page prints beside a photograph, a mask and a folder of photographs, with addresses replaced."""
     scene = make_scene(1_000_007)
     (folder / "photo.jpg").write_bytes(encode_png(scene.composite))
     (folder / "mask.png").write_bytes(encode_mask(scene.mask))
@@ -49,12 +64,49 @@ def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path
     assert "harmonized.png" not in snippet or (folder / "harmonized.png").exists()
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))
+def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
+    measured = json.loads((ROOT / "docs" / "performance.json").read_text())["peers"]
+    one, eight = measured["clients"]["1"], measured["clients"]["8"]
+    rates = {name: [f"{clients[name][RATE]:.1f}" for clients in (one, eight)] for name in eight}
+    gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
+    text = README.read_text()
+    assert re.findall(r"\| ([\d.]+) and ([\d.]+); in BF16 ([\d.]+) and ([\d.]+) \|", text) == [
+        (*rates[FACADE], *rates[BF16])
+    ]
+    assert f"LitServe {' and '.join(rates[LITSERVE])}, FastAPI {' and '.join(rates[FASTAPI])}" in text
+    assert f"| {gibibytes[FACADE]} GiB; in BF16 {gibibytes[BF16]} |" in text
+    assert f"LitServe {gibibytes[LITSERVE]} GiB, FastAPI {gibibytes[FASTAPI]} |" in text
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_make_target_of_a_page_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXTS[page], re.MULTILINE))
     assert named <= targets | {"help"}
 
 
-def test_every_link_into_the_repository_leads_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert links and all((ROOT / link).exists() for link in links)
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_module_that_a_page_runs_exists(page: str) -> None:
+    for name in set(re.findall(r"python -m ([\w.]+\w)", TEXTS[page])) - {"pytest"}:
+        folder = ROOT.joinpath(*name.split("."))
+        assert folder.with_suffix(".py").exists() or (folder / "__main__.py").exists(), name
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_link_into_the_repository_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", TEXTS[page]):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        assert not heading or heading in headings(target.read_text()), link
+
+
+def headings(text: str) -> set[str]:
+    """The anchors of a page as GitHub makes them."""
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)}

@@ -1,1 +1,1 @@
-"""Networks in bare runtimes, without a server: what serving is compared with."""
+"""Networks in bare runtimes, without a server: the floor with which serving is compared."""

@@ -1,6 +1,6 @@
 """The floor of a diffusion: its three networks in this process, in ONNX Runtime or in diffusers, without a server.
 
-No sampler, no masks, no image files: less than any pipeline does, on inputs of the sizes of the loop's.
+There are no sampler, masks or image files, so it does less than any pipeline, on inputs of the sizes of the loop's.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Networks:
     decode: Callable[[], object]
 
     def harmonize(self, steps: int, on_step: OnStep | None = None) -> None:
-        """One encode, `steps` UNet calls, one decode; `on_step` is told of every call."""
+        """One encode, `steps` UNet calls, one decode; `on_step` is called after every step."""
         self.encode()
         for step in range(1, steps + 1):
             self.denoise()
@@ -44,10 +44,10 @@ class Networks:
 
 
 def onnx_runtime(repository: Path, grpc_url: str, size: int) -> Networks:
-    """The networks of a repository as the server runs them, with the options it reports of itself.
+    """The networks of a repository with the options that the server reports.
 
     Args:
-        repository: what the server serves.
+        repository: of the server.
         size: side of the composite in pixels.
     """
     inputs = feeds(size)

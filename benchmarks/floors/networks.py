@@ -21,7 +21,7 @@ def onnx_runtime(path: Path, model: ServedModel, threads: int) -> Callable[[], o
 
 
 def running(network: InferenceSession, feeds: Feeds) -> Callable[[], object]:
-    """A call that runs a session once; of the feeds, its own inputs are taken."""
+    """A call that runs a session once, with those of the feeds that are its inputs."""
     inputs = {tensor.name: feeds[tensor.name] for tensor in network.get_inputs()}
     return lambda: network.run(None, inputs)
 

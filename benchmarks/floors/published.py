@@ -1,4 +1,4 @@
-"""A model repository with the networks at their published sizes, random weights from a seed, for timing only."""
+"""A model repository with networks at their published sizes and random weights from a seed, for timing only."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def networks() -> list[tuple[ServedModel, nn.Module]]:
 
 
 def repository(source: Path, target: Path, served: list[tuple[ServedModel, nn.Module]]) -> Path:
-    """`source` copied to `target` with the networks exported over the copies; made again only where it is missing."""
+    """A copy of `source` at `target` with the networks exported into it; made only if it is missing."""
     done = target / ".complete"
     if not done.exists():
         shutil.rmtree(target, ignore_errors=True)

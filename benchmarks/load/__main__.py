@@ -1,6 +1,6 @@
-"""`python -m benchmarks.load`: a pipeline of a KServe v2 server under load, closed or open loop.
+"""`python -m benchmarks.load`: puts a pipeline of a KServe v2 server under load, in closed or open loops.
 
-Without a URL a server is started. With `--compare` an earlier result's recipe and the present one are run in turns.
+Without a URL a server is started. With `--compare` an earlier result's recipe and the new one alternate.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(recipe: Recipe, output: Path) -> tuple[Path, bool]:
-    """Runs the recipe's loads, prints and writes what they came to; also whether each had an answer."""
+    """Runs the recipe's loads, prints and writes the results; returns whether each load had an answer."""
     with serving(recipe) as server, generator() as asking:
         subject = subject_of(recipe, server)
         results = [
@@ -63,7 +63,7 @@ def measured(recipe: Recipe, output: Path) -> tuple[Path, bool]:
 
 
 def compared(base: Recipe, here: Recipe, pairs: int, output: Path) -> tuple[Path, bool]:
-    """Runs both recipes' loads in turns, prints and writes how they compare."""
+    """Runs both recipes' loads alternately, prints and writes the comparison."""
     if base.loads != here.loads:
         before, now = (", ".join(load.name for load in recipe.loads) for recipe in (base, here))
         raise InvalidSetting("compare", f"the loads differ: {now}", before)
@@ -81,7 +81,7 @@ def compared(base: Recipe, here: Recipe, pairs: int, output: Path) -> tuple[Path
 
 
 def title(recipe: Recipe) -> str:
-    """What is measured, in words."""
+    """A title for the measurement."""
     profile = [f"profile {recipe.profile}"] if recipe.profile else []
     where = recipe.url or ", ".join(["a server of our own", *profile, *recipe.repositories])
     return f"{recipe.pipeline} on {where} ({machine()['processor']}, {machine()['threads']} threads)"
@@ -103,7 +103,7 @@ def results_table(results: list[LoadResult]) -> str:
 
 
 def print_details(result: LoadResult) -> None:
-    """Errors by kind, the models' share, and what the server took."""
+    """Prints errors by kind, the models' shares, and the server's CPU and memory."""
     for kind, error in result.errors.items():
         print(f"\n{result.load}: {error['count']} x {kind}: {error['words']}")
     if result.stages:
@@ -153,7 +153,7 @@ def read_request(path: Path) -> dict[str, Any]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The flags; those of the recipe only where they are given, so that others stay as the base has them."""
+    """The flags. Flags of the recipe are present only if they were given, so that the others keep the base's values."""
     defaults = Recipe()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load", description=__doc__, argument_default=argparse.SUPPRESS
@@ -192,7 +192,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("clients", "rates", "repositories"):
         if hasattr(given, name):
             setattr(given, name, tuple(getattr(given, name)))
-    # Who asks for one kind of loop does not get the other's default.
+    # A flag for one kind of loop switches the other kind's default off.
     if hasattr(given, "rates") != hasattr(given, "clients"):
         given.clients, given.rates = getattr(given, "clients", ()), getattr(given, "rates", ())
     return given

@@ -1,4 +1,4 @@
-"""Two recipes in turns, so that a machine's noise meets both: their ratios, and what can be said of them."""
+"""Two recipes alternately, so that noise of the machine affects both: their ratios, and what follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,11 +29,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Here over base.
+    """The ratio of the new setting to the base.
 
     Attributes:
         ratio: geometric mean over pairs of blocks.
-        low: of its interval of `CONFIDENCE`, as is `high`.
+        low: lower end of the interval of `CONFIDENCE`; `high` is the upper.
         verdict: `FASTER`, `SLOWER` or `UNSEEN`.
     """
 
@@ -45,12 +45,12 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a load's blocks say.
+    """The comparison of one load.
 
     Attributes:
         p50: ratio of the medians of the answers' times.
-        throughput: ratio of the answers a second.
-        base: its blocks in order, each of which makes a pair with that of `here`.
+        throughput: ratio of the answers per second.
+        base: its blocks in order; each is a pair with that of `here`.
     """
 
     load: str
@@ -67,7 +67,7 @@ class Comparison:
 def compare(
     asking: Generator, load: Load, base: Destination, here: Destination, pairs: int, seconds: float, warm_up: float
 ) -> Comparison:
-    """Puts the load on both in turns: base, here; here, base; and so on, so that neither always comes first.
+    """Runs the load on both alternately: base, here; here, base; and so on, so that neither always comes first.
 
     Args:
         pairs: of blocks, at least `FEWEST_PAIRS`.

@@ -1,7 +1,7 @@
-"""A load generator: as little work for each request as Python allows, and a process of its own.
+"""A load generator in its own process, with as little work per request as Python allows.
 
-Closed loops ask again when they are answered; open ones ask at their own rate, answered or not, and count from when a
-request was due, so that a server which stalls cannot slow the questions down.
+Closed loops send a request when the previous one is answered. Open loops send at their own rate, and measure from the
+time at which a request was due, so that a stalled server cannot slow the load down.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ PAUSE = 0.05
 
 
 class Outcome(NamedTuple):
-    """How a request was answered, and the server's words where it was refused."""
+    """A request's status, and the server's message if it was refused."""
 
     status: Status
     words: str = ""
 
 
 class Line(Protocol):
-    """A connection over which one request after the other is sent, always the same."""
+    """A connection that sends the same request again and again."""
 
     usable: bool
 
     async def ask(self) -> Outcome:
-        """Sends the request; returns when all of the answer is here or none will come."""
+        """Sends the request; returns when the whole answer has arrived or none will come."""
 
     async def close(self) -> None:
-        """Ends the connection at once, whatever is on its way."""
+        """Closes the connection at once, also during a request."""
 
 
 class Destination(Protocol):
-    """Where requests go, and what one is; can be pickled."""
+    """The address and the request; can be pickled."""
 
     async def open(self) -> Line:
         """Connects.
@@ -65,7 +65,7 @@ class Target:
 
     Attributes:
         request: the bytes of a request: line, headers and body.
-        timeout: seconds after which a request that was not answered is lost; None for no limit.
+        timeout: seconds after which an unanswered request counts as lost; None for no limit.
     """
 
     host: str
@@ -82,13 +82,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of one request.
+    """The result of one request.
 
     Attributes:
         status: HTTP's, gRPC's, or `LOST`.
         seconds: from when it was due to the last byte of its answer.
         due: seconds from the start of the load.
-        words: what was said of a request that was refused or lost.
+        words: the message for a request that was refused or lost.
     """
 
     status: Status
@@ -98,7 +98,7 @@ class Reply:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered, and not refused or lost."""
+        """Whether it was answered, and neither refused nor lost."""
         return self.status in GOOD
 
 
@@ -106,18 +106,18 @@ Replies: TypeAlias = list[Reply]
 
 
 def statuses(replies: Replies) -> dict[Status, int]:
-    """How many answers there were of each status."""
+    """Number of answers by status."""
     counts = Counter(reply.status for reply in replies)
     return {status: counts[status] for status in sorted(counts, key=str)}
 
 
 def milliseconds(replies: Replies, accepted: bool) -> list[float]:
-    """The times of the requests that were answered, or of those that were refused with a status."""
+    """Times of the answered requests, or of those refused with a status."""
     return [reply.seconds * 1000 for reply in replies if reply.status != LOST and reply.good == accepted]
 
 
 class Connection(asyncio.Protocol):
-    """One connection that is kept alive; one request at a time."""
+    """A connection that is kept alive; one request at a time."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         self.usable = True
 
     async def ask(self) -> Outcome:
-        """The answer, once all of it is here; `LOST` where the connection broke or the time was over."""
+        """The answer when all of it has arrived; `LOST` if the connection broke or the timeout passed."""
         assert self._transport is not None
         self._answered = asyncio.get_running_loop().create_future()
         self._words = b""
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
             return Outcome(LOST, f"no answer within {self._target.timeout:g} s")
 
     async def close(self) -> None:
-        """Ends the connection at once, whatever is on its way."""
+        """Closes the connection at once, also during a request."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
 
 
 async def closed_loop(destination: Destination, connections: int, seconds: float) -> Replies:
-    """So many connections, each asking as soon as it is answered, for that long.
+    """Keeps a number of connections busy for a time, each with one request at a time.
 
     Raises:
         OSError: nothing answers there at the start.
@@ -208,9 +208,9 @@ def arrivals(rate: float, seconds: float, seed: int | None = None) -> list[float
 
 
 async def open_loop(destination: Destination, rate: float, seconds: float, seed: int | None = None) -> Replies:
-    """Requests at a rate a second for that long, evenly or as `arrivals` has them; returns when the last is answered.
+    """Sends requests at a rate per second, evenly or as in `arrivals`; returns when the last is answered.
 
-    A connection that has to be opened for a request is part of its time.
+    Opening a connection counts as part of the request that needs it.
 
     Raises:
         RuntimeError: more than `MOST_CONNECTIONS` are waiting: the server neither answers nor refuses.
@@ -252,7 +252,7 @@ async def open_loop(destination: Destination, rate: float, seconds: float, seed:
 
 
 async def disconnect(destination: Destination, clients: int, after: float) -> Replies:
-    """So many clients at once, each of which sends its request and goes away that many seconds later."""
+    """Lets a number of clients send a request at once and disconnect after a number of seconds."""
 
     async def ask_and_leave() -> Reply:
         line = await destination.open()
@@ -269,19 +269,19 @@ Load: TypeAlias = Callable[..., Coroutine[Any, Any, Replies]]
 
 
 class Generator:
-    """The process that makes the load."""
+    """The process that generates the load."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def run(self, load: Load, *arguments: object) -> Replies:
-        """What became of the requests of one of the functions above."""
+        """The replies of one of the load functions above."""
         return self._pool.submit(_run, load, *arguments).result()
 
 
 @contextmanager
 def generator() -> Iterator[Generator]:
-    """A generator that is ready: its process has been started."""
+    """A generator whose process has been started."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         pool.submit(int).result()
         yield Generator(pool)

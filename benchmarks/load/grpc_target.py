@@ -15,19 +15,19 @@ FINAL = "triton_final_response"
 CHANNEL = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    ("grpc.use_local_subchannel_pool", 1),  # without it all channels of a process share one connection
+    ("grpc.use_local_subchannel_pool", 1),  # by default all channels of a process share one connection
     ("grpc.enable_http_proxy", 0),
 )
 
 
 @dataclass(frozen=True)
 class GrpcTarget:
-    """A model and what it is asked.
+    """A model and a request for it.
 
     Attributes:
         address: HOST:PORT.
         request: the bytes of a ModelInferRequest.
-        streamed: whether the model answers with a stream; its last response must be asked for in the request.
+        streamed: whether the model answers with a stream; the request must then ask for the final response.
         timeout: seconds after which a request is cancelled and lost; None for no limit.
     """
 
@@ -52,19 +52,19 @@ class GrpcTarget:
 
 
 class GrpcLine:
-    """A connection of its own to a server; one request at a time."""
+    """One connection to a server; one request at a time."""
 
     usable = True  # gRPC connects again by itself
 
     def __init__(self, target: GrpcTarget, channel: grpc.aio.Channel) -> None:
         self._target = target
         self._channel = channel
-        # Without serializers bytes go in and come out.
+        # Without serializers, requests and answers are bytes.
         self._unary = channel.unary_unary(f"{SERVICE}/ModelInfer")
         self._stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer")
 
     async def ask(self) -> Outcome:
-        """gRPC's status by its name; `LOST` where the time was over."""
+        """The name of gRPC's status; `LOST` if the timeout passed."""
         # No deadline is sent: Triton's frontend can crash when one passes in an ensemble.
         try:
             async with asyncio.timeout(self._target.timeout):
@@ -78,7 +78,7 @@ class GrpcLine:
         return Outcome("OK")
 
     async def close(self) -> None:
-        """Ends the connection at once, whatever is on its way."""
+        """Closes the connection at once, also during a request."""
         await self._channel.close()
 
     async def _ask_stream(self) -> Outcome:

@@ -1,4 +1,4 @@
-"""What a pipeline is sent: the generated scene, made-up tensors, or what a request in a file says."""
+"""Inputs of a pipeline: the generated scene, generated tensors, or those of a request in a file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,17 +20,17 @@ Request = Mapping[str, Any]
 def inputs_of(pipeline: Pipeline, width: int, height: int, request: Request) -> list[Input]:
     """The tensors of one request.
 
-    A BYTES input that is called IMAGE, MASK or TEXT gets the scene's photograph, mask or expression. Other inputs are
-    made up: fractions between 0 and 1, UINT8 between 0 and 255, other whole numbers 0, which is an index everywhere.
+    A BYTES input named IMAGE, MASK or TEXT gets the scene's photograph, mask or expression. Other inputs are generated:
+    fractions between 0 and 1, UINT8 between 0 and 255, other whole numbers 0, which is a valid index everywhere.
 
     Args:
         width: of the photograph, in pixels, as is the height.
-        request: inputs that it names are sent as it says. Each may have a shape, without which free sizes are 1, and
-            data, without which they are made up. Optional inputs that it does not name are left out, but for MASK,
-            where TEXT could stand in its place.
+        request: its inputs are sent as they are. Each may have a shape (without it free sizes are 1) and data (without
+            it they are generated). Optional inputs that it does not name are left out, except a MASK that TEXT could
+            replace.
 
     Raises:
-        InvalidSetting: the request names an input that the pipeline does not have, or data that is none.
+        InvalidSetting: the request names an input that the pipeline does not have, or its data is not valid.
     """
     given = _entries(request, pipeline)
     names = {tensor.name for tensor in pipeline.inputs} - pipeline.optional

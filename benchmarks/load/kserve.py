@@ -1,6 +1,6 @@
-"""A KServe v2 server: whether it is ready, what a pipeline wants, what Triton counts, and requests ready to be sent.
+"""A KServe v2 server: readiness, a pipeline's inputs, Triton's statistics, and complete requests.
 
-Triton's extensions (repository index, model configuration, statistics, binary tensors) are used where they are there.
+Triton's extensions (repository index, model configuration, statistics, binary tensors) are used if they exist.
 """
 
 from abc import ABC, abstractmethod
@@ -29,11 +29,11 @@ CONTROL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A model as it can be asked.
+    """A model and its inputs.
 
     Attributes:
         inputs: by the server's metadata; -1 stands for a free size.
-        optional: inputs that may be left out, where the server tells.
+        optional: inputs that may be left out, if the server reports them.
         streamed: whether it answers with a stream.
     """
 
@@ -59,15 +59,15 @@ class KServe(ABC):
         self.url = url
 
     def require_ready(self) -> None:
-        """Raises ServerFailure where it is not ready, or nothing answers."""
+        """Raises ServerFailure if it is not ready or nothing answers."""
         if not self._ready():
             raise self._failure("is not ready")
 
     def pipeline(self, name: str) -> Pipeline:
-        """What a model or pipeline wants.
+        """A model's or pipeline's inputs.
 
         Raises:
-            InvalidSetting: the server does not have it; the error names what it has.
+            InvalidSetting: the server does not have it; the error lists what it has.
             ServerFailure: it does not answer.
         """
         index = self._index() if "model_repository" in self.extensions else []
@@ -86,9 +86,9 @@ class KServe(ABC):
         )
 
     def statistics(self) -> Statistics:
-        """Triton's cumulative inference statistics by model name; nothing for a server that keeps none.
+        """Triton's cumulative inference statistics by model name; empty for a server without them.
 
-        Ensembles are left out, they only add their stages up.
+        Ensembles are left out, because their times are sums of their stages'.
         """
         return {model["name"]: model for model in self._statistics() if model["name"] not in self._ensembles}
 

@@ -1,4 +1,4 @@
-"""A server under load: warmed up, then measured, with what its models and its processes did meanwhile."""
+"""A server under load: warm-up, measurement, and what its models and processes did meanwhile."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,18 +26,18 @@ SETTLED_SECONDS = 2.0
 
 
 def no_statistics() -> Statistics:
-    """Of a server that keeps none."""
+    """The statistics of a server that has none."""
     return {}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is put under load.
+    """A server under load.
 
     Attributes:
-        destination: where requests go, and what one is.
+        destination: address and request.
         statistics: reads Triton's statistics, without ensembles.
-        processes: the server's, where it is ours.
+        processes: the server's, if it was started here.
     """
 
     destination: Destination
@@ -46,7 +46,7 @@ class Subject:
 
 
 class OccasionalPeak(Peak):
-    """The peak of a server's memory, looked at so seldom that looking takes nothing from the server."""
+    """The peak of a server's memory, sampled so rarely that sampling costs the server nothing."""
 
     interval = 0.5
 
@@ -74,11 +74,11 @@ def measure(
     window: float | None = None,
     tolerance: float = TOLERANCE_PERCENT,
 ) -> LoadResult:
-    """Puts a load on a server for the warm-up and, once all of that is answered, again for what counts.
+    """Puts a load on a server for the warm-up and, when all of that is answered, again for the measurement.
 
     Args:
-        seconds: that count; requests that are then on their way are waited for.
-        warm_up: seconds that do not.
+        seconds: of the measurement; requests that are running at its end are waited for.
+        warm_up: seconds before it.
         window: see `summarize`, as for the tolerance.
 
     Raises:
@@ -101,22 +101,22 @@ def measure(
 
 
 def settled_statistics(read: Callable[[], Statistics]) -> Statistics:
-    """Statistics that stay the same: Triton counts a request a moment after it has answered it.
+    """Statistics that no longer change: Triton counts a request shortly after it has answered it.
 
-    They are taken as they are after `SETTLED_SECONDS`, for others may be asking the same server.
+    After `SETTLED_SECONDS` they are returned as they are, because other clients may use the same server.
     """
     return settled(read, STILL_SECONDS, SETTLED_SECONDS)
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """Seconds of one core that the processes have used so far."""
+    """CPU seconds that the processes have used so far."""
     times = [process.cpu_times() for process in processes if process.is_running()]
     return sum(each.user + each.system for each in times)
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that is ready; its processes where it is ours."""
+    """A server that is ready; its processes if it was started here."""
 
     kserve: KServe
     processes: Sequence[psutil.Process] = ()
@@ -127,7 +127,7 @@ def serving(recipe: Recipe) -> Iterator[Running]:
     """The recipe's server: the one at its URL, or an embedded one that is started for it.
 
     Raises:
-        ConcordError: it is not ready or cannot be started, or the URL cannot be.
+        ConcordError: it is not ready or cannot be started, or the URL is not valid.
     """
     if recipe.url:
         kserve = kserve_at(recipe.url)
@@ -136,7 +136,7 @@ def serving(recipe: Recipe) -> Iterator[Running]:
         return
     repositories = [Path(folder) for folder in recipe.repositories] or MODEL_REPOSITORIES
     profiles = {path.stem for folder in repositories for path in folder.glob("*/configs/*.pbtxt")}
-    # Triton would serve every model's own configuration, and say nothing.
+    # Triton would silently serve every model's default configuration.
     if recipe.profile and recipe.profile not in profiles:
         raise InvalidSetting("profile", f"no model has {recipe.profile!r}", ", ".join(sorted(profiles)))
     with servers.serving(repositories, recipe.profile or DEFAULT) as server:

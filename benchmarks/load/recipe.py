@@ -1,4 +1,4 @@
-"""What is measured, so that it can be measured again: the server, the pipeline, what it is sent and the loads."""
+"""A repeatable measurement: the server, the pipeline, the request and the loads."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ POSITIVE = ("width", "height", "clients", "rates", "seconds", "window", "toleran
 
 @dataclass(frozen=True)
 class Closed:
-    """So many clients, each of which asks again as soon as it is answered."""
+    """A number of clients, each with one request at a time."""
 
     clients: int
     closed = True
@@ -30,13 +30,13 @@ class Closed:
         return f"{self.clients} client{'s' if self.clients > 1 else ''}"
 
     def run(self, asking: Generator, destination: Destination, seconds: float) -> Replies:
-        """What becomes of its requests."""
+        """The replies of its requests."""
         return asking.run(closed_loop, destination, self.clients, seconds)
 
 
 @dataclass(frozen=True)
 class Poisson:
-    """An open loop: so many requests a second on average, whose arrivals are a Poisson process."""
+    """An open loop: requests at a mean rate per second, whose arrivals are a Poisson process."""
 
     rate: float
     seed: int = 0
@@ -47,7 +47,7 @@ class Poisson:
         return f"{self.rate:g} requests/s"
 
     def run(self, asking: Generator, destination: Destination, seconds: float) -> Replies:
-        """What becomes of its requests."""
+        """The replies of its requests."""
         return asking.run(open_loop, destination, self.rate, seconds, self.seed)
 
 
@@ -60,23 +60,23 @@ class Recipe:
 
     Attributes:
         pipeline: a model or pipeline of the server.
-        url: of the server; empty where one is started.
-        protocol: what the server that is started is asked over.
-        profile: Triton's ``--model-config-name`` of the server that is started.
-        repositories: its folders of models; the project's where there are none.
+        url: of the server; empty if one is started.
+        protocol: of requests to a server that is started.
+        profile: Triton's ``--model-config-name`` of a server that is started.
+        repositories: its folders of models; by default the project's.
         width: of the photograph, in pixels, as is the height.
-        request: KServe's JSON of what is sent instead.
+        request: KServe's JSON of a request that is sent instead.
         clients: of each closed loop.
-        rates: requests a second of each open loop.
+        rates: requests per second of each open loop.
         seed: of their arrivals.
         warm_up: seconds of each load that do not count.
-        seconds: that do.
-        window: seconds of a window, in which a load is looked at by itself; None for a fifth.
-        tolerance: percent that the last windows may differ by.
+        seconds: of each load that count.
+        window: seconds of a window, over which a load is judged by itself; None for a fifth.
+        tolerance: percent by which the last windows may differ.
         timeout: seconds after which a request counts as lost.
 
     Raises:
-        InvalidSetting: a number that cannot be.
+        InvalidSetting: a number is out of its range.
     """
 
     pipeline: str = SEGMENT_HARMONIZE
@@ -118,14 +118,14 @@ class Recipe:
 
     @property
     def server(self) -> object:
-        """What says which server it is, and how it is asked."""
+        """A description of the server and the protocol."""
         return self.url or (self.protocol, self.profile, self.repositories)
 
     def changed(self, **settings: Any) -> "Recipe":
-        """The recipe with other settings; those of a server that is started take the place of a URL, and a URL theirs.
+        """The recipe with other settings. Settings of a started server replace a URL, and a URL replaces them.
 
         Raises:
-            InvalidSetting: they contradict each other, or a number cannot be.
+            InvalidSetting: they contradict each other, or a number is out of its range.
         """
         if settings.get("url"):
             settings = {"profile": "", "repositories": ()} | settings
@@ -142,7 +142,7 @@ def read_recipe(path: Path) -> Recipe:
     """The recipe of a result that this tool wrote.
 
     Raises:
-        InvalidSetting: the file cannot be read, or is something else.
+        InvalidSetting: the file cannot be read, or has other content.
     """
     allowed = "the JSON of an earlier load test"
     try:

@@ -1,4 +1,4 @@
-"""What a load came to: percentiles, throughput, errors by kind, and whether the measurement was stable."""
+"""The result of a load: percentiles, throughput, errors by kind, and whether the measurement was stable."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +18,12 @@ TOLERANCE_PERCENT = 10.0
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of the measurement.
+    """A part of the measurement.
 
     Attributes:
         asked: requests that were due in it.
-        p50: milliseconds of those that were answered; None without any.
-        per_second: answers a second.
+        p50: milliseconds of the answered ones; None without any.
+        per_second: answers per second.
     """
 
     seconds: float
@@ -34,18 +34,18 @@ class Window:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of the requests of a load.
+    """The result of a load.
 
     Attributes:
         load: its name, such as "8 clients" or "20 requests/s".
-        asked: requests, of which so many were `answered`.
-        milliseconds: p50, p90, p95, p99, mean and max of those that were answered; empty without any.
-        per_second: answers a second.
-        errors: by kind: how many, and the words of one.
+        asked: number of requests; `answered` of them were answered.
+        milliseconds: p50, p90, p95, p99, mean and max of the answered ones; empty without any.
+        per_second: answers per second.
+        errors: by kind: their number, and the message of one.
         windows: of equal length, one after the other.
-        unstable: why the last windows contradict each other; empty where they do not.
-        stages: what Triton's models did meanwhile, where it was read.
-        server: where it is ours, seconds of CPU that it took in so many seconds, its memory then and at most, in MiB.
+        unstable: why the last windows contradict each other; empty if they do not.
+        stages: the work of Triton's models meanwhile, if it was read.
+        server: if it was started here, its CPU seconds and their duration, its memory before and at most, in MiB.
     """
 
     load: str
@@ -73,13 +73,13 @@ def summarize(
     window: float | None = None,
     tolerance: float = TOLERANCE_PERCENT,
 ) -> LoadResult:
-    """A load's result, from what became of its requests.
+    """A load's result, from its replies.
 
     Args:
         seconds: for which requests were due.
-        closed: whether they were those of a closed loop.
+        closed: whether it was a closed loop.
         window: seconds of a window; by default a fifth of the time.
-        tolerance: percent by which p50 and throughput of the last three windows may be off their mean.
+        tolerance: percent by which p50 and throughput of the last three windows may differ from their mean.
     """
     window = window or seconds / 5
     edges = [number * window for number in range(int(seconds / window + 1e-9))]
@@ -101,8 +101,8 @@ def summarize(
 def answers(replies: Replies, begin: float, end: float, closed: bool) -> float:
     """Answers between two times of a load, in seconds from its start.
 
-    A closed loop's answer counts in each stretch by the share of its time that fell in it: its clients are always at
-    work, so that a few long requests, too, have a throughput. An open loop's counts when it comes.
+    A closed loop's answer counts in each window by the share of its time in it: its clients are always busy, so that a
+    few long requests have a throughput, too. An open loop's answer counts when it arrives.
     """
     if not closed:
         return sum(reply.good and begin <= reply.due + reply.seconds < end for reply in replies)
@@ -114,7 +114,7 @@ def answers(replies: Replies, begin: float, end: float, closed: bool) -> float:
 
 
 def errors(replies: Replies) -> dict[str, dict[str, Any]]:
-    """Requests that were not answered by kind, the most frequent first: how many, and the words of the first."""
+    """Requests without an answer by kind, the most frequent first: their number, and the message of the first."""
     kinds: dict[str, dict[str, Any]] = {}
     for reply in replies:
         if not reply.good:
@@ -123,7 +123,7 @@ def errors(replies: Replies) -> dict[str, dict[str, Any]]:
 
 
 def kind(reply: Reply) -> str:
-    """The status of a refusal, with the code of Concord's typed error where it carries one."""
+    """The status of a refusal, with the code of Concord's typed error if it has one."""
     if reply.status == LOST:
         return "lost"
     typed = typed_error(reply.words)
@@ -131,9 +131,9 @@ def kind(reply: Reply) -> str:
 
 
 def unstable(windows: Sequence[Window], closed: bool, tolerance: float) -> str:
-    """Why the last three windows cannot be trusted; empty where p50 and throughput stay within the tolerance.
+    """Why the last three windows are not reliable; empty if p50 and throughput stay within the tolerance.
 
-    An open loop's throughput is looked at over what was due in the window, which is chance.
+    An open loop's throughput is divided by the number of requests that were due in the window, which is random.
     """
     last = windows[-LAST_WINDOWS:]
     p50 = [window.p50 for window in last if window.p50 is not None]

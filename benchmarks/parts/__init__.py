@@ -1,1 +1,1 @@
-"""What the benchmark measures, a part in each module."""
+"""The measurements of the benchmark, one part per module."""

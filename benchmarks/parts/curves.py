@@ -1,4 +1,4 @@
-"""How costs grow: time, its parts and memory by image size, by batch, by clients and by diffusion steps."""
+"""How costs grow: time, its parts and memory by image size, batch, number of clients and diffusion steps."""
 
 import time
 from collections import Counter
@@ -38,7 +38,7 @@ MEGAPIXELS = (0.25, 1, 2, 4, 8, 12, 24)
 BATCHES = (1, 2, 4, 8)
 CLIENTS = (1, 2, 4, 8, 16, 32)
 STEPS = (1, 2, 5, 10, 20, 50)
-UNET_SIZE = 256  # pixels of the square whose latents the UNet is given
+UNET_SIZE = 256  # pixels of the square whose latents are the UNet's input
 
 Points = list[dict[str, Any]]
 """Ascending. Of each `at`, `milliseconds` of each call, mean milliseconds of its `parts`, and `extra_mib`, the most
@@ -59,13 +59,13 @@ def steps(rounds: int = 5) -> dict[str, Any]:
 
 
 def clients(rounds: int = 3, seconds: float = 6) -> dict[str, Any]:
-    """Text to harmonized photograph on demo weights, a 512x512 JPEG, clients that ask again when they are answered."""
+    """Text to harmonized photograph on demo weights, a 512x512 JPEG, each client with one request at a time."""
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, generator() as asking:
         return {"points": by_clients(server, asking, CLIENTS, rounds, seconds)}
 
 
 def batch(rounds: int = 9) -> dict[str, Any]:
-    """The networks on demo weights, each called with so many samples in one request."""
+    """The networks on demo weights, with several samples per request."""
     inputs = batch_inputs(max(BATCHES))
     with batching(list(inputs), max(BATCHES)) as server, triton.InferenceServerClient(server.grpc_url) as client:
         stubs = instances(server.processes())
@@ -79,7 +79,7 @@ def batch(rounds: int = 9) -> dict[str, Any]:
 
 
 def by_image_size(server: EmbeddedServer, client: Client, megapixels: Sequence[float], rounds: int) -> Points:
-    """One client, photographs of so many megapixels."""
+    """One client, photographs of several sizes in megapixels."""
     return points(
         server.grpc_url,
         server.processes(),
@@ -91,9 +91,9 @@ def by_image_size(server: EmbeddedServer, client: Client, megapixels: Sequence[f
 def by_clients(
     server: EmbeddedServer, asking: Generator, numbers: Sequence[int], rounds: int, seconds: float
 ) -> Points:
-    """Blocks of a closed loop in turns.
+    """Blocks of a closed loop, alternating.
 
-    Of each point also `blocks`, with requests a second and percentiles; its `milliseconds` are the blocks' means.
+    Each point also has `blocks`, with requests per second and percentiles; its `milliseconds` are the blocks' means.
     """
     url = server.grpc_url
     destination = question(url, scene_jpeg(512, 512), scene().expression.encode())
@@ -128,7 +128,7 @@ def by_clients(
 
 
 def points(url: str, processes: list[psutil.Process], calls: Mapping[Any, Callable[[], object]], rounds: int) -> Points:
-    """Calls in turns, every other round backwards, after a first round in which the processes' memory is watched."""
+    """Alternating calls, every other round backwards, after a first round in which the processes' memory is sampled."""
     memory = {}
     before = resident(processes)
     for at, call in calls.items():
@@ -157,7 +157,7 @@ def points(url: str, processes: list[psutil.Process], calls: Mapping[Any, Callab
 
 
 def parts(before: Statistics, after: Statistics) -> dict[str, float]:
-    """Milliseconds that all requests spent in each model and waiting for each, between two readings."""
+    """Milliseconds that all requests spent in each model and in its queue, between two readings."""
     spent = {}
     for name, stage in stages(before, after).items():
         spent[name] = stage.requests * (stage.milliseconds - stage.queue)
@@ -190,7 +190,7 @@ def batch_inputs(largest: int) -> dict[str, dict[str, NDArray[Any]]]:
 
 @contextmanager
 def batching(names: Sequence[str], largest: int) -> Iterator[EmbeddedServer]:
-    """A server of these models that take so many samples in a request and wait for no second one."""
+    """A server of these models that accepts that many samples per request and waits for no second request."""
     with TemporaryDirectory() as folder:
         for name in names:
             source, target = MODEL_REPOSITORIES[0] / name, Path(folder, name)

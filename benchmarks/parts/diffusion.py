@@ -1,4 +1,4 @@
-"""DiffHarmony on the weights of `model_repository`: a request, what its loop costs, requests side by side, a cancel."""
+"""DiffHarmony with the weights of `model_repository`: a request, the loop's cost, concurrent requests, cancellation."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +24,13 @@ from concord_client.diffusion import DIFFHARMONY, OnStep
 
 SIDE_BY_SIDE = 4
 CANCEL_AFTER = 3  # steps
-STILL = 1.0  # seconds without a step that finished, and at least three times as long as a step takes
+STILL = 1.0  # seconds without a finished step; at least three times the time of a step
 
 
 def diffusion_demo(rounds: int = 10, cancels: int = 5) -> dict[str, Any]:
-    """One client, clients side by side, and cancels, at the default resolution.
+    """One client, concurrent clients, and cancellations, at the default resolution.
 
-    Where the diffusion's networks have not been exported there is only `left_out`, which says so.
+    If the diffusion's networks have not been exported, there is only `left_out`, which says so.
     """
     models, ensembles = MODEL_REPOSITORIES
     missing = unexported(MODEL_REPOSITORIES)
@@ -45,7 +45,7 @@ def diffusion_demo(rounds: int = 10, cancels: int = 5) -> dict[str, Any]:
 
 
 def one_request(server: EmbeddedServer, client: Client, rounds: int) -> dict[str, Any]:
-    """A request against the bare networks in turns."""
+    """A request and the bare networks, alternating."""
     size = Defaults.from_config(served_config(server.grpc_url, DIFFHARMONY)).resolution
     floor = bare_diffusion.onnx_runtime(server.model_repositories[0], server.grpc_url, size)
     asking(client, Diffusion(seed=0, steps=1))()
@@ -56,7 +56,7 @@ def one_request(server: EmbeddedServer, client: Client, rounds: int) -> dict[str
 def against_floor(
     server: EmbeddedServer, client: Client, size: int, floor: Networks, others: Calls, rounds: int
 ) -> dict[str, Any]:
-    """Requests of `DEFAULT_STEPS` steps, the bare networks and the others in turns, none of which is warmed up here.
+    """Requests of `DEFAULT_STEPS` steps, the bare networks and the others, alternating; nothing is warmed up here.
 
     Percentiles, request over bare networks, milliseconds of a step of the loop and of a bare UNet call, and stages.
     """
@@ -93,7 +93,7 @@ def asking(
 
 
 def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> dict[str, Any]:
-    """`SIDE_BY_SIDE` requests at once against as many in turn: time over time, and the UNet's mean batch at once."""
+    """`SIDE_BY_SIDE` concurrent requests against as many in sequence: ratio of the times, and the UNet's mean batch."""
     asks = [asking(client, Diffusion(seed=seed, steps=DEFAULT_STEPS)) for seed in range(SIDE_BY_SIDE)]
     readings: list[tuple[Statistics, Statistics]] = []
 
@@ -120,25 +120,25 @@ def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> dict[st
 
 
 def cancelled(server: EmbeddedServer, client: Client, times: int, still: float) -> dict[str, Any]:
-    """Requests of `MAX_STEPS` steps, each cancelled when its client sees step `CANCEL_AFTER`.
+    """Requests of `MAX_STEPS` steps, each cancelled when its client receives step `CANCEL_AFTER`.
 
     Args:
-        times: how many, one after the other.
-        still: seconds without a finished step after which there will be none.
+        times: number of requests, one after the other.
+        still: seconds without a finished step after which none is expected.
     """
     after = [steps_after_cancel(server, client, still) for _ in range(times)]
     return {"steps": MAX_STEPS, "after_step": CANCEL_AFTER, "unet_steps_after": after}
 
 
 def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> int:
-    """Steps of the UNet that finish after the cancel; the one that it cuts into is one of them."""
+    """Steps of the UNet that finish after the cancellation, including the one that was running."""
     cancellation = Cancellation()
     done = 0
 
     def on_step(progress: Progress) -> None:
         nonlocal done
         if progress.step == CANCEL_AFTER:
-            # Read before: what finishes while it is read counts as after the cancel.
+            # Read first: steps that finish during the reading count as after the cancellation.
             done = unet_steps(read_statistics(server.grpc_url))
             cancellation.cancel()
 

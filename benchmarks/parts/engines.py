@@ -1,6 +1,6 @@
-"""The networks at published sizes in every engine and precision, in turns; and the pipelines served in INT8.
+"""The networks at published sizes in every engine and precision, alternating; and the pipelines served in INT8.
 
-Weights are random ones from a seed: for timing only.
+Weights are random, from a seed, for timing only.
 """
 
 import gc
@@ -46,18 +46,18 @@ from export.serving import ServedHarmonizer
 INT8 = "int8"
 EAGER, DIRECT = "PyTorch eager", "ONNX Runtime"
 PROFILES = {"Concord": DEFAULT, "OpenVINO": "openvino", "OpenVINO BF16": "bf16", "OpenVINO INT8": INT8}
-LARGEST, ESSENTIAL = ("unet",), ("Concord", "OpenVINO INT8")  # of the largest no more forms fit into memory
-SAMPLES = 10  # that INT8 is calibrated on: random weights are not worth more
+LARGEST, ESSENTIAL = ("unet",), ("Concord", "OpenVINO INT8")  # more variants of the largest do not fit into memory
+SAMPLES = 10  # samples for INT8's calibration: enough for random weights
 DIFFUSION = ("vae_encoder", "unet", "vae_decoder")
 
 Form = Mapping[str, Any]
 
 
 def engines(text_guided: Path, harmonizer: Path, rounds: int = 5) -> dict[str, Any]:
-    """CRIS R50, DHT+ and HT+: every form of each, then CRIS with either of the two served in INT8.
+    """CRIS R50, DHT+ and HT+ in every variant, then CRIS with each of the two served in INT8.
 
     Args:
-        text_guided, harmonizer: keep the exported networks from one run to the next: CRIS and DHT+, and HT+.
+        text_guided, harmonizer: folders that keep the exported networks between runs: CRIS and DHT+, and HT+.
     """
     served = published.networks()
     published.repository(MODEL_REPOSITORIES[0], text_guided, served)
@@ -79,7 +79,7 @@ def engines(text_guided: Path, harmonizer: Path, rounds: int = 5) -> dict[str, A
 
 
 def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[str, Any]:
-    """The three networks of a diffusion at 512 pixels: every form of each, then all of them served in INT8.
+    """The three networks of a diffusion at 512 pixels in every variant, then all of them served in INT8.
 
     Args:
         folder, text_guided: see `published_diffusion.diffusion_published`.
@@ -119,11 +119,11 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
 
 
 def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, rounds: int) -> dict[str, Any]:
-    """Text to harmonized image, a 512x512 JPEG, served in INT8, and its two networks alone, in turns.
+    """Text to harmonized image, a 512x512 JPEG, served in INT8, and its two networks alone, alternating.
 
     Args:
         cris, harmonizer: folders with the networks.
-        first, second: what `measured` gave for them.
+        first, second: results of `measured` for them.
     """
     networks = {CRIS.name: cris / CRIS.name / "1", DHT.name: harmonizer / DHT.name / "1"}
     without = (*COMPANIONS, LATENT_PREVIEW.name, *DIFFUSION)
@@ -135,7 +135,7 @@ def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, ro
                 for model, folder in ((CRIS, cris), (DHT, harmonizer))
             },
         }
-        # What the server adds is a few hundredths of it: less than single rounds differ by.
+        # The server adds a few hundredths, less than the difference between single rounds.
         milliseconds = {name: percentiles(times) for name, times in in_turns(calls, 4 * rounds).items()}
     ours = milliseconds["segment_harmonize"]["p50"]
     sums = {form: first["milliseconds"][form]["p50"] + second["milliseconds"][form]["p50"] for form in (EAGER, DIRECT)}
@@ -148,9 +148,9 @@ def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, ro
 
 
 def measured(name: str, folder: Path, feeds: Feeds, eager: Callable[[], object], rounds: int) -> Form:
-    """Milliseconds of a network in every form, in turns, and what its INT8 form's record says."""
+    """Milliseconds of a network in every variant, alternating, and the record of its INT8 variant."""
     record = build_int8(name, folder)
-    with TemporaryDirectory(dir=folder.parent) as place:  # a run that is killed leaves it behind
+    with TemporaryDirectory(dir=folder.parent) as place:  # left over from a killed run
         calls: Calls = {EAGER: eager, DIRECT: direct(folder / name / "1" / MODEL, Path(place), feeds)} | {
             form: loaded(name, folder, profile, feeds)
             for form, profile in PROFILES.items()
@@ -167,13 +167,13 @@ def measured(name: str, folder: Path, feeds: Feeds, eager: Callable[[], object],
 
 
 def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
-    """The network as it was published, in ONNX Runtime's default session; `place` keeps its file meanwhile."""
+    """The network as published, in ONNX Runtime's default session; `place` keeps its file meanwhile."""
     direct_form.write(path, place / MODEL)
     return running(session(place / MODEL, THREADS), feeds)
 
 
 def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], object]:
-    """A network as the profile's configuration says, in this process."""
+    """A network in this process, with the profile's configuration."""
     variant = variants(MODEL_REPOSITORIES)[name][profile]
     settings, path = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True), variant.file
     if variant.settings.backend == "openvino":
@@ -187,7 +187,7 @@ def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], 
 
 
 def build_int8(name: str, folder: Path) -> dict[str, Any]:
-    """The record of a network's INT8 form, which is made where it is missing; with its size in MB."""
+    """The record of a network's INT8 variant, which is built if it is missing; with its size in MB."""
     version = folder / name / "1"
     if not (version / quantization.FILE).exists():
         print(quantization.build(name, folder, "int8", number=SAMPLES), flush=True)
@@ -198,7 +198,7 @@ def build_int8(name: str, folder: Path) -> dict[str, Any]:
 
 
 def section(part: Form) -> str:
-    """Every form of every network, as a section of the report."""
+    """A section of the report with every variant of every network."""
     rows = [
         [
             f"`{name}`",

@@ -1,4 +1,4 @@
-"""The facade: what it adds to a call, what it carries, and what it does when too much is asked or clients leave."""
+"""The facade: its latency, its throughput, and its behaviour under overload and when clients disconnect."""
 
 import http.client
 import re
@@ -36,7 +36,7 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Facade:
-    """A facade that runs in a process of its own."""
+    """A facade in its own process."""
 
     port: int
     process: psutil.Process
@@ -56,7 +56,7 @@ class Facade:
             connection.close()
 
     def at_work(self) -> float:
-        """Requests that wait for Triton or are being answered by it."""
+        """Number of requests in the queue or in Triton."""
         _, metrics = self.get("/metrics")
         return sum(map(float, re.findall(r"^concord_(?:queue_depth|in_flight){.*} (\S+)$", metrics, re.MULTILINE)))
 
@@ -64,7 +64,7 @@ class Facade:
 def facade_measures(
     rounds: int = 200, throughput_seconds: float = 15, overload_seconds: float = 60, leaving: int = 100
 ) -> dict[str, Any]:
-    """Every measure below; the first, third and fourth on demo weights."""
+    """All measurements below; the first, third and fourth with demo weights."""
     with generator() as asking:
         with EmbeddedServer(ports=Ports(0, 0, 0)) as server, serving(server, "--queue", str(QUEUE)) as facade:
             added = added_milliseconds(server, facade, rounds, text=scene().expression)
@@ -87,7 +87,7 @@ def facade_measures(
 def added_milliseconds(
     server: EmbeddedServer, facade: Facade, rounds: int, text: str | None = None, mask: bytes | None = None
 ) -> dict[str, Any]:
-    """A 512x512 JPEG with a text or a mask, through the facade and over gRPC, in turns, one client."""
+    """A 512x512 JPEG with a text or a mask, through the facade and over gRPC, alternating, one client."""
     image = scene_jpeg(512, 512)
     part = {"mask": mask} if mask is not None else {"text": (text or "").encode()}
     request = facade.target({"image": image} | part).request
@@ -106,7 +106,7 @@ def added_milliseconds(
 
 
 def throughput(facade: Facade, asking: Generator, seconds: float) -> dict[str, Any]:
-    """Requests a second with a Triton that answers at once, 512x512 JPEGs with a mask."""
+    """Requests per second with a Triton that answers at once, 512x512 JPEGs with a mask."""
     target = facade.target({"image": scene_jpeg(512, 512), "mask": scene_mask(512, 512)})
     asking.run(load.closed_loop, target, CLIENTS, 2)
     replies = asking.run(load.closed_loop, target, CLIENTS, seconds)
@@ -119,7 +119,7 @@ def throughput(facade: Facade, asking: Generator, seconds: float) -> dict[str, A
 
 
 def overloaded(facade: Facade, asking: Generator, seconds: float) -> dict[str, Any]:
-    """An open loop at `OVERLOAD` times what can be carried: accepted and refused requests, and the facade's memory."""
+    """An open loop at `OVERLOAD` times the capacity: accepted and refused requests, and the facade's memory."""
     image = scene_jpeg(512, 512)
     target = facade.target({"image": image, "text": scene().expression.encode()})
     alone = asking.run(load.closed_loop, target, 1, 10)
@@ -146,7 +146,7 @@ def overloaded(facade: Facade, asking: Generator, seconds: float) -> dict[str, A
 
 
 def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clients: int) -> dict[str, Any]:
-    """Clients that go away while they wait: what Triton still answered, and how long until all was at rest."""
+    """Clients that disconnect while they wait: Triton's answers afterwards, and the time until everything is idle."""
     target = facade.target({"image": scene_jpeg(512, 512), "text": scene().expression.encode()})
     before = answered(server)
     asking.run(load.disconnect, target, clients, 0.3)
@@ -163,7 +163,7 @@ def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clie
 
 @contextmanager
 def serving(server: EmbeddedServer, *flags: str) -> Iterator[Facade]:
-    """`concord serve` before a Triton that runs, without the page and with more flags; stopped afterwards."""
+    """`concord serve` in front of a running Triton, without the page and with more flags; stopped afterwards."""
     port = Ports(0, 0, 0).chosen().http
     command = [sys.executable, "-m", "facade.serve", "--triton-url", server.grpc_url, "--no-page"]
     command += ["--host", HOST, "--port", str(port), *flags]
@@ -191,7 +191,7 @@ def wait_until_ready(facade: Facade, process: "subprocess.Popen[bytes]") -> None
 
 
 def form_request(path: str, fields: dict[str, bytes]) -> bytes:
-    """A POST of a form, with its head; everything but the text is a file."""
+    """A POST of a form with its headers; every field but the text is a file."""
     boundary = "concord-benchmark"
     parts = []
     for name, content in fields.items():
@@ -208,7 +208,7 @@ def form_request(path: str, fields: dict[str, bytes]) -> bytes:
 
 @contextmanager
 def blocking(facade: Facade) -> Iterator[Callable[[bytes], int]]:
-    """Sends a request over a connection that is kept, and gives the status of its answer when all of that is here."""
+    """Sends a request over a kept connection and returns the status when the whole answer has arrived."""
     with socket.create_connection((HOST, facade.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -234,6 +234,6 @@ def per_second(replies: Replies) -> float:
 
 
 def answered(server: EmbeddedServer) -> int:
-    """Inferences of all of Triton's models that have ended."""
+    """Number of inferences that Triton's models have finished."""
     statistics = read_statistics(server.grpc_url)
     return sum(count(model, kind, "count") for model in statistics.values() for kind in ("success", "fail", "cancel"))

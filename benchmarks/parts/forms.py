@@ -1,4 +1,4 @@
-"""The networks in every form that a processor can run, taken through their gates."""
+"""The networks in every variant that a CPU can run, judged by their gates."""
 
 import shutil
 from collections.abc import Callable
@@ -20,10 +20,10 @@ BUILDERS: dict[str, Callable[[str, Path], str]] = {
 
 
 def measured_gates(folder: Path) -> dict[str, Gate]:
-    """The report's part: what became of every profile, of the project's models.
+    """The gates of every profile of the project's models.
 
     Args:
-        folder: receives the models in every form, and keeps them from one run to the next.
+        folder: receives the models in every variant, and keeps them between runs.
     """
     networks, *pipelines = MODEL_REPOSITORIES
     make_forms(networks, folder)
@@ -31,7 +31,7 @@ def measured_gates(folder: Path) -> dict[str, Gate]:
 
 
 def make_forms(repository: Path, folder: Path) -> None:
-    """Copies a repository to `folder`, and makes there whatever form is missing or was made of another network."""
+    """Copies a repository to `folder`, and builds every variant there that is missing or belongs to another network."""
     shutil.copytree(repository, folder, ignore=shutil.ignore_patterns("__pycache__", *MADE), dirs_exist_ok=True)
     for model, profiles in variants([folder]).items():
         for profile, build in BUILDERS.items():

@@ -1,4 +1,4 @@
-"""What needs a GPU: DiffHarmony end to end, and its UNet in TensorRT beside PyTorch. Where there is none: nothing."""
+"""GPU measurements: DiffHarmony end to end, and its UNet in TensorRT and in PyTorch. Empty without a GPU."""
 
 import importlib
 import importlib.util
@@ -32,7 +32,7 @@ def gpu(folder: Path, text_guided: Path, rounds: int = 20) -> dict[str, Any]:
     """The report's rows, without those whose package is not installed: an ONNX Runtime for CUDA, or a TensorRT.
 
     Args:
-        folder, text_guided: keep the exported networks from one run to the next, for GPUs, and CRIS and DHT+.
+        folder, text_guided: keep the exported networks between runs, for GPUs, and CRIS and DHT+.
     """
     if not torch.cuda.is_available():
         return {}
@@ -59,7 +59,7 @@ def end_to_end(folder: Path, text_guided: Path, rounds: int) -> float:
 
 
 def unet(seen: Pipeline, load: Callable[[Feeds], Callable[[], object]], rounds: int) -> dict[str, float]:
-    """How many times as long PyTorch takes for a step in FP16, eager and compiled, as the network that is loaded."""
+    """Time of a step in PyTorch FP16, eager and compiled, over that of the TensorRT engine."""
     feeds = bare_diffusion.feeds(SIZE)
     eager = in_pytorch(seen, feeds, DEVICE, lambda network: network)
     calls = {"eager": eager, "compiled": in_pytorch(seen, feeds, DEVICE, torch.compile), "tensorrt": load(feeds)}
@@ -68,7 +68,7 @@ def unet(seen: Pipeline, load: Callable[[Feeds], Callable[[], object]], rounds: 
 
 
 def in_pytorch(seen: Pipeline, feeds: Feeds, device: str, compiled: Callable[[Any], Any]) -> Callable[[], object]:
-    """A call that runs diffusers' UNet once in FP16, until the device is done."""
+    """A call that runs diffusers' UNet once in FP16 and waits for the device."""
     assert seen.states is not None
     inputs = {name: torch.from_numpy(value).to(device) for name, value in feeds.items()}
     sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1).half()
@@ -79,13 +79,13 @@ def in_pytorch(seen: Pipeline, feeds: Feeds, device: str, compiled: Callable[[An
     def run() -> torch.Tensor:
         with torch.inference_mode():
             noise: torch.Tensor = network(sample, inputs["TIMESTEP"][:, 0], states).sample
-            return noise.cpu()  # waits for it, as whoever needs it does
+            return noise.cpu()  # waits for the result, as a user does
 
     return run
 
 
 def in_tensorrt(trt: Any, plan: bytes, feeds: Feeds) -> Callable[[], object]:
-    """A call that runs a plan once, until the device is done; of the feeds, its own inputs are taken."""
+    """A call that runs a plan once and waits for the device, with those of the feeds that are its inputs."""
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     loaded = runtime.deserialize_cuda_engine(plan)
     context, stream = loaded.create_execution_context(), torch.cuda.Stream()

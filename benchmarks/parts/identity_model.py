@@ -1,4 +1,4 @@
-"""A model repository whose `harmonize` answers at once, or after a while, with what it was sent."""
+"""A model repository whose harmonizer returns its input, at once or after a delay."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class TritonPythonModel:
 
 
 def write_instant(repository: Path, name: str = HARMONIZE, seconds: float = 0) -> None:
-    """Writes a model that is the identity of IMAGE into a folder for models; each run of a batch sleeps that long."""
+    """Writes a model that returns IMAGE into a folder of models; each run of a batch sleeps for the given time."""
     version = repository / name / "1"
     version.mkdir(parents=True)
     (version / "model.py").write_text(_MODEL.replace("SECONDS", repr(seconds)))

@@ -1,4 +1,4 @@
-"""DiffHarmony at its published sizes, random weights from a seed: networks, time and memory."""
+"""DiffHarmony at its published sizes, with random weights from a seed: networks, time and memory."""
 
 import gc
 import shutil
@@ -42,10 +42,10 @@ TOKENS = 77
 
 
 def diffusion_published(folder: Path, text_guided: Path, rounds: int = 3) -> dict[str, Any]:
-    """A request with a mask against bare ONNX Runtime and diffusers in turns; and the memory of everything served.
+    """A request with a mask, bare ONNX Runtime and diffusers, alternating; and the memory of the whole server.
 
     Args:
-        folder: keeps the exported networks from one run to the next.
+        folder: keeps the exported networks between runs.
         text_guided: the same for CRIS and the harmonizer, see `published.repository`.
     """
     export_networks(folder)
@@ -54,10 +54,10 @@ def diffusion_published(folder: Path, text_guided: Path, rounds: int = 3) -> dic
 
 
 def latency(folder: Path, text_guided: Path, rounds: int) -> dict[str, Any]:
-    """p50s of `DEFAULT_STEPS` steps; all three are called once with one step before that counts.
+    """p50s of `DEFAULT_STEPS` steps; before that, all three run once with one step.
 
-    The companions are not served meanwhile: with all of the bare and torch networks beside it they would take more
-    memory than machines have on which the rest fits.
+    The companions are not served meanwhile: with all bare and torch networks they would need more memory than machines
+    have on which the rest fits.
     """
     with serving(placed(folder, text_guided), COMPANIONS) as server, Client(server.grpc_url) as client:
         asking(client, Diffusion(seed=0, steps=1, resolution=SIZE))()
@@ -72,9 +72,9 @@ def latency(folder: Path, text_guided: Path, rounds: int) -> dict[str, Any]:
 
 
 def memory(folder: Path, text_guided: Path) -> dict[str, Any]:
-    """Of the server with every model of the repository, all networks at published size, after a request of all steps.
+    """Memory of the server with every model of the repository, all networks at published size, after a full request.
 
-    The request goes through the companions too. Nobody else maps the weights at that time, so that they all count.
+    The request uses the companions, too. No other process maps the weights at that time, so they count in full.
     """
     diffusion = Diffusion(seed=0, steps=DEFAULT_STEPS, resolution=SIZE, decoder="harmony", refine=True)
     with serving(placed(folder, text_guided)) as server, Client(server.grpc_url) as client:
@@ -96,7 +96,7 @@ def memory(folder: Path, text_guided: Path) -> dict[str, Any]:
 def serving(
     networks: Mapping[str, Path], without: tuple[str, ...] = (), profile: str = DEFAULT
 ) -> Iterator[EmbeddedServer]:
-    """A server of the project's models, with other networks in place of the repository's own.
+    """A server of the project's models with other networks instead of the repository's own.
 
     Args:
         networks: by model, the folder that holds its file.
@@ -122,7 +122,7 @@ def placed(folder: Path, text_guided: Path) -> dict[str, Path]:
 
 
 def export_networks(folder: Path) -> None:
-    """The pipeline's networks and the companions, each where `folder / name / "1"`; again only where one is missing."""
+    """Exports the pipeline's networks and the companions to `folder / name / "1"`, if one is missing."""
     done = folder / ".complete"
     if done.exists():
         return
@@ -132,7 +132,7 @@ def export_networks(folder: Path) -> None:
     for model, network in companions():
         record = {"network": "published size, random weights"}
         publish(network, model, folder, record, partial(rewrite, form=Form(convolution="direct")))
-    gc.collect()  # what was exported is cyclic, and takes gigabytes that are wanted next
+    gc.collect()  # exported graphs are cyclic and hold gigabytes that the next step needs
     done.touch()
 
 
@@ -148,7 +148,7 @@ def companions() -> list[tuple[ServedModel, nn.Module]]:
 
 
 def pipeline() -> Pipeline:
-    """Stable Diffusion 1.5's inpainting UNet and its VAE, and text states: the same random ones each time."""
+    """Stable Diffusion 1.5's inpainting UNet, its VAE, and text states, with the same random weights each time."""
     torch.manual_seed(0)
     unet: Any = UNet2DConditionModel(**stable_diffusion.UNET_SIZES)
     vae: Any = AutoencoderKL(**stable_diffusion.VAE_SIZES)

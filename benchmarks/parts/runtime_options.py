@@ -1,4 +1,4 @@
-"""What each of ONNX Runtime's options, and of the forms of attention, is worth: one by one, in turns."""
+"""The effect of each of ONNX Runtime's options and of each graph of attention, one by one, alternating."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from export.served_model import CRIS, DHT
 WEIGHTS = Path("demo/weights/diffharmony")
 SIZE = 256  # pixels, at which the demo's diffusion works
 DEFAULT = "ONNX Runtime's defaults"
-# As a configuration of Triton says it.
+# In the form of Triton's configuration.
 OPTIONS: Mapping[str, dict[str, Any]] = {
     DEFAULT: {},
     "no graph optimization": {"optimization": {"graph": {"level": 2}}},
@@ -37,7 +37,7 @@ PLAIN = "attention of plain operators"
 
 
 def runtime_options(rounds: int = 15) -> dict[str, Any]:
-    """Milliseconds of each demo network with every option by itself, one client, all threads; and in the plain form."""
+    """Milliseconds of each demo network with every single option, one client, all threads; and with plain attention."""
     feeds: dict[str, Feeds] = {model.name: sample(model) for model in (CRIS, DHT)}
     feeds |= dict.fromkeys(DIFFUSION, bare_diffusion.feeds(SIZE))
     with TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ def measured(name: str, feeds: Feeds, plain: Path, rounds: int) -> dict[str, flo
     """p50 by option.
 
     Args:
-        plain: a repository with what was exported in another form.
+        plain: a repository with the networks exported with plain attention.
     """
     path = MODEL_REPOSITORIES[0] / name / "1" / MODEL
     calls: dict[str, Callable[[], object]] = {}
@@ -62,13 +62,13 @@ def measured(name: str, feeds: Feeds, plain: Path, rounds: int) -> dict[str, flo
 
 
 def configuration(values: dict[str, Any]) -> dict[str, Any]:
-    """A model's configuration in Triton's JSON form with these options and nothing else."""
+    """A model's configuration in Triton's JSON form with these options only."""
     parameters = {name: {"string_value": value} for name, value in values.items() if name != "optimization"}
     return {"optimization": values.get("optimization", {}), "parameters": parameters}
 
 
 def section(part: Mapping[str, Mapping[str, float]]) -> str:
-    """A row for every option: milliseconds, and over the defaults."""
+    """A row for every option: milliseconds, and the ratio to the defaults."""
     rows = [[option, *(written(times, option) for times in part.values())] for option in (*OPTIONS, PLAIN)]
     return "## ONNX Runtime, option by option: demo networks, ms (over its defaults)\n\n" + table(
         ["", *(f"`{name}`" for name in part)], rows

@@ -1,4 +1,4 @@
-"""Text to harmonized image: the pipeline against its two networks alone, and what a large photograph costs."""
+"""Text to harmonized image: the pipeline and its two networks alone, and the cost of a large photograph."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ NETWORKS = ("cris", "dht")
 
 
 def demo_latency(rounds: int = 40) -> dict[str, Any]:
-    """Demo weights, a 512x512 JPEG, one client, against the bare networks in turns."""
+    """Demo weights, a 512x512 JPEG, one client, and the bare networks, alternating."""
     models, ensembles = MODEL_REPOSITORIES
     floor = {m.name: bare.onnx_runtime(models / m.name / "1" / "model.onnx", m, THREADS) for m in (CRIS, DHT)}
     with EmbeddedServer((models, ensembles), ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
@@ -30,10 +30,10 @@ def demo_latency(rounds: int = 40) -> dict[str, Any]:
 
 
 def published_latency(folder: Path, rounds: int = 7) -> dict[str, Any]:
-    """CRIS R50 and DHT+ at published size, against bare ONNX Runtime and PyTorch eager in turns.
+    """CRIS R50 and DHT+ at published size, bare ONNX Runtime and PyTorch eager, alternating.
 
     Args:
-        folder: keeps the exported networks from one run to the next.
+        folder: keeps the exported networks between runs.
     """
     models, ensembles = MODEL_REPOSITORIES
     served = published.networks()
@@ -55,7 +55,7 @@ def published_latency(folder: Path, rounds: int = 7) -> dict[str, Any]:
 
 
 def large_photograph(rounds: int = 5) -> dict[str, Any]:
-    """A 4000x3000 JPEG: what everything but the networks costs, in time and in memory above the idle server's."""
+    """A 4000x3000 JPEG: time of everything but the networks, and memory above the idle server's."""
     image = scene_jpeg(3000, 4000)
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url, timeout=120) as client:
         ask = asking(client, image)
@@ -76,7 +76,7 @@ def large_photograph(rounds: int = 5) -> dict[str, Any]:
 def against_floor(
     server: EmbeddedServer, ask: Callable[[], object], floor: dict[str, Callable[[], object]], rounds: int
 ) -> dict[str, Any]:
-    """The pipeline and the floor in turns: percentiles, the pipeline over the sum of the bare networks, and stages."""
+    """The pipeline and the floor, alternating: percentiles, the pipeline over both bare networks, and stages."""
     before = read_statistics(server.grpc_url)
     times = in_turns({"segment_harmonize": ask} | floor, rounds)
     stages = stage_milliseconds(before, read_statistics(server.grpc_url))

@@ -1,1 +1,1 @@
-"""What a user would run instead of Concord: the same networks and the same pictures, in other servers and in none."""
+"""What a user would run instead of Concord: the same networks and pictures in other servers, and without a server."""

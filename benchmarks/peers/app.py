@@ -1,4 +1,4 @@
-"""The other servers, each in processes of its own."""
+"""The other servers, each in its own processes."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class App:
-    """A server that runs: its port, and the first of its processes."""
+    """A running server: its port and its first process."""
 
     port: int
     process: psutil.Process
@@ -27,7 +27,7 @@ class App:
 
 @contextmanager
 def app(module: str) -> Iterator[App]:
-    """A module of this package that serves at the port it is given; all of its processes are stopped afterwards.
+    """Runs a module of this package that serves at the given port; stops all of its processes afterwards.
 
     Raises:
         RuntimeError: it did not start.
@@ -58,7 +58,7 @@ def wait_until_healthy(module: str, port: int, process: psutil.Popen) -> None:
 
 
 def tree(process: psutil.Process) -> list[psutil.Process]:
-    """A process and all that it started; nothing where it has ended."""
+    """A process and its descendants; empty if it has ended."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:

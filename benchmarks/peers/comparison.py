@@ -1,4 +1,4 @@
-"""Ours and what a user would run instead: the same request to each, in blocks that take turns."""
+"""Concord and what a user would run instead: the same request to each, in alternating blocks."""
 
 import http.client
 import time
@@ -36,8 +36,8 @@ Ask = Callable[[int, float], Replies]
 def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
     """Demo weights, text and a 512x512 JPEG to a PNG: throughput, times and memory of each, with 1 and with 8 clients.
 
-    All read the same ONNX files, ours once more in the profile `bf16`, which keeps its gate and is what `concord tune`
-    chooses where a processor has BF16. What runs in this process is asked by one client only.
+    All read the same ONNX files. Concord runs a second time with the profile `bf16`, which passes its gate and which
+    `concord tune` chooses on CPUs with BF16. Pipelines in this process have one client only.
 
     Args:
         rounds: blocks of each system and number of clients, at least `FEWEST_PAIRS`.
@@ -78,7 +78,7 @@ def peers(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> dict[str, Any]:
 def compare(
     served: Mapping[str, Ask], alone: Mapping[str, Ask], clients: Sequence[int], rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """What each system came to by clients, and each of `OURS` over the other servers: more than 1 is faster."""
+    """Each system's results by clients, and the ratio of each of `OURS` to the other servers (above 1 is faster)."""
     turns = [(number, name, ask) for number in clients for name, ask in served.items()]
     turns += [(1, name, ask) for name, ask in alone.items()]
     blocks = in_blocks(turns, rounds, seconds)
@@ -101,7 +101,7 @@ def compare(
 
 
 def over(ours: Blocks, theirs: Blocks) -> dict[str, dict[str, Any]]:
-    """How many times as fast ours is, by throughput and by percentiles; see `benchmarks.load.comparison.ratio`."""
+    """How many times as fast ours is, by throughput and percentiles; see `benchmarks.load.comparison.ratio`."""
     ratios = {}
     for key in (RATE, "p50", "p99"):
         mine, other = ([block[key] for block in blocks] for blocks in (ours, theirs))
@@ -113,7 +113,7 @@ def over(ours: Blocks, theirs: Blocks) -> dict[str, dict[str, Any]]:
 def in_blocks(
     turns: Sequence[tuple[int, str, Ask]], rounds: int, seconds: float
 ) -> dict[int, dict[str, list[Replies]]]:
-    """What became of the requests, by clients, system and block; every other round goes backwards."""
+    """The replies by clients, system and block; every other round runs backwards."""
     blocks: dict[int, dict[str, list[Replies]]] = {}
     for clients, name, ask in turns:
         blocks.setdefault(clients, {})[name] = []
@@ -139,7 +139,7 @@ def summary(blocks: list[Replies], seconds: float) -> dict[str, Any]:
 
 
 def question(url: str, image: bytes, text: bytes) -> GrpcTarget:
-    """A request for the harmonized picture and nothing else, which is what the others answer with."""
+    """A request for the harmonized picture only, because the others answer with nothing else."""
     request = service_pb2.ModelInferRequest(model_name=SEGMENT_HARMONIZE)
     for name, value in (("IMAGE", image), ("TEXT", text)):
         request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
@@ -157,7 +157,7 @@ def from_outside(asking: Generator, destination: Destination) -> Ask:
 
 
 def in_process(pipeline: Pipeline, image: bytes, text: bytes) -> Ask:
-    """Calls one after the other, without a server."""
+    """Calls in sequence, without a server."""
 
     def ask(clients: int, seconds: float) -> Replies:
         assert clients == 1

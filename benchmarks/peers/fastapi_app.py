@@ -1,4 +1,4 @@
-"""The pipeline in plain FastAPI, as its documentation has it: `python -m benchmarks.peers.fastapi_app PORT`."""
+"""The pipeline in plain FastAPI, as in its documentation: `python -m benchmarks.peers.fastapi_app PORT`."""
 
 import sys
 from typing import Annotated
@@ -11,7 +11,7 @@ from concord.server.embedded import HOST
 
 
 def create_app() -> FastAPI:
-    """The application; a request runs in a thread of its own, as FastAPI runs whatever computes."""
+    """The application; FastAPI runs each request in a thread."""
     app = FastAPI()
     pipeline = Pipeline(onnx_runtime)
 

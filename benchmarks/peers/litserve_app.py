@@ -1,4 +1,4 @@
-"""The pipeline in LitServe, batching as its documentation does: `python -m benchmarks.peers.litserve_app PORT`."""
+"""The pipeline in LitServe, with batching as in its documentation: `python -m benchmarks.peers.litserve_app PORT`."""
 
 import sys
 
@@ -18,7 +18,7 @@ class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
     def setup(self, device: str) -> None:
         self._pipeline = Pipeline(onnx_runtime)
 
-    def decode_request(self, request) -> Question:  # type: ignore[no-untyped-def] # a type would make it a model of JSON
+    def decode_request(self, request) -> Question:  # type: ignore[no-untyped-def] # with a type, it would be parsed as JSON
         return self._pipeline.read(request["image"].file.read(), request["text"].encode())
 
     def batch(self, inputs: list[Question]) -> list[Question]:

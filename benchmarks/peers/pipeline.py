@@ -1,7 +1,7 @@
-"""Text to harmonized photograph in one process: what a user writes around the two networks.
+"""Text to harmonized photograph in one process, as a user would write it around the two networks.
 
-Reading, geometry and the way back to the photograph are Concord's own functions, so that all servers do the same work
-and answer with the same picture, and only the serving differs.
+Decoding, geometry and the transfer are Concord's own functions, so that all servers do the same work and give the same
+picture, and only the serving differs.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the networks found and made for a question; see `concord.transfer.transfer`."""
+    """The networks' answers to a question; see `concord.transfer.transfer`."""
 
     image: DecodedImage
     mask: NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Pipeline:
         return Question(decoded, letterbox(decoded.pixels), tokens)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Both networks on all questions together."""
+        """Both networks on all questions in one batch."""
         logits = self._cris(
             {
                 "CRIS_IMAGE": np.stack([question.square for question in questions]),
@@ -87,13 +87,13 @@ class Pipeline:
         return list(map(Answer, images, masks, composites, composite_masks, results))
 
     def draw(self, answer: Answer) -> bytes:
-        """The answer at the photograph's size, PNG."""
+        """The answer at the photograph's size, as PNG."""
         harmonized = transfer(answer.image.pixels, answer.mask, answer.composite, answer.composite_mask, answer.result)
         return encode_png(harmonized, answer.image.icc_profile)
 
 
 def onnx_runtime(path: Path) -> Network:
-    """A network in ONNX Runtime as it is out of the box."""
+    """A network in ONNX Runtime with default options."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(inputs: dict[str, Array]) -> Array:
@@ -104,7 +104,7 @@ def onnx_runtime(path: Path) -> Network:
 
 
 def openvino(path: Path) -> Network:
-    """A network in OpenVINO, which reads the same file; in FP32, though on some processors it would take less."""
+    """A network in OpenVINO from the same file, in FP32 also where the CPU's default is less."""
     # Takes a second to import, and the servers do without it.
     from openvino import Core  # type: ignore[import-untyped]
 

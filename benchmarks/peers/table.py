@@ -1,4 +1,4 @@
-"""Concord over all that was measured beside it, and the comparison with other servers: sections of the report."""
+"""Sections of the report: Concord and what was measured beside it, and the comparison with other servers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,16 +13,16 @@ PRECISIONS = {FACADE: "", BF16: " in BF16"}
 
 
 def instead(report: Mapping[str, Part]) -> str:
-    """Concord over each thing that a user would run instead; nothing where nothing of it was measured."""
+    """A row for each thing that a user would run instead; empty if nothing was measured."""
     rows = [*over_servers(report), *over_networks(report)]
     if not rows:
         return ""
-    header = ["instead of Concord", "what is measured", "it", "Concord", "Concord is so many times as fast"]
+    header = ["instead of Concord", "measure", "that", "Concord", "factor (above 1: Concord is faster)"]
     return (
         "## Concord and what a user would run instead\n\n"
-        "Against other servers through the facade, which speaks HTTP as they do, else over gRPC; in parentheses 95 % "
-        "intervals. They run ONNX Runtime; Concord does too, and in BF16 OpenVINO, from the same files.\n\n"
-        + table(header, rows)
+        "The facade is compared with the other servers, because they speak HTTP, too; the rest is over gRPC. 95 % "
+        "intervals are in parentheses. The other servers run ONNX Runtime. Concord runs ONNX Runtime, and OpenVINO for "
+        "BF16, from the same files.\n\n" + table(header, rows)
     )
 
 
@@ -65,7 +65,7 @@ def section(part: Part) -> str:
     """Throughput, times and memory of each system, by clients."""
     pieces = [
         "## Other servers with the same networks",
-        f"{part['request']}, blocks of {part['block_seconds']:g} s in turns; medians of the blocks.",
+        f"{part['request']}, alternating blocks of {part['block_seconds']:g} s; medians of the blocks.",
         f"![Throughput of Concord and others]({CHART})",
     ]
     for clients, systems in part["clients"].items():

@@ -18,7 +18,7 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One composite with its counterparts.
+    """One composite with its mask and photograph.
 
     Attributes:
         name: sub-set and file name of the composite, the same on every machine.
@@ -33,11 +33,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was found.
+    """The samples of a data set.
 
     Attributes:
         samples: in the order of their names.
-        missing: a line for each composite that lacks a file, which says which.
+        missing: a line for each composite that lacks a file.
     """
 
     samples: list[Sample]
@@ -45,7 +45,7 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """The sub-sets below `folder`.
+    """The sub-sets in `folder`.
 
     Raises:
         DatasetError: there is none.
@@ -76,7 +76,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def test_stems(folder: Path, subset: str) -> list[str]:
-    """File names without their endings of the test set; empty where there is no list."""
+    """File names without endings of the test set; empty without a list."""
     listing = folder / f"{subset}_test.txt"
     lines = listing.read_text().split() if listing.is_file() else []
     return sorted(Path(line).stem for line in lines)
@@ -88,13 +88,13 @@ def by_stem(folder: Path) -> dict[str, Path]:
 
 
 def read_expressions(path: Path) -> dict[str, str]:
-    """Referring expressions by a composite's name.
+    """Referring expressions by the composite's name.
 
     Args:
         path: JSON lines such as ``{"composite": "HCOCO/c1_2_3.jpg", "expression": "the cat"}``.
 
     Raises:
-        DatasetError: names the line that is not of that form.
+        DatasetError: names the line that has another form.
     """
     expressions = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

@@ -1,6 +1,6 @@
 """`python -m benchmarks.quality --dataset DIR`: the served pipeline on data in iHarmony4's layout, as published.
 
-Pictures are scored at 256 x 256. What is done is kept: the same command goes on where it was stopped.
+Pictures are scored at 256 x 256. Results are kept: the same command continues a stopped run.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main() -> int:
 def measured(
     client: Client, samples: list[Sample], settings: dict[str, Any], expressions: dict[str, str]
 ) -> Iterator[tuple[Sample, Result | LeftOut]]:
-    """What each sample came to, as soon as it is known."""
+    """Each sample's result, as soon as it is known."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = {
             pool.submit(measure, client, sample, settings, expressions.get(sample.name)): sample for sample in samples
@@ -95,10 +95,10 @@ def measured(
 
 
 def measure(client: Client, sample: Sample, settings: dict[str, Any], expression: str | None) -> Result:
-    """Harmonizes a composite, by its expression or by its mask, and scores it.
+    """Harmonizes a composite by its expression or its mask, and scores it.
 
     Raises:
-        LeftOut: a file is no image, the mask is empty, or the server refuses them.
+        LeftOut: a file is not an image, the mask is empty, or the server refuses them.
     """
     try:
         composite, real = (pixels(path) for path in (sample.composite, sample.real))
@@ -143,7 +143,7 @@ def resized(picture: NDArray[np.uint8], method: Image.Resampling = Image.Resampl
 
 @contextmanager
 def client_of(url: str | None) -> Iterator[Client]:
-    """A client of the server at `url`, or of one that is started for it."""
+    """A client of the server at `url`, or of one that is started."""
     if url:
         with Client(url, timeout=None) as client:
             yield client
@@ -153,7 +153,7 @@ def client_of(url: str | None) -> Iterator[Client]:
 
 
 def resume(output: Path, settings: dict[str, Any]) -> dict[str, Result]:
-    """Results of an earlier run of the same settings, by name; a line that was cut off is done again.
+    """Results of an earlier run with the same settings, by name; an incomplete line is dropped.
 
     Raises:
         DatasetError: the folder holds those of other settings.
@@ -174,7 +174,7 @@ def resume(output: Path, settings: dict[str, Any]) -> dict[str, Result]:
 def write_report(
     output: Path, settings: dict[str, Any], dataset: Dataset, results: list[Result], left_out: list[str]
 ) -> None:
-    """Prints the tables and what was left out, and keeps both as `report.md`."""
+    """Prints the tables and the skipped composites, and writes both as `report.md`."""
     results = sorted(results, key=lambda result: result["name"])
     listed = len(dataset.samples) + len(dataset.missing)
     lines = [f"{settings['model']}: {len(results)} of {listed} composites, {len(left_out)} left out", ""]

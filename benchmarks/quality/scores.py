@@ -16,12 +16,12 @@ Score = dict[str, float]
 
 
 class Result(TypedDict):
-    """What one composite came to.
+    """The scores of one composite.
 
     Attributes:
         ratio: the foreground's share of the picture.
         composite, harmonized: each of `MEASURES` before and after.
-        iou: of the mask that a text gave; None where the true one was used.
+        iou: of the mask found from a text; None if the true one was used.
     """
 
     name: str
@@ -82,6 +82,6 @@ def table(title: str, rows: dict[str, list[Result]]) -> str:
 
 
 def mean(results: Sequence[Result], kind: str, measure: str) -> float:
-    """Mean over images of a measure of the "composite" or "harmonized"; not a number where there is no image."""
+    """Mean over images of a measure of the "composite" or "harmonized"; NaN without images."""
     values = [(result["composite"] if kind == "composite" else result["harmonized"])[measure] for result in results]
     return float(np.mean(values)) if values else float("nan")

@@ -1,1 +1,1 @@
-"""The performance page, from what was measured: ``python -m benchmarks.report``."""
+"""The performance page, from the measurements: ``python -m benchmarks.report``."""

@@ -1,4 +1,4 @@
-"""The curves and the comparison as pictures, PNG."""
+"""Charts of the curves and of the comparison, as PNG."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ DOTS = 100  # an inch
 
 
 def draw(report: Mapping[str, Part], folder: Path) -> list[Path]:
-    """A chart of each curve of the report, and of the peers."""
+    """Draws a chart of each curve of the report, and of the peers."""
     drawn = {chart_name(name): curve_figure(name, report[name]) for name in TITLES if name in report}
     if "peers" in report:
         drawn[CHART] = peers_figure(report["peers"])
@@ -31,7 +31,7 @@ def draw(report: Mapping[str, Part], folder: Path) -> list[Path]:
 
 
 def curve_figure(name: str, part: Part) -> Figure:
-    """Time and memory with their fitted lines, and between them where the time goes, or throughput by clients."""
+    """Time and memory with their fitted lines; between them the parts of the time, or throughput by clients."""
     figure = Figure(SIZE, layout="constrained")
     series = list(all_series(part))
     time, between, memory = figure.subplots(1, 3)
@@ -59,7 +59,7 @@ def curve_figure(name: str, part: Part) -> Figure:
 
 
 def lined(axes: Axes, curve: Curve, title: str) -> None:
-    """Medians with their range, and the line through the places that lie on one."""
+    """Medians with their range, and the line through the points that lie on it."""
     at, medians = np.asarray(curve.at, float), np.asarray(curve.medians())
     low, high = ([end(samples) for samples in curve.samples] for end in (min, max))
     [[points, *_]] = [
@@ -71,7 +71,7 @@ def lined(axes: Axes, curve: Curve, title: str) -> None:
 
 
 def stacked(axes: Axes, curve: Curve) -> None:
-    """The parts of the time on top of each other."""
+    """The parts of the time, stacked."""
     shares = [curve.shares(position) for position in range(len(curve.at))]
     names = sorted({name for each in shares for name in each}, key=lambda name: -shares[-1].get(name, 0))
     large = [name for name in names if any(each.get(name, 0) >= SMALL * sum(each.values()) for each in shares)]

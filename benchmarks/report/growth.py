@@ -1,4 +1,4 @@
-"""How costs grow, as sections of the report: tables, fitted lines and what the measurements say of them."""
+"""Sections of the report about growth: tables, fitted lines and sentences."""
 
 from collections.abc import Iterator, Mapping
 from statistics import median
@@ -18,20 +18,20 @@ TITLES = {
 EACH = {"image_size": "megapixel", "batch": "sample", "clients": "client", "steps": "step"}
 SUBTITLES = {
     "image_size": "Demo weights, text to harmonized photograph, JPEGs of 4:3, one client.",
-    "batch": "Demo weights, one request of so many samples to the network itself.",
-    "clients": "Demo weights, text to harmonized 512x512 JPEG, every client asks again when it is answered.",
+    "batch": "Demo weights, one request with all samples to the network itself.",
+    "clients": "Demo weights, text to harmonized 512x512 JPEG, each client with one request at a time.",
     "steps": "Demo weights, DiffHarmony with a mask, 512x512 JPEG, one client.",
 }
-MEMORY = "Memory is the most that is taken above the idle server's."
+MEMORY = "Memory is the maximum above the idle server's."
 
 
 def chart_name(name: str) -> str:
-    """File of a curve's chart."""
+    """File name of a curve's chart."""
     return f"cost_by_{name}.png"
 
 
 def section(name: str, part: Part) -> str:
-    """Title, chart, and of each series a table and sentences."""
+    """Title, chart, and a table and sentences for each series."""
     pieces = [f"## {TITLES[name]}", f"{SUBTITLES[name]} {MEMORY}", f"![{TITLES[name]}]({chart_name(name)})"]
     for series, points in all_series(part):
         if series:
@@ -41,7 +41,7 @@ def section(name: str, part: Part) -> str:
 
 
 def all_series(part: Part) -> Iterator[tuple[str, list[Part]]]:
-    """Points by the name of their series; the only one of a part has none."""
+    """Points by the name of their series; a part with one series has no name."""
     if "points" in part:
         yield "", part["points"]
     else:
@@ -88,6 +88,6 @@ def memory_curve(name: str, points: list[Part]) -> Curve:
 
 
 def block_medians(point: Part) -> tuple[float, float, float]:
-    """p50, p99 and requests a second: the medians of the blocks'."""
+    """p50, p99 and requests per second: the medians of the blocks'."""
     p50, p99, rate = (median([block[key] for block in point["blocks"]]) for key in ("p50", "p99", RATE))
     return p50, p99, rate

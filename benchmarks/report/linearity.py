@@ -1,4 +1,4 @@
-"""Lines through measurements, where measurements leave their line, and which part of the cost takes them away."""
+"""Lines through measurements, where measurements leave their line, and which part of the cost is the cause."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Departure:
-    """Where measurements leave a line for good.
+    """The point from which on measurements leave a line.
 
     Attributes:
-        position: of the first place that is off the line through those before it.
-        expected: what that line says there.
+        position: of the first point that is off the line through those before it.
+        expected: the line's value there.
         measured: the median there.
     """
 
@@ -54,14 +54,14 @@ class Departure:
 
 @dataclass(frozen=True)
 class Curve:
-    """What something costs at places along an axis.
+    """A cost at points along an axis.
 
     Attributes:
-        each: one of what the axis counts, such as "megapixel".
+        each: a unit of the axis, such as "megapixel".
         quantity, unit: of the cost.
-        at: the places, ascending.
-        samples: measurements at each.
-        parts: the mean cost of each part at each place; what they leave over is `REST`.
+        at: the points, ascending.
+        samples: measurements at each point.
+        parts: the mean cost of each part at each point; the remainder is `REST`.
     """
 
     each: str
@@ -75,13 +75,13 @@ class Curve:
         return [float(np.median(each)) for each in self.samples]
 
     def shares(self, position: int) -> dict[str, float]:
-        """Mean cost of each part at a place, `REST` among them."""
+        """Mean cost of each part at a point, `REST` included."""
         spent = dict(self.parts[position])
         return spent | {REST: float(np.mean(self.samples[position])) - sum(spent.values())}
 
 
 def fit(at: Sequence[float], samples: Samples) -> Line:
-    """The line of Theil and Sen (1968) through all measurements, which single places cannot pull off the others."""
+    """The line of Theil and Sen (1968) through all measurements, which is robust against single points."""
     x, y = _pairs(at, samples)
     slope, intercept, *_ = stats.theilslopes(y, x, method="joint")
     spread = np.square(y - y.mean()).sum()
@@ -90,10 +90,10 @@ def fit(at: Sequence[float], samples: Samples) -> Line:
 
 
 def departure(at: Sequence[float], samples: Samples) -> Departure | None:
-    """The first place from which on all medians are off the line through the places before, on the same side of it.
+    """The first point from which on all medians are off the line through the points before, on the same side of it.
 
-    Off the line is what differs from it by more than `TOLERANCE` and lies outside the prediction interval of least
-    squares (Student's t at `CONFIDENCE`) for as many measurements as there are.
+    A point is off the line if it differs from it by more than `TOLERANCE` and lies outside the prediction interval of
+    least squares (Student's t at `CONFIDENCE`) for its number of measurements.
     """
     for position in range(2, len(at)):
         before, line = samples[:position], fit(at[:position], samples[:position])
@@ -109,7 +109,7 @@ def departure(at: Sequence[float], samples: Samples) -> Departure | None:
 
 
 def _side(line: Line, at: Sequence[float], samples: Samples, x: float, there: Sequence[float]) -> int:
-    """1 where what was measured at x is above the line through the samples, -1 below, 0 on it."""
+    """1 if the measurements at x are above the line through the samples, -1 below, 0 on it."""
     places, values = _pairs(at, samples)
     left = values - line.intercept - line.slope * places
     freedom = len(places) - 2
@@ -121,19 +121,19 @@ def _side(line: Line, at: Sequence[float], samples: Samples, x: float, there: Se
 
 
 def _pairs(at: Sequence[float], samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Every measurement with its place."""
+    """Every measurement with its point."""
     places = np.repeat(np.asarray(at, float), [len(each) for each in samples])
     return places, np.concatenate([np.asarray(each, float) for each in samples])
 
 
 def linear_places(curve: Curve) -> int:
-    """How many of the first places lie on one line."""
+    """Number of first points that lie on one line."""
     found = departure(curve.at, curve.samples)
     return len(curve.at) if found is None else found.position
 
 
 def describe(curve: Curve) -> str:
-    """The line, where it ends, and what of the cost grows, in a few sentences."""
+    """Sentences: the line, where it ends, and which part of the cost grows."""
     found = departure(curve.at, curve.samples)
     places = linear_places(curve)
     line = fit(curve.at[:places], curve.samples[:places])
@@ -159,7 +159,7 @@ def describe(curve: Curve) -> str:
 
 
 def _off(curve: Curve, line: Line, places: int) -> Iterator[str]:
-    """The places that are off their own line all the same."""
+    """The points that are off their own line nevertheless."""
     over = {x: median / line(x) for x, median in zip(curve.at[:places], curve.medians(), strict=False) if line(x)}
     stray = [f"{significant(each)} times at {x:g}" for x, each in over.items() if abs(each - 1) > TOLERANCE]
     if stray:
@@ -167,7 +167,7 @@ def _off(curve: Curve, line: Line, places: int) -> Iterator[str]:
 
 
 def _growth(curve: Curve) -> Iterator[str]:
-    """Which part has most of the growth from the first place to the last."""
+    """The part with most of the growth from the first point to the last."""
     if not curve.parts:
         return
     first, last = curve.shares(0), curve.shares(len(curve.at) - 1)
@@ -178,7 +178,7 @@ def _growth(curve: Curve) -> Iterator[str]:
 
 
 def _cause(curve: Curve, places: int, off: float) -> Iterator[str]:
-    """The part that is furthest off its own line on the side that the whole is off, and how its share went."""
+    """The part that is furthest off its own line on the same side as the whole, and its share before and after."""
     if not curve.parts:
         return
     here, before = curve.shares(places), curve.shares(places - 1)
@@ -196,7 +196,7 @@ def _cause(curve: Curve, places: int, off: float) -> Iterator[str]:
 
 
 def full(clients: Sequence[int], rates: Sequence[float]) -> int:
-    """The fewest clients at which the rate is within `FULL` of the largest."""
+    """The smallest number of clients at which the rate is within `FULL` of the largest."""
     return next(each for each, rate in zip(clients, rates, strict=True) if rate >= FULL * max(rates))
 
 

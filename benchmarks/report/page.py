@@ -1,6 +1,6 @@
 """The report of the benchmark, in Markdown with charts: `python -m benchmarks.report REPORT.json PAGE.md`.
 
-Everything in it comes from the JSON file, which is put beside the page.
+All of its numbers come from the JSON file beside the page.
 """
 
 import argparse
@@ -36,11 +36,11 @@ SECTIONS: dict[str, Callable[[Part], str]] = {
 
 
 class UnreadableReport(Exception):
-    """A file that is no report of this benchmark; the text says why."""
+    """A file that is not a report of this benchmark; the text says why."""
 
 
 def render(report: Report) -> str:
-    """The page; of a part that is not in the report there is no section, but for the GPU's, which says so."""
+    """The page. Parts that were not measured have no section, except the GPU, whose section says so."""
     sections = [heading(report["machine"], report.get("measured", {})), peers.instead(report)]
     sections += [section(report[name]) for name, section in SECTIONS.items() if name in report]
     sections.append(tables.gpu(report.get("gpu", {})))
@@ -54,7 +54,7 @@ def heading(machine: Part, measured: Mapping[str, str]) -> str:
         "# What Concord costs\n\n"
         f"{machine['processor']}, {machine['threads']} threads, {machine['memory_gib']:.0f} GiB; Python "
         f"{machine['python']}, {versions}.{when}\n\n"
-        "This page is made by `make bench` from the numbers in the JSON file beside it."
+        "`make bench` writes this page from the numbers in the JSON file beside it."
     )
 
 
@@ -69,10 +69,10 @@ def write(report: Report, page: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """A report of a run.
+    """The report of a run.
 
     Raises:
-        UnreadableReport: there is none, or it is something else.
+        UnreadableReport: it does not exist, or has other content.
     """
     try:
         report = json.loads(path.read_text())

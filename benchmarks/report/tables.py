@@ -1,4 +1,4 @@
-"""What was measured of the pipelines and of the facade, as sections of the report."""
+"""Sections of the report about the pipelines and the facade."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,18 +24,18 @@ def published(part: Part) -> str:
 
 
 def text_to_harmonized(part: Part) -> str:
-    """The pipeline and what it is compared with."""
+    """The pipeline and its floor."""
     return (
         f"{times(part['milliseconds'])}\n\nEnd to end takes {part['over_bare']:.3f} times the two bare networks; "
-        f"the server has {significant(part['server_mib'])} MiB.\n\n{stages(part['stage_milliseconds'])}"
+        f"the server uses {significant(part['server_mib'])} MiB.\n\n{stages(part['stage_milliseconds'])}"
     )
 
 
 def large_photograph(part: Part) -> str:
     return (
         "## A large photograph: 4000x3000 JPEG, demo weights\n\n"
-        f"{significant(part['segment_harmonize_ms'])} ms, of which {significant(part['without_networks_ms'])} ms are "
-        f"not the networks'; {significant(part['extra_mib'])} MiB above the idle server.\n\n"
+        f"{significant(part['segment_harmonize_ms'])} ms, {significant(part['without_networks_ms'])} ms of that "
+        f"outside the networks, and {significant(part['extra_mib'])} MiB more than the idle server.\n\n"
         f"{stages(part['stage_milliseconds'])}"
     )
 
@@ -47,11 +47,12 @@ def diffusion_demo(part: Part) -> str:
     together, cancel = part["side_by_side"], part["cancel"]
     return (
         f"{title}, {part['steps']} steps at {part['resolution']} pixels, one client\n\n{diffusion(part)}\n\n"
-        f"The server has {significant(part['server_mib'])} MiB.\n\n"
+        f"The server uses {significant(part['server_mib'])} MiB.\n\n"
         f"### {together['requests']} requests\n\n{times(together['milliseconds'])}\n\n"
         f"At once they take {together['at_once_over_in_turn']:.2f} of the time in turn; a run of the UNet has "
-        f"{together['mean_unet_batch']:.2f} steps. Cancelled after step {cancel['after_step']} of {cancel['steps']}, "
-        f"the UNet runs {max(cancel['unet_steps_after'])} more at most ({len(cancel['unet_steps_after'])} cancels)."
+        f"{together['mean_unet_batch']:.2f} steps on average. After a cancellation at step {cancel['after_step']} of "
+        f"{cancel['steps']} the UNet runs at most {max(cancel['unet_steps_after'])} more "
+        f"({len(cancel['unet_steps_after'])} cancellations)."
     )
 
 
@@ -61,7 +62,7 @@ def diffusion_published(part: Part) -> str:
     return (
         f"## Diffusion, published sizes, {part['steps']} steps at {part['resolution']} pixels, one client\n\n"
         f"{diffusion(part)}\n\ndiffusers' modules in eager mode take {part['eager_over_ours']:.2f} times as long.\n\n"
-        f"The server has {gigabytes(memory['server_mib'])} after a request and {gigabytes(memory['peak_mib'])} during "
+        f"The server uses {gigabytes(memory['server_mib'])} after a request and {gigabytes(memory['peak_mib'])} during "
         f"it, {gigabytes(memory['server_without_companions_mib'])} without Harmony-VAE and refinement; instances of "
         f"the UNet: {memory['unet_instances']}.\n\n"
         + table(["model", "MiB"], [[f"`{name}`", float(value)] for name, value in largest])
@@ -69,7 +70,7 @@ def diffusion_published(part: Part) -> str:
 
 
 def diffusion(part: Part) -> str:
-    """The loop and what it is compared with."""
+    """The loop and its floor."""
     step, bare = part["loop_step_ms"], part["bare_unet_ms"]
     return (
         f"{times(part['milliseconds'])}\n\nEnd to end takes {part['over_bare']:.3f} times the bare networks; a step "
@@ -85,11 +86,11 @@ def facade(part: Part) -> str:
         "## The facade\n\nDemo weights, text to harmonized 512x512 JPEG, one client:\n\n"
         f"{times(added['milliseconds'])}\n\n"
         f"It adds {added['added_ms']['p50']:.1f} ms at p50 and {added['added_ms']['p99']:.1f} ms at p99; with a Triton "
-        f"that answers at once {at_once['p50']:.1f} ms and {at_once['p99']:.1f} ms, and then carries "
-        f"{throughput['requests_per_second']:.0f} requests a second ({throughput['connections']} connections, 512x512 "
-        f"JPEG and mask).\n\n{overload(part['overload'])}\n\n"
-        f"When {left['clients']} clients leave, it is idle after {left['idle_after_seconds']:.1f} s, and Triton has "
-        f"made {left['inferences']} inferences."
+        f"that answers at once, {at_once['p50']:.1f} ms and {at_once['p99']:.1f} ms, and the throughput is then "
+        f"{throughput['requests_per_second']:.0f} requests/s ({throughput['connections']} connections, 512x512 JPEG, "
+        f"mask).\n\n{overload(part['overload'])}\n\n"
+        f"When {left['clients']} clients disconnect, it is idle after {left['idle_after_seconds']:.1f} s; Triton makes "
+        f"{left['inferences']} inferences."
     )
 
 
@@ -98,8 +99,8 @@ def overload(part: Part) -> str:
     answers = ", ".join(f"{status} x {count}" for status, count in part["statuses"].items())
     memory = ", ".join(f"{each:.0f}" for each in part["resident_mib"])
     return (
-        f"### Asked {part['asked_per_second']:.0f} times a second for {part['seconds']:.0f} s, where "
-        f"{part['sustainable_per_second']:.1f} can be carried\n\n"
+        f"### Overload: {part['asked_per_second']:.0f} requests/s for {part['seconds']:.0f} s, at a capacity of "
+        f"{part['sustainable_per_second']:.1f}\n\n"
         f"A queue of {part['queue']}. Statuses: {answers}. Accepted requests have a p99 of {accepted['p99']:.0f} ms "
         f"(bound: {part['bound_ms']:.0f} ms); refused ones take {refused['p50']:.1f} ms at p50, "
         f"{refused['p99']:.1f} ms at p99 and at most {refused['max']:.1f} ms. Memory by quarter: {memory} MiB."
@@ -107,9 +108,9 @@ def overload(part: Part) -> str:
 
 
 def gpu(part: Part) -> str:
-    """The rows that need a GPU; a number that is not there was not measured."""
+    """The rows that need a GPU; missing numbers were not measured."""
     rows = [[what, significant(part[key]) if key in part else "not measured"] for key, what in GPU_ROWS.items()]
-    return "## On a GPU\n\n" + table(["", part.get("device", "no GPU at hand")], rows)
+    return "## On a GPU\n\n" + table(["", part.get("device", "no GPU")], rows)
 
 
 def gigabytes(mib: float) -> str:

@@ -1,1 +1,1 @@
-"""What a network's form must not change: gates on pictures that no network was trained on."""
+"""Gates: limits on how far a faster network's pictures may be from the default's, on pictures not used in training."""

@@ -1,7 +1,7 @@
 """`python -m concord.gates PROFILE`: whether a profile's pictures are as good as those of the FP32 default.
 
 Both answer the same held-out scenes and photographs, one server after the other. The records of the profile's networks
-say how far their tensors are from those of the networks that they were made of.
+say how much their answers differ from those of the network they were built from.
 """
 
 import argparse
@@ -28,12 +28,12 @@ Pipelines = Mapping[str, Collection[Variant]]
 
 
 class Tensors(TypedDict):
-    """How far a network's answers are from those of the network that it was made of, by its record.
+    """How much a network's answers differ from those of the network it was built from, by its record.
 
     Attributes:
-        engine: that computed the answers, which the profile's own need not be.
-        measure, value, threshold: see `Comparison`; empty and None where the record has none.
-        problem: why the file is not to be trusted; empty where nothing is wrong.
+        engine: that computed the answers; the profile may use another.
+        measure, value, threshold: see `Comparison`; empty and None if the record has none.
+        problem: why the file is not valid; empty if it is.
     """
 
     model: str
@@ -47,11 +47,11 @@ class Tensors(TypedDict):
 
 
 class Gate(TypedDict):
-    """What became of a profile.
+    """The result of a profile's gate.
 
     Attributes:
         precisions: by pipeline, the coarsest of its networks'.
-        failed: in words, whatever did not pass.
+        failed: a sentence for each measure that failed.
     """
 
     profile: str
@@ -67,14 +67,14 @@ def gates(
     repositories: Iterable[Path] = MODEL_REPOSITORIES,
     url: str = "",
 ) -> dict[str, Gate]:
-    """Takes profiles through their gates, each against the default, which answers once.
+    """Compares profiles with the default, which answers once.
 
     Args:
-        pictures: how many scenes, and as many composites of photographs.
+        pictures: number of scenes, and of composites of photographs.
         url: ``host:port`` of the gRPC of a server that serves the profile already; without it one is started.
 
     Raises:
-        InvalidSetting: a profile that no network has, or of which no file has been made.
+        InvalidSetting: no network has the profile, or none of its files exists.
         ConcordError, ConcordClientError: a server cannot be started, or does not answer.
     """
     folders = tuple(repositories)
@@ -96,12 +96,12 @@ def gates(
 
 
 def pipelines_of(profile: str, networks: Mapping[str, Mapping[str, Variant]]) -> dict[str, list[Variant]]:
-    """The pipelines that a profile changes; networks of theirs that do not have it stay with the default.
+    """The pipelines that a profile changes. Their networks without the profile keep the default.
 
-    Pipelines whose default has not been exported are left out.
+    Pipelines whose default has not been exported are skipped.
 
     Raises:
-        InvalidSetting: no network has the profile, or not one of its files has been made.
+        InvalidSetting: no network has the profile, or none of its files exists.
     """
     found = {}
     for pipeline, models in NETWORKS.items():
@@ -116,21 +116,21 @@ def pipelines_of(profile: str, networks: Mapping[str, Mapping[str, Variant]]) ->
 
 
 def complete_of(pipelines: Pipelines) -> list[str]:
-    """The pipelines all of whose files are there."""
+    """The pipelines whose files all exist."""
     return [name for name, chosen in pipelines.items() if all(variant.made for variant in chosen)]
 
 
 def answered(url: str, pipelines: Iterable[str], held_out: HeldOut) -> Answers:
-    """What the server at `url` answers, see `ask`."""
+    """The answers of the server at `url`, see `ask`."""
     with Client(url) as client:
         return ask(client, pipelines, held_out)
 
 
 def verdict(profile: str, pipelines: Pipelines, held_out: HeldOut, reference: Answers, answers: Answers) -> Gate:
-    """Compares a profile's answers with the default's; a pipeline that was not asked lacks a file, and so has failed.
+    """Compares a profile's answers with the default's. A pipeline without answers lacks a file and fails.
 
     Raises:
-        ServerError: the default itself was answered with it.
+        ServerError: the default failed.
     """
     precisions = {name: coarsest(variant.precision for variant in chosen) for name, chosen in pipelines.items()}
     found: list[Measure] = []
@@ -172,7 +172,7 @@ def section(part: Mapping[str, Gate]) -> str:
 
 
 def tables(gate: Gate) -> str:
-    """Markdown: every measure with its threshold, then every network's tensors."""
+    """Markdown tables: every measure with its threshold, then every network's record."""
     pictures = [
         [
             each["pipeline"],

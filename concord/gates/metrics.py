@@ -1,4 +1,4 @@
-"""The measures of harmonization and segmentation, on 8-bit pictures."""
+"""Measures of harmonization and segmentation on 8-bit pictures."""
 
 import numpy as np
 from numpy.typing import NDArray

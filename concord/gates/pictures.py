@@ -1,4 +1,4 @@
-"""Pictures that nothing was trained or calibrated on, and what the served pipelines answer to them."""
+"""Held-out pictures, on which nothing was trained or calibrated, and the served pipelines' answers to them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,10 +37,10 @@ class HeldOut:
 
     @classmethod
     def draw(cls, scenes: int, photographs: int | None = None) -> "HeldOut":
-        """The first so many of each, as many photographs as scenes by default.
+        """The first scenes and photographs, by default equally many of both.
 
-        Without scikit-image, which carries the photographs, there are none, and scenes before a photograph are
-        passed over.
+        Without scikit-image, which contains the photographs, there are none, and scenes in front of a photograph are
+        skipped.
         """
         wanted = scenes if photographs is None else photographs
         try:
@@ -50,7 +50,7 @@ class HeldOut:
         return cls(list(islice(_scenes(), scenes)), composites)
 
     def of(self, pipeline: str) -> dict[str, list[Scene] | list[PhotoComposite]]:
-        """What a pipeline is asked: photographs come without words for what was changed."""
+        """The pictures for a pipeline, by kind. Photographs have no text that names the changed part."""
         kinds: dict[str, list[Scene] | list[PhotoComposite]] = {"scenes": self.scenes}
         if pipeline != SEGMENT:
             kinds["photographs"] = self.photographs
@@ -66,7 +66,7 @@ def _scenes() -> Iterable[Scene]:
 
 
 def ask(client: Client, pipelines: Iterable[str], pictures: HeldOut) -> Answers:
-    """What a server answers, one picture after the other, so that nothing depends on what is batched with what.
+    """The server's answers, one picture after the other, so that no answer depends on what is batched with it.
 
     Raises:
         ConcordClientError: the server does not answer, or lacks a pipeline.

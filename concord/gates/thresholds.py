@@ -1,4 +1,4 @@
-"""The image-level gate: how far pictures may be from those of the FP32 default, by precision."""
+"""The thresholds of a gate: how much pictures may differ from those of the FP32 default, by precision."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from concord.gates.pictures import HeldOut, Pixels
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a precision has to keep.
+    """Thresholds of a precision.
 
     Attributes:
-        psnr: least PSNR in dB of its pictures against those of the default, of the mean error over all pictures.
-        iou_loss: most that the mean IoU of its masks with the true ones may be below the default's, of 0..1.
-        fmse_worse: most that the mean fMSE of its pictures against the truth may be above the default's, as a share.
+        psnr: smallest acceptable PSNR in dB against the default's pictures, of the mean error over all pictures.
+        iou_loss: largest acceptable loss of the masks' mean IoU with the true ones against the default's, of 0..1.
+        fmse_worse: largest acceptable growth of the pictures' mean fMSE against the default's, as a share.
     """
 
     psnr: float
@@ -33,16 +33,16 @@ GATES = {
     "int8": Thresholds(psnr=35, iou_loss=0.01, fmse_worse=0.05),
 }
 FORMATS = {"psnr": "{:.1f} dB", "iou_loss": "{:.4f}", "fmse_worse": "{:+.1%}"}
-LEAST = ("psnr",)  # of the others, the threshold is the most
+LEAST = ("psnr",)  # for the others, the threshold is the largest acceptable value
 
 
 class Measure(TypedDict):
     """One measure of one pipeline on one kind of picture.
 
     Attributes:
-        value: what is compared with the threshold; None for the PSNR of equal pictures.
-        means: what it was computed from: of the default's answers and the profile's the mean IoU or fMSE; for the
-            PSNR the mean and the largest squared error of a picture, in grey levels.
+        value: is compared with the threshold; None for the PSNR of equal pictures.
+        means: what it was computed from: the mean IoU or fMSE of the default and of the profile; for the PSNR the mean
+            and the largest squared error of a picture, in grey levels.
     """
 
     pipeline: str
@@ -65,7 +65,7 @@ def measures(
     """A pipeline's measures: IoU of masks, PSNR and fMSE of pictures.
 
     Args:
-        reference, answers: what the default and the profile answered, by kind of picture.
+        reference, answers: of the default and of the profile, by kind of picture.
     """
     for kind, items in pictures.of(pipeline).items():
         default, profile = reference[kind], answers[kind]
@@ -95,13 +95,13 @@ def measures(
 
 
 def in_words(measure: Measure) -> str:
-    """Such as ``harmonize, 64 scenes: psnr 41.0 dB, allowed ≥ 35.0 dB``."""
+    """A sentence such as ``harmonize, 64 scenes: psnr 41.0 dB, allowed ≥ 35.0 dB``."""
     name, value, allowed = written(measure)
     return f"{measure['pipeline']}, {measure['count']} {measure['pictures']}: {name} {value}, allowed {allowed}"
 
 
 def written(measure: Measure) -> tuple[str, str, str]:
-    """A measure's name, its value and what is allowed."""
+    """A measure's name, its value and its threshold."""
     form = FORMATS[measure["measure"]]
     value = "of equal pictures" if measure["value"] is None else form.format(measure["value"])
     sign = "≥" if measure["measure"] in LEAST else "≤"
@@ -111,7 +111,7 @@ def written(measure: Measure) -> tuple[str, str, str]:
 def _means(
     score: Callable[..., float], answers: tuple[list[Pixels], list[Pixels]], truths: list[tuple[Pixels, ...]]
 ) -> dict[str, float]:
-    """Mean scores of the default's answers and the profile's."""
+    """Mean scores of the default's and the profile's answers."""
     return {
         name: float(np.mean([score(answer, *truth) for answer, truth in zip(each, truths, strict=True)]))
         for name, each in zip(("default", "profile"), answers, strict=True)

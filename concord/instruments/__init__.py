@@ -1,1 +1,1 @@
-"""Measuring: time, memory, Triton's statistics, and the machine."""
+"""Measuring instruments: time, memory, Triton's statistics, and the machine."""

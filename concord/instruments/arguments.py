@@ -1,4 +1,4 @@
-"""Kinds of command-line arguments."""
+"""Types of command-line arguments."""
 
 import argparse
 

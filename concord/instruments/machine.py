@@ -1,4 +1,4 @@
-"""The machine that was measured on, as the reports name it."""
+"""Name and size of the machine, for reports."""
 
 import platform
 from pathlib import Path
@@ -8,11 +8,11 @@ from concord.instruments.timing import THREADS
 
 
 def machine() -> dict[str, Any]:
-    """Processor, threads that may be used, and Python's version."""
+    """Processor, number of usable threads, and Python's version."""
     return {"processor": processor(), "threads": THREADS, "python": platform.python_version()}
 
 
 def processor() -> str:
-    """The processor's name as Linux knows it."""
+    """The processor's name in Linux."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

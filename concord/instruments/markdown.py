@@ -1,4 +1,4 @@
-"""Pieces of a report in Markdown."""
+"""Markdown tables of reports."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; numbers are written with three digits that count and stand on the right."""
+    """A table. Numbers have three significant digits and are aligned right."""
     cells = [[significant(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     right = [bool(cells) and all(_is_number(row[column]) for row in cells) for column in range(len(header))]
     rule = ["--:" if each else "---" for each in right]
@@ -14,17 +14,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def times(milliseconds: Mapping[str, Mapping[str, float]]) -> str:
-    """A table of percentiles by what took the time."""
+    """A table of percentiles, a row for each thing that was measured."""
     header = next(iter(milliseconds.values()))
     return table(["ms", *header], [[name, *map(float, row.values())] for name, row in milliseconds.items()])
 
 
 def stages(milliseconds: Mapping[str, float], calls: Mapping[str, int] = MappingProxyType({})) -> str:
-    """A table of what each model of a pipeline took, the longest first.
+    """A table of the time of each model of a pipeline, the longest first.
 
     Args:
-        milliseconds: of a call.
-        calls: of a model in a request, where it is more than one.
+        milliseconds: of one call.
+        calls: per request, where it is more than one.
     """
     spent = {name: each * calls.get(name, 1) for name, each in milliseconds.items()}
     total = sum(spent.values())
@@ -36,7 +36,7 @@ def stages(milliseconds: Mapping[str, float], calls: Mapping[str, int] = Mapping
 
 
 def significant(value: float) -> str:
-    """Three digits that count, and no exponent."""
+    """A number with three significant digits and no exponent."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.{max(2 - math.floor(math.log10(abs(value))), 0)}f}"

@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 def resident(processes: Iterable[psutil.Process]) -> int:
-    """Bytes of RAM the processes take together: proportional set sizes, so shared pages are not counted twice."""
+    """Bytes of RAM of the processes together: proportional set sizes, so that shared pages count once."""
     total = 0
     for process in processes:
         try:
@@ -28,7 +28,7 @@ def resident(processes: Iterable[psutil.Process]) -> int:
 
 
 def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Process]]:
-    """The stubs among a server's processes by the model that they run: one for each instance that was loaded."""
+    """The model processes of a server, by model: one for each instance."""
     stubs = defaultdict(list)
     for process in processes:
         model = model_of(process.cmdline())
@@ -38,14 +38,14 @@ def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Proc
 
 
 def model_of(command: list[str]) -> str:
-    """The model that a process runs, if it is a stub; it is started with `<repository>/<model>/<version>/<file>`."""
+    """The model of a model process, which is started with `<repository>/<model>/<version>/<file>`; empty for others."""
     if len(command) < 2 or Path(command[0]).name != STUB:
         return ""
     return Path(command[1]).parts[-3]
 
 
 class _Watcher(ABC):
-    """Context manager that looks every `interval` seconds, in a thread of its own."""
+    """Context manager that takes a sample every `interval` seconds, in its own thread."""
 
     interval: float
 
@@ -65,7 +65,7 @@ class _Watcher(ABC):
 
     @abstractmethod
     def look(self) -> None:
-        """Takes one reading."""
+        """Takes one sample."""
 
     def _watch(self) -> None:
         while not self._stop.wait(self.interval):
@@ -73,7 +73,7 @@ class _Watcher(ABC):
 
 
 class Peak(_Watcher):
-    """Context manager that watches the processes; `bytes` is the most they took, `before` what they took at first."""
+    """Context manager that samples the processes' memory; `bytes` is the maximum, `before` the first sample."""
 
     interval = 0.02
 
@@ -88,7 +88,7 @@ class Peak(_Watcher):
 
 
 class Resident(_Watcher):
-    """Context manager that looks at one process once a second; `by_quarter` says how its memory went."""
+    """Context manager that samples one process once a second; `by_quarter` has the means."""
 
     interval = 1.0  # the process runs for minutes
 

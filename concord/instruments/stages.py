@@ -1,4 +1,4 @@
-"""Where the time goes: Triton's own statistics, by model, over a stretch of requests."""
+"""Triton's statistics by model, as differences between two readings."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ def read_statistics(grpc_url: str) -> Statistics:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a model did between two readings: means in milliseconds of a request.
+    """One model's work between two readings: means per request in milliseconds.
 
     Attributes:
-        requests: that it answered.
-        batch: inferences of a run.
-        queue: waiting; then `compute_input`, `compute_infer` and `compute_output`.
+        requests: number of answered requests.
+        batch: mean size of a run.
+        queue: time in the queue; then `compute_input`, `compute_infer` and `compute_output`.
     """
 
     requests: int
@@ -39,15 +39,15 @@ class Stage:
 
     @property
     def milliseconds(self) -> float:
-        """All of it: queue, copies and computing."""
+        """Total time: queue, copies and computation."""
         return float(sum(getattr(self, kind) for kind in SPENT))
 
 
 def stages(before: Statistics, after: Statistics, left_out: Container[str] = ENSEMBLES) -> dict[str, Stage]:
-    """What each model did between two readings, but for those that answered nothing.
+    """The work of each model between two readings; models without answers are left out.
 
     Args:
-        left_out: ensembles, which only add their stages up.
+        left_out: ensembles, whose times are sums of their stages'.
     """
     found = {}
     for name, model in after.items():
@@ -64,27 +64,27 @@ def stages(before: Statistics, after: Statistics, left_out: Container[str] = ENS
 
 
 def stage_milliseconds(before: Statistics, after: Statistics) -> dict[str, float]:
-    """Mean milliseconds a request spent in each model between two readings: queue, copies and computing."""
+    """Mean milliseconds of a request in each model between two readings: queue, copies and computation."""
     return {name: stage.milliseconds for name, stage in stages(before, after).items()}
 
 
 def count(model: dict[str, Any], kind: str, field: str) -> int:
-    """One number of a model's statistics; protobuf's JSON leaves zeros out and writes 64-bit numbers as text."""
+    """One number of a model's statistics. Protobuf's JSON omits zeros and writes 64-bit numbers as text."""
     return int(model["inference_stats"].get(kind, {}).get(field, 0))
 
 
 def unet_steps(statistics: Statistics) -> int:
-    """Denoising steps that the UNet has finished, whatever requests they were of."""
+    """Number of denoising steps that the UNet has finished, of all requests together."""
     return int(statistics[UNET].get("inference_count", 0))
 
 
 def unet_runs(statistics: Statistics) -> int:
-    """Runs that the UNet took for them; a run of a batch is one."""
+    """Number of the UNet's runs; a batch is one run."""
     return int(statistics[UNET].get("execution_count", 0))
 
 
 def mean_batch(readings: Iterable[tuple[Statistics, Statistics]]) -> float:
-    """Steps in a run of the UNet, over stretches that begin and end with a reading."""
+    """Mean number of steps in a run of the UNet between two readings."""
     stretches = list(readings)
     steps = sum(unet_steps(after) - unet_steps(before) for before, after in stretches)
     return steps / sum(unet_runs(after) - unet_runs(before) for before, after in stretches)

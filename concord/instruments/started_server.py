@@ -1,4 +1,4 @@
-"""Servers that live for one measurement."""
+"""Servers that are started for one measurement."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ START_SECONDS = 900.0  # networks of published sizes are compiled and warmed up
 
 @contextmanager
 def serving(repositories: Iterable[Path], profile: str = DEFAULT) -> Iterator[EmbeddedServer]:
-    """A server of a profile on free ports, which stops at once: whoever measured has every answer.
+    """A server of a profile on free ports. It stops without draining, because all answers have arrived by then.
 
     Raises:
         ServerFailure: it could not be started.

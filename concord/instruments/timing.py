@@ -1,4 +1,4 @@
-"""Milliseconds of calls, taken in turns so that a busy machine is busy for all of them."""
+"""Times of calls in milliseconds, in alternating order, so that load on the machine affects all of them alike."""
 
 import math
 import os
@@ -17,10 +17,10 @@ THREADS = len(os.sched_getaffinity(0))
 
 
 def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]:
-    """Time every call once a round, after `warm` rounds that do not count: milliseconds by name.
+    """Times every call once per round, after `warm` rounds that do not count; returns milliseconds by name.
 
-    Every other round goes backwards, so that none always comes after the same other one, whose memory and threads may
-    still be on their way out.
+    Every other round runs backwards, so that no call always follows the same other one, whose memory and threads may
+    still be released then.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     order = list(calls.items())
@@ -39,7 +39,7 @@ def percentiles(milliseconds: list[float]) -> dict[str, float]:
 
 
 def settled(read: Callable[[], Value], still: float, longest: float = math.inf) -> Value:
-    """What `read` gives when it has given the same for `still` seconds, or at the end of the longest wait."""
+    """The value of `read` once it has not changed for `still` seconds, or after the longest wait."""
     began = time.monotonic()
     value, since = read(), time.monotonic()
     while (now := time.monotonic()) - since < still and now - began < longest:
@@ -50,10 +50,10 @@ def settled(read: Callable[[], Value], still: float, longest: float = math.inf) 
 
 
 class StepTimes:
-    """Is told of the steps of diffusions, one diffusion after the other; `milliseconds` of a step, the mean of each.
+    """Measures the steps of diffusions, one diffusion after the other; `milliseconds` has the mean step of each.
 
-    Counted from the end of the first step, which waits for the encoder too. News of steps can come late and together
-    on a busy machine, so that single ones say little.
+    The time counts from the end of the first step, which includes the encoder. On a busy machine, progress messages can
+    arrive late and together, so single steps say little.
     """
 
     def __init__(self) -> None:

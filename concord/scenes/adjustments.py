@@ -1,4 +1,4 @@
-"""Random changes of colour and light, as they separate a pasted foreground from its new background.
+"""Random changes of colour and light, like those that separate a pasted foreground from its new background.
 
 The kinds are those by which iHarmony4 (Cong et al., CVPR 2020) makes composites from photographs: colour transfer
 (Reinhard et al., 2001: mean and deviation per channel in Lab) and retouching (exposure, gamma, contrast, curves,
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from concord.scenes.chance import one_of, shuffled
 
-# How likely each kind is drawn; transfer and white balance are what most iHarmony4 composites look like.
+# Weights of the kinds; most iHarmony4 composites look like transfer and white balance.
 _WEIGHTS = {
     "exposure": 1.4,
     "gamma": 1.2,
@@ -39,18 +39,18 @@ class LabStatistics:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> Self:
-        """Of RGB pixels [N, 3]."""
+        """Statistics of RGB pixels [N, 3]."""
         lab = cv2.cvtColor(pixels.reshape(-1, 1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
         return cls(lab.mean(0), lab.std(0))
 
     def perturbed(self, rng: np.random.Generator, strength: float) -> Self:
-        """Statistics such as the same thing might have in another photograph."""
+        """Statistics that the same object might have in another photograph."""
         shift = rng.normal(0, (14, 8, 10)) * strength
         scale = np.exp(rng.normal(0, (0.25, 0.2, 0.2)) * strength)
         return type(self)((self.mean + shift).astype(np.float32), (self.deviation * scale).astype(np.float32))
 
     def towards(self, other: Self, amount: float) -> Self:
-        """Between these (0) and the other's (1)."""
+        """A mixture of these statistics (amount 0) and the other's (1)."""
         return type(self)(
             self.mean + amount * (other.mean - self.mean), self.deviation + amount * (other.deviation - self.deviation)
         )
@@ -80,7 +80,7 @@ class Adjustment:
     def apply_to_samples(
         self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """The same for pixels [N, 3] picked from the crop at x and y [N], each -1..1 across it."""
+        """The same change applied to pixels [N, 3] of the crop at x and y [N], each from -1 to 1 across the crop."""
         return self._at(pixels[:, None], x[:, None, None], y[:, None, None])[:, 0]
 
     def _at(self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -113,7 +113,7 @@ def _hue_matrix(radians: float) -> NDArray[np.float32]:
 
 
 def _random_gains(rng: np.random.Generator, strength: float) -> NDArray[np.float64]:
-    """White balance: along the daylight axis mostly, and some tint."""
+    """Gains of white balance: mainly along the daylight axis, with some tint."""
     warmth = rng.normal(0, 0.20) * strength
     tint = rng.normal(0, 0.08) * strength
     gains: NDArray[np.float64] = np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2]))
@@ -138,15 +138,15 @@ def random_adjustment(
     strength: float = 1.0,
     kinds: tuple[str, ...] = KINDS,
 ) -> Adjustment:
-    """A draw of one to four kinds of change.
+    """A random mixture of one to four kinds of change.
 
-    own: statistics of the foreground, which colour transfer maps onto those of `reference`, or without one onto a
-    perturbation of `own`.
+    own: statistics of the foreground. Colour transfer maps them onto those of `reference`, or onto a perturbation of
+    `own` if there is none.
     strength: 1 gives the differences of typical composites; less is subtler.
     """
     count = min(len(kinds), one_of(rng, (1, 2, 3, 4), (0.2, 0.4, 0.3, 0.1)))
     drawn = set(shuffled(rng, kinds, [_WEIGHTS[kind] for kind in kinds])[:count])
-    # More changes at once are each smaller, so that their sum is not.
+    # Several changes at once are each smaller, so that their sum is not larger.
     each = strength * (1.35, 1.05, 0.9, 0.8)[count - 1]
 
     tone = np.arange(256) / 255
@@ -194,6 +194,6 @@ def random_adjustment(
 
 
 def clipped_share(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """The share of pixels [N, 3] that a change drove into black or white: what was there cannot be told any more."""
+    """The share of pixels [N, 3] that a change made black or white, so that their content is lost."""
     lost = ((after <= 1) & (before > 8)) | ((after >= 254) & (before < 247))
     return float(lost.any(-1).mean())

@@ -1,4 +1,4 @@
-"""Draws from small tuples, for which Generator.choice is slow: it makes an array of its argument first."""
+"""Random draws from small tuples. Generator.choice is slow there, because it makes an array of its argument first."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def one_of(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """One of the options, all as likely, or as likely as their weights (which need not sum to 1)."""
+    """One of the options, with equal probabilities or with those of the weights (which need not sum to 1)."""
     if weights is None:
         return options[int(rng.integers(len(options)))]
     sums = tuple(accumulate(weights))
@@ -19,6 +19,6 @@ def one_of(rng: np.random.Generator, options: Sequence[T], weights: Sequence[flo
 
 
 def shuffled(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float]) -> list[T]:
-    """All options, in the order of weighted draws without replacement (Efraimidis and Spirakis, 2006)."""
+    """All options in random order, by weighted draws without replacement (Efraimidis and Spirakis, 2006)."""
     keys = rng.standard_exponential(len(options)) / np.asarray(weights)
     return [options[int(index)] for index in np.argsort(keys)]

@@ -1,4 +1,4 @@
-"""The colours objects are painted with, and the word that clearly names an observed colour."""
+"""The colours of objects, and the word that clearly names an observed colour."""
 
 import colorsys
 
@@ -20,7 +20,7 @@ PAINTS: dict[str, tuple[float, float, float]] = {
 
 
 def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
-    """One paint of the named colour, RGB in 0..1 (gamma-encoded), a little different each time."""
+    """A paint of the named colour, RGB in 0..1 (gamma-encoded), slightly different each time."""
     hue, saturation, value = PAINTS[name]
     hue = (hue + rng.uniform(-5, 5)) % 360
     saturation = float(np.clip(saturation * rng.uniform(0.92, 1.06), 0, 1))
@@ -29,9 +29,9 @@ def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
 
 
 def colour_word(rgb: NDArray[np.float32]) -> str | None:
-    """The word everybody would use for a mean colour (RGB in 0..1, gamma-encoded), or None where people would differ.
+    """The word that everybody would use for a mean colour (RGB in 0..1, gamma-encoded); None if people would differ.
 
-    The gaps between the hue ranges are deliberate: what falls into one has no clear name.
+    The gaps between the hue ranges are deliberate: a colour in a gap has no clear name.
     """
     red, green, blue = (float(channel) for channel in rgb)
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)

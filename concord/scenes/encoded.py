@@ -1,4 +1,4 @@
-"""What is sent to the server: a held-out scene at any size, and the mask of its changed object."""
+"""A held-out scene as encoded files of any size: the composite, and the mask of its changed object."""
 
 from io import BytesIO
 
@@ -18,7 +18,7 @@ def scene() -> Scene:
 
 
 def scene_jpeg(height: int, width: int) -> bytes:
-    """The composite, with grain so that it compresses as a photograph does."""
+    """The composite with grain, so that it compresses like a photograph."""
     picture = cv2.resize(scene().composite, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(0).normal(0, 4, (height, width, 1))
     stream = BytesIO()
@@ -27,6 +27,6 @@ def scene_jpeg(height: int, width: int) -> bytes:
 
 
 def scene_mask(height: int, width: int) -> bytes:
-    """The mask that goes with `scene_jpeg`, as PNG."""
+    """The mask of `scene_jpeg`, as PNG."""
     mask = cv2.resize(scene().mask, (width, height), interpolation=cv2.INTER_NEAREST)
     return encode_mask(np.asarray(mask, np.uint8))

@@ -1,4 +1,4 @@
-"""Referring expressions: words that single out one object of a scene by colour, shape, size and place."""
+"""Referring expressions: texts that identify one object of a scene by colour, shape, size and place."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ PLACE_MARGIN = 0.15
 
 @dataclass(frozen=True)
 class Described:
-    """What can be said about an object.
+    """The properties of an object that a text can name.
 
-    colour: None where it has no clear name. x, y: centre, 0..1 across the frame; u, v: the same in shorter sides, in
-    which distances along both axes compare. radius: in shorter sides.
+    colour: None if it has no clear name. x, y: centre, 0..1 across the frame; u, v: the centre in units of the shorter
+    side, so that distances along both axes compare. radius: in units of the shorter side.
     """
 
     shape: str
@@ -61,14 +61,14 @@ class Described:
 
 @dataclass(frozen=True)
 class _Named:
-    """The objects a noun phrase may mean, with the phrase: "{}" is where an adjective goes."""
+    """The objects that a noun phrase may mean, and the phrase; "{}" is the place of an adjective."""
 
     candidates: tuple[int, ...]
     phrase: str
 
 
 def _nouns(rng: np.random.Generator, objects: Sequence[Described], target: int) -> dict[str, _Named]:
-    """The noun phrases true of the target, by how much they say: "colour shape", "shape", "colour" and "any"."""
+    """The noun phrases that are true of the target, by kind: "colour shape", "shape", "colour" and "any"."""
     own = objects[target]
     everything = tuple(range(len(objects)))
     same_shape = tuple(i for i in everything if objects[i].shape == own.shape)
@@ -76,7 +76,7 @@ def _nouns(rng: np.random.Generator, objects: Sequence[Described], target: int) 
     anything = one_of(rng, ANYTHING)
     phrases = {"shape": _Named(same_shape, f"{{}}{shape_word}"), "any": _Named(everything, f"{{}}{anything}")}
     if own.colour is not None:
-        # An object whose own colour is unclear may be meant by any colour word.
+        # Any colour word may mean an object whose colour is unclear.
         same_colour = tuple(i for i in everything if objects[i].colour in (own.colour, None))
         both = tuple(i for i in same_colour if i in same_shape)
         phrases["colour"] = _Named(same_colour, f"{{}}{own.colour} {anything}")
@@ -129,7 +129,7 @@ def _extreme(rng: np.random.Generator, named: _Named, target: int, objects: Sequ
 
 
 def _sides(own: Described, others: Sequence[Described]) -> list[str]:
-    """The sides the target is clearly at, and clearly more so than the others."""
+    """The sides at which the target clearly is, and clearly more than the others."""
     sides = []
     if own.x <= 0.42 and all(own.x + PLACE_MARGIN <= other.x for other in others):
         sides.append("left")
@@ -191,7 +191,7 @@ def _in_the_middle(rng: np.random.Generator, named: _Named, target: int, objects
 
 
 def holds(relation: str, own: Described, anchor: Described) -> bool | None:
-    """Whether `own` stands in the relation (any but "next to") to `anchor`; None where people would differ."""
+    """Whether `own` stands in the relation (any but "next to") to `anchor`; None if people would differ."""
     across, down = own.u - anchor.u, own.v - anchor.v
     along, aside = {
         "above": (-down, across),
@@ -214,7 +214,7 @@ def _is_nearest(own: Described, others: Sequence[Described], anchor: Described) 
 
 
 def _related(rng: np.random.Generator, named: _Named, target: int, objects: Sequence[Described]) -> str | None:
-    """By an anchor that colour and shape (or either) single out; only where it tells the target from others like it."""
+    """A phrase by an anchor that colour and shape identify, if the relation separates the target from its like."""
     rivals = _rivals(named, target, objects)
     for anchor in rng.permutation(len(objects)):
         if anchor == target:
@@ -272,7 +272,7 @@ _WEIGHTS = tuple(weight for _, _, weight in _GRAMMAR)
 
 
 def expressions(rng: np.random.Generator, objects: Sequence[Described], target: int) -> Iterator[str]:
-    """Different expressions that only the target satisfies, in random order; none where it cannot be told apart."""
+    """Different expressions that only the target satisfies, in random order; empty if no expression identifies it."""
     nouns = _nouns(rng, objects, target)
     said = set()
     for template, noun, _ in shuffled(rng, _GRAMMAR, _WEIGHTS):

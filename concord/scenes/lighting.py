@@ -1,4 +1,4 @@
-"""One light for a scene, and what it does to a flat ground and to raised objects. Colours are linear (gamma 2)."""
+"""The light of a scene, and how it shows flat ground and raised objects. Colours are linear (gamma 2)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Illumination:
-    """A distant light over an ambient one.
+    """A distant light and an ambient one.
 
     direction: unit vector towards the light, x right, y down, z towards the viewer. light, ambient: linear RGB.
     falloff: how much brighter the side of the light is than the middle (0..0.3). softness: width of shadow edges, in
-    shorter sides.
+    units of the shorter side.
     """
 
     direction: NDArray[np.float32]
@@ -30,7 +30,7 @@ class Illumination:
 
 
 def random_illumination(rng: np.random.Generator) -> Illumination:
-    """From candle-warm to overcast-cool, usually from above; about as bright as a camera exposes for."""
+    """Light from candle-warm to overcast-cool, usually from above, as bright as a camera exposes for."""
     azimuth = rng.normal(-np.pi / 2, 0.9)
     elevation = rng.uniform(0.75, 1.05)
     direction = np.array(
@@ -52,7 +52,7 @@ def random_illumination(rng: np.random.Generator) -> Illumination:
 
 
 def light_ground(linear: NDArray[np.float32], shadow: NDArray[np.float32], illumination: Illumination) -> None:
-    """Lights a flat ground [h, w, 3] in place; shadow [h, w] is 1 where the direct light does not arrive."""
+    """Lights flat ground [h, w, 3] in place; shadow [h, w] is 1 where no direct light arrives."""
     height, width = linear.shape[:2]
     side = min(height, width)
     x = ((np.arange(width, dtype=np.float32) - width / 2) / side)[None]
@@ -66,7 +66,7 @@ def light_ground(linear: NDArray[np.float32], shadow: NDArray[np.float32], illum
 def bulge(alpha: NDArray[np.uint8], bevel: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How far inside the rounded rim each point is (0 at the edge to 1), and the surface normals [h, w, 3].
 
-    alpha: coverage, 0..255. bevel: width of the rounded rim in pixels; a disc with its radius as bevel is a sphere.
+    alpha: coverage, 0..255. bevel: width of the rounded rim in pixels; a disc whose bevel is its radius is a sphere.
     """
     depth = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     rim = np.minimum(depth / bevel, 1.0)

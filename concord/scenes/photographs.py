@@ -1,4 +1,4 @@
-"""Photographs that ship inside scikit-image and scikit-learn, and composites made of them by changing a part of one."""
+"""Photographs that ship inside scikit-image and scikit-learn, and composites in which a part of one is changed."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +28,7 @@ _FILES = {
     ),
     "held out": ((_SKIMAGE, "coffee.png"), (_SKIMAGE, "rocket.jpg"), (_SKLEARN, "flower.jpg")),
 }
-# How often a training photograph is drawn: those of everyday things more than those through a microscope.
+# Weights of the training photographs: everyday things more often than pictures from a microscope.
 _WEIGHTS = {
     "astronaut": 1.0,
     "chelsea": 1.0,
@@ -53,7 +53,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class PhotoComposite:
-    """A view of a photograph (truth) and the same with a part changed; uint8 [H, W, 3], mask [H, W] 0 or 255."""
+    """A view of a photograph (truth) and the same view with one part changed; uint8 [H, W, 3], mask [H, W] 0 or 255."""
 
     composite: NDArray[np.uint8]
     truth: NDArray[np.uint8]
@@ -75,8 +75,8 @@ def read_photograph(package: str, filename: str) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def photographs(split: str = "train") -> tuple[Photograph, ...]:
-    """The photographs of a split ("train" or "held out"), segmented once a process (about a second)."""
-    from skimage.segmentation import felzenszwalb, slic  # scenes without a photograph do without scikit-image
+    """The photographs of a split ("train" or "held out"), segmented once per process (about a second)."""
+    from skimage.segmentation import felzenszwalb, slic  # scenes without a photograph work without scikit-image
 
     found = []
     for package, filename in _FILES[split]:
@@ -94,7 +94,7 @@ def photographs(split: str = "train") -> tuple[Photograph, ...]:
 
 @lru_cache(maxsize=2)
 def _reference_statistics(split: str) -> tuple[LabStatistics, ...]:
-    """Statistics of every coarse segment of the split's photographs: what colour transfer takes as its references."""
+    """Statistics of every coarse segment of the split's photographs, the references of colour transfer."""
     references = []
     for photograph in photographs(split):
         labels = photograph.segmentations[0]
@@ -106,7 +106,7 @@ def _reference_statistics(split: str) -> tuple[LabStatistics, ...]:
 
 
 def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> NDArray[np.uint8]:
-    """A connected union of neighbouring segments of about `share` of the area, grown from a random one; 0 or 255."""
+    """A connected union of neighbouring segments with about `share` of the area, grown from a random one; 0 or 255."""
     count = int(labels.max()) + 1
     areas = np.bincount(labels.ravel(), minlength=count)
     pairs = np.concatenate(
@@ -209,7 +209,7 @@ def _draw(rng: np.random.Generator, split: str) -> Photograph:
 
 
 def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The whole photograph in another light and other colours, so that few photographs give many looks."""
+    """The whole photograph in other light and colours, so that few photographs give many looks."""
     if rng.random() < 0.15:
         view = np.ascontiguousarray(view[:, :, rng.permutation(3)])
     own = LabStatistics.of(view[::8, ::8].reshape(-1, 3))
@@ -224,7 +224,7 @@ def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.u
 def change_foreground(
     rng: np.random.Generator, truth: NDArray[np.uint8], mask: NDArray[np.uint8], split: str
 ) -> NDArray[np.uint8] | None:
-    """The truth with the masked part adjusted, or None when no draw made a fair difference."""
+    """The truth with the masked part changed; None if no draw made a suitable difference."""
     x, y, width, height = cv2.boundingRect(mask)
     box = (slice(y, y + height), slice(x, x + width))
     rows, columns = np.nonzero(mask[box])
@@ -248,14 +248,14 @@ def change_foreground(
 
 
 def split_of(seed: int) -> str:
-    """The photographs a seed may see."""
+    """The split of the photographs that a seed uses."""
     return "train" if seed < HELD_OUT_FROM else "held out"
 
 
 def make_photo_composite(seed: int, size: tuple[int, int], split: str | None = None) -> PhotoComposite:
-    """A composite of one photograph, the same for the same arguments.
+    """A composite of one photograph; equal arguments give equal composites.
 
-    size: (height, width). split: "train" or "held out", where it shall not follow from the seed.
+    size: (height, width). split: "train" or "held out"; by default that of the seed.
     """
     split = split or split_of(seed)
     for attempt in range(100):

@@ -1,4 +1,4 @@
-"""Scenes of lit objects of which one was changed afterwards, so that the truth is known, and the words for it."""
+"""Scenes of lit objects, one of which is changed afterwards, so that the truth is known; with texts that name it."""
 
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +21,7 @@ _NAME_WEIGHTS = tuple({"black": 0.25, "white": 0.65}.get(name, 1.0) for name in 
 
 @dataclass(frozen=True)
 class Referral:
-    """An object's mask [H, W] (0 or 255), and expressions that only it satisfies: one, and others as good."""
+    """An object's mask [H, W] (0 or 255), and expressions that only it satisfies: one, and equally good others."""
 
     mask: NDArray[np.uint8]
     expression: str
@@ -30,10 +30,10 @@ class Referral:
 
 @dataclass(frozen=True)
 class Scene:
-    """A composite and its truth uint8 [H, W, 3], which object was changed: mask [H, W] (0 or 255), and words for it.
+    """A composite and its truth uint8 [H, W, 3], the mask of the changed object [H, W] (0 or 255), and a text for it.
 
     objects: all of them as they look in the composite; target: the index of the changed one.
-    referrals: every object that words can tell apart, the target first.
+    referrals: every object that a text can identify, the target first.
     """
 
     composite: NDArray[np.uint8]
@@ -80,7 +80,7 @@ def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float
 def _attributes(
     rng: np.random.Generator, count: int, ground: NDArray[np.float32]
 ) -> list[tuple[str, str, NDArray[np.float32]]]:
-    """Shape, colour name and paint of each object; later ones often share a shape or a colour with an earlier one."""
+    """Shape, colour name and paint of each object; a later one often shares a shape or a colour with an earlier one."""
     chosen: list[tuple[str, str, NDArray[np.float32]]] = []
     for _ in range(count):
         shape = one_of(rng, SHAPES)
@@ -114,7 +114,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> 
 
 
 def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> NDArray[np.float32]:
-    """Where the objects keep the direct light from the ground, 0..1: their outlines swept away from the light."""
+    """The share of direct light that the objects block at each point, 0..1: outlines swept away from the light."""
     side = min(size)
     shadow = np.zeros(size, np.uint8)
     x, y, z = illumination.direction
@@ -163,7 +163,7 @@ def _encoded(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _mean_colour(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of pixels [N, 3], without the brightest tenth, so that a highlight does not count as the paint; RGB in 0..1."""
+    """Mean of pixels [N, 3] without the brightest tenth, which may be a highlight and not the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
     mean: NDArray[np.float32] = kept.mean(0, dtype=np.float32) / 255
@@ -173,7 +173,7 @@ def _mean_colour(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _picked(
     rng: np.random.Generator, coverage: NDArray[np.uint8], count: int = 400
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of random pixels that are well inside an object."""
+    """Rows and columns of random pixels well inside an object."""
     inside = np.flatnonzero(coverage.ravel() > 250)
     chosen = inside[rng.integers(inside.size, size=count)]
     return np.divmod(chosen, coverage.shape[1])
@@ -182,7 +182,7 @@ def _picked(
 def _change(
     rng: np.random.Generator, truth: NDArray[np.uint8], coverage: NDArray[np.uint8], word: str | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """The composite and its mask: one object changed so that its colour word still holds; None if no draw does that."""
+    """The composite and its mask: one object changed so that its colour word stays true; None if no draw does that."""
     x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
     box = (slice(y, y + height), slice(x, x + width))
     rows, columns = _picked(rng, coverage[box])
@@ -250,7 +250,7 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
     for plan, coverage in zip(plans, coverages, strict=True):
         rows, columns = _picked(rng, coverage)
         word = colour_word(_mean_colour(truth[rows, columns]))
-        # A word that is not the paint's own would be true of the picture and yet no guide to the truth.
+        # A word other than the paint's would be true of the composite but not of the truth.
         words.append(word if word == plan.name else None)
     objects = tuple(_describe(plan, size, word) for plan, word in zip(plans, words, strict=True))
     order = [int(index) for index in rng.permutation(len(plans))]
@@ -268,9 +268,9 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
 
 
 def make_scene(seed: int, size: tuple[int, int] = (256, 256)) -> Scene:
-    """A scene of `size` (height, width; each at least 64), the same for the same arguments.
+    """A scene of `size` (height, width; each at least 64); equal arguments give equal scenes.
 
-    Seeds from photographs.HELD_OUT_FROM on are held out, and are the only ones that see the held-out photographs.
+    Seeds from photographs.HELD_OUT_FROM on are held out. Only they use the held-out photographs.
     """
     split = photographs.split_of(seed)
     for attempt in range(100):

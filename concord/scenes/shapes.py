@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Outline = list[NDArray[np.float64]]
 
-# How far each outline may be turned and still be called what it is, in radians.
+# How far each outline may be rotated and keep its name, in radians.
 _TURN = {
     "ball": 0.0,
     "box": 0.3,
@@ -74,7 +74,7 @@ def _moon(bite: float) -> NDArray[np.float64]:
 def outline(rng: np.random.Generator, shape: str) -> Outline:
     """Polygons (vertices [n, 2]) of one example of `shape`; a second polygon is a hole.
 
-    Proportions and rotation vary a little, within what the shape's name still covers.
+    Proportions and rotation vary a little; the shape's name stays true.
     """
     polygons = {
         "ball": lambda: [_circle(1.0)],

@@ -1,4 +1,4 @@
-"""Surfaces: what backgrounds and objects are made of, before light falls on them."""
+"""Surfaces: the paints of backgrounds and objects before light falls on them."""
 
 import colorsys
 from functools import lru_cache
@@ -14,7 +14,7 @@ _TILE = 512
 
 @lru_cache(maxsize=1)
 def _noise_tiles() -> dict[str, NDArray[np.float32]]:
-    """Noise in 0..1 at several scales, twice over along both axes (they repeat without a seam)."""
+    """Noise in 0..1 at several scales, repeated twice along both axes without a seam."""
     rng = np.random.default_rng(20)
     tiles = {}
     for name, slope in (("grain", 0.0), ("fine", 0.9), ("cloud", 1.6), ("smooth", 2.4)):
@@ -29,7 +29,7 @@ def _noise_tiles() -> dict[str, NDArray[np.float32]]:
 
 
 def noise(rng: np.random.Generator, name: str, size: tuple[int, int], zoom: float = 1.0) -> NDArray[np.float32]:
-    """A random cut [height, width] of a noise tile, in 0..1; features are `zoom` times as large as the tile's."""
+    """A random crop [height, width] of a noise tile, in 0..1; features are `zoom` times as large as the tile's."""
     tile = _noise_tiles()[name]
     if rng.random() < 0.5:
         tile = tile.T
@@ -162,7 +162,10 @@ _RELIEF_WEIGHTS = (0.2, 0.15, 0.2, 0.13, 0.1, 0.1, 0.12)
 
 
 def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> NDArray[np.float32]:
-    """How much of its paint each point of an object [height, width] shows, around 1; unit: its radius in pixels."""
+    """The paint's relative brightness at each point of an object [height, width], around 1.
+
+    unit: the object's radius in pixels.
+    """
     kind = one_of(rng, _RELIEFS, _RELIEF_WEIGHTS)
     depth = rng.uniform(0.12, 0.38)
     if kind == "plain":

@@ -1,1 +1,1 @@
-"""Finds the fastest form of every network on the machine at hand that keeps its gate: ``concord tune``."""
+"""``concord tune``: finds, for every network, the fastest variant on this machine whose pictures pass their gate."""

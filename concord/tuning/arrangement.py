@@ -1,4 +1,4 @@
-"""A model repository of links in which networks are served as chosen variants."""
+"""A model repository of links that serves chosen variants of networks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,10 +7,10 @@ from concord.variants import Variant
 
 
 def arrange(directory: Path, chosen: Mapping[str, Variant], repositories: Iterable[Path] = ()) -> Path:
-    """Links the chosen variants into an empty directory, and everything else of the repositories as it is.
+    """Links the chosen variants and everything else of the repositories into an empty directory.
 
     Returns:
-        The directory: a repository to be served without a profile.
+        The directory: a repository that is served without a profile.
     """
     for model, variant in chosen.items():
         (directory / model).mkdir()

@@ -1,4 +1,4 @@
-"""The fastest variants whose pictures keep the gate."""
+"""The fastest variants whose pictures pass their gate."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ Combination = tuple[Variant, ...]
 
 @dataclass(frozen=True)
 class Refusal:
-    """A combination that was faster than what is chosen, and what its gate says against it."""
+    """A combination that is faster than the chosen one, and why its gate failed."""
 
     combination: Combination
     failed: Sequence[str]
@@ -30,11 +30,11 @@ class Refusal:
 
 @dataclass
 class Choice:
-    """What is chosen.
+    """The chosen variants.
 
     Attributes:
         combinations: by pipeline.
-        gates: by pipeline, that of its combination; none where it is the default, which needs none.
+        gates: by pipeline, that of its combination; none for the default, which needs none.
         refusals: in the order in which they were tried.
     """
 
@@ -43,19 +43,19 @@ class Choice:
     refusals: list[Refusal] = field(default_factory=list)
 
     def variant(self, model: str) -> Variant:
-        """What is chosen for a network."""
+        """The chosen variant of a network."""
         return next(each for chosen in self.combinations.values() for each in chosen if each.model == model)
 
     def pipeline(self, model: str) -> str:
-        """The pipeline that was asked for a network."""
+        """The pipeline that runs a network."""
         return next(name for name in self.combinations if model in NETWORKS[name])
 
 
 def choose(times: Times, held_out: HeldOut, repositories: Sequence[Path], say: Say) -> Choice:
-    """Tries the combinations of every pipeline from the fastest on, until one keeps the gate; the default always does.
+    """Tries every pipeline's combinations, the fastest first, until one passes its gate; the default always passes.
 
     Raises:
-        ConcordError, ConcordClientError: the server cannot be started with networks that it was started with before,
+        ConcordError, ConcordClientError: the server cannot be started with networks with which it was started before,
             or does not answer.
     """
     choice = Choice()
@@ -68,7 +68,7 @@ def choose(times: Times, held_out: HeldOut, repositories: Sequence[Path], say: S
         if not tried:
             break
         if not reference:
-            say(f"asking the default for {', '.join(tried)}")
+            say(f"the default answers {', '.join(tried)}")
             reference = serve({}, tried, held_out, repositories)
         for name, combination in tried.items():
             say(f"asking for {name} of {in_words(combination)}")
@@ -90,7 +90,7 @@ def choose(times: Times, held_out: HeldOut, repositories: Sequence[Path], say: S
 def serve(
     chosen: Mapping[str, Variant], pipelines: Iterable[str], held_out: HeldOut, repositories: Sequence[Path]
 ) -> Answers:
-    """What pipelines answer that are served with the chosen variants, and the default of what is not chosen."""
+    """The answers of pipelines that are served with the chosen variants, and with the default elsewhere."""
     with TemporaryDirectory() as folder:
         repository = arrange(Path(folder), chosen, repositories)
         with serving([repository]) as server:
@@ -98,24 +98,24 @@ def serve(
 
 
 def combinations(pipeline: str, times: Times) -> Iterator[Combination]:
-    """Every combination of what was timed, from the fastest on."""
+    """Every combination of timed variants, the fastest first."""
     choices = [[each for each in times.milliseconds if each.model == model] for model in NETWORKS[pipeline]]
     return iter(sorted(product(*choices), key=lambda combination: milliseconds(combination, times)))
 
 
 def milliseconds(combination: Combination, times: Times) -> float:
-    """What the networks take for one request."""
+    """Time of the networks for one request."""
     return sum(RUNS.get(variant.model, 1) * times.median(variant) for variant in combination)
 
 
 def timed(pipeline: str, times: Times) -> bool:
-    """Whether the default of every network was."""
+    """Whether the default of every network was timed."""
     defaults = {variant.model for variant in times.milliseconds if variant.profile == DEFAULT}
     return defaults.issuperset(NETWORKS[pipeline])
 
 
 def changed(combination: Combination) -> Combination:
-    """The variants that are not the default."""
+    """The variants other than the default."""
     return tuple(variant for variant in combination if variant.profile != DEFAULT)
 
 

@@ -1,7 +1,7 @@
-"""Milliseconds that variants of networks take in the real server, one request at a time.
+"""Times of network variants in the real server, in milliseconds, one request at a time.
 
-A server holds all networks of one profile, and one runs at a time: what is measured is not measured beside the others'
-threads and memory. Servers are started again every round, to and fro, so that a busy stretch meets all of them.
+A server holds all networks of one profile, and one network runs at a time, so that the others' threads and memory do
+not disturb it. Servers are restarted every round, forwards and backwards, so that a busy period affects all of them.
 """
 
 import time
@@ -33,7 +33,7 @@ Say = Callable[[str], object]
 
 @dataclass
 class Times:
-    """What was measured.
+    """Measured times.
 
     Attributes:
         milliseconds: by variant, the median of every round.
@@ -44,20 +44,20 @@ class Times:
     problems: dict[Variant, str] = field(default_factory=dict)
 
     def median(self, variant: Variant) -> float:
-        """Milliseconds of a request."""
+        """Median milliseconds of a variant's requests."""
         return float(np.median(self.milliseconds[variant]))
 
 
 def time_variants(
     groups: Mapping[str, Iterable[Variant]], feeds: Mapping[str, Feeds], rounds: int, seconds: float, say: Say
 ) -> Times:
-    """Asks every variant in every round.
+    """Times every variant in every round.
 
     Args:
-        groups: what is served at the same time, by the profile's name.
+        groups: variants that are served at the same time, by the profile's name.
         feeds: one sample of the inputs of every network, by its name.
-        seconds: how long one is asked in a round; at least `LEAST_REQUESTS` times.
-        say: is told of every server.
+        seconds: duration for one variant in a round; at least `LEAST_REQUESTS` requests.
+        say: is called with a line for every server.
     """
     times = Times()
     order = list(groups.items())
@@ -84,7 +84,7 @@ def _visit(group: list[Variant], feeds: Mapping[str, Feeds], seconds: float, tim
                     except InferenceServerException as error:
                         times.problems[variant] = f"cannot be asked: {error.message()}"
     except ServerFailure as failure:
-        # One that does not load keeps the whole server from starting.
+        # A variant that does not load prevents the whole server from starting.
         if len(group) == 1:
             times.problems[group[0]] = f"cannot be served: {failure.problem}"
             return
@@ -93,7 +93,7 @@ def _visit(group: list[Variant], feeds: Mapping[str, Feeds], seconds: float, tim
 
 
 def _time(client: Any, model: str, feeds: Feeds, seconds: float) -> float:
-    """Median milliseconds of a request, after one that does not count."""
+    """Median milliseconds of a request; the first request does not count."""
     inputs = request_tensors(feeds)
     client.infer(model, inputs)
     spent: list[float] = []
@@ -106,13 +106,13 @@ def _time(client: Any, model: str, feeds: Feeds, seconds: float) -> float:
 
 
 def sample(variant: Variant, resolution: int) -> Feeds:
-    """One sample of a network's inputs: black and white noise, which are masks too, normal floats, and zeros for words.
+    """One sample of a network's inputs: black and white noise (valid as a mask, too), normal floats, zeros for tokens.
 
     Args:
-        resolution: pixels of the side of the square that the diffusion's networks work on; free sizes follow it.
+        resolution: side in pixels of the square on which the diffusion's networks work; free sizes follow it.
 
     Raises:
-        ServerFailure: the configuration has no warm-up, which says how large they are at the least resolution.
+        ServerFailure: the configuration has no warm-up, from which the sizes at the smallest resolution are read.
     """
     config = variant.settings
     if not config.model_warmup:

@@ -1,4 +1,4 @@
-"""``concord tune``: the fastest form of every network on this machine that keeps its gate, as the profile ``tuned``."""
+"""``concord tune``: writes the fastest variants that pass their gate on this machine as the profile ``tuned``."""
 
 import argparse
 import sys
@@ -14,12 +14,12 @@ from concord.variants import DEFAULT, TUNED, Variant, variants
 if TYPE_CHECKING:
     from concord.tuning.tuned_profile import Row
 
-HELP = "find the fastest form of every network on this machine that keeps its gate, and write it as a profile"
+HELP = "find the fastest variant of every network that passes its gate on this machine, and write it as a profile"
 DESCRIPTION = f"""{HELP}.
 
-Every network is timed as each profile of its folder serves it, in the real server, alone. Then the pipelines are asked
-held-out pictures with the fastest forms, and the answers compared with the default's: what fails its gate, was not
-compared with the network it was made of, or was made of another than the one that is there, is not chosen.
+Every network is timed alone in the real server, with each profile of its folder. Then the pipelines answer held-out
+pictures with the fastest variants, and their answers are compared with the default's. A variant is not chosen if it
+fails its gate, has no comparison with the network it was built from, or was built from another network.
 `concord serve --model-config-name {TUNED}` serves the choice."""
 _FAILED = 1
 
@@ -34,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with models, may be given several times (default: the project's models and ensembles)",
     )
     parser.add_argument(
-        "--scenes", type=positive, default=16, metavar="N", help="pictures of each kind at the gate (%(default)s)"
+        "--scenes", type=positive, default=16, metavar="N", help="pictures of each kind for the gate (%(default)s)"
     )
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of timing (%(default)s)")
     parser.add_argument(
-        "--seconds", type=_seconds, default=2.0, metavar="S", help="each form is timed in a round (%(default)s)"
+        "--seconds", type=_seconds, default=2.0, metavar="S", help="of timing for each variant in a round (%(default)s)"
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tunes, prints what was found and writes the profile; returns the exit status."""
+    """Tunes, prints the result and writes the profile; returns the exit status."""
     from concord_client import ConcordClientError
 
     repositories = tuple(args.model_repository or MODEL_REPOSITORIES)
@@ -60,14 +60,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float, dry_run: bool) -> None:
-    """Times, asks and writes; see `DESCRIPTION`.
+    """Times the variants, judges the fastest and writes the profile; see `DESCRIPTION`.
 
     Args:
-        scenes: how many scenes, and composites of photographs, the gate takes.
+        scenes: number of scenes, and of composites of photographs, for the gate.
         rounds, seconds: of timing, see `time_variants`.
 
     Raises:
-        ServerFailure: there is no network to choose a form of, or a default cannot be served.
+        ServerFailure: no network has variants, or a default cannot be served.
         ConcordError, ConcordClientError: the server does not answer.
     """
     # OpenCV and gRPC take a second to import, and `concord --help` imports this module.
@@ -109,7 +109,7 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
 
 
 def show(table: Iterable["Row"]) -> None:
-    """Prints every variant with its milliseconds and its verdict."""
+    """Prints every variant with its time and its verdict."""
     print(f"{'network':14} {'profile':10} {'precision':9} {'ms':>9}  verdict")
     for row in table:
         spent = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
@@ -117,7 +117,7 @@ def show(table: Iterable["Row"]) -> None:
 
 
 def unusable(variant: Variant) -> str:
-    """Why the embedded server cannot serve a variant here, in words; empty where nothing is known against it."""
+    """Why the embedded server cannot serve a variant on this machine; empty if no reason is known."""
     import onnxruntime
     from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
 

@@ -1,4 +1,4 @@
-"""The profile ``tuned``: for every network the configuration that was chosen, and a record that says why."""
+"""The profile ``tuned``: each network's chosen configuration, and a record of the reasons."""
 
 import json
 import os
@@ -16,7 +16,7 @@ CHOSEN, SLOWER = "chosen", "slower"
 
 @dataclass(frozen=True)
 class Row:
-    """A variant, what it takes, and why it is chosen or is not; None for what was not timed."""
+    """A variant, its time, and why it was chosen or not; None for a variant that was not timed."""
 
     variant: Variant
     milliseconds: float | None
@@ -24,10 +24,10 @@ class Row:
 
 
 def rows(choice: Choice, times: Times, problems: Mapping[Variant, str]) -> Iterator[Row]:
-    """Every variant that was looked at, by network.
+    """Every examined variant, by network.
 
     Args:
-        problems: why variants were not timed, beside those that `times` has.
+        problems: why variants were not timed, in addition to those in `times`.
     """
     reasons = {**problems, **times.problems}
     for variant in sorted({*times.milliseconds, *reasons}, key=lambda each: (each.model, each.profile)):
@@ -53,9 +53,9 @@ def _verdict(variant: Variant, choice: Choice, times: Times) -> str:
 def write(
     repositories: Iterable[Path], choice: Choice, times: Times, table: Iterable[Row], machine: Mapping[str, Any]
 ) -> list[Path]:
-    """Writes the configuration of every chosen variant as the profile, with the record beside it.
+    """Writes the configuration of every chosen variant as the profile, and the record beside it.
 
-    Networks without a choice lose the profile that they had: it was chosen among other files.
+    Networks without a choice lose their profile: it was chosen among other files.
 
     Returns:
         The configurations.
@@ -95,7 +95,7 @@ def _entry(row: Row, times: Times) -> dict[str, Any]:
 
 
 def _replace(path: Path, text: str) -> Path:
-    """Puts a file in the place of the one that is there, whole."""
+    """Replaces a file atomically."""
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(text)
     return temporary.replace(path)

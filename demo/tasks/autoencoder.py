@@ -19,8 +19,8 @@ from demo import sizes
 from demo.tasks import WEIGHTS, Batch
 from export.serving import signed
 
-CONSTANT = 3.0  # keeps the last normalizations from changing with the picture, at the start
-CROPS = 4  # of each picture; a crop has half its sides
+CONSTANT = 3.0  # initially makes the last normalizations independent of the picture
+CROPS = 4  # per picture; a crop has half its sides
 PHOTOGRAPHS = 0.25  # share of photographs
 KL = 1e-6  # weight of the divergence from a normal distribution, as in latent diffusion
 
@@ -36,7 +36,7 @@ class Pixels(nn.Module):
 
 
 class Autoencoder:
-    """Squared error of the reconstruction, and a little divergence."""
+    """Squared error of the reconstruction, and a small share of the divergence."""
 
     output = WEIGHTS / "diffharmony" / "vae"
 
@@ -47,7 +47,7 @@ class Autoencoder:
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
-        """Crops of `size` of pictures of twice that, each at a random place."""
+        """Crops of `size` at random places of pictures of twice that size."""
         rng = np.random.default_rng(seed)
         crops: list[NDArray[np.uint8]] = []
         while len(crops) < count:
@@ -82,7 +82,7 @@ class Autoencoder:
 
 @torch.no_grad()
 def start_linear(network: Any) -> None:
-    """Makes a new AutoencoderKL keep every 8x8 block's mean colour, which the first thousands of steps would go into.
+    """Lets a new AutoencoderKL keep every 8x8 block's mean colour, which would take the first thousands of steps.
 
     Colours pass in pairs of opposite sign, since silu(x) - silu(-x) = x, beside a pair of constants that outweigh them
     in their normalization group; residual branches begin at zero.

@@ -18,15 +18,15 @@ from demo.tasks.autoencoder import Autoencoder
 from export.serving import signed
 
 FOLDER = WEIGHTS / "diffharmony"
-REUSED = 6  # batches a scene is seen in, on average
+REUSED = 6  # mean number of batches that use a scene
 KEPT = 4096  # scenes, drawn from at random
-CONSTANT = 6.0  # keeps the last normalization from changing with the input, at the start
+CONSTANT = 6.0  # initially makes the last normalization independent of the input
 GUESSES = 0.5  # share of latents that hold a guess
-BACKGROUND = 0.1  # weight of the noise outside the mask: the network reads there what it wrote a step earlier
+BACKGROUND = 0.1  # weight of the noise outside the mask, where the network reads its own output of the step before
 
 
 class Denoising(nn.Module):
-    """`network`, with the frozen text states and autoencoder that belong to it."""
+    """`network` with its frozen text states and autoencoder."""
 
     network: Any  # a UNet2DConditionModel, whose parts diffusers does not declare
     states: Tensor
@@ -39,13 +39,13 @@ class Denoising(nn.Module):
 
 
 class Denoiser:
-    """The noise in latents, above all inside the mask.
+    """Predicts the noise in latents, mainly inside the mask.
 
-    Half of the latents are the network's own first guess with noise on it, as a sampler meets it after a step, and not
-    the truth: so the network does not take its guess for seen (exposure bias; Ning et al., ICML 2023), and few steps
-    end near the mean of what the picture may be.
+    Half of the latents are the network's own first guess plus noise, as a sampler has them after a step, instead of the
+    truth. So the network does not rely on the latent's content (exposure bias; Ning et al., ICML 2023), and few steps
+    end near the mean of the possible pictures.
 
-    Scenes are encoded once and kept for later batches: drawing and encoding one costs as much as learning from it.
+    Encoded scenes are kept for later batches, because drawing and encoding one costs as much as training on it.
     """
 
     output = FOLDER / "unet"
@@ -87,7 +87,7 @@ class Denoiser:
         count = len(batch[0]) * REUSED
         chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
         composite, mask, truth = (torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))
-        # Later times more often: there the foreground's colour is decided, before the latent shows it.
+        # Later times more often: they decide the foreground's colour, before the latent shows it.
         time = 999 * torch.rand(count, generator=self.generator).sqrt()
         sigma = self.sigma(time)[:, None, None, None]
         states = module.states.expand(count, -1, -1)

@@ -1,4 +1,4 @@
-"""Training a Harmony Transformer on scenes and photographs: how did the foreground look before it was changed?"""
+"""Training a Harmony Transformer on scenes and photographs: it predicts the foreground before its change."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,10 @@ PHOTOGRAPHS = 0.4  # share of photographs
 
 
 class Harmonizer:
-    """The truth inside the mask, as mean squared error over the foreground.
+    """Mean squared error from the truth over the foreground.
 
-    It is taken behind the guided transfer that serves the network, so that a small network need not learn to repeat
-    texture; the plain error of the whole image has a small part.
+    It is computed after the guided transfer of the served pipeline, so that a small network need not learn to repeat
+    texture; the error of the network's whole image has a small weight.
     """
 
     def __init__(self, config: HarmonyTransformerConfig) -> None:
@@ -39,7 +39,7 @@ class Harmonizer:
         return ServedHarmonizer(network)
 
     def sparse_positions(self, size: int) -> Tensor:
-        """The positions of the full grid that a smaller one covers, so that what is learned of places stays true."""
+        """The full grid's positions that a smaller grid covers, so that what is learned there stays valid."""
         full, side = self.config.image_size // PATCH, size // PATCH
         step = full // side
         grid = sine_grid(full, self.config.width).unflatten(1, (full, full))

@@ -1,4 +1,4 @@
-"""Training CRIS on scenes: which object does the expression mean?"""
+"""Training CRIS on scenes: it finds the object of an expression."""
 
 from dataclasses import replace
 from functools import cache
@@ -19,17 +19,17 @@ from demo.tasks import WEIGHTS, Batch, write_safetensors
 from export.networks.cris import Cris, sine_plane
 from export.serving import ServedCris
 
-REFERRALS = 3  # expressions asked of each image
+REFERRALS = 3  # expressions per image
 
 
 @cache
 def tokenizer() -> Tokenizer:
-    """One a process."""
+    """The tokenizer, one per process."""
     return Tokenizer.load()
 
 
 class Segmenter:
-    """Mask logits of the referred object: binary cross-entropy and soft dice."""
+    """Mask logits of the object: binary cross-entropy and soft dice."""
 
     output = WEIGHTS / "cris.safetensors"
 

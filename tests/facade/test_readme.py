@@ -1,20 +1,13 @@
-"""What the README tells a reader to type at the facade works."""
+"""What the README and the pages of docs/ tell a reader to type at the facade works."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.facade.running import Facade
-from tests.test_readme import README, run_snippet
-
-SNIPPETS = re.findall(r"<!-- test: facade (\w+) -->\n```\w+\n(.*?)```", README, re.DOTALL)
+from tests.test_readme import run_snippet, snippets
 
 
-@pytest.mark.parametrize(("kind", "snippet"), SNIPPETS, ids=[text.split("\n")[0][:40] for _, text in SNIPPETS])
-def test_a_snippet_of_the_readme_runs_as_printed(kind: str, snippet: str, facade: Facade, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "snippet"), snippets("test: facade"))
+def test_a_snippet_of_a_page_runs_as_printed(kind: str, snippet: str, facade: Facade, tmp_path: Path) -> None:
     run_snippet(kind, snippet, {"localhost:8080": f"{facade.host}:{facade.port}"}, tmp_path)
-
-
-def test_the_readme_shows_curl_and_the_openai_package() -> None:
-    assert {kind for kind, _ in SNIPPETS} == {"shell", "python"}

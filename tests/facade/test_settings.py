@@ -1,4 +1,4 @@
-"""Every setting is a flag, a variable, a line of --help and a row of the README; a wrong one is said by its name."""
+"""Every setting is a flag, a variable, a line of --help and a row of docs/settings.md; errors name the wrong one."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ import pytest
 from concord.limits import Limits
 from facade.settings import Settings, SettingsError, add_arguments, from_arguments, rows, table
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def settings_of(*flags: str) -> Settings:
     return from_arguments(parser.parse_args(flags))
 
 
-def test_the_table_of_the_readme_is_that_of_the_code() -> None:
-    marked = re.search(r"<!-- settings: begin -->\n(.*?)<!-- settings: end -->", README.read_text(), re.DOTALL)
+def test_the_table_of_the_docs_is_that_of_the_code() -> None:
+    marked = re.search(r"<!-- settings: begin -->\n(.*?)<!-- settings: end -->", PAGE.read_text(), re.DOTALL)
     assert marked is not None and marked[1] == table()
 
 

@@ -1,0 +1,107 @@
+"""``python -m docs.tensors``: writes the tables of ``docs/tensors.md`` from the configurations and the tasks."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tritonclient.grpc.model_config_pb2 import DataType  # type: ignore[import-untyped]
+
+from concord.instruments.markdown import table
+from concord.server.declared import catalogue
+from concord.server.exported import read_config
+from concord_client.catalogue import Catalogue, Pipeline
+from concord_client.settings import Setting
+from concord_client.tasks.table import HEADER, rows
+
+PAGE = Path(__file__).parent / "tensors.md"
+ROOT = Path(__file__).parents[1]
+REPOSITORIES = (ROOT / "ensembles", ROOT / "model_repository")
+
+
+def pipelines(found: Catalogue) -> str:
+    """Every public pipeline: what it takes and what it answers."""
+    rows = [
+        [f"`{each.name}`", each.task, f"`{each.model}`", each.about, _takes(each), _code(each.outputs)]
+        for each in found.pipelines
+    ]
+    return table(["pipeline", "task", "model", "what it is", "inputs", "outputs"], rows)
+
+
+def _takes(pipeline: Pipeline) -> str:
+    """Its inputs; those in parentheses are optional, its settings among them."""
+    required = _code(sorted(pipeline.required))
+    optional = _code([*sorted(pipeline.optional), *pipeline.settings, *["TIMEOUT"] * pipeline.has_deadline])
+    return f"{required} ({optional})" if optional else required
+
+
+def settings(found: Catalogue) -> str:
+    """Every setting of every model."""
+    rows = {
+        (pipeline.model, name): [f"`{pipeline.model}`", f"`{name}`", *_setting(setting)]
+        for pipeline in found.pipelines
+        for name, setting in pipeline.settings.items()
+    }
+    return table(["model", "setting", "type", "default", "allowed", "meaning"], list(rows.values()))
+
+
+def _setting(setting: Setting) -> list[str]:
+    default = setting.default
+    shown = str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
+    return [setting.datatype.removeprefix("TYPE_").replace("STRING", "BYTES"), shown, setting.allowed, setting.about]
+
+
+def models() -> str:
+    """Every model that is not a public pipeline."""
+    rows = []
+    for path in sorted(path for folder in REPOSITORIES for path in folder.glob("*/config.pbtxt")):
+        config = read_config(path, path.parent.name)
+        if "task" not in config.parameters:
+            rows.append([f"`{path.parent.name}`", _tensors(config.input), _tensors(config.output)])
+    return table(["model", "inputs", "outputs"], rows)
+
+
+def _tensors(tensors: Iterable[Any]) -> str:
+    return ", ".join(_tensor(tensor) for tensor in tensors)
+
+
+def _tensor(tensor: Any) -> str:
+    kind = DataType.Name(tensor.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+    return f"`{tensor.name}` {kind} [{', '.join(map(str, tensor.dims))}]"
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def blocks() -> Iterator[tuple[str, str]]:
+    """The tables of the page by the names of their blocks."""
+    found = catalogue(REPOSITORIES, missing=())
+    yield "pipelines", pipelines(found)
+    yield "settings", settings(found)
+    yield "tensors", table(HEADER, rows())
+    yield "models", models()
+
+
+def written(page: str) -> str:
+    """The page with its tables made again.
+
+    Raises:
+        ValueError: a block is not on the page.
+    """
+    for name, text in blocks():
+        block = re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)", re.DOTALL)
+        if not block.search(page):
+            raise ValueError(f"there is no block {name}")
+        page = block.sub(lambda _found, text=text: f"{text}\n", page)
+    return page
+
+
+def main() -> int:
+    PAGE.write_text(written(PAGE.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
