@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from concord.tokenizer import END, START
 from export import checkpoint
 from export.checkpoint import CheckpointError
 
-START, END = 49406, 49407  # CLIP's tokens; Stable Diffusion 1 pads with the end
 NAME = "states"
 SIZES = {  # CLIP ViT-L/14, the text encoder of Stable Diffusion 1; the rest are transformers' defaults
     "hidden_size": 768,
@@ -33,6 +33,8 @@ def stored(weights: dict[str, Tensor]) -> Tensor:
 
 def encoded(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor:
     """States FP32 [n, d] of a text encoder's last layer, normalised: the start token, and as many ends as fit.
+
+    Stable Diffusion 1 pads with the end.
 
     Raises:
         CheckpointError: the config is not usable, or the weights do not fit it.
