@@ -26,8 +26,8 @@ class CheckpointError(ExportError):
 class Checkpoint:
     """A state dict as it lies in a file.
 
-    `weights` are FP32 where they are floating-point, keys without `module.`; `config` is the JSON text with the sizes:
-    in the metadata of Concord's own files, in diffusers' `config.json`, empty in authors' files; `sha256` is the file's.
+    `weights` are FP32 where they are floating-point, keys without `module.`; `config` is the JSON text with the sizes,
+    from the metadata of Concord's own files or from diffusers' `config.json`; `sha256` is the file's.
     """
 
     weights: dict[str, Tensor]
@@ -64,7 +64,7 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: holds no state dict (keys to tensors)")
     names = [str(key).removeprefix(PREFIX) for key in found]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise CheckpointError(f"{path}: holds both {twice[0]} and {PREFIX}{twice[0]}, so it is not clear which is meant")
+        raise CheckpointError(f"{path}: holds both {twice[0]} and {PREFIX}{twice[0]}, which are the same key here")
     weights = {
         name: value.float() if value.is_floating_point() else value
         for name, value in zip(names, found.values(), strict=True)

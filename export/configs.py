@@ -1,10 +1,16 @@
-"""Triton's configurations of the networks, their profiles and the pipelines of harmonizers, written from declarations."""
+"""Write Triton's configurations of the networks, their profiles, and the pipelines of harmonizers."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup, ModelParameter, ModelWarmup
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
+    DataType,
+    ModelConfig,
+    ModelInstanceGroup,
+    ModelParameter,
+    ModelWarmup,
+)
 
 from concord.repository import ensembles, pbtxt
 from concord.repository.profiles import PATIENCE, PROFILES

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc.model_config_pb2 import ModelConfig  # type: ignore[import-untyped]
 
 from concord.squash import LATENT_STRIDE
 

@@ -1,4 +1,4 @@
-"""Networks in diffusers' layout: a folder with `config.json` and weights, or a file with such a `config.json` beside."""
+"""Networks in diffusers' layout: a folder with `config.json` and weights, or one file of weights."""
 
 import json
 from collections.abc import Callable, Collection

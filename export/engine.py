@@ -1,4 +1,4 @@
-"""An exported network, built for an engine in a precision."""
+"""Build an exported network for an engine, in a precision."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path

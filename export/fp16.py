@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_ir
 import onnxruntime
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from concord.repository.profiles import FP16_FILE, fp16
 from concord.variants import sha256

@@ -1,4 +1,4 @@
-"""The networks, compared with numeric answers of the published ones for weights made by a rule.
+"""Compare networks with numeric answers of the published ones, for weights made by a rule.
 
 A golden file (`.npz`) describes itself: its `meta` names the model, the seed, the inputs as expressions over the rule's
 functions, and for each output the kept slice and the tolerance. Weights and inputs come from the rule, a Python file
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export import checkpoint
@@ -97,7 +98,7 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
     return line, passed
 
 
-def draw_weights(rule: ModuleType, keys: np.ndarray, meta: dict[str, Any]) -> dict[str, Tensor]:
+def draw_weights(rule: ModuleType, keys: NDArray[Any], meta: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of a file by the rule, checked against the file's checksum."""
     lines = (str(line).split() for line in keys)
     shapes = {key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in lines}
@@ -118,7 +119,7 @@ def draw_input(rule: ModuleType, name: str, entry: dict[str, Any]) -> Tensor:
     return torch.from_numpy(value)
 
 
-def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, np.ndarray]:
+def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, NDArray[Any]]:
     """Export at a dynamic batch, run in ONNX Runtime; outputs by their name in the file.
 
     An output named `x_batch1` is the network's output x of so many samples.
@@ -130,7 +131,7 @@ def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> di
         twice = [torch.cat((value, value)) if len(value) == 1 else value for value in inputs]
         export(network, twice, names, graph_outputs, path)
         onnx_session = session(path)
-        answers = {}
+        answers: dict[str, NDArray[Any]] = {}
         for batch in {entry["shape"][0] for entry in meta["outputs"].values()}:
             feeds = {name: value[:batch].numpy() for name, value in zip(names, inputs, strict=True)}
             found = dict(zip(graph_outputs, onnx_session.run(graph_outputs, feeds), strict=True))
@@ -140,10 +141,10 @@ def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> di
 
 
 def first_divergence(
-    network: nn.Module, meta: dict[str, Any], golden: dict[str, np.ndarray], inputs: list[Tensor]
+    network: nn.Module, meta: dict[str, Any], golden: dict[str, NDArray[Any]], inputs: list[Tensor]
 ) -> str:
     """Name the first intermediate value of the file that the torch network does not reproduce (first sample only)."""
-    seen: dict[str, np.ndarray] = {}
+    seen: dict[str, NDArray[Any]] = {}
     taps = {name: entry for name, entry in meta["taps"].items() if entry["module"] in dict(network.named_modules())}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -108,7 +108,7 @@ def cast(
     return casts[value, to]
 
 
-def half(tensor: ir.TensorProtocol, name: str | None) -> ir.Tensor:
+def half(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
     """The tensor in FP16; what is finite stays finite, and what is not zero does not become zero."""
     values, limits = tensor.numpy(), np.finfo(np.float16)
     bounded = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)

@@ -16,7 +16,7 @@ from export.publication import exported
 SAMPLES = 10  # held out
 MOST = 1e20  # 200 dB: the same answers
 
-Answering = Callable[[Feeds], NDArray[np.floating]]
+Answering = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
 def compared(model: str, repository: Path, load: Callable[[], Answering], least: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.errors import ExportError
@@ -92,13 +93,13 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[np.ndarray]:
+def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[NDArray[Any]]:
     """What the torch network answers to every sample."""
     with torch.no_grad():
         return [network(*inputs).numpy() for inputs in samples]
 
 
-def check(path: Path, model: Network, expected: Sequence[np.ndarray]) -> list[Difference]:
+def check(path: Path, model: Network, expected: Sequence[NDArray[Any]]) -> list[Difference]:
     """Compare what the file answers to the model's samples with the torch network's answers.
 
     Raises:
@@ -128,7 +129,7 @@ def write(staged: Staged, network: nn.Module, model: Network) -> None:
 
 
 def verify(
-    staged: Staged, model: Network, expected: Sequence[np.ndarray], source: dict[str, Any]
+    staged: Staged, model: Network, expected: Sequence[NDArray[Any]], source: dict[str, Any]
 ) -> list[Difference]:
     """Check the staged model, and write the record beside it.
 

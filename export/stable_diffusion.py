@@ -5,9 +5,10 @@ from typing import Any
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
+from concord.squash import LATENT_STRIDE
 from export.checkpoint import CheckpointError
 from export.diffusers_folder import assemble
-from export.networks.latent_diffusion import FACTOR, LATENT_CHANNELS
+from export.networks.latent_diffusion import LATENT_CHANNELS
 from export.networks.unet import CHANNELS, INPAINTING
 from export.networks.vae_encoder import KL_F8
 
@@ -61,10 +62,10 @@ def vae(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Autoencode
     """
     network = build(AutoencoderKL, config or KL_F8, weights)
     factor = 2 ** (len(network.config.block_out_channels) - 1)
-    if factor != FACTOR or network.config.latent_channels != LATENT_CHANNELS:
+    if factor != LATENT_STRIDE or network.config.latent_channels != LATENT_CHANNELS:
         raise CheckpointError(
             f"the VAE makes {network.config.latent_channels} channels at 1/{factor} of the size; DiffHarmony runs on "
-            f"{LATENT_CHANNELS} at 1/{FACTOR} (KL-f8)"
+            f"{LATENT_CHANNELS} at 1/{LATENT_STRIDE} (KL-f8)"
         )
     for entry in ("shift_factor", "latents_mean", "latents_std"):
         if network.config[entry] is not None:

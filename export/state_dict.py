@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -65,13 +65,14 @@ class StateDict(Generic[Config]):
         """
         published: Any = self.published(found.weights)
         if not found.config:
-            return published
+            return cast(Config, published)
         try:
             sizes = json.loads(found.config)
             known = {entry.name for entry in fields(published)}
             if not isinstance(sizes, dict) or set(sizes) - known:
                 raise ValueError("unknown sizes")
-            return replace(published, **{key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()})
+            named = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()}
+            return cast(Config, replace(published, **named))
         except (ValueError, TypeError) as error:
             reason = checkpoint.first_line(error)
             raise CheckpointError(f"the sizes in the file's metadata are not readable ({reason})") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+
 from concord.repository.profiles import PLAN_FILE, tensorrt
 from concord.variants import sha256
 from export import engine_profiles, fp16
@@ -140,7 +141,7 @@ def compared_exported(model: str, repository: Path) -> dict[str, Any]:
 def error_log(trt: Any) -> Any:
     """A logger that prints nothing and keeps the errors as `errors`."""
 
-    class ErrorLog(trt.ILogger):  # type: ignore[misc, name-defined]
+    class ErrorLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []

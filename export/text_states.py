@@ -51,7 +51,7 @@ def encoded(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor
     bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
     checkpoint.load(encoder, bare, assign=True)
     length = sizes.max_position_embeddings
-    encoder.embeddings.position_ids = torch.arange(length)[None]
+    encoder.embeddings.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
     with torch.no_grad():
         states: Tensor = encoder.eval()(torch.tensor([[START] + [END] * (length - 1)])).last_hidden_state[0]
     return states

@@ -16,7 +16,7 @@ from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import make_scene
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
-from export.serving import signed
+from export.networks.latent_diffusion import signed
 
 CONSTANT = 3.0  # keeps the last normalizations from changing with the picture, at the start
 CROPS = 4  # of each picture; a crop has half its sides

@@ -4,7 +4,6 @@ Only what is asked for is imported: torch and diffusers take seconds.
 """
 
 import importlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ def declared(name: str) -> "Network":
     return network
 
 
-def every() -> "Iterator[Network]":
+def every() -> "tuple[Network, ...]":
     """All declarations."""
-    return map(declared, NETWORKS)
+    return tuple(map(declared, NETWORKS))
 
 
 def find(name: str) -> "Network | None":

@@ -1,6 +1,7 @@
 """CRIS (CVPR 2022, R50 or R101): a referring expression and an image to mask logits.
 
-Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation". State-dict compatible with the authors' `best_model.pth` once its `module.` prefix is gone.
+Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation". State-dict compatible with the authors'
+`best_model.pth` once its `module.` prefix is gone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -135,7 +136,7 @@ class CoordConv(nn.Module):
         self.register_buffer("grid", grid[None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv1(torch.cat((x, self.grid.expand(x.shape[0], -1, -1, -1)), 1)))
+        return cast(Tensor, self.conv1(torch.cat((x, cast(Tensor, self.grid).expand(x.shape[0], -1, -1, -1)), 1)))
 
 
 class Decoder(nn.Module):
@@ -154,7 +155,7 @@ class Decoder(nn.Module):
         x = vision.flatten(2).transpose(1, 2)
         for layer in self.layers:
             x = layer(x, words, self.vision_position, self.word_position, bias)
-        return cast(Tensor, self.norm(x)).transpose(1, 2).unflatten(2, vision.shape[2:])
+        return cast(Tensor, self.norm(x).transpose(1, 2).unflatten(2, vision.shape[2:]))
 
 
 class DecoderLayer(nn.Module):
@@ -204,9 +205,9 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
         x = self.vis(x)
-        word = self.txt(state)
+        word: Tensor = self.txt(state)
         kernel, bias = word[:, :-1], word[:, -1]
-        return convolve_each(x, kernel.unflatten(1, (x.shape[1], 9))) + bias[:, None, None, None]
+        return convolve_each(x, cast(Tensor, kernel.unflatten(1, (x.shape[1], 9)))) + bias[:, None, None, None]
 
 
 def convolve_each(x: Tensor, kernel: Tensor) -> Tensor:
@@ -253,7 +254,7 @@ class ServedCris(nn.Module):
 
     def normalize(self, image: Tensor) -> Tensor:
         """uint8 [B,S,S,3] to FP32 [B,3,S,S] with CLIP's mean and std applied."""
-        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - self.mean) / self.std
+        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
 
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
         return cast(Tensor, self.network(self.normalize(image), tokens))

@@ -1,4 +1,4 @@
-"""What the networks have in common that harmonize in one pass: a composite and its mask in, the harmonized picture out."""
+"""Networks that harmonize in one pass: a composite and its mask in, the harmonized picture out."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -173,7 +173,7 @@ class Decoder(nn.Module):
     ) -> Tensor:
         for layer in cast(nn.ModuleList, self.decoder.layers):
             x = layer(x, memory, position, memory_position, bias)
-        return cast(Tensor, self.decoder.norm(x))
+        return cast(Tensor, cast(nn.LayerNorm, self.decoder.norm)(x))
 
 
 class ConvEncoder(nn.Module):
@@ -267,7 +267,7 @@ def to_tokens(x: Tensor) -> Tensor:
 def to_map(x: Tensor) -> Tensor:
     """[B,S*S,C] to [B,C,S,S]."""
     side = int(x.shape[1] ** 0.5)
-    return x.transpose(1, 2).unflatten(2, (side, side))
+    return cast(Tensor, x.transpose(1, 2).unflatten(2, (side, side)))
 
 
 def sine_grid(side: int, width: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Latents as small pictures without decoding them: a linear map, fitted by least squares to the VAE that is exported.
 
-It is fitted on images of random smooth colour: each element of a latent against the mean colour of the pixels it covers.
+The images are of random smooth colour: each element of a latent against the mean colour of the pixels it covers.
 """
 
 from typing import cast
@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from concord.repository.profiles import EXACT
+from concord.squash import LATENT_STRIDE
 from export.half_precision import Island
 from export.network import Network, NotPublished, ServedTensor, Serving
-from export.networks.latent_diffusion import FACTOR, LATENT, draw_latent, latent_axes
+from export.networks.latent_diffusion import LATENT, draw_latent, latent_axes
 
 IMAGES, SIZE = 24, 128
 GRIDS = (2, 4, 8, 16)  # coarseness of the random colours, in cells a side
@@ -71,7 +72,7 @@ PREVIEW = Island("one small product, rounded to grey levels", nodes=("*",))
 NETWORK = Network(
     name="latent_preview",
     inputs=(LATENT,),
-    output=ServedTensor("PREVIEW", "UINT8", (-1, -1, 3), stride=FACTOR),
+    output=ServedTensor("PREVIEW", "UINT8", (-1, -1, 3), stride=LATENT_STRIDE),
     draw=lambda batch, generator: (draw_latent(batch, generator),),
     axes=(latent_axes(),),
     tolerance=1 / 250,  # grey levels: where the two round to different sides, they differ by one

@@ -90,14 +90,14 @@ class Refinement(nn.Module):
             skips += states
         x = self.mid_block(x)
         for block in self.up_blocks:
-            count = len(block.resnets)
+            count = len(cast(nn.ModuleList, block.resnets))
             x = block(x, skips[-count:])
             skips = skips[:-count]
         return cast(Tensor, self.conv_out(self.conv_act(self.conv_norm_out(x))) + sample[:, :3])
 
 
 class ServedRefinement(nn.Module):
-    """A `result` FP32 [B,3,S,S] in 0..1 of `composite` uint8 RGB [B,S,S,3], `mask` uint8 [B,S,S] of 0/1, to a sharper one.
+    """`result` FP32 [B,3,S,S] in 0..1, `composite` uint8 RGB [B,S,S,3], `mask` uint8 [B,S,S] of 0/1 to a new result.
 
     The network's own channels decide what it sees: 3 the result, 4 and the mask, 7 and the composite. Answers 0..1
     nominally, not clamped.

@@ -1,4 +1,4 @@
-"""DiffHarmony's UNet (Stable Diffusion inpainting): the noise in a latent, given the composite's latent and the mask."""
+"""DiffHarmony's UNet (Stable Diffusion inpainting): the noise in a latent, given the composite and its mask."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,12 +14,11 @@ from torch import Generator, Tensor, nn
 from concord.noise import SeededNoise
 from concord.samplers import make_sampler
 from concord.scenes.scene import Scene
-from concord.squash import latent_mask, squash_image, squash_mask
+from concord.squash import LATENT_STRIDE, latent_mask, squash_image, squash_mask
 from export.half_precision import NORMS, SOFTMAX, Island
 from export.network import BATCH, Axes, Feeds, Network, NotPublished, Quantization, ServedTensor, Serving
 from export.networks import vae_encoder
 from export.networks.latent_diffusion import (
-    FACTOR,
     LATENT,
     LATENT_CHANNELS,
     PATIENCE,
@@ -65,7 +64,7 @@ class ServedUnet(nn.Module):
 
 def unit(levels: int) -> int:
     """Latent sides are multiples of it, which leaves whole tiles on all levels but the coarsest."""
-    return TILE * 2**levels // 4
+    return (TILE << levels) // 4
 
 
 def draw(batch: int, generator: Generator, levels: int = LEVELS) -> tuple[Tensor, ...]:
@@ -112,10 +111,10 @@ NETWORK = Network(
     inputs=(
         LATENT,
         ServedTensor("TIMESTEP", "FP32", (1,)),
-        ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=FACTOR),
-        ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=FACTOR),
+        ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=LATENT_STRIDE),
+        ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
     ),
-    output=ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=FACTOR),
+    output=ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
     draw=draw,
     axes=axes(),
     published={"sd15_inpaint_unet": lambda: UNet2DConditionModel(**INPAINTING)},

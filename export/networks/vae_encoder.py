@@ -8,12 +8,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from concord.scenes.scene import Scene
-from concord.squash import squash_image
+from concord.squash import LATENT_STRIDE, squash_image
 from export.half_precision import NORMS, SOFTMAX
 from export.network import Feeds, Network, NotPublished, Quantization, ServedTensor
 from export.networks.latent_diffusion import (
     COMPOSITE,
-    FACTOR,
     LATENT_CHANNELS,
     ONE_IMAGE,
     SEEN_SIDE,
@@ -53,7 +52,7 @@ def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
 NETWORK = Network(
     name="vae_encoder",
     inputs=(COMPOSITE,),
-    output=ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=FACTOR),
+    output=ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
     draw=lambda batch, generator: (draw_composite(batch, generator),),
     axes=(image_axes(),),
     published={"sd_vae_kl_f8": lambda: AutoencoderKL(**KL_F8)},

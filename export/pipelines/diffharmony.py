@@ -1,4 +1,4 @@
-"""DiffHarmony's encoder, UNet, decoder and latent preview, all of them or none, from a folder of diffusers or a file."""
+"""DiffHarmony: encoder, UNet, decoder and latent preview, all of them or none, from diffusers' folder or a file."""
 
 import gc
 import hashlib
@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export import default_resolution, pipeline, single_file
@@ -65,7 +65,7 @@ class Candidate:
 
     model: Network
     network: nn.Module
-    expected: list[np.ndarray]
+    expected: list[NDArray[Any]]
     record: dict[str, Any]
 
 
