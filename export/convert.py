@@ -1,10 +1,13 @@
 """A checkpoint into the model repository: the command of every network that has one of its own."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
 
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError, named
@@ -13,7 +16,9 @@ from export.networks import every
 from export.onnx_file import publish
 from export.pipelines import PIPELINES
 from export.publication import record_of
-from export.runtime_form import Form, rewrite
+
+if TYPE_CHECKING:
+    from export.runtime_form import Form
 
 
 def add_arguments(parser: ArgumentParser, network: Network) -> None:
@@ -25,17 +30,21 @@ def add_arguments(parser: ArgumentParser, network: Network) -> None:
 
 
 def run(network: Network, arguments: Namespace) -> None:
-    form = Form(arguments.attention, arguments.convolution) if network.source and network.source.rewritten else Form()
+    form = None
+    if network.source and network.source.rewritten:
+        from export.runtime_form import Form  # needs diffusers, which takes seconds
+
+        form = Form(arguments.attention, arguments.convolution)
     convert(network, arguments.checkpoint, arguments.model_repository, form)
 
 
-def convert(network: Network, path: Path, repository: Path, form: Form | None = None) -> None:
+def convert(network: Network, path: Path, repository: Path, form: "Form | None" = None) -> None:
     """Read, load, export, check, replace; one line a checked batch.
 
     Args:
         network: one with a source.
         path: of the checkpoint.
-        form: of networks that are rewritten for the engine.
+        form: how a network that can be rewritten is; without it, as its authors wrote it.
 
     Raises:
         CheckpointError: the checkpoint cannot be used, or is one of another network.
@@ -50,10 +59,18 @@ def convert(network: Network, path: Path, repository: Path, form: Form | None = 
     record = loaded.record
     if network.companion_of:  # it belongs to the pipeline that is there; another one, put in later, is told of it
         record = record | {"pipeline": record_of(repository, network.companion_of).get("pipeline")}
-    rewriting = partial(rewrite, form=form or Form()) if source.rewritten else None
-    for difference in publish(loaded.network, network, repository, record, rewriting):
+    for difference in publish(loaded.network, network, repository, record, rewriting(form)):
         print(f"{network.name}: {difference}", flush=True)
     print(f"now served: {network.name}")
+
+
+def rewriting(form: "Form | None") -> Callable[[nn.Module], None] | None:
+    """What brings a network into the form."""
+    if form is None:
+        return None
+    from export.runtime_form import rewrite
+
+    return partial(rewrite, form=form)
 
 
 def refusal(name: str, keys: Collection[str]) -> str:

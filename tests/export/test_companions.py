@@ -18,6 +18,7 @@ from export.networks.refinement import Refinement, RefinementConfig
 from export.onnx_file import session
 from export.pipelines import diffharmony
 from export.publication import record_of
+from export.runtime_form import Form
 from tests.export import small_diffusion as small
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_without_its_skips_it_is_a_plain_vae() -> None:
 def test_a_refinement_network_sees_as_many_channels_as_its_config_says(tmp_path: Path, channels: int) -> None:
     config = small.refinement_config(channels)
     folder = small.save_companion(small.refinement(channels), config, tmp_path / "refinement_7")
-    convert(refinement.NETWORK, folder, tmp_path)
+    convert(refinement.NETWORK, folder, tmp_path, Form())
     image, mask, seen, seen_mask = scene(32, 64)
     result = np.random.default_rng(2).random((2, 3, 32, 64), np.float32)
     sample = torch.cat((torch.from_numpy(result) * 2 - 1, seen_mask, seen), 1)[:, :channels]
