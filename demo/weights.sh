@@ -10,5 +10,5 @@ $python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --sta
 $python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
-$python -m export dht --checkpoint demo/weights/ht.safetensors
+$python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony

@@ -1,9 +1,10 @@
-"""Reads the checkpoints that authors publish, and says which network a file holds."""
+"""Reads the checkpoints that authors publish, and loads them into networks of the same keys."""
 
 import hashlib
-import json
 import pickle
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,27 +12,28 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from export.networks.cris import R50, R101, CrisConfig
-from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
+from export.errors import ExportError
 
-Config = TypeVar("Config", CrisConfig, HarmonyTransformerConfig)
+PREFIX = "module."  # of a data-parallel trainer's keys
+Read = TypeVar("Read")
 
 
-class CheckpointError(Exception):
-    """A checkpoint that cannot be used; the message is meant for the person who ran the command."""
+class CheckpointError(ExportError):
+    """A checkpoint that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A state dict as it lies in a file.
 
-    `weights` are FP32 where they are floating-point, keys without `module.`; `config` is the JSON text that Concord's
-    own files carry, empty in published ones; `sha256` is the file's.
+    `weights` are FP32 where they are floating-point, keys without `module.`; `config` is the JSON text with the sizes,
+    from the metadata of Concord's own files or from diffusers' `config.json`; `sha256` is the file's.
     """
 
     weights: dict[str, Tensor]
     config: str
     sha256: str
+    path: Path = Path()
 
 
 def read(path: Path) -> Checkpoint:
@@ -60,13 +62,16 @@ def read(path: Path) -> Checkpoint:
         found = found["state_dict"]
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path}: holds no state dict (keys to tensors)")
+    names = [str(key).removeprefix(PREFIX) for key in found]
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise CheckpointError(f"{path}: holds both {twice[0]} and {PREFIX}{twice[0]}, which are the same key here")
     weights = {
-        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
-        for key, value in found.items()
+        name: value.float() if value.is_floating_point() else value
+        for name, value in zip(names, found.values(), strict=True)
     }
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Checkpoint(weights, config, digest)
+    return Checkpoint(weights, config, digest, path)
 
 
 def first_line(error: Exception) -> str:
@@ -74,56 +79,12 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
-def cris_config(checkpoint: Checkpoint) -> CrisConfig:
-    """The sizes of a CRIS file: its own, or the published R50 or R101.
-
-    Raises:
-        CheckpointError: the keys are not CRIS's, or the sizes it carries are not readable.
-    """
-    if "backbone.visual.conv1.weight" not in checkpoint.weights or "proj.txt.weight" not in checkpoint.weights:
-        raise CheckpointError("the keys are not those of CRIS (backbone.visual.conv1.weight and proj.txt.weight)")
-    published = R101 if "backbone.visual.layer3.6.conv1.weight" in checkpoint.weights else R50
-    return with_sizes(published, checkpoint)
-
-
-def harmonizer_config(checkpoint: Checkpoint) -> HarmonyTransformerConfig:
-    """Which of the four published Harmony Transformers a file is, with its own sizes or the published ones.
-
-    Raises:
-        CheckpointError: the keys belong to none of the four, or the sizes it carries are not readable.
-    """
-    return with_sizes(HarmonyTransformerConfig(identify(checkpoint.weights)), checkpoint)
-
-
-def identify(weights: dict[str, Tensor]) -> Form:
-    """Name the form of a Harmony Transformer by its keys.
-
-    Raises:
-        CheckpointError: the keys belong to none of the four.
-    """
-    if "patch_to_embedding.1.weight" in weights:
-        return "ht_plus"
-    if any(key.startswith("light_generator.transformer_enc.") for key in weights):
-        return "dht_v1"
-    if any(key.startswith("light_generator.") for key in weights):
-        return "dht_plus"
-    if "enc.model.0.conv.weight" in weights:
-        return "ht_v1"
-    raise CheckpointError("the keys are those of no Harmony Transformer (HT+, DHT+, HT or D-HT)")
-
-
-def with_sizes(published: Config, checkpoint: Checkpoint) -> Config:
-    """`published`, with the sizes a file of Concord's carries put in."""
-    if not checkpoint.config:
-        return published
+def named(path: Path, build: Callable[[], Read]) -> Read:
+    """Call `build`, with the path in front of its error."""
     try:
-        sizes = json.loads(checkpoint.config)
-        known = {field.name for field in fields(published)}
-        if not isinstance(sizes, dict) or set(sizes) - known:
-            raise ValueError("unknown sizes")
-        return replace(published, **{key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()})
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"the sizes in the file's metadata are not readable ({first_line(error)})") from error
+        return build()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def load(network: nn.Module, weights: dict[str, Tensor], assign: bool = False) -> None:

@@ -1,31 +1,43 @@
-"""The resolution that the diffusion pipelines take by default: that of the UNet they run."""
+"""The resolution that pipelines take by default: that of the UNet they run."""
 
 import os
-import re
 from pathlib import Path
 
-from concord.loops.request import RESOLUTIONS
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc.model_config_pb2 import ModelConfig  # type: ignore[import-untyped]
+
 from concord.squash import LATENT_STRIDE
 
-_PARAMETER = re.compile(r'(key: "default_resolution" value \{ string_value: ")\d+(")')
+PART, SETTING = "part.unet", "setting.RESOLUTION"
 
 
-def write(ensembles: Path, latent_side: int | None) -> int | None:
-    """Put a UNet's own resolution into the configurations of the pipelines that have the parameter.
+def write(ensembles: Path, unet: str, latent_side: int | None) -> int | None:
+    """Put a UNet's own resolution into the configurations of the pipelines whose `part.unet` it is.
 
     Args:
         ensembles: the repository of the pipelines; it need not be there.
-        latent_side: ``sample_size`` of the UNet's configuration, which may leave it out.
+        unet: the model's name.
+        latent_side: `sample_size` of the UNet's configuration, which may leave it out.
 
     Returns:
         The resolution in pixels; None where no pipeline can take it, and nothing was written.
     """
     resolution = LATENT_STRIDE * (latent_side or 0)
-    paths = [path for path in ensembles.glob("*/config.pbtxt") if _PARAMETER.search(path.read_text())]
-    if resolution not in RESOLUTIONS or not paths:
-        return None
-    for path in paths:
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(_PARAMETER.sub(rf"\g<1>{resolution}\g<2>", path.read_text()))
-        temporary.replace(path)
-    return resolution
+    written = [path for path in sorted(ensembles.glob("*/config.pbtxt")) if put(path, unet, resolution)]
+    return resolution if written else None
+
+
+def put(path: Path, unet: str, resolution: int) -> bool:
+    """Make it the default of one pipeline, whose comments stay; False where it runs another UNet or cannot take it."""
+    text = path.read_text()
+    parameters = text_format.Parse(text, ModelConfig()).parameters
+    part, setting = (parameters[key].string_value for key in (PART, SETTING))
+    _, _, rest = setting.partition(";")
+    choices = [choice.strip() for choice in rest.partition(";")[0].split("|")]
+    if part.partition(";")[0].strip() != unet or str(resolution) not in choices:
+        return False
+    assert text.count(f'"{setting}"') == 1
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(text.replace(f'"{setting}"', f'"{resolution};{rest}"'))
+    temporary.replace(path)
+    return True

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.winograd import FOUR, PHASE_TAPS, UPSAMPLED
@@ -24,7 +25,7 @@ class Convolution:
     """A 3x3 convolution that was found in another form: of `x`, or of `x` upsampled by two; `weight` [O, C, 3, 3]."""
 
     x: ir.Value
-    weight: np.ndarray
+    weight: NDArray[Any]
     upsampled: bool
 
 
@@ -50,7 +51,7 @@ def filtered(last: ir.Node) -> Convolution | None:
     """The convolution, if `last` is the end of a `winograd.Winograd`."""
     product = above(last, 0, "Reshape", "Transpose", "MatMul")
     first = product and above(product, 1, "Transpose", "Reshape", "Conv")
-    products = product and array(product.inputs[0])
+    products = array(product.inputs[0]) if product else None
     if first is None or products is None:
         return None
     form = FORMS[len(products)]
@@ -63,8 +64,8 @@ def phases(last: ir.Node) -> Convolution | None:
     if stacked is None or len(stacked.inputs) != 4:
         return None
     convolutions = [above(stacked, index, "Unsqueeze", "Conv") for index in range(4)]
-    weights = [each and array(each.inputs[1]) for each in convolutions]
-    if convolutions[0] is None or any(weight is None for weight in weights):
+    weights = [weight for each in convolutions if each and (weight := array(each.inputs[1])) is not None]
+    if convolutions[0] is None or len(weights) < len(convolutions):
         return None
     products = np.stack(weights).reshape(2, 2, *weights[0].shape).transpose(0, 4, 1, 5, 2, 3)
     # The exporter makes the padding a part of each convolution.
@@ -73,7 +74,7 @@ def phases(last: ir.Node) -> Convolution | None:
     )
 
 
-def taps(rows: np.ndarray, products: np.ndarray) -> np.ndarray:
+def taps(rows: NDArray[Any], products: NDArray[Any]) -> NDArray[Any]:
     """Weights [O, C, 3, 3] from `products` [P, O, C], what `rows` made of them in each of the two dimensions."""
     inverse = np.linalg.pinv(np.kron(rows, rows))
     weight = inverse @ products.reshape(len(products), -1)
@@ -100,7 +101,7 @@ def above(node: ir.Node, index: int, *operators: str) -> ir.Node | None:
     return node
 
 
-def array(value: ir.Value | None) -> np.ndarray | None:
+def array(value: ir.Value | None) -> NDArray[Any] | None:
     """The weights that a value holds; None where it is computed."""
     tensor = value.const_value if value is not None and value.is_initializer() else None
     return None if tensor is None else tensor.numpy()
@@ -111,7 +112,7 @@ def present(value: ir.Value | None) -> ir.Value:
     return value
 
 
-def constant(beside: ir.Node, name: str, values: np.ndarray) -> ir.Value:
+def constant(beside: ir.Node, name: str, values: NDArray[Any]) -> ir.Value:
     """New weights of the graph, named after the node they are for."""
     assert beside.graph is not None
     value = ir.Value(name=f"{beside.name}_{name}", shape=ir.Shape(values.shape), const_value=ir.tensor(values))

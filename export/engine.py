@@ -1,255 +1,63 @@
-"""A TensorRT engine ("plan") of an exported network, built and put where the profile `tensorrt` looks for it.
+"""Build an exported network for an engine, in a precision."""
 
-Both flavours have one API. `tensorrt` builds on and for the GPU at hand, and its plans are what Triton's backend loads;
-`tensorrt-rtx` also builds where there is no GPU, for a compute capability that is named.
-"""
-
-import hashlib
-import importlib
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+from export import engine_profiles
+from export.arguments import add_repository
 
-from concord.variants import sha256
-from export import engine_profiles, fp16
-from export.engine_profiles import EngineError, Profile, written
-from export.publication import REPOSITORY, Staged, exported, record_of
-
-FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}  # to the package that brings it
-TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64"}  # TensorRT's names to Triton's
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord"
-
-Precision = Literal["fp32", "fp16"]
+FLAVOURS = ("tensorrt", "tensorrt-rtx", "onnxruntime", "openvino")
 
 
-@dataclass(frozen=True)
-class Library:
-    """TensorRT's Python package `trt` of a flavour, and what it builds for.
-
-    `compute_capability` is such as "8.9"; `device` is the GPU at hand, None where another one is built for.
-    """
-
-    trt: Any
-    flavour: str
-    compute_capability: str
-    device: str | None
-
-    def __str__(self) -> str:
-        return f"{self.flavour} {self.trt.__version__}"
-
-
-def build(
-    model: str,
-    repository: Path,
-    flavour: str,
-    precision: Precision = "fp32",
-    profiles: Mapping[str, Profile] | None = None,
-    compute_capability: str | None = None,
-) -> str:
-    """Build the engine of an exported model, and only then put it in place with its record beside it.
-
-    Args:
-        profiles: of inputs for which the defaults are not wanted.
-        compute_capability: without it, that of the GPU at hand.
-
-    Returns:
-        A line that says what is there now.
-
-    Raises:
-        EngineError: the flavour is not installed, or the model not exported, or it cannot be built as asked for.
-    """
-    source = exported(repository, model)
-    config = read_config(repository, model)
-    library = load(flavour, compute_capability)
-    with Staged(repository, model) as staged:
-        graph, islands = (source, []) if precision == "fp32" else fp16.halved(model, source, staged.stage)
-        log = error_log(library.trt)
-        builder = library.trt.Builder(log)
-        network = parse(library, builder, log, graph, model)
-        bindings = bindings_of(network)
-        check_bindings(model, config, bindings)
-        inputs = [network.get_input(number) for number in range(network.num_inputs)]
-        engine_profiles.check(model, profiles or {}, {tensor.name: tuple(tensor.shape) for tensor in inputs})
-        merged = engine_profiles.defaults(config) | dict(profiles or {})
-        settings = configure(library, builder, merged, precision)
-        compared = compared_exported(model, repository) if graph == source else fp16.compared(model, repository, graph)
-        plan = serialize(library, builder, network, settings)
-        if plan is None:
-            raise EngineError(
-                f"{model}: {library} cannot build it: {log.errors[-1] if log.errors else 'no reason given'}"
-            )
-        record = {
-            "model": model,
-            "flavour": flavour,
-            "version": library.trt.__version__,
-            "compute_capability": library.compute_capability,
-            "device": library.device,
-            "precision": precision,
-            "fp32_islands": islands,
-            "profiles": {name: str(profile) for name, profile in merged.items()},
-            "bindings": bindings,
-            **compared,
-            "onnx_sha256": sha256(source),
-            "plan_sha256": hashlib.sha256(plan).hexdigest(),
-        }
-        place = put(staged, config.default_model_filename, plan, record)
-    return (
-        f"{model}: {library} for {library.compute_capability}, {precision}, {plan.nbytes / 1e6:.1f} MB, is now {place}"
+def add_arguments(parser: ArgumentParser) -> None:
+    add_repository(parser)
+    parser.add_argument("network", metavar="MODEL", help="of the model repository, such as unet")
+    parser.add_argument(
+        "--flavour", choices=FLAVOURS, default="tensorrt", help="Triton loads all but those of tensorrt-rtx"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="int8: openvino; fp16: onnxruntime and both of TensorRT; fp32: TensorRT",
+    )
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="INPUT:MIN,OPT,MAX",
+        help="shapes of an input, such as LATENT:1x4x32x32,1x4x64x64,4x4x128x128; may be repeated "
+        "(default: every batch and resolution that is served)",
+    )
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="int8: .npz with an array [N, ...] an input, instead of scenes"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=60, metavar="N", help="int8: calibrate on so many (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--compute-capability", metavar="X.Y", help="tensorrt-rtx: build for it instead of for the GPU at hand"
     )
 
 
-def read_config(repository: Path, model: str) -> Any:
-    """The `ModelConfig` of a model's profile `tensorrt`; the project's own where the repository has none.
+def run(arguments: Namespace) -> None:
+    """Build it and say what is there; each engine's package is imported only here.
 
     Raises:
-        EngineError: neither has one.
+        EngineError: it cannot be built as asked for; nothing was replaced.
     """
-    for folder in (repository, REPOSITORY):
-        path = folder / model / "configs" / "tensorrt.pbtxt"
-        if path.is_file():
-            return text_format.Parse(path.read_text(), ModelConfig())
-    raise EngineError(f"{model}: has no configs/tensorrt.pbtxt, so Triton would not look for an engine")
+    profiles = dict(map(engine_profiles.read, arguments.profile))
+    network, into, precision = arguments.network, arguments.model_repository, arguments.precision
+    if arguments.flavour == "openvino":
+        from export import quantization
 
+        print(quantization.build(network, into, precision, arguments.calibration, arguments.samples))
+    elif arguments.flavour == "onnxruntime":
+        from export import fp16
 
-def load(flavour: str, compute_capability: str | None) -> Library:
-    """The package of a flavour, to build for a compute capability or for the GPU at hand.
+        print(fp16.build(network, into, precision))
+    else:
+        from export import tensorrt
 
-    Raises:
-        EngineError: it is not installed, there is no GPU at hand, or it does not build for the one that was named.
-    """
-    try:
-        trt: Any = importlib.import_module(flavour.replace("-", "_"))
-    except ImportError as error:
-        raise EngineError(f"{flavour} is not installed: pip install {FLAVOURS[flavour]} ({error})") from error
-    if compute_capability is None:
-        if not torch.cuda.is_available():
-            instead = " (or name one: --compute-capability)" if flavour == "tensorrt-rtx" else ""
-            raise EngineError(f"{flavour} builds for the GPU at hand, and torch sees none{instead}")
-        found = ".".join(map(str, torch.cuda.get_device_capability()))
-        return Library(trt, flavour, found, torch.cuda.get_device_name())
-    if flavour != "tensorrt-rtx":
-        raise EngineError(f"{flavour} builds for the GPU at hand only, not for --compute-capability")
-    known = [f"{name[2:-1]}.{name[-1]}" for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
-    if compute_capability not in known:
-        raise EngineError(f"{flavour} builds for {', '.join(known)}, not for compute capability {compute_capability}")
-    return Library(trt, flavour, compute_capability, None)
-
-
-def compared_exported(model: str, repository: Path) -> dict[str, Any]:
-    """What the record of the exported network says of it, whose graph the plan's is."""
-    record = record_of(repository, model)
-    return {name: record[name] for name in ("differences", "tolerance") if name in record}
-
-
-def error_log(trt: Any) -> Any:
-    """A logger that prints nothing and keeps the errors as `errors`."""
-
-    class ErrorLog(trt.ILogger):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.errors.append(" ".join(message.split()))
-
-    return ErrorLog()
-
-
-def parse(library: Library, builder: Any, log: Any, path: Path, model: str) -> Any:
-    """The strongly typed network of an ONNX file; weights beside it are found.
-
-    Raises:
-        EngineError: names the operators that are not taken, with a node of each.
-    """
-    trt = library.trt
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
-    if parser.parse_from_file(str(path)):
-        return network
-    errors = [parser.get_error(number) for number in range(parser.num_errors)]
-    first = {error.node_operator(): error for error in reversed(errors)}
-    if not all(first):
-        raise EngineError(f"{model}: {library} cannot read {path.name}: {errors[0].desc()}")
-    nodes = ", ".join(f"operator {operator} of node {error.node_name()}" for operator, error in sorted(first.items()))
-    # ONNX Runtime's own operators are of no use to TensorRT; what the exporter has to leave out is known.
-    advice = ": export with --attention plain --convolution direct" if "MultiHeadAttention" in first else ""
-    raise EngineError(f"{model}: {library} does not take {nodes}{advice}")
-
-
-def bindings_of(network: Any) -> dict[str, str]:
-    """Type and shape, batch first, of every input and output, such as "TYPE_FP32 -1x4x-1x-1"."""
-    tensors = [network.get_input(number) for number in range(network.num_inputs)]
-    tensors += [network.get_output(number) for number in range(network.num_outputs)]
-    return {
-        tensor.name: f"{TYPES.get(tensor.dtype.name, tensor.dtype.name)} {written(tensor.shape)}" for tensor in tensors
-    }
-
-
-def check_bindings(model: str, config: Any, found: Mapping[str, str]) -> None:
-    """Refuse a network that is not what its configuration tells Triton.
-
-    Raises:
-        EngineError: names the tensors.
-    """
-    told = {
-        tensor.name: f"{DataType.Name(tensor.data_type)} {written((-1, *tensor.dims))}"
-        for tensor in (*config.input, *config.output)
-    }
-    wrong = sorted(name for name in told.keys() | found.keys() if told.get(name) != found.get(name))
-    if wrong:
-        both = ", ".join(f"{name} is {found.get(name, 'missing')}, not {told.get(name, 'there')}" for name in wrong)
-        raise EngineError(f"{model}: is not the network of its configuration: {both}")
-
-
-def configure(library: Library, builder: Any, profiles: Mapping[str, Profile], precision: Precision) -> Any:
-    """The builder's settings."""
-    trt = library.trt
-    settings = builder.create_builder_config()
-    if precision == "fp32":
-        # TF32 keeps as many digits as half. In islands it may stay, which are there for half's range.
-        settings.clear_flag(trt.BuilderFlag.TF32)
-    if library.flavour == "tensorrt-rtx":
-        name = "CURRENT" if library.device else f"SM{library.compute_capability.replace('.', '')}"
-        settings.num_compute_capabilities = 1
-        settings.set_compute_capability(trt.ComputeCapability.__members__[name], 0)
-    shapes = builder.create_optimization_profile()
-    for name, profile in profiles.items():
-        shapes.set_shape(name, profile.least, profile.best, profile.largest)
-    settings.add_optimization_profile(shapes)
-    return settings
-
-
-def serialize(library: Library, builder: Any, network: Any, settings: Any) -> memoryview | None:
-    """The plan; None where the builder failed."""
-    if library.flavour == "tensorrt-rtx":  # times nothing: it chooses kernels when the plan is loaded
-        return viewed(builder.build_serialized_network(network, settings))
-    device = "".join(letter if letter.isalnum() else "-" for letter in library.device or "")
-    path = CACHE / f"tensorrt-{library.trt.__version__}-{device}.timing"
-    kept = path.read_bytes() if path.is_file() else b""
-    cache = settings.create_timing_cache(kept) or settings.create_timing_cache(b"")
-    settings.set_timing_cache(cache, ignore_mismatch=False)
-    plan = builder.build_serialized_network(network, settings)
-    timed = settings.get_timing_cache()
-    if plan is not None and timed is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(memoryview(timed.serialize()))
-        temporary.replace(path)
-    return viewed(plan)
-
-
-def viewed(plan: Any) -> memoryview | None:
-    return None if plan is None else memoryview(plan)
-
-
-def put(staged: Staged, name: str, plan: memoryview, record: dict[str, Any]) -> Path:
-    """Replace the served plan, which is the one switch, and then its record, which has the plan's digest."""
-    (staged.stage / name).write_bytes(plan)
-    return staged.place(record, name)
+        capability = arguments.compute_capability
+        print(tensorrt.build(network, into, arguments.flavour, precision, profiles, capability))

@@ -3,17 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from concord.loops.request import RESOLUTIONS
-from concord.squash import LATENT_STRIDE
-
-LATENTS = frozenset(("LATENT", "LATENT_MASK", "COMPOSITE_LATENT"))  # their sides are eighths of an image's
-SIDES = (min(RESOLUTIONS), 512, max(RESOLUTIONS))  # pixels
+from export.errors import ExportError
+from export.network import SIDES, ServedTensor
 
 
-class EngineError(Exception):
-    """An engine cannot be built; the message is for the person who asked for it, and nothing was replaced."""
+class EngineError(ExportError):
+    """An engine cannot be built."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +41,13 @@ def read(text: str) -> tuple[str, Profile]:
     return name, Profile(*(tuple(map(int, shape.split("x"))) for shape in shapes.split(",")))
 
 
-def defaults(config: Any) -> dict[str, Profile]:
-    """For every input of a Triton `ModelConfig`: a batch of one to the largest that Triton makes, fastest at one.
+def defaults(inputs: Iterable[ServedTensor], largest_batch: int) -> dict[str, Profile]:
+    """For every input a batch of one to the largest, fastest at one.
 
     Where a size is free, from the least to the largest resolution that is served.
     """
-
-    def shape(tensor: Any, batch: int, side: int) -> tuple[int, ...]:
-        side = side // LATENT_STRIDE if tensor.name in LATENTS else side
-        return (batch, *(side if size == -1 else size for size in tensor.dims))
-
-    steps = tuple(zip((1, 1, config.max_batch_size), SIDES, strict=True))
-    return {tensor.name: Profile(*(shape(tensor, *step) for step in steps)) for tensor in config.input}
+    steps = tuple(zip((1, 1, largest_batch), SIDES, strict=True))
+    return {tensor.name: Profile(*((batch, *tensor.at(side)) for batch, side in steps)) for tensor in inputs}
 
 
 def check(model: str, profiles: Mapping[str, Profile], shapes: Mapping[str, tuple[int, ...]]) -> None:

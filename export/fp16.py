@@ -9,16 +9,18 @@ from typing import Any
 
 import onnx_ir
 import onnxruntime
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from concord.repository.profiles import FP16_FILE, fp16
 from concord.variants import sha256
-from export import calibration, direct_form, half_precision, judgement
+from export import direct_form, half_precision, judgement
 from export.engine_profiles import EngineError
-from export.judgement import Network
+from export.judgement import Answering
+from export.networks import every, find
 from export.onnx_file import session
 from export.publication import MODEL, Staged, exported
 
-FILE = "model.fp16.onnx"
+PROFILE = fp16.__name__
 LEAST_SNR = 35.0  # dB; half has 11 bits, and what sums many small errors up is an island
 
 
@@ -34,8 +36,9 @@ def build(model: str, repository: Path, precision: str) -> str:
     source = exported(repository, model)
     if precision != "fp16":
         raise EngineError(f"{model}: onnxruntime reads {MODEL} itself; there is --precision fp16 to build for it")
-    if model not in calibration.MAKERS:
-        raise EngineError(f"{model}: the profile fp16 is for {', '.join(calibration.MAKERS)}")
+    served = [network.name for network in every() if PROFILE in network.serving.profiles]
+    if model not in served:
+        raise EngineError(f"{model}: the profile {PROFILE} is for {', '.join(served)}")
     with Staged(repository, model) as staged:
         graph, islands = halved(model, source, staged.stage)
         record = {
@@ -50,7 +53,7 @@ def build(model: str, repository: Path, precision: str) -> str:
         }
         weights = graph.with_suffix(".weights")
         size = graph.stat().st_size + weights.stat().st_size
-        place = staged.place(record, weights.name, FILE)
+        place = staged.place(record, weights.name, FP16_FILE)
     [ratio] = record["snr_db"]
     return f"{model}: onnxruntime, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {place}"
 
@@ -61,9 +64,10 @@ def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str,
     Raises:
         EngineError: nobody has said what of this model has to stay in FP32, or the file is damaged.
     """
-    if model not in half_precision.ISLANDS:
+    network = find(model)
+    if network is None or not network.islands:
         raise EngineError(f"{model}: what has to stay in FP32 is not known; it can be built with --precision fp32")
-    islands, path = half_precision.ISLANDS[model], folder / FILE
+    islands, path = network.islands, folder / FP16_FILE
     try:
         graph = onnx_ir.load(source)
     except DecodeError as error:
@@ -83,10 +87,11 @@ def compared(model: str, repository: Path, graph: Path) -> dict[str, Any]:
         EngineError: its answers are too far from those of the exported network.
     """
 
-    def load() -> Network:
+    def load() -> Answering:
         half = session(graph)
         return lambda feeds: half.run(None, dict(feeds))[0]
 
-    if model not in calibration.MAKERS:
+    network = find(model)
+    if network is None or network.seen is None:
         return {}
     return judgement.compared(model, repository, load, LEAST_SNR)

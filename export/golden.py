@@ -1,4 +1,4 @@
-"""Compares exported networks with the numeric answers of the published ones, for weights made by a rule.
+"""Compare networks with numeric answers of the published ones, for weights made by a rule.
 
 A golden file (`.npz`) describes itself: its `meta` names the model, the seed, the inputs as expressions over the rule's
 functions, and for each output the kept slice and the tolerance. Weights and inputs come from the rule, a Python file
@@ -7,9 +7,11 @@ that is run as it is: give it only a file you trust.
 
 import importlib.util
 import json
+import re
 import tempfile
 import zipfile
 import zlib
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,30 +19,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export import checkpoint
 from export.checkpoint import CheckpointError
-from export.networks import harmony_transformer
-from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
-from export.networks.cris import R50, R101, Cris
-from export.networks.harmony_transformer import HarmonyTransformerConfig
-from export.networks.refinement import Refinement, RefinementConfig
+from export.networks import every
 from export.onnx_file import export, session
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "cris_r50": lambda: Cris(R50),
-    "cris_r101": lambda: Cris(R101),
-    "ht_plus": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_plus")),
-    "dht_plus": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_plus")),
-    "ht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_v1")),
-    "dht_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_v1")),
-    "harmony_vae": lambda: ConditionVae(ConditionVaeConfig()),
-    "diffharmony_stage2_base": lambda: Refinement(RefinementConfig()),
-}
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--rule", type=Path, required=True, help="Python file that makes the weights and inputs")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.npz")
 
 
-def run(rule_path: Path, files: list[Path]) -> int:
+def run(arguments: Namespace) -> int:
+    """0 if every output of every file is within its tolerance, else 1."""
+    return compare(arguments.rule, arguments.files)
+
+
+def compare(rule_path: Path, files: list[Path]) -> int:
     """Check every file, one printed line each; 0 if all are within their tolerances, else 1.
 
     Raises:
@@ -80,9 +78,10 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
         meta = json.loads(str(golden["meta"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"not a golden file ({checkpoint.first_line(error)})") from error
-    if meta["model"] not in NETWORKS:
-        raise CheckpointError(f"unknown network {meta['model']!r}; known: {', '.join(NETWORKS)}")
-    network = NETWORKS[meta["model"]]().eval()
+    published = {name: build for network in every() for name, build in network.published.items()}
+    if meta["model"] not in published:
+        raise CheckpointError(f"unknown network {meta['model']!r}; known: {', '.join(published)}")
+    network = published[meta["model"]]().eval()
     checkpoint.load(network, draw_weights(rule, golden["keys"], meta))
     inputs = [draw_input(rule, name, entry) for name, entry in meta["inputs"].items()]
     answers = answer(network, meta, inputs)
@@ -99,7 +98,7 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
     return line, passed
 
 
-def draw_weights(rule: ModuleType, keys: np.ndarray, meta: dict[str, Any]) -> dict[str, Tensor]:
+def draw_weights(rule: ModuleType, keys: NDArray[Any], meta: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of a file by the rule, checked against the file's checksum."""
     lines = (str(line).split() for line in keys)
     shapes = {key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in lines}
@@ -120,33 +119,32 @@ def draw_input(rule: ModuleType, name: str, entry: dict[str, Any]) -> Tensor:
     return torch.from_numpy(value)
 
 
-def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, np.ndarray]:
+def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, NDArray[Any]]:
     """Export at a dynamic batch, run in ONNX Runtime; outputs by their name in the file.
 
-    CRIS has one output in two forms: `logits_batch1` is the first sample alone.
+    An output named `x_batch1` is the network's output x of so many samples.
     """
-    graph_outputs = ["logits"] if meta["model"].startswith("cris") else list(meta["outputs"])
-    names = list(meta["inputs"])
+    outputs = {name: re.sub(r"_batch\d+$", "", name) for name in meta["outputs"]}
+    names, graph_outputs = list(meta["inputs"]), list(dict.fromkeys(outputs.values()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         twice = [torch.cat((value, value)) if len(value) == 1 else value for value in inputs]
         export(network, twice, names, graph_outputs, path)
         onnx_session = session(path)
-        feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
-        if graph_outputs != ["logits"]:
-            return dict(zip(graph_outputs, onnx_session.run(graph_outputs, feeds), strict=True))
-        answers = {}
-        for name, entry in meta["outputs"].items():
-            batch = entry["shape"][0]
-            (answers[name],) = onnx_session.run(["logits"], {key: value[:batch] for key, value in feeds.items()})
+        answers: dict[str, NDArray[Any]] = {}
+        for batch in {entry["shape"][0] for entry in meta["outputs"].values()}:
+            feeds = {name: value[:batch].numpy() for name, value in zip(names, inputs, strict=True)}
+            found = dict(zip(graph_outputs, onnx_session.run(graph_outputs, feeds), strict=True))
+            wanted = (name for name, entry in meta["outputs"].items() if entry["shape"][0] == batch)
+            answers |= {name: found[outputs[name]] for name in wanted}
         return answers
 
 
 def first_divergence(
-    network: nn.Module, meta: dict[str, Any], golden: dict[str, np.ndarray], inputs: list[Tensor]
+    network: nn.Module, meta: dict[str, Any], golden: dict[str, NDArray[Any]], inputs: list[Tensor]
 ) -> str:
     """Name the first intermediate value of the file that the torch network does not reproduce (first sample only)."""
-    seen: dict[str, np.ndarray] = {}
+    seen: dict[str, NDArray[Any]] = {}
     taps = {name: entry for name, entry in meta["taps"].items() if entry["module"] in dict(network.named_modules())}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -37,32 +37,7 @@ NORMS = Island(
     ("InstanceNormalization", "GroupNormalization", "LayerNormalization"),
 )
 SOFTMAX = Island("sums over thousands of tokens lose the small probabilities in half", ("Softmax",))
-TEXT = Island(
-    "layer norms, of the text encoder above all: a few channels are hundreds of times the others",
-    ("LayerNormalization",),
-)
-BATCH_NORM = Island("variances may be below half's smallest normal number", ("BatchNormalization",))
-IMAGE_NORM = Island(
-    "norms over C*H*W: a million squares, and their mean's two steps",
-    ("ReduceMean", "Sub", "Pow", "Sqrt"),
-    ("node_square*",),
-    downstream=True,
-)
-TIMESTEP = Island("timesteps are fractional; from 512 on half has steps of 0.5", ("Sin", "Cos"), upstream=True)
-DECODER = Island("with the weights of some pipelines its activations pass 65504", nodes=("*",))
-PREVIEW = Island("one small product, rounded to grey levels", nodes=("*",))
-
-ISLANDS: dict[str, tuple[Island, ...]] = {
-    "cris": (TEXT, SOFTMAX, BATCH_NORM),
-    "dht": (IMAGE_NORM, NORMS, SOFTMAX),
-    "vae_encoder": (NORMS, SOFTMAX),
-    "unet": (TIMESTEP, NORMS, SOFTMAX),
-    "unet_prompted": (TIMESTEP, NORMS, SOFTMAX),
-    "vae_decoder": (DECODER,),
-    "harmony_vae": (DECODER,),
-    "refinement": (NORMS, SOFTMAX),
-    "latent_preview": (PREVIEW,),
-}
+LATENT_DECODER = Island("with the weights of some pipelines its activations pass 65504", nodes=("*",))
 
 ARITHMETIC = frozenset(("Add", "Sub", "Mul", "Div", "Sqrt"))
 ANY_TYPE = frozenset(("Cast", "Shape", "Size"))  # read what they are given, with nothing to compute in its type
@@ -133,7 +108,7 @@ def cast(
     return casts[value, to]
 
 
-def half(tensor: ir.TensorProtocol, name: str | None) -> ir.Tensor:
+def half(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
     """The tensor in FP16; what is finite stays finite, and what is not zero does not become zero."""
     values, limits = tensor.numpy(), np.finfo(np.float16)
     bounded = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)

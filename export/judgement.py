@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export import calibration
-from export.calibration import Feeds
 from export.engine_profiles import EngineError
+from export.network import Feeds
 from export.onnx_file import session
 from export.publication import exported
 
 SAMPLES = 10  # held out
 MOST = 1e20  # 200 dB: the same answers
 
-Network = Callable[[Feeds], NDArray[np.floating]]
+Answering = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
-def compared(model: str, repository: Path, load: Callable[[], Network], least: float) -> dict[str, Any]:
+def compared(model: str, repository: Path, load: Callable[[], Answering], least: float) -> dict[str, Any]:
     """Signal-to-noise ratio in dB of the converted network's answers against those of the exported one.
 
     10 log10 of the sum of squares of the expected answers over that of the differences, of all samples together.

@@ -13,18 +13,20 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import ExportError
+from export.network import BATCH, Axes, Network
 from export.publication import Staged
-from export.served_model import BATCH, Axes, ServedModel
 
 OPSET = 18
 # Weights above this lie beside the model: a protobuf message ends at 2 GB, and external data is mapped, not copied.
 INSIDE_LIMIT = 256 * 1024**2
 
 
-class CheckFailed(Exception):
-    """The exported graph does not compute what the torch network computes; nothing was replaced."""
+class CheckFailed(ExportError):
+    """The exported graph does not compute what the torch network computes."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,13 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[np.ndarray]:
+def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[NDArray[Any]]:
     """What the torch network answers to every sample."""
     with torch.no_grad():
         return [network(*inputs).numpy() for inputs in samples]
 
 
-def check(path: Path, model: ServedModel, expected: Sequence[np.ndarray]) -> list[Difference]:
+def check(path: Path, model: Network, expected: Sequence[NDArray[Any]]) -> list[Difference]:
     """Compare what the file answers to the model's samples with the torch network's answers.
 
     Raises:
@@ -106,8 +108,7 @@ def check(path: Path, model: ServedModel, expected: Sequence[np.ndarray]) -> lis
     onnx_session = session(path)
     differences = []
     for inputs, wanted in zip(model.samples(), expected, strict=True):
-        feeds = {name: value.numpy() for name, value in zip(model.inputs, inputs, strict=True)}
-        (answer,) = onnx_session.run([model.output], feeds)
+        (answer,) = onnx_session.run([model.output.name], model.feeds(inputs))
         worst = float(np.abs(answer.astype(np.float32) - wanted.astype(np.float32)).max())
         magnitude = float(np.abs(wanted).max())
         differences.append(Difference(len(wanted), worst, magnitude))
@@ -119,15 +120,16 @@ def check(path: Path, model: ServedModel, expected: Sequence[np.ndarray]) -> lis
     return differences
 
 
-def write(staged: Staged, network: nn.Module, model: ServedModel) -> None:
+def write(staged: Staged, network: nn.Module, model: Network) -> None:
     """Export into the stage."""
     traced = list(model.samples())[1]
-    export(network, traced, model.inputs, [model.output], staged.model, model.axes)
+    names = [tensor.name for tensor in model.inputs]
+    export(network, traced, names, [model.output.name], staged.model, model.axes)
     staged.name_weights()
 
 
 def verify(
-    staged: Staged, model: ServedModel, expected: Sequence[np.ndarray], source: dict[str, Any]
+    staged: Staged, model: Network, expected: Sequence[NDArray[Any]], source: dict[str, Any]
 ) -> list[Difference]:
     """Check the staged model, and write the record beside it.
 
@@ -154,7 +156,7 @@ def verify(
 
 def publish(
     network: nn.Module,
-    model: ServedModel,
+    model: Network,
     repository: Path,
     source: dict[str, Any],
     rewrite: Callable[[nn.Module], None] | None = None,

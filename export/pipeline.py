@@ -1,6 +1,5 @@
 """Reads a Stable Diffusion pipeline as diffusers saves it: a folder with `unet/`, `vae/` and, where wanted, more."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +8,12 @@ from typing import Any, TypeVar
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
-from export import checkpoint, stable_diffusion, text_states
-from export.checkpoint import CheckpointError
+from export import checkpoint, diffusers_folder, stable_diffusion, text_states
+from export.checkpoint import CheckpointError, named
+from export.diffusers_folder import read_json
 
 Network = TypeVar("Network")
-CONFIG = "config.json"
 NULL_TEXT = "null_text.safetensors"
-WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")
-SUFFIXES = (".safetensors", ".bin")
 # What concord's samplers are built on, and what diffusers assumes of an entry that is missing.
 SCHEDULE = {
     "beta_schedule": "scaled_linear",
@@ -92,54 +89,9 @@ def read_part(
     Raises:
         CheckpointError: begins with the path.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file or folder")
-    folder = path if path.is_dir() else path.parent
-    config = read_json(folder / CONFIG) if path.is_dir() or (folder / CONFIG).is_file() else None
-    file = find_weights(path) if path.is_dir() else path
-    read = checkpoint.read(file)
-    checkpoints[f"{file.parent.name}/{file.name}"] = read.sha256
-    return named(file, lambda: build(config, read.weights))
-
-
-def named(path: Path, build: Callable[[], Network]) -> Network:
-    """Call `build`, with the path in front of its error."""
-    try:
-        return build()
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def find_weights(folder: Path) -> Path:
-    """The file with the weights of a folder: safetensors before bin, full precision before variants (`fp16`).
-
-    Raises:
-        CheckpointError: there is none; names what was looked for.
-    """
-    for pattern in ("{}{}", "{}.*{}"):
-        for suffix in SUFFIXES:
-            for name in WEIGHTS:
-                for file in sorted(folder.glob(pattern.format(name, suffix))):
-                    return file
-    name = WEIGHTS[1] if folder.name == "text_encoder" else WEIGHTS[0]
-    raise CheckpointError(f"{folder / name}{SUFFIXES[0]}: no such file, nor one that ends in {SUFFIXES[1]}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        CheckpointError: missing, or not one.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON ({checkpoint.first_line(error)})") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: not a JSON object")
-    return found
+    found = diffusers_folder.read(path)
+    checkpoints[diffusers_folder.name_of(found)] = found.sha256
+    return named(found.path, lambda: build(diffusers_folder.entries(found), found.weights))
 
 
 def check_schedule(path: Path) -> None:

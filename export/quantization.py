@@ -7,7 +7,7 @@ and BF16 OpenVINO reads the exported network itself.
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +16,17 @@ import openvino as ov
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from concord.openvino_properties import properties
+from concord.repository.profiles import INT8_FILE
 from concord.variants import sha256
 from export import calibration, direct_form, judgement
-from export.calibration import Feeds
 from export.engine_profiles import EngineError
-from export.judgement import Network
+from export.judgement import Answering
+from export.network import Feeds, Quantization
+from export.networks import every, find
 from export.publication import MODEL, Staged, exported
 
-FILE = "model.int8.xml"
 LEAST_SNR = 12.0  # dB
 PRODUCTS = ("Convolution", "ConvolutionBackpropData", "MatMul")
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """What of a network stays in FP32 when the rest becomes INT8, and why; products of vectors always do.
-
-    `types` are OpenVINO's operators. `ends`: the products that read the inputs, and those that give the answer.
-    `transformer`: quantized with NNCF's scheme for attention.
-    """
-
-    reason: str
-    types: tuple[str, ...] = ()
-    ends: bool = False
-    transformer: bool = True
-
-
-QUANTIZATION = {
-    "cris": Quantization("nothing of it asks for more"),
-    "dht": Quantization(
-        "norms over C*H*W: squares of a million values; the last layer draws the picture: its error is a tint of all",
-        ("Power", "ReduceMean", "Divide", "ConvolutionBackpropData"),
-    ),
-    "vae_encoder": Quantization("what it gives is added to over all steps", ends=True, transformer=False),
-    "unet": Quantization(
-        "timesteps are fractional; what is left of the noise at the end is small", ("Sin", "Cos"), ends=True
-    ),
-    "vae_decoder": Quantization("its last layer draws the picture", ends=True, transformer=False),
-}
 
 
 def build(model: str, repository: Path, precision: str, data: Path | None = None, number: int = 60) -> str:
@@ -72,27 +45,30 @@ def build(model: str, repository: Path, precision: str, data: Path | None = None
     source = exported(repository, model)
     if precision != "int8":
         raise EngineError(f"{model}: openvino reads {MODEL} itself; there is --precision int8 to build for it")
-    if model not in QUANTIZATION:
-        raise EngineError(f"{model}: INT8 is for {', '.join(QUANTIZATION)}")
+    network = find(model)
+    if network is None or network.quantization is None:
+        able = ", ".join(network.name for network in every() if network.quantization)
+        raise EngineError(f"{model}: INT8 is for {able}")
+    how = network.quantization
     if number < calibration.LEAST:
         raise EngineError(f"--samples {number}: at least {calibration.LEAST} are needed")
     with Staged(repository, model) as staged:
-        network = read(model, source, staged.stage)
-        inputs = {tensor.any_name: shape(tensor) for tensor in network.inputs}
+        graph = read(model, source, staged.stage)
+        inputs = {tensor.any_name: shape(tensor) for tensor in graph.inputs}
         seen = calibration.read(data, inputs) if data else calibration.feeds(model, repository, number)
-        network = quantize(network, seen, QUANTIZATION[model])
-        compared = judgement.compared(model, repository, lambda: answering(network), LEAST_SNR)
+        quantized = quantize(graph, seen, how)
+        compared = judgement.compared(model, repository, lambda: answering(quantized), LEAST_SNR)
         record = {
             "model": model,
             "engine": "openvino",
             "version": ov.get_version(),
             "precision": precision,
-            "quantization": asdict(QUANTIZATION[model]),
+            "quantization": asdict(how),
             "samples": len(seen),
             "onnx_sha256": sha256(source),
             **compared,
         }
-        place = put(staged, network, record)
+        place = put(staged, quantized, record)
     size = place.stat().st_size + place.with_suffix(".bin").stat().st_size
     return f"{model}: openvino, {precision}, {size / 1e6:.1f} MB, {compared['snr_db'][0]:.1f} dB, is now {place}"
 
@@ -170,13 +146,13 @@ def nearest(starts: Iterable[ov.Node], following: Callable[[ov.Node], Iterable[o
     return found
 
 
-def answering(network: ov.Model) -> Network:
+def answering(network: ov.Model) -> Answering:
     compiled = ov.Core().compile_model(network, "CPU", properties({}))
     return lambda feeds: compiled(feeds)[0]
 
 
 def put(staged: Staged, network: ov.Model, record: dict[str, Any]) -> Path:
     """Replace the served files: the weights, the network that belongs to them, and its record."""
-    path = staged.stage / FILE
+    path = staged.stage / INT8_FILE
     ov.save_model(network, path, compress_to_fp16=False)
-    return staged.place(record | {"xml_sha256": sha256(path)}, path.with_suffix(".bin").name, FILE)
+    return staged.place(record | {"xml_sha256": sha256(path)}, path.with_suffix(".bin").name, INT8_FILE)

@@ -10,8 +10,11 @@ from diffusers.loaders.single_file_utils import (
 )
 
 from export import checkpoint, stable_diffusion, text_states
-from export.checkpoint import CheckpointError
-from export.pipeline import CONFIG, Pipeline, named, read_json
+from export.checkpoint import CheckpointError, named
+from export.diffusers_folder import CONFIG, read_json
+from export.networks.unet import INPAINTING
+from export.networks.vae_encoder import KL_F8
+from export.pipeline import Pipeline
 
 UNET_KEY = "model.diffusion_model.input_blocks.0.0.weight"
 VAE_KEY = "first_stage_model.decoder.conv_in.weight"
@@ -34,8 +37,8 @@ def read(path: Path, configs: Path | None) -> Pipeline:
     def build() -> Pipeline:
         stable_diffusion.check_channels(file.weights[UNET_KEY])
         unet, vae = (
-            sizes(configs, "unet", stable_diffusion.UNET_SIZES),
-            sizes(configs, "vae", stable_diffusion.VAE_SIZES),
+            sizes(configs, "unet", INPAINTING),
+            sizes(configs, "vae", KL_F8),
         )
         text = convert_ldm_clip_checkpoint(file.weights)
         return Pipeline(

@@ -1,34 +1,22 @@
 """diffusers' UNet and VAE from a config and weights, refused where they are not what DiffHarmony runs on."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-from diffusers import AutoencoderKL, ModelMixin, UNet2DConditionModel
-from torch import Tensor, nn
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
 
-from export import checkpoint
+from concord.squash import LATENT_STRIDE
 from export.checkpoint import CheckpointError
-from export.served_diffusion import FACTOR, LATENT_CHANNELS
+from export.diffusers_folder import assemble
+from export.networks.latent_diffusion import LATENT_CHANNELS
+from export.networks.unet import CHANNELS, INPAINTING
+from export.networks.vae_encoder import KL_F8
 
-Network = TypeVar("Network", bound=nn.Module)
-UNET_CHANNELS = 9
 FAMILIES = {
     4: "text-to-image Stable Diffusion",
     5: "depth-to-image Stable Diffusion",
     7: "Stable Diffusion's x4 upscaler",
     8: "InstructPix2Pix",
-}
-UNET_SIZES = {  # Stable Diffusion 1.5 inpainting; the rest are diffusers' defaults
-    "in_channels": UNET_CHANNELS,
-    "cross_attention_dim": 768,
-    "layers_per_block": 2,
-}
-VAE_SIZES = {  # KL-f8
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
 }
 
 
@@ -42,7 +30,7 @@ def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DCon
     if first is None:
         raise CheckpointError("the keys are not those of a diffusers UNet (conv_in.weight)")
     check_channels(first)
-    network = build(UNet2DConditionModel, config or UNET_SIZES, weights)
+    network = build(UNet2DConditionModel, config or INPAINTING, weights)
     for entry in ("class_embed_type", "addition_embed_type", "encoder_hid_dim", "time_cond_proj_dim"):
         if network.config[entry] is not None:
             raise CheckpointError(f"its config has {entry} {network.config[entry]!r}: the UNet wants more than text")
@@ -56,10 +44,10 @@ def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DCon
 def check_channels(first: Tensor) -> None:
     """Refuse a UNet by the shape [out, in, 3, 3] of its first convolution's weight."""
     channels = first.shape[1] if first.ndim == 4 else 0
-    if channels != UNET_CHANNELS:
+    if channels != CHANNELS:
         raise CheckpointError(
             f"the UNet's first convolution is {tuple(first.shape)}, {channels} input channels: that of "
-            f"{FAMILIES.get(channels, 'no family known here')}. DiffHarmony's takes {UNET_CHANNELS}: noisy latent, "
+            f"{FAMILIES.get(channels, 'no family known here')}. DiffHarmony's takes {CHANNELS}: noisy latent, "
             "mask and composite latent, as inpainting UNets do"
         )
 
@@ -72,12 +60,12 @@ def vae(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Autoencode
     Raises:
         CheckpointError: the weights do not fit the config, or the latents are not those of KL-f8.
     """
-    network = build(AutoencoderKL, config or VAE_SIZES, weights)
+    network = build(AutoencoderKL, config or KL_F8, weights)
     factor = 2 ** (len(network.config.block_out_channels) - 1)
-    if factor != FACTOR or network.config.latent_channels != LATENT_CHANNELS:
+    if factor != LATENT_STRIDE or network.config.latent_channels != LATENT_CHANNELS:
         raise CheckpointError(
             f"the VAE makes {network.config.latent_channels} channels at 1/{factor} of the size; DiffHarmony runs on "
-            f"{LATENT_CHANNELS} at 1/{FACTOR} (KL-f8)"
+            f"{LATENT_CHANNELS} at 1/{LATENT_STRIDE} (KL-f8)"
         )
     for entry in ("shift_factor", "latents_mean", "latents_std"):
         if network.config[entry] is not None:
@@ -90,19 +78,3 @@ def build(kind: type[Any], config: dict[str, Any], weights: dict[str, Tensor]) -
     if config.get("_class_name", kind.__name__) != kind.__name__:
         raise CheckpointError(f"its config is of {config['_class_name']}, not of {kind.__name__}")
     return assemble(lambda: kind.from_config(config), weights)
-
-
-def assemble(make: Callable[[], Network], weights: dict[str, Tensor]) -> Network:
-    """The network that `make` makes, with `weights` themselves as its parameters, not copies of them.
-
-    Raises:
-        CheckpointError: its config is not usable, or the weights do not fit it.
-    """
-    try:
-        with torch.device("meta"):
-            network = make()
-    except Exception as error:  # diffusers raises nearly anything for sizes that do not go together
-        raise CheckpointError(f"its config is not usable ({checkpoint.first_line(error)})") from error
-    ModelMixin._fix_state_dict_keys_on_load(network, weights)
-    checkpoint.load(network, weights, assign=True)
-    return network.requires_grad_(False).eval()

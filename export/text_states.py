@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from concord.tokenizer import END, START
 from export import checkpoint
 from export.checkpoint import CheckpointError
 
-START, END = 49406, 49407  # CLIP's tokens; Stable Diffusion 1 pads with the end
 NAME = "states"
 SIZES = {  # CLIP ViT-L/14, the text encoder of Stable Diffusion 1; the rest are transformers' defaults
     "hidden_size": 768,
@@ -34,6 +34,8 @@ def stored(weights: dict[str, Tensor]) -> Tensor:
 def encoded(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor:
     """States FP32 [n, d] of a text encoder's last layer, normalised: the start token, and as many ends as fit.
 
+    Stable Diffusion 1 pads with the end.
+
     Raises:
         CheckpointError: the config is not usable, or the weights do not fit it.
     """
@@ -49,7 +51,7 @@ def encoded(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor
     bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
     checkpoint.load(encoder, bare, assign=True)
     length = sizes.max_position_embeddings
-    encoder.embeddings.position_ids = torch.arange(length)[None]
+    encoder.embeddings.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
     with torch.no_grad():
         states: Tensor = encoder.eval()(torch.tensor([[START] + [END] * (length - 1)])).last_hidden_state[0]
     return states

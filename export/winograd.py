@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.models.upsampling import Upsample2D
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 TILE = 4  # heights and widths of rewritten layers are multiples of this
@@ -31,9 +32,9 @@ class Filtering:
     `inputs` [n, taps], `kernel` [n, 3], `outputs` [m, n]; tiles begin `stride` apart, the first one before the image.
     """
 
-    inputs: np.ndarray
-    kernel: np.ndarray
-    outputs: np.ndarray
+    inputs: NDArray[Any]
+    kernel: NDArray[Any]
+    outputs: NDArray[Any]
     stride: int
 
 

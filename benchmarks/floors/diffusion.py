@@ -17,10 +17,11 @@ from concord.instruments.started_server import served_config
 from concord.loops.request import DEFAULT_SAMPLER, DEFAULT_STEPS
 from concord.samplers import make_sampler
 from concord.session import run_options, session_options
+from concord.squash import LATENT_STRIDE
 from concord_client import Progress
 from concord_client.diffusion import OnStep
+from export.networks.latent_diffusion import LATENT_CHANNELS
 from export.pipeline import Pipeline
-from export.served_diffusion import FACTOR, LATENT_CHANNELS
 
 Feeds = dict[str, NDArray[np.generic]]
 
@@ -88,7 +89,7 @@ def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
 def feeds(size: int) -> Feeds:
     """Inputs of all three networks for a composite of `size` x `size`: a noise image, standard normal latents."""
     generator = np.random.default_rng(0)
-    side = size // FACTOR
+    side = size // LATENT_STRIDE
     latent = generator.standard_normal((1, LATENT_CHANNELS, side, side), np.float32)
     return {
         "COMPOSITE": generator.integers(0, 256, (1, size, size, 3), np.uint8),

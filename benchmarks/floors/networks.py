@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from torch import Tensor, nn
 
+from export.network import Network
 from export.onnx_file import session
-from export.served_model import ServedModel
 
 Feeds = Mapping[str, NDArray[np.generic]]
 
 
-def onnx_runtime(path: Path, model: ServedModel, threads: int) -> Callable[[], object]:
+def onnx_runtime(path: Path, model: Network, threads: int) -> Callable[[], object]:
     """A call that runs the ONNX file once at batch 1."""
     return running(session(path, threads), sample(model))
 
@@ -26,12 +26,12 @@ def running(network: InferenceSession, feeds: Feeds) -> Callable[[], object]:
     return lambda: network.run(None, inputs)
 
 
-def sample(model: ServedModel) -> Feeds:
+def sample(model: Network) -> Feeds:
     """Inputs of batch 1."""
-    return {name: value.numpy() for name, value in zip(model.inputs, next(model.samples()), strict=True)}
+    return model.feeds(next(model.samples()))
 
 
-def eager(network: nn.Module, model: ServedModel, threads: int) -> Callable[[], object]:
+def eager(network: nn.Module, model: Network, threads: int) -> Callable[[], object]:
     """A call that runs the torch network once at batch 1."""
     torch.set_num_threads(threads)
     inputs = next(model.samples())

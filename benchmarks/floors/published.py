@@ -6,22 +6,21 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from export.networks import harmony_transformer
-from export.networks.cris import R50, Cris
-from export.networks.harmony_transformer import HarmonyTransformerConfig
+from export.network import Network
+from export.networks import cris, dht
+from export.networks.cris import ServedCris
+from export.networks.harmonizer import ServedHarmonizer
 from export.onnx_file import publish
-from export.served_model import CRIS, DHT, ServedModel
-from export.serving import ServedCris, ServedHarmonizer
 
 
-def networks() -> list[tuple[ServedModel, nn.Module]]:
+def networks() -> list[tuple[Network, nn.Module]]:
     """CRIS R50 and DHT+ as they are served."""
     torch.manual_seed(0)
-    dht = harmony_transformer.build(HarmonyTransformerConfig("dht_plus"))
-    return [(CRIS, ServedCris(Cris(R50)).eval()), (DHT, ServedHarmonizer(dht).eval())]
+    harmonizer = ServedHarmonizer(dht.NETWORK.published["dht_plus"]())
+    return [(cris.NETWORK, ServedCris(cris.Cris(cris.R50)).eval()), (dht.NETWORK, harmonizer.eval())]
 
 
-def repository(source: Path, target: Path, served: list[tuple[ServedModel, nn.Module]]) -> Path:
+def repository(source: Path, target: Path, served: list[tuple[Network, nn.Module]]) -> Path:
     """A copy of `source` at `target` with the networks exported into it; made only if it is missing."""
     done = target / ".complete"
     if not done.exists():

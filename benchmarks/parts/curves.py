@@ -32,7 +32,7 @@ from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Client, Diffusion
-from export.served_model import CRIS, DHT
+from export.networks import cris, ht
 
 MEGAPIXELS = (0.25, 1, 2, 4, 8, 12, 24)
 BATCHES = (1, 2, 4, 8)
@@ -181,7 +181,7 @@ def batch_inputs(largest: int) -> dict[str, dict[str, NDArray[Any]]]:
     random = torch.Generator().manual_seed(0)
     inputs = {
         model.name: {name: value.numpy() for name, value in zip(model.inputs, model.make(largest, random), strict=True)}
-        for model in (CRIS, DHT)
+        for model in (cris.NETWORK, ht.NETWORK)
     }
     latents = bare_diffusion.feeds(UNET_SIZE)
     del latents["COMPOSITE"]

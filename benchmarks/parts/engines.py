@@ -21,7 +21,7 @@ from benchmarks.floors import networks as bare
 from benchmarks.floors import published
 from benchmarks.floors.networks import Feeds, running, sample
 from benchmarks.parts.diffusion import asking as asking_diffusion
-from benchmarks.parts.published_diffusion import SIZE, export_networks, pipeline, placed, serving
+from benchmarks.parts.published_diffusion import COMPANIONS, SIZE, export_networks, pipeline, placed, serving
 from benchmarks.parts.segment_harmonize import asking as asking_text
 from concord.instruments.markdown import significant, table, times
 from concord.instruments.memory import MIB, resident
@@ -34,14 +34,11 @@ from concord.session import session_options
 from concord.variants import DEFAULT, variants
 from concord_client import Client, Diffusion
 from export import direct_form, quantization
-from export.diffharmony import COMPANIONS
-from export.networks import harmony_transformer
-from export.networks.harmony_transformer import HarmonyTransformerConfig
+from export.network import Network
+from export.networks import cris, dht, ht, latent_preview
+from export.networks.harmonizer import ServedHarmonizer
 from export.onnx_file import publish, session
 from export.publication import MODEL
-from export.served_diffusion import LATENT_PREVIEW
-from export.served_model import CRIS, DHT
-from export.serving import ServedHarmonizer
 
 INT8 = "int8"
 EAGER, DIRECT = "PyTorch eager", "ONNX Runtime"
@@ -62,18 +59,20 @@ def engines(text_guided: Path, harmonizer: Path, rounds: int = 5) -> dict[str, A
     served = published.networks()
     published.repository(MODEL_REPOSITORIES[0], text_guided, served)
     torch.manual_seed(0)
-    light = ServedHarmonizer(harmony_transformer.build(HarmonyTransformerConfig("ht_plus"))).eval()
-    if not (harmonizer / DHT.name / "1" / MODEL).exists():
-        publish(light, DHT, harmonizer, {"network": "published size, random weights"})
+    light = ServedHarmonizer(ht.NETWORK.published["ht_plus"]()).eval()
+    if not (harmonizer / ht.NETWORK.name / "1" / MODEL).exists():
+        publish(light, ht.NETWORK, harmonizer, {"network": "published size, random weights"})
     networks = {model.name: (text_guided, model, network) for model, network in served}
-    networks["ht"] = (harmonizer, DHT, light)
+    networks[ht.NETWORK.name] = (harmonizer, ht.NETWORK, light)
     forms = {
         name: measured(model.name, folder, sample(model), bare.eager(network, model, THREADS), rounds)
         for name, (folder, model, network) in networks.items()
     }
     pipelines = {
-        f"cris + {name}": pipeline_in_int8(text_guided, networks[name][0], forms["cris"], forms[name], rounds)
-        for name in ("dht", "ht")
+        f"cris + {model.name}": pipeline_in_int8(
+            {cris.NETWORK: text_guided, model: networks[model.name][0]}, forms["cris"], forms[model.name], rounds
+        )
+        for model in (dht.NETWORK, ht.NETWORK)
     }
     return {"forms": forms, "pipelines": pipelines}
 
@@ -91,10 +90,13 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
     eager = bare_diffusion.eager(pipeline(), SIZE, THREADS)
     calls = dict(zip(DIFFUSION, (eager.encode, eager.denoise, eager.decode), strict=True))
     forms = {name: measured(name, folder, feeds, call, rounds) for name, call in calls.items()}
-    for model in (CRIS, DHT):
+    for model in (cris.NETWORK, dht.NETWORK):
         build_int8(model.name, text_guided)
     networks = placed(folder, text_guided)
-    with serving(networks, (*COMPANIONS, LATENT_PREVIEW.name), INT8) as server, Client(server.grpc_url) as client:
+    with (
+        serving(networks, (*COMPANIONS, latent_preview.NETWORK.name), INT8) as server,
+        Client(server.grpc_url) as client,
+    ):
         ask = asking_diffusion(client, Diffusion(seed=0, steps=1, resolution=SIZE))
         floor = bare_diffusion.Networks(*(loaded(name, folder, INT8, feeds) for name in DIFFUSION))
         for call in (ask, partial(floor.harmonize, 1), partial(eager.harmonize, 1)):
@@ -118,22 +120,19 @@ def engines_diffusion(folder: Path, text_guided: Path, rounds: int = 2) -> dict[
     }
 
 
-def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, rounds: int) -> dict[str, Any]:
+def pipeline_in_int8(folders: Mapping[Network, Path], first: Form, second: Form, rounds: int) -> dict[str, Any]:
     """Text to harmonized image, a 512x512 JPEG, served in INT8, and its two networks alone, alternating.
 
     Args:
-        cris, harmonizer: folders with the networks.
+        folders: with each of the two networks.
         first, second: results of `measured` for them.
     """
-    networks = {CRIS.name: cris / CRIS.name / "1", DHT.name: harmonizer / DHT.name / "1"}
-    without = (*COMPANIONS, LATENT_PREVIEW.name, *DIFFUSION)
+    networks = {model.name: folder / model.name / "1" for model, folder in folders.items()}
+    without = (*COMPANIONS, latent_preview.NETWORK.name, *DIFFUSION)
     with serving(networks, without, INT8) as server, Client(server.grpc_url, timeout=300) as client:
         calls: Calls = {
             "segment_harmonize": asking_text(client, scene_jpeg(512, 512)),
-            **{
-                model.name: loaded(model.name, folder, INT8, sample(model))
-                for model, folder in ((CRIS, cris), (DHT, harmonizer))
-            },
+            **{model.name: loaded(model.name, folder, INT8, sample(model)) for model, folder in folders.items()},
         }
         # The server adds a few hundredths, less than the difference between single rounds.
         milliseconds = {name: percentiles(times) for name, times in in_turns(calls, 4 * rounds).items()}
@@ -141,7 +140,7 @@ def pipeline_in_int8(cris: Path, harmonizer: Path, first: Form, second: Form, ro
     sums = {form: first["milliseconds"][form]["p50"] + second["milliseconds"][form]["p50"] for form in (EAGER, DIRECT)}
     return {
         "milliseconds": milliseconds,
-        "over_bare": ours / (milliseconds[CRIS.name]["p50"] + milliseconds[DHT.name]["p50"]),
+        "over_bare": ours / sum(milliseconds[model.name]["p50"] for model in folders),
         "over_onnx_runtime": ours / sums[DIRECT],
         "eager_over_ours": sums[EAGER] / ours,
     }

@@ -13,15 +13,15 @@ from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors import published
 from benchmarks.floors.networks import Feeds
 from benchmarks.parts.diffusion import asking
-from benchmarks.parts.published_diffusion import SIZE, pipeline, placed, serving
+from benchmarks.parts.published_diffusion import COMPANIONS, SIZE, pipeline, placed, serving
 from concord.instruments.stages import UNET
 from concord.instruments.timing import in_turns, percentiles
 from concord.loops.request import DEFAULT_STEPS
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Client, Diffusion
-from export import diffharmony, engine
-from export.diffharmony import COMPANIONS
+from export import tensorrt
 from export.pipeline import Pipeline
+from export.pipelines import diffharmony
 from export.runtime_form import Form
 
 DEVICE = "cuda"
@@ -37,14 +37,14 @@ def gpu(folder: Path, text_guided: Path, rounds: int = 20) -> dict[str, Any]:
     if not torch.cuda.is_available():
         return {}
     if not (folder / UNET).exists():
-        diffharmony.publish(pipeline(), folder, ["null_text"], Form("plain", "direct"))
+        diffharmony.publish(pipeline(), folder, Form("plain", "direct"))
     published.repository(MODEL_REPOSITORIES[0], text_guided, published.networks())
     found: dict[str, Any] = {"device": torch.cuda.get_device_name()}
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         found["diffharmony_ms"] = end_to_end(folder, text_guided, rounds)
-    flavours = [name for name in engine.FLAVOURS if importlib.util.find_spec(name.replace("-", "_"))]
+    flavours = [name for name in tensorrt.FLAVOURS if importlib.util.find_spec(name.replace("-", "_"))]
     if flavours:
-        engine.build(UNET, folder, flavours[0], "fp16")
+        tensorrt.build(UNET, folder, flavours[0], "fp16")
         trt = importlib.import_module(flavours[0].replace("-", "_"))
         plan = folder / UNET / "1" / "model.plan"
         found |= unet(pipeline(), lambda feeds: in_tensorrt(trt, plan.read_bytes(), feeds), rounds)

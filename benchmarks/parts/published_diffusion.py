@@ -26,17 +26,18 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT
 from concord_client import Client, Diffusion
 from concord_client.diffusion import DIFFHARMONY
-from export import diffharmony, stable_diffusion
-from export.diffharmony import COMPANIONS
-from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
-from export.networks.refinement import Refinement, RefinementConfig
+from export.network import Network
+from export.networks import every, harmony_vae, refinement
+from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
+from export.networks.refinement import Refinement, RefinementConfig, ServedRefinement
+from export.networks.unet import INPAINTING
+from export.networks.vae_encoder import KL_F8
 from export.onnx_file import publish
 from export.pipeline import Pipeline
+from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
-from export.served_diffusion import HARMONY_VAE, REFINEMENT
-from export.served_model import CRIS, DHT, ServedModel
-from export.serving import ServedHarmonyVae, ServedRefinement
 
+COMPANIONS = tuple(network.name for network in every() if network.companion_of)
 SIZE = 512  # pixels, of the photograph and of the square that is denoised
 TOKENS = 77
 
@@ -118,7 +119,7 @@ def serving(
 def placed(folder: Path, text_guided: Path) -> dict[str, Path]:
     """The networks of both folders, by model."""
     networks = {path.name: path / "1" for path in folder.iterdir() if path.is_dir()}
-    return networks | {model.name: text_guided / model.name / "1" for model in (CRIS, DHT)}
+    return networks | {model.name: text_guided / model.name / "1" for model, _ in published.networks()}
 
 
 def export_networks(folder: Path) -> None:
@@ -128,7 +129,7 @@ def export_networks(folder: Path) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    diffharmony.publish(pipeline(), folder, ["null_text"], Form())
+    diffharmony.publish(pipeline(), folder, Form())
     for model, network in companions():
         record = {"network": "published size, random weights"}
         publish(network, model, folder, record, partial(rewrite, form=Form(convolution="direct")))
@@ -136,13 +137,13 @@ def export_networks(folder: Path) -> None:
     done.touch()
 
 
-def companions() -> list[tuple[ServedModel, nn.Module]]:
+def companions() -> list[tuple[Network, nn.Module]]:
     """Harmony-VAE and the refinement network as they are served."""
     torch.manual_seed(1)
     sizes, seen = ConditionVaeConfig(), RefinementConfig()
-    networks: list[tuple[ServedModel, nn.Module]] = [
-        (HARMONY_VAE, ServedHarmonyVae(ConditionVae(sizes), sizes.scaling_factor)),
-        (REFINEMENT, ServedRefinement(Refinement(seen), seen.in_channels)),
+    networks: list[tuple[Network, nn.Module]] = [
+        (harmony_vae.NETWORK, ServedHarmonyVae(ConditionVae(sizes), sizes)),
+        (refinement.NETWORK, ServedRefinement(Refinement(seen), seen)),
     ]
     return [(model, network.requires_grad_(False).eval()) for model, network in networks]
 
@@ -150,7 +151,7 @@ def companions() -> list[tuple[ServedModel, nn.Module]]:
 def pipeline() -> Pipeline:
     """Stable Diffusion 1.5's inpainting UNet, its VAE, and text states, with the same random weights each time."""
     torch.manual_seed(0)
-    unet: Any = UNet2DConditionModel(**stable_diffusion.UNET_SIZES)
-    vae: Any = AutoencoderKL(**stable_diffusion.VAE_SIZES)
+    unet: Any = UNet2DConditionModel(**INPAINTING)
+    vae: Any = AutoencoderKL(**KL_F8)
     states = torch.randn(TOKENS, unet.config.cross_attention_dim)
     return Pipeline(unet.requires_grad_(False).eval(), vae.requires_grad_(False).eval(), states)

@@ -14,10 +14,11 @@ from concord.instruments.markdown import table
 from concord.instruments.timing import in_turns, percentiles
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
-from export import diffharmony, pipeline
+from export import pipeline
+from export.networks import cris, ht
+from export.pipelines import diffharmony
 from export.publication import MODEL
 from export.runtime_form import Form
-from export.served_model import CRIS, DHT
 
 WEIGHTS = Path("demo/weights/diffharmony")
 SIZE = 256  # pixels, at which the demo's diffusion works
@@ -38,11 +39,11 @@ PLAIN = "attention of plain operators"
 
 def runtime_options(rounds: int = 15) -> dict[str, Any]:
     """Milliseconds of each demo network with every single option, one client, all threads; and with plain attention."""
-    feeds: dict[str, Feeds] = {model.name: sample(model) for model in (CRIS, DHT)}
+    feeds: dict[str, Feeds] = {model.name: sample(model) for model in (cris.NETWORK, ht.NETWORK)}
     feeds |= dict.fromkeys(DIFFUSION, bare_diffusion.feeds(SIZE))
     with TemporaryDirectory() as folder:
         plain = Path(folder) / "models"
-        diffharmony.publish(pipeline.read(WEIGHTS, None, None, None), plain, ["null_text"], Form(attention="plain"))
+        diffharmony.publish(pipeline.read(WEIGHTS, None, None, None), plain, Form(attention="plain"))
         return {name: measured(name, inputs, plain, rounds) for name, inputs in feeds.items()}
 
 

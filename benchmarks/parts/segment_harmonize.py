@@ -15,7 +15,7 @@ from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Client
-from export.served_model import CRIS, DHT
+from export.networks import cris, ht
 
 NETWORKS = ("cris", "dht")
 
@@ -23,7 +23,9 @@ NETWORKS = ("cris", "dht")
 def demo_latency(rounds: int = 40) -> dict[str, Any]:
     """Demo weights, a 512x512 JPEG, one client, and the bare networks, alternating."""
     models, ensembles = MODEL_REPOSITORIES
-    floor = {m.name: bare.onnx_runtime(models / m.name / "1" / "model.onnx", m, THREADS) for m in (CRIS, DHT)}
+    floor = {
+        m.name: bare.onnx_runtime(models / m.name / "1" / "model.onnx", m, THREADS) for m in (cris.NETWORK, ht.NETWORK)
+    }
     with EmbeddedServer((models, ensembles), ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
         result = against_floor(server, asking(client, scene_jpeg(512, 512)), floor, rounds)
         return result | {"server_mib": resident(server.processes()) / MIB}

@@ -17,7 +17,7 @@ from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import make_scene
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
-from export.serving import signed
+from export.networks.latent_diffusion import signed
 
 CONSTANT = 3.0  # initially makes the last normalizations independent of the picture
 CROPS = 4  # per picture; a crop has half its sides

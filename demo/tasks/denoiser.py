@@ -15,7 +15,7 @@ from concord.squash import latent_mask
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
 from demo.tasks.autoencoder import Autoencoder
-from export.serving import signed
+from export.networks.latent_diffusion import signed
 
 FOLDER = WEIGHTS / "diffharmony"
 REUSED = 6  # mean number of batches that use a scene

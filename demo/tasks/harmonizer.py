@@ -14,8 +14,8 @@ from concord.scenes.scene import make_scene
 from demo.identity import start_near_identity
 from demo.tasks import WEIGHTS, Batch, write_safetensors
 from export.networks import harmony_transformer
+from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_transformer import PATCH, HarmonyTransformerConfig, PatchHT, sine_grid
-from export.serving import ServedHarmonizer
 
 PHOTOGRAPHS = 0.4  # share of photographs
 

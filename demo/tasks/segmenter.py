@@ -16,8 +16,7 @@ from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch, write_safetensors
-from export.networks.cris import Cris, sine_plane
-from export.serving import ServedCris
+from export.networks.cris import Cris, ServedCris, sine_plane
 
 REFERRALS = 3  # expressions per image
 

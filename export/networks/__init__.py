@@ -1,1 +1,31 @@
-"""The published networks, one file each: keys and constants as published, sizes from a config."""
+"""The networks, one file each, which ends in its declaration; a file of layers that several share has none.
+
+Only what is asked for is imported: torch and diffusers take seconds.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from export.network import Network
+
+PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview")
+"""Published together, by a pipeline of `export.pipelines`."""
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", *PARTS, "harmony_vae", "refinement")
+"""All of them, by file; those that are no parts are exported by a command of their own name."""
+
+
+def declared(name: str) -> "Network":
+    """The declaration of one of `NETWORKS`."""
+    network: Network = importlib.import_module(f"export.networks.{name}").NETWORK
+    return network
+
+
+def every() -> "tuple[Network, ...]":
+    """All declarations."""
+    return tuple(map(declared, NETWORKS))
+
+
+def find(name: str) -> "Network | None":
+    """The declaration of a model of the repository; None for what is no network."""
+    return declared(name) if name in NETWORKS else None

@@ -49,7 +49,7 @@ class MultiHeadAttention(nn.Module):
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, L, C] to [B, heads, L, C / heads]."""
-    return x.unflatten(-1, (heads, x.shape[-1] // heads)).transpose(1, 2)
+    return cast(Tensor, x.unflatten(-1, (heads, x.shape[-1] // heads))).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:

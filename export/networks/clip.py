@@ -19,6 +19,11 @@ PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a sid
 class VisualTower(nn.Module):
     """CLIP's modified ResNet: [B,3,S,S] normalised to maps of S/8, S/16 and, attention-pooled, S/32."""
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(
         self, layers: tuple[int, int, int, int], width: int, heads: int, outputs: int, image_size: int
     ) -> None:
@@ -89,7 +94,7 @@ class AttentionPool(nn.Module):
         self.register_buffer("resize", bicubic_matrix(PRETRAINED_GRID, grid), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(2).transpose(1, 2) + self.resize @ self.positional_embedding[1:]
+        tokens = x.flatten(2).transpose(1, 2) + cast(Tensor, self.resize) @ self.positional_embedding[1:]
         q, k, v = (split_heads(proj(tokens), self.heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
         pooled = self.c_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
         return F.relu(pooled.transpose(1, 2).unflatten(2, x.shape[2:]) + self.connect(x))
@@ -118,7 +123,7 @@ class TextBlock(nn.Module):
         y = self.ln_1(x)
         x = x + self.attn(y, y, y, causal)
         y = cast(nn.Linear, self.mlp.c_fc)(self.ln_2(x))
-        return x + cast(nn.Linear, self.mlp.c_proj)(y * torch.sigmoid(1.702 * y))
+        return x + cast(Tensor, cast(nn.Linear, self.mlp.c_proj)(y * torch.sigmoid(1.702 * y)))
 
 
 class Clip(nn.Module):

@@ -1,17 +1,28 @@
-"""CRIS: a referring expression and an image to mask logits (Wang et al., CVPR 2022).
+"""CRIS (CVPR 2022, R50 or R101): a referring expression and an image to mask logits.
 
-State-dict compatible with the authors' `best_model.pth` once its `module.` prefix is gone.
+Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation". State-dict compatible with the authors'
+`best_model.pth` once its `module.` prefix is gone.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.letterbox import CLIP_MEAN, CRIS_SIZE, letterbox
+from concord.scenes.scene import Scene
+from concord.tokenizer import CONTEXT_LENGTH, END, START, Tokenizer
+from export.half_precision import SOFTMAX, Island
+from export.network import Feeds, Network, Quantization, ServedTensor, noise_image
 from export.networks.attention import MultiHeadAttention, hide
 from export.networks.clip import EXPANSION, Clip, VisualTower
+from export.state_dict import StateDict
+
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ class CoordConv(nn.Module):
         self.register_buffer("grid", grid[None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv1(torch.cat((x, self.grid.expand(x.shape[0], -1, -1, -1)), 1)))
+        return cast(Tensor, self.conv1(torch.cat((x, cast(Tensor, self.grid).expand(x.shape[0], -1, -1, -1)), 1)))
 
 
 class Decoder(nn.Module):
@@ -144,7 +155,7 @@ class Decoder(nn.Module):
         x = vision.flatten(2).transpose(1, 2)
         for layer in self.layers:
             x = layer(x, words, self.vision_position, self.word_position, bias)
-        return cast(Tensor, self.norm(x)).transpose(1, 2).unflatten(2, vision.shape[2:])
+        return cast(Tensor, self.norm(x).transpose(1, 2).unflatten(2, vision.shape[2:]))
 
 
 class DecoderLayer(nn.Module):
@@ -194,9 +205,9 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
         x = self.vis(x)
-        word = self.txt(state)
+        word: Tensor = self.txt(state)
         kernel, bias = word[:, :-1], word[:, -1]
-        return convolve_each(x, kernel.unflatten(1, (x.shape[1], 9))) + bias[:, None, None, None]
+        return convolve_each(x, cast(Tensor, kernel.unflatten(1, (x.shape[1], 9)))) + bias[:, None, None, None]
 
 
 def convolve_each(x: Tensor, kernel: Tensor) -> Tensor:
@@ -230,3 +241,72 @@ def sine_plane(side: int, width: int) -> Tensor:
     x = line[None].expand(side, side, -1)
     y = line[:, None].expand(side, side, -1)
     return torch.cat((x, y), -1).reshape(1, side * side, width)
+
+
+class ServedCris(nn.Module):
+    """`image` uint8 RGB [B,S,S,3], letterboxed, and `tokens` int64 [B,length] to logits FP32 [B,1,S/4,S/4]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(CLIP_STD)[:, None, None], persistent=False)
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """uint8 [B,S,S,3] to FP32 [B,3,S,S] with CLIP's mean and std applied."""
+        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+
+    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
+        return cast(Tensor, self.network(self.normalize(image), tokens))
+
+
+def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images, and token rows of every length from one word to the full context."""
+    tokens = torch.zeros(batch, CONTEXT_LENGTH, dtype=torch.int64)
+    for n, row in enumerate(tokens):
+        words = 1 + (7 * n) % (CONTEXT_LENGTH - 2)
+        row[0] = START
+        row[1 : 1 + words] = torch.randint(1, START, (words,), generator=generator)
+        row[1 + words] = END
+    return noise_image(batch, CRIS_SIZE, generator), tokens
+
+
+def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
+    """A scene's composite, and its expression."""
+    tokenizer = Tokenizer.load()
+    for scene in scenes:
+        tokens, _ = tokenizer.encode(scene.expression.encode())
+        yield {"CRIS_IMAGE": letterbox(scene.composite), "TOKENS": tokens}
+
+
+def published(weights: Mapping[str, Tensor]) -> CrisConfig:
+    """R50, or R101, which has more layers."""
+    return R101 if "backbone.visual.layer3.6.conv1.weight" in weights else R50
+
+
+TEXT = Island(
+    "layer norms, of the text encoder above all: a few channels are hundreds of times the others",
+    ("LayerNormalization",),
+)
+BATCH_NORM = Island("variances may be below half's smallest normal number", ("BatchNormalization",))
+
+NETWORK = Network(
+    name="cris",
+    inputs=(
+        ServedTensor("CRIS_IMAGE", "UINT8", (CRIS_SIZE, CRIS_SIZE, 3)),
+        ServedTensor("TOKENS", "INT64", (CONTEXT_LENGTH,)),
+    ),
+    output=ServedTensor("LOGITS", "FP32", (1, CRIS_SIZE // 4, CRIS_SIZE // 4)),
+    draw=draw,
+    source=StateDict(
+        claims=lambda keys: "backbone.visual.conv1.weight" in keys and "proj.txt.weight" in keys,
+        published=published,
+        build=Cris,
+        served=ServedCris,
+    ),
+    published={"cris_r50": lambda: Cris(R50), "cris_r101": lambda: Cris(R101)},
+    golden=("cris_r50", "cris_r101"),
+    islands=(TEXT, SOFTMAX, BATCH_NORM),
+    quantization=Quantization("nothing of it asks for more"),
+    seen=seen,
+)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from export.half_precision import NORMS, SOFTMAX, Island
+from export.network import Quantization
 from export.networks.attention import DecoderLayer, EncoderLayer, hide
 
 Form = Literal["ht_plus", "dht_plus", "ht_v1", "dht_v1"]
@@ -37,6 +39,20 @@ class HarmonyTransformerConfig:
 
 PATCH = 4  # pixels a token of the image covers, each way
 LIGHT_PATCH = 8  # pixels a token of the light branch covers, each way
+# Keys of the light branch, and of the encoder that only its first form has.
+LIGHT = "light_generator.light_embed.weight"
+LIGHT_ENCODER = "light_generator.transformer_enc.encoder.layers.0.norm1.weight"
+IMAGE_NORM = Island(
+    "norms over C*H*W: a million squares, and their mean's two steps",
+    ("ReduceMean", "Sub", "Pow", "Sqrt"),
+    ("node_square*",),
+    downstream=True,
+)
+ISLANDS = (IMAGE_NORM, NORMS, SOFTMAX)
+QUANTIZATION = Quantization(
+    "norms over C*H*W: squares of a million values; the last layer draws the picture: its error is a tint of all",
+    ("Power", "ReduceMean", "Divide", "ConvolutionBackpropData"),
+)
 
 
 def build(config: HarmonyTransformerConfig) -> nn.Module:
@@ -157,7 +173,7 @@ class Decoder(nn.Module):
     ) -> Tensor:
         for layer in cast(nn.ModuleList, self.decoder.layers):
             x = layer(x, memory, position, memory_position, bias)
-        return cast(Tensor, self.decoder.norm(x))
+        return cast(Tensor, cast(nn.LayerNorm, self.decoder.norm)(x))
 
 
 class ConvEncoder(nn.Module):
@@ -251,7 +267,7 @@ def to_tokens(x: Tensor) -> Tensor:
 def to_map(x: Tensor) -> Tensor:
     """[B,S*S,C] to [B,C,S,S]."""
     side = int(x.shape[1] ** 0.5)
-    return x.transpose(1, 2).unflatten(2, (side, side))
+    return cast(Tensor, x.transpose(1, 2).unflatten(2, (side, side)))
 
 
 def sine_grid(side: int, width: int) -> Tensor:

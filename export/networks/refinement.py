@@ -4,13 +4,32 @@ Zhou, Feng, Wang: "DiffHarmony: Latent Diffusion Model Meets Image Harmonization
 with the authors' `refinement/`, built on diffusers' UNet blocks.
 """
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
+import torch
 from diffusers.models.unets.unet_2d_blocks import DownBlock2D, UNetMidBlock2D, UpBlock2D
 from torch import Tensor, nn
 
+from concord.repository.profiles import EXACT
+from export.checkpoint import CheckpointError
+from export.diffusers_folder import DiffusersFolder, with_sizes
+from export.half_precision import NORMS, SOFTMAX
+from export.network import Network, ServedTensor
+from export.networks import vae_encoder
+from export.networks.latent_diffusion import (
+    COMPOSITE,
+    COMPOSITE_MASK,
+    ONE_IMAGE,
+    SMALL_RESULT,
+    draw_composite,
+    draw_mask,
+    image_axes,
+    signed,
+)
+
 EPSILON = 1e-6
+CHANNELS = (3, 4, 7)  # what it may see: the result, and the mask, and the composite
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,71 @@ class Refinement(nn.Module):
             skips += states
         x = self.mid_block(x)
         for block in self.up_blocks:
-            count = len(block.resnets)
+            count = len(cast(nn.ModuleList, block.resnets))
             x = block(x, skips[-count:])
             skips = skips[:-count]
         return cast(Tensor, self.conv_out(self.conv_act(self.conv_norm_out(x))) + sample[:, :3])
+
+
+class ServedRefinement(nn.Module):
+    """`result` FP32 [B,3,S,S] in 0..1, `composite` uint8 RGB [B,S,S,3], `mask` uint8 [B,S,S] of 0/1 to a new result.
+
+    The network's own channels decide what it sees: 3 the result, 4 and the mask, 7 and the composite. Answers 0..1
+    nominally, not clamped.
+    """
+
+    def __init__(self, network: nn.Module, config: RefinementConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.channels = config.in_channels
+
+    def forward(self, result: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
+        sample = torch.cat((result * 2 - 1, mask.to(torch.float32)[:, None], signed(composite)), 1)
+        return cast(Tensor, self.network(sample[:, : self.channels]) / 2 + 0.5)
+
+
+def sizes(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> RefinementConfig:
+    """Those of `config.json`; without one, the published ones that the weights fit best.
+
+    Raises:
+        CheckpointError: it sees another number of channels than any published one.
+    """
+    first = weights.get("conv_in.weight")
+    if config is None and first is not None and first.ndim == 4:
+        base = RefinementConfig().block_out_channels
+        config = {
+            "in_channels": first.shape[1],
+            "block_out_channels": [width * first.shape[0] // base[0] for width in base],
+        }
+    found = with_sizes(RefinementConfig(), config or {})
+    if found.in_channels not in CHANNELS:
+        raise CheckpointError(f"its config has {found.in_channels} in_channels; a refinement network has 3, 4 or 7")
+    return found
+
+
+NETWORK = Network(
+    name="refinement",
+    inputs=(ServedTensor("RESULT", "FP32", (3, -1, -1)), COMPOSITE, COMPOSITE_MASK),
+    output=SMALL_RESULT,
+    draw=lambda batch, generator: (
+        draw_composite(batch, generator).permute(0, 3, 1, 2) / 255,
+        draw_composite(batch, generator),
+        draw_mask(batch, generator),
+    ),
+    axes=(image_axes(height=2), image_axes(), image_axes()),
+    source=DiffusersFolder(
+        claims=lambda keys: "mid_block.resnets.0.conv1.weight" in keys and "time_embedding.linear_1.weight" not in keys,
+        sizes=sizes,
+        build=Refinement,
+        served=ServedRefinement,
+    ),
+    companion_of=vae_encoder.NETWORK.name,
+    published={
+        "diffharmony_stage2_small": lambda: Refinement(RefinementConfig(block_out_channels=(64, 128, 256, 256))),
+        "diffharmony_stage2_base": lambda: Refinement(RefinementConfig()),
+        "diffharmony_stage2_large": lambda: Refinement(RefinementConfig(block_out_channels=(256, 512, 1024, 1024))),
+    },
+    golden=("diffharmony_stage2_base",),
+    islands=(NORMS, SOFTMAX),
+    serving=replace(ONE_IMAGE, profiles=EXACT),
+)

@@ -7,11 +7,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from export.networks import harmony_transformer
+from export.networks import every, harmony_transformer
 from export.networks.cris import Cris, CrisConfig
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
+from export.state_dict import StateDict
 
-FORMS: tuple[Form, ...] = ("ht_plus", "dht_plus", "ht_v1", "dht_v1")
+HARMONY_TRANSFORMERS = [
+    network
+    for network in every()
+    if isinstance(network.source, StateDict) and network.source.build is harmony_transformer.build
+]
+FORMS: tuple[Form, ...] = tuple(network.source.published({}).form for network in HARMONY_TRANSFORMERS)
 CRIS = CrisConfig(
     vision_layers=(1, 1, 1, 1),
     vision_width=8,

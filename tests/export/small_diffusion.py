@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DCond
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
+from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig
 from export.networks.refinement import Refinement, RefinementConfig
 
 WIDTH = 12  # of the text states

@@ -9,9 +9,14 @@ from safetensors.torch import save_file
 
 from export import checkpoint
 from export.checkpoint import CheckpointError
+from export.network import Network
+from export.networks import cris, every, ht
 from export.networks.cris import R50, R101, CrisConfig
-from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from tests.export import small
+
+PUBLISHED = [
+    pytest.param(network, name, id=name) for network in every() if network.source for name in network.published
+]
 
 
 def trainer_file(path: Path) -> None:
@@ -54,9 +59,17 @@ def test_half_precision_is_read_as_full(tmp_path: Path) -> None:
     assert weights["a.num_batches_tracked"].dtype == torch.int64
 
 
-@pytest.mark.parametrize("form", small.FORMS)
-def test_a_harmonizer_is_identified_by_its_keys(form: Form) -> None:
-    assert checkpoint.identify(small.harmonizer(form).state_dict()) == form
+def test_a_key_with_and_without_the_trainers_prefix_is_refused(tmp_path: Path) -> None:
+    torch.save({"dec.bias": torch.zeros(1), "module.dec.bias": torch.ones(1)}, tmp_path / "twice.pth")
+    with pytest.raises(CheckpointError, match=r"twice\.pth: holds both dec\.bias and module\.dec\.bias"):
+        checkpoint.read(tmp_path / "twice.pth")
+
+
+@pytest.mark.parametrize(("network", "name"), PUBLISHED)
+def test_a_checkpoint_is_claimed_by_its_own_network_alone(network: Network, name: str) -> None:
+    with torch.device("meta"):
+        keys = network.published[name]().state_dict()
+    assert [other.name for other in every() if other.source and other.source.claims(keys)] == [network.name]
 
 
 def test_published_sizes_are_assumed_where_a_file_carries_none() -> None:
@@ -64,22 +77,20 @@ def test_published_sizes_are_assumed_where_a_file_carries_none() -> None:
         {"backbone.visual.conv1.weight": torch.zeros(1), "proj.txt.weight": torch.zeros(1)}, "", ""
     )
     r101 = checkpoint.Checkpoint(r50.weights | {"backbone.visual.layer3.6.conv1.weight": torch.zeros(1)}, "", "")
-    assert checkpoint.cris_config(r50) == R50
-    assert checkpoint.cris_config(r101) == R101
-    ht_plus = checkpoint.Checkpoint({"patch_to_embedding.1.weight": torch.zeros(1)}, "", "")
-    assert checkpoint.harmonizer_config(ht_plus) == HarmonyTransformerConfig("ht_plus")
+    assert cris.NETWORK.source.sizes(r50) == R50
+    assert cris.NETWORK.source.sizes(r101) == R101
 
 
 def test_a_file_of_concord_carries_its_own_sizes(tmp_path: Path) -> None:
     path = small.save_sized(small.cris(), small.CRIS, tmp_path / "cris.safetensors")
-    assert checkpoint.cris_config(checkpoint.read(path)) == small.CRIS != CrisConfig()
+    assert cris.NETWORK.source.sizes(checkpoint.read(path)) == small.CRIS != CrisConfig()
 
 
 @pytest.mark.parametrize("sizes", ["{", "[]", '{"colour": 3}'])
 def test_unreadable_sizes_are_an_error(sizes: str) -> None:
     file = checkpoint.Checkpoint({"patch_to_embedding.1.weight": torch.zeros(1)}, sizes, "")
     with pytest.raises(CheckpointError, match="sizes in the file's metadata"):
-        checkpoint.harmonizer_config(file)
+        ht.NETWORK.source.sizes(file)
 
 
 def test_a_mismatch_lists_every_key() -> None:

@@ -11,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from export import companions, diffharmony
-from export.checkpoint import CheckpointError
-from export.networks.refinement import Refinement
+from export.checkpoint import Checkpoint, CheckpointError
+from export.convert import convert
+from export.networks import harmony_vae, refinement
+from export.networks.refinement import Refinement, RefinementConfig
 from export.onnx_file import session
+from export.pipelines import diffharmony
 from export.publication import record_of
 from export.runtime_form import Form
-from export.served_diffusion import REFINEMENT
 from tests.export import small_diffusion as small
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def test_without_its_skips_it_is_a_plain_vae() -> None:
 def test_a_refinement_network_sees_as_many_channels_as_its_config_says(tmp_path: Path, channels: int) -> None:
     config = small.refinement_config(channels)
     folder = small.save_companion(small.refinement(channels), config, tmp_path / "refinement_7")
-    companions.convert(REFINEMENT, folder, tmp_path, Form())
+    convert(refinement.NETWORK, folder, tmp_path, Form())
     image, mask, seen, seen_mask = scene(32, 64)
     result = np.random.default_rng(2).random((2, 3, 32, 64), np.float32)
     sample = torch.cat((torch.from_numpy(result) * 2 - 1, seen_mask, seen), 1)[:, :channels]
@@ -96,11 +97,11 @@ def test_a_refinement_network_that_learned_nothing_gives_back_the_result() -> No
     ids=["small", "base", "large"],
 )
 def test_a_file_without_a_config_is_of_the_published_size_it_fits(first: int, channels: int, widths: tuple) -> None:
-    config = companions.RefinementConfig(channels, widths)
+    config = RefinementConfig(channels, widths)
     with torch.device("meta"):
         weights = Refinement(config).state_dict()
     assert weights["conv_in.weight"].shape[0] == first
-    assert companions.refinement(None, weights)[1] == config
+    assert refinement.sizes(None, weights) == config
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_config_that_does_not_fit_is_refused_and_nothing_replaced(
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | entries))
     with pytest.raises(CheckpointError, match=message):
-        companions.convert(REFINEMENT, folder, tmp_path / "models", Form())
+        convert(refinement.NETWORK, folder, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
 
@@ -132,8 +133,8 @@ def test_attention_keys_of_older_files_are_renamed(tmp_path: Path) -> None:
             key = key.replace(f".{new}.", f".{former}.")
         old[key] = value
     assert old.keys() != weights.keys()
-    network, _ = companions.harmony_vae({**json.loads((folder / "config.json").read_text())}, old)
-    assert network.state_dict().keys() == weights.keys()
+    loaded = harmony_vae.NETWORK.source.load(Checkpoint(old, (folder / "config.json").read_text(), ""))
+    assert loaded.network.network.state_dict().keys() == weights.keys()
 
 
 def test_a_companion_of_another_pipeline_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,4 +153,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         spoiled = shutil.copytree(folder, tmp_path / name / "refinement")
         (spoiled / name).unlink()
         with pytest.raises(CheckpointError, match=f"{spoiled / name}: no such file"):
-            companions.convert(REFINEMENT, spoiled, tmp_path / "models", Form())
+            convert(refinement.NETWORK, spoiled, tmp_path / "models")

@@ -1,48 +1,54 @@
 """Pipelines work at the resolution of the UNet that was exported for them, where a request does not say."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from google.protobuf import json_format, text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from concord.loops.request import Defaults
 from export import default_resolution
 
-ENSEMBLES = Path(__file__).parents[2] / "ensembles"
-PIPELINES = ("diffharmony", "diffharmony_once")
+CONFIG = """name: "{name}"
+backend: "python"
+# The UNet's own resolution.
+parameters {{ key: "setting.RESOLUTION" value {{ string_value: "{default}; 256|512|768|1024; pixels a side" }} }}
+parameters {{ key: "part.unet" value {{ string_value: "{unet}" }} }}
+"""
 
 
 @pytest.fixture
 def ensembles(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ENSEMBLES, tmp_path / "ensembles"))
+    """Two pipelines that run `unet`, another whose UNet is another, and one without any."""
+    for name, unet in (("loop", "unet"), ("loop_once", "unet; DECODER=plain"), ("other", "unet_of_another")):
+        write(tmp_path, name, CONFIG.format(name=name, unet=unet, default=512))
+    write(tmp_path, "segment", 'name: "segment"\n')
+    return tmp_path
 
 
-def resolutions(ensembles: Path) -> list[int]:
-    texts = [(ensembles / name / "config.pbtxt").read_text() for name in PIPELINES]
-    configs = [
-        json_format.MessageToDict(text_format.Parse(text, ModelConfig()), preserving_proto_field_name=True)
-        for text in texts
-    ]
-    return [Defaults.from_config(config).resolution for config in configs]
+def write(ensembles: Path, name: str, text: str) -> None:
+    (ensembles / name).mkdir()
+    (ensembles / name / "config.pbtxt").write_text(text)
 
 
-def test_the_resolution_of_the_unet_becomes_that_of_the_pipelines(ensembles: Path) -> None:
-    others = (ensembles / "segment" / "config.pbtxt").read_text()
-    for side in (96, 64):
-        assert default_resolution.write(ensembles, side) == 8 * side
-        assert resolutions(ensembles) == [8 * side] * 2
-    assert (ensembles / "segment" / "config.pbtxt").read_text() == others
+def texts(ensembles: Path) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in ensembles.glob("*/config.pbtxt")}
+
+
+def test_the_resolution_of_a_unet_becomes_that_of_the_pipelines_that_run_it_and_of_no_other(ensembles: Path) -> None:
+    before = texts(ensembles)
+    for side in (96, 64, 32):
+        assert default_resolution.write(ensembles, "unet", side) == 8 * side
+        after = texts(ensembles)
+        for name in ("loop", "loop_once"):
+            assert after[name] == before[name].replace('"512;', f'"{8 * side};')
+        assert (after["other"], after["segment"]) == (before["other"], before["segment"])
 
 
 @pytest.mark.parametrize("side", [None, 40])
 def test_a_resolution_that_no_pipeline_takes_changes_nothing(ensembles: Path, side: int | None) -> None:
-    before = resolutions(ensembles)
-    assert default_resolution.write(ensembles, side) is None
-    assert resolutions(ensembles) == before
+    before = texts(ensembles)
+    assert default_resolution.write(ensembles, "unet", side) is None
+    assert texts(ensembles) == before
 
 
 def test_a_repository_without_pipelines_is_left_as_it_is(tmp_path: Path) -> None:
-    assert default_resolution.write(tmp_path / "ensembles", 64) is None
+    assert default_resolution.write(tmp_path / "ensembles", "unet", 64) is None
     assert not list(tmp_path.iterdir())

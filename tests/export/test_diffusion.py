@@ -12,14 +12,15 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from export import diffharmony, pipeline, served_diffusion
+from export import pipeline
+from export.networks import PARTS
+from export.networks.unet import ServedUnet, with_levels
 from export.onnx_file import publish, session
+from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
-from export.serving import ServedNullUnet
 from tests.export import small_diffusion as small
 
 ROOT = Path(__file__).parents[2]
-STANDARD = ("vae_encoder", "unet", "vae_decoder", "latent_preview")
 LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
@@ -35,11 +36,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def repository(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both variants of the pipeline, exported once."""
+    """The pipeline, exported once."""
     folder = tmp_path_factory.mktemp("models")
-    finished = export("--pipeline", saved, "--model-repository", folder, "--prompted", "--null-text")
+    finished = export("--pipeline", saved, "--model-repository", folder)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.endswith("now served: vae_encoder, vae_decoder, latent_preview, unet_prompted, unet\n")
+    assert finished.stdout.endswith("now served: vae_encoder, vae_decoder, latent_preview, unet\n")
     return folder
 
 
@@ -97,23 +98,11 @@ def test_samples_of_a_batch_do_not_touch_each_other(repository: Path) -> None:
         np.testing.assert_allclose(together[n : n + 1], alone, atol=1e-5)
 
 
-def test_with_the_same_states_the_ordinary_unet_answers_the_same(repository: Path, saved: Path) -> None:
-    states = pipeline.read(saved, None, None, None).states
-    feeds = unet_feeds(2, 8, 16)
-    prompted = run(repository, "unet_prompted", **feeds, TEXT_STATES=np.stack([states.numpy()] * 2))
-    np.testing.assert_allclose(run(repository, "unet", **feeds), prompted, atol=1e-5)
-    other = run(repository, "unet_prompted", **feeds, TEXT_STATES=noise(2, 5, small.WIDTH))
-    assert np.abs(other - prompted).max() > 1e-4
-
-
 def test_the_empty_prompt_leaves_no_projection_of_text_in_the_graph(repository: Path) -> None:
-    folded, ordinary = (onnx.load(path_of(repository, name)).graph for name in ("unet", "unet_prompted"))
-    text = [name for name, array in weights(ordinary) if array.ndim == 2 and len(array) == small.WIDTH]
-    assert len(text) == 4  # keys and values of two cross-attentions
-    assert not [name for name, array in weights(folded) if small.WIDTH in array.shape]
-    assert len([name for name, array in weights(folded) if array.ndim == 2 and len(array) == 5]) == 4
-    assert [value.name for value in folded.input] == ["LATENT", "TIMESTEP", "LATENT_MASK", "COMPOSITE_LATENT"]
-    assert count(ordinary, "MatMul") - count(folded, "MatMul") == 4
+    graph = onnx.load(path_of(repository, "unet")).graph
+    assert not [name for name, array in weights(graph) if small.WIDTH in array.shape]
+    assert len([name for name, array in weights(graph) if array.ndim == 2 and len(array) == 5]) == 4
+    assert [value.name for value in graph.input] == ["LATENT", "TIMESTEP", "LATENT_MASK", "COMPOSITE_LATENT"]
 
 
 def weights(graph: onnx.GraphProto) -> list[tuple[str, np.ndarray]]:
@@ -130,7 +119,7 @@ def test_attention_is_one_operator_that_holds_no_scores(repository: Path) -> Non
 
 
 def test_plain_attention_needs_no_operator_of_onnx_runtime(tmp_path: Path) -> None:
-    network, model = ServedNullUnet(small.unet(), torch.zeros(5, small.WIDTH)), served_diffusion.unet(levels=2)
+    network, model = ServedUnet(small.unet(), torch.zeros(5, small.WIDTH)), with_levels(2)
     publish(network, model, tmp_path, {}, partial(rewrite, form=Form("plain", "direct")))
     exported = onnx.load(path_of(tmp_path, "unet"))
     assert {node.domain for node in exported.graph.node} <= {"", "ai.onnx"}
@@ -166,7 +155,7 @@ def test_the_preview_is_the_best_linear_map_of_latents(repository: Path) -> None
 
 
 def test_a_record_names_the_sources_and_the_pipeline(repository: Path, saved: Path) -> None:
-    records = [json.loads((repository / name / "1" / "model.json").read_text()) for name in STANDARD]
+    records = [json.loads((repository / name / "1" / "model.json").read_text()) for name in PARTS]
     assert len({record["pipeline"] for record in records}) == 1
     assert set(records[0]["checkpoints"]) == {
         "unet/diffusion_pytorch_model.safetensors",
@@ -174,14 +163,6 @@ def test_a_record_names_the_sources_and_the_pipeline(repository: Path, saved: Pa
         "text_encoder/model.safetensors",
     }
     assert [row["batch"] for row in records[1]["differences"]] == [1, 2, 3]
-
-
-def test_the_ordinary_unet_brings_its_configuration(repository: Path) -> None:
-    for name in ("config.pbtxt", "configs/cuda.pbtxt", "configs/tensorrt.pbtxt"):
-        config = (repository / "unet_prompted" / name).read_text()
-        assert 'name: "unet_prompted"' in config
-        assert '{ name: "TEXT_STATES" data_type: TYPE_FP32 dims: [ 5, 12 ] }' in config
-        assert config.count("TEXT_STATES") == 2
 
 
 def test_a_full_disk_leaves_what_was_served(repository: Path, tmp_path: Path) -> None:
@@ -217,9 +198,9 @@ def test_a_pipeline_that_is_not_there_ends_the_command_with_one_line(
 
 def test_without_states_of_the_empty_prompt_the_command_says_what_to_give(tmp_path: Path) -> None:
     found = pipeline.read(small.save_pipeline(tmp_path / "saved", text=False), None, None, None)
-    with pytest.raises(pipeline.CheckpointError, match="--text-states FILE, or --prompted"):
-        diffharmony.publish(found, tmp_path / "models", ["null_text"], Form())
+    with pytest.raises(pipeline.CheckpointError, match="give --text-states FILE"):
+        diffharmony.publish(found, tmp_path / "models", Form())
     found.states = torch.zeros(5, 7)
     with pytest.raises(pipeline.CheckpointError, match="the text states are 7 wide, the UNet's text 12"):
-        diffharmony.publish(found, tmp_path / "models", ["null_text"], Form())
+        diffharmony.publish(found, tmp_path / "models", Form())
     assert not (tmp_path / "models").exists()

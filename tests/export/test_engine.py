@@ -17,28 +17,29 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from google.protobuf import text_format
 from onnx import TensorProto, helper
-from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from benchmarks.parts.forms import MADE
-from export import engine, engine_profiles, served_diffusion
-from export.calibration import MAKERS
+from export import engine_profiles, tensorrt
 from export.engine_profiles import EngineError, Profile
+from export.networks import declared, every, vae_decoder, vae_encoder
+from export.networks.unet import ServedUnet, with_levels
+from export.networks.vae_decoder import ServedVaeDecoder
+from export.networks.vae_encoder import ServedVaeEncoder
 from export.onnx_file import publish
 from export.publication import REPOSITORY
 from export.runtime_form import Form, rewrite
-from export.serving import ServedNullUnet, ServedVaeDecoder, ServedVaeEncoder
 from tests.export import small_diffusion as small
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
 ROOT = Path(__file__).parents[2]
 CAPABILITY = "8.9"
+DEMO = [network.name for network in every() if (REPOSITORY / network.name / "1" / "model.onnx").is_file()]
 
 
 def build(repository: Path, model: str, **choices) -> dict:
     """Build an engine of TensorRT-RTX; its record."""
-    engine.build(model, repository, "tensorrt-rtx", compute_capability=CAPABILITY, **choices)
+    tensorrt.build(model, repository, "tensorrt-rtx", compute_capability=CAPABILITY, **choices)
     return json.loads((repository / model / "1" / "model.plan.json").read_text())
 
 
@@ -67,15 +68,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def told(model: str) -> dict[str, str]:
     """What `config.pbtxt` tells Triton of the tensors, as a record says it."""
-    config = text_format.Parse((REPOSITORY / model / "config.pbtxt").read_text(), ModelConfig())
+    network = declared(model)
     return {
-        tensor.name: f"{DataType.Name(tensor.data_type)} " + "x".join(map(str, (-1, *tensor.dims)))
-        for tensor in (*config.input, *config.output)
+        tensor.name: f"TYPE_{tensor.kind} " + "x".join(map(str, (-1, *tensor.dims)))
+        for tensor in (*network.inputs, network.output)
     }
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["cris", "dht", "latent_preview", "unet", "vae_decoder", "vae_encoder"])
+@pytest.mark.parametrize("model", DEMO)
 def test_the_engine_of_a_demo_network_has_the_tensors_that_triton_is_told(tmp_path: Path, model, precision) -> None:
     folder = place_demo(tmp_path, model)
     record = build(tmp_path, model, precision=precision)
@@ -83,7 +84,7 @@ def test_the_engine_of_a_demo_network_has_the_tensors_that_triton_is_told(tmp_pa
     assert (record["flavour"], record["compute_capability"], record["device"]) == ("tensorrt-rtx", CAPABILITY, None)
     assert record["precision"] == precision and bool(record["fp32_islands"]) == (precision == "fp16")
     assert bool(record.get("differences")) == (precision == "fp32")
-    if model in MAKERS and precision == "fp16":
+    if declared(model).seen and precision == "fp16":
         assert record["snr_db"][0] > record["least_snr_db"]
     for name in ("onnx", "plan"):
         assert record[f"{name}_sha256"] == hashlib.sha256((folder / f"model.{name}").read_bytes()).hexdigest()
@@ -92,11 +93,11 @@ def test_the_engine_of_a_demo_network_has_the_tensors_that_triton_is_told(tmp_pa
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_weights_that_lie_beside_the_network_are_found(tmp_path: Path, precision: str) -> None:
-    folder = place_demo(tmp_path, "dht")
+    folder = place_demo(tmp_path, "ht")
     network = onnx.load(folder / "model.onnx")
     onnx.save(network, folder / "model.onnx", save_as_external_data=True, location="weights-0.bin")
     assert (folder / "model.onnx").stat().st_size < (folder / "weights-0.bin").stat().st_size / 10
-    assert build(tmp_path, "dht", precision=precision)["bindings"] == told("dht")
+    assert build(tmp_path, "ht", precision=precision)["bindings"] == told("ht")
     assert (folder / "weights-0.bin").is_file()
 
 
@@ -105,9 +106,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small pipeline in the form that is exported for TensorRT."""
     folder, vae = tmp_path_factory.mktemp("models"), small.vae()
     networks = (
-        (served_diffusion.unet(levels=2), ServedNullUnet(small.unet(), torch.zeros(5, small.WIDTH))),
-        (served_diffusion.VAE_DECODER, ServedVaeDecoder(vae.decoder, vae.post_quant_conv, 0.18215)),
-        (served_diffusion.VAE_ENCODER, ServedVaeEncoder(vae.encoder, vae.quant_conv, 0.18215)),
+        (with_levels(2), ServedUnet(small.unet(), torch.zeros(5, small.WIDTH))),
+        (vae_decoder.NETWORK, ServedVaeDecoder(vae.decoder, vae.post_quant_conv, 0.18215)),
+        (vae_encoder.NETWORK, ServedVaeEncoder(vae.encoder, vae.quant_conv, 0.18215)),
     )
     for model, network in networks:
         publish(network, model, folder, {}, partial(rewrite, form=Form("plain", "direct")))
@@ -165,33 +166,33 @@ def test_a_profile_that_is_written_in_another_way_is_refused(text: str) -> None:
 
 def test_operators_that_are_not_taken_are_named_with_their_nodes(tmp_path: Path) -> None:
     nodes = helper.make_node("Det", ["A"], ["C"], "measure"), helper.make_node("Unique", ["C"], ["B"], "sort_out")
-    folder = place_graph(tmp_path, "dht", *nodes)
+    folder = place_graph(tmp_path, "ht", *nodes)
     before = contents(folder)
     with pytest.raises(EngineError, match="does not take operator Det of node measure, operator Unique of node sort_"):
-        build(tmp_path, "dht")
+        build(tmp_path, "ht")
     assert contents(folder) == before
 
 
 def test_attention_that_is_not_taken_says_how_to_export(tmp_path: Path) -> None:
     """For `tensorrt` that is all of ONNX Runtime's; `tensorrt-rtx` takes what the exporter writes, but not this."""
     node = helper.make_node("MultiHeadAttention", ["A"], ["B"], "attend", domain="com.microsoft", num_heads=2)
-    place_graph(tmp_path, "dht", node)
+    place_graph(tmp_path, "ht", node)
     with pytest.raises(EngineError, match="MultiHeadAttention of node attend: export with --attention plain"):
-        build(tmp_path, "dht")
+        build(tmp_path, "ht")
 
 
 def test_a_network_with_other_tensors_than_its_configuration_is_refused(tmp_path: Path) -> None:
-    place_graph(tmp_path, "dht", helper.make_node("Relu", ["A"], ["B"], "relu"))
+    place_graph(tmp_path, "ht", helper.make_node("Relu", ["A"], ["B"], "relu"))
     with pytest.raises(EngineError, match=r"A is TYPE_FP32 -1x4x4, not there, .*COMPOSITE_MASK is missing"):
-        build(tmp_path, "dht")
+        build(tmp_path, "ht")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_half_of_a_file_is_refused(tmp_path: Path, precision: str) -> None:
-    path = place_demo(tmp_path, "dht") / "model.onnx"
+    path = place_demo(tmp_path, "ht") / "model.onnx"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(EngineError, match=r"dht: .*model\.onnx"):
-        build(tmp_path, "dht", precision=precision)
+    with pytest.raises(EngineError, match=r"ht: .*model\.onnx"):
+        build(tmp_path, "ht", precision=precision)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, EngineError, OSError])
@@ -204,7 +205,7 @@ def test_a_build_that_ends_early_leaves_the_engine_that_was_served(
     folder = place_demo(tmp_path, "latent_preview")
     build(tmp_path, "latent_preview")
     before = contents(folder)
-    monkeypatch.setattr(engine, "serialize", interrupted)
+    monkeypatch.setattr(tensorrt, "serialize", interrupted)
     with pytest.raises(stop):
         build(tmp_path, "latent_preview", precision="fp16")
     assert contents(folder) == before
@@ -213,8 +214,8 @@ def test_a_build_that_ends_early_leaves_the_engine_that_was_served(
 @pytest.mark.filterwarnings("ignore:.*[Tt]iming cache")
 def test_what_was_timed_is_kept_for_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorRT-RTX has the functions, and times nothing."""
-    monkeypatch.setattr(engine, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(engine, "serialize", partial(as_tensorrt, engine.serialize))
+    monkeypatch.setattr(tensorrt, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(tensorrt, "serialize", partial(as_tensorrt, tensorrt.serialize))
     place_demo(tmp_path, "latent_preview")
     for _ in range(2):
         build(tmp_path, "latent_preview")
@@ -222,7 +223,7 @@ def test_what_was_timed_is_kept_for_the_gpu(tmp_path: Path, monkeypatch: pytest.
         assert kept.name.startswith("tensorrt-") and kept.name.endswith("-NVIDIA-GPU.timing")
 
 
-def as_tensorrt(serialize: Callable, library: engine.Library, *arguments: object) -> object:
+def as_tensorrt(serialize: Callable, library: tensorrt.Library, *arguments: object) -> object:
     return serialize(replace(library, flavour="tensorrt", device="NVIDIA GPU"), *arguments)
 
 
@@ -252,24 +253,24 @@ def test_the_command_ends_with_a_line_that_says_what_is_in_the_way(tmp_path: Pat
 def test_a_flavour_that_is_not_installed_says_which_package_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match="tensorrt is not installed: pip install tensorrt "):
-        engine.load("tensorrt", None)
+        tensorrt.load("tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(EngineError, match="tensorrt-rtx is not installed: pip install tensorrt-rtx-cu13 "):
-        engine.load("tensorrt-rtx", CAPABILITY)
+        tensorrt.load("tensorrt-rtx", CAPABILITY)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU at hand")
 def test_without_a_gpu_the_compute_capability_must_be_named() -> None:
     with pytest.raises(EngineError, match=r"torch sees none \(or name one: --compute-capability\)"):
-        engine.load("tensorrt-rtx", None)
+        tensorrt.load("tensorrt-rtx", None)
 
 
 def test_a_compute_capability_that_is_not_built_for_lists_those_that_are() -> None:
     with pytest.raises(EngineError, match=r"7\.5, .*8\.9, .*, not for compute capability 9\.0"):
-        engine.load("tensorrt-rtx", "9.0")
+        tensorrt.load("tensorrt-rtx", "9.0")
 
 
 def test_a_model_that_triton_does_not_serve_with_tensorrt_is_refused(tmp_path: Path) -> None:
     place_graph(tmp_path, "compose", helper.make_node("Relu", ["A"], ["B"], "relu"))
-    with pytest.raises(EngineError, match=r"compose: has no configs/tensorrt\.pbtxt"):
+    with pytest.raises(EngineError, match="compose: has no profile tensorrt"):
         build(tmp_path, "compose")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,16 @@ import pytest
 import torch
 
 from export import onnx_file
+from export.checkpoint import CheckpointError
+from export.convert import convert
+from export.network import Network
+from export.networks import NETWORKS, PARTS, cris, dht, ht
+from export.networks.cris import ServedCris
+from export.networks.harmonizer import ServedHarmonizer
 from export.onnx_file import CheckFailed, publish, session
-from export.served_model import CRIS, DHT
-from export.serving import ServedCris, ServedHarmonizer
-from tests.export import small
+from export.pipelines import PIPELINES
+from export.publication import record_of
+from tests.export import small, small_diffusion
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,18 +45,20 @@ def test_a_cris_checkpoint_becomes_the_served_model(tmp_path: Path) -> None:
     assert record["config"]["vision_width"] == small.CRIS.vision_width
     assert [row["batch"] for row in record["differences"]] == [1, 2, 3]
     assert {"torch", "onnx", "onnxruntime"} <= record["tools"].keys()
-    inputs = next(CRIS.samples())
+    inputs = next(cris.NETWORK.samples())
     with torch.no_grad():
         expected = ServedCris(network)(*inputs).numpy()
-    feeds = {name: value.numpy() for name, value in zip(CRIS.inputs, inputs, strict=True)}
-    np.testing.assert_allclose(session(folder / "model.onnx").run(None, feeds)[0], expected, atol=1e-4)
+    answer = session(folder / "model.onnx").run(None, cris.NETWORK.feeds(inputs))[0]
+    np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", small.FORMS)
-def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, form) -> None:
-    network = ServedHarmonizer(small.harmonizer(form)).eval()
-    publish(network, DHT, tmp_path, {})
-    model = onnx.load(tmp_path / "dht" / "1" / "model.onnx")
+@pytest.mark.parametrize("network", small.HARMONY_TRANSFORMERS, ids=lambda network: network.name)
+def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, network: Network) -> None:
+    form = network.source.published({}).form
+    path = small.save_sized(small.harmonizer(form), small.harmonizer_config(form), tmp_path / "small.safetensors")
+    convert(network, path, tmp_path)
+    assert record_of(tmp_path, network.name)["model"] == network.name
+    model = onnx.load(tmp_path / network.name / "1" / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     signature = [
         (value.name, [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim])
@@ -63,15 +72,15 @@ def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, form) ->
 
 
 def test_a_graph_holds_no_trace_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
-    publish(ServedCris(small.cris()).eval(), CRIS, tmp_path, {})
+    publish(ServedCris(small.cris()).eval(), cris.NETWORK, tmp_path, {})
     content = (tmp_path / "cris" / "1" / "model.onnx").read_bytes()
     assert str(ROOT).encode() not in content
     assert b"site-packages" not in content
 
 
 def test_a_failed_check_leaves_the_old_model_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(ServedHarmonizer(small.harmonizer("ht_plus")).eval(), DHT, tmp_path, {})
-    folder = tmp_path / "dht" / "1"
+    publish(ServedHarmonizer(small.harmonizer("ht_plus")).eval(), ht.NETWORK, tmp_path, {})
+    folder = tmp_path / "ht" / "1"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     other = ServedHarmonizer(small.harmonizer("ht_plus", seed=1)).eval()
     exact = onnx_file.export
@@ -85,7 +94,7 @@ def test_a_failed_check_leaves_the_old_model_untouched(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(onnx_file, "export", inexact)
     with pytest.raises(CheckFailed, match="differs from torch"):
-        publish(other, DHT, tmp_path, {})
+        publish(other, ht.NETWORK, tmp_path, {})
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
@@ -93,15 +102,15 @@ def test_an_answer_that_is_not_a_number_fails_the_check(tmp_path: Path) -> None:
     network = ServedHarmonizer(small.harmonizer("ht_plus")).eval()
     torch.nn.init.constant_(network.network.dec[0].bias, float("nan"))
     with pytest.raises(CheckFailed):
-        publish(network, DHT, tmp_path, {})
-    assert list((tmp_path / "dht" / "1").iterdir()) == []
+        publish(network, ht.NETWORK, tmp_path, {})
+    assert list((tmp_path / "ht" / "1").iterdir()) == []
 
 
 def test_a_checkpoint_that_does_not_fit_ends_the_command_with_the_keys(tmp_path: Path) -> None:
     weights = dict(small.harmonizer("ht_plus").state_dict())
     weights["left.over"] = torch.zeros(1)
     torch.save(weights, tmp_path / "latest_net_G.pth")
-    finished = export("dht", "--checkpoint", tmp_path / "latest_net_G.pth", "--model-repository", tmp_path / "models")
+    finished = export("ht", "--checkpoint", tmp_path / "latest_net_G.pth", "--model-repository", tmp_path / "models")
     assert finished.returncode == 1
     assert "left over: left.over" in finished.stderr
     assert "missing: transformer_enc.encoder.layers.8.norm2.bias" in finished.stderr
@@ -115,3 +124,36 @@ def test_a_damaged_checkpoint_ends_the_command_with_one_line(tmp_path: Path, con
     finished = export("cris", "--checkpoint", tmp_path / "best_model.pth", "--model-repository", tmp_path / "models")
     assert finished.returncode == 1
     assert finished.stderr.startswith("export: ") and finished.stderr.count("\n") == 1
+
+
+def test_a_checkpoint_of_another_network_names_the_command_that_takes_it(tmp_path: Path) -> None:
+    path = small.save_sized(small.harmonizer("ht_plus"), small.harmonizer_config("ht_plus"), tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="not a checkpoint of dht, but of ht: python -m export ht takes it"):
+        convert(dht.NETWORK, path, tmp_path / "models")
+    small_diffusion.unet().save_pretrained(tmp_path / "unet")
+    unet = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    with pytest.raises(CheckpointError, match="not a checkpoint of ht, but of diffharmony"):
+        convert(ht.NETWORK, unet, tmp_path / "models")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="nor of any other network that is exported here"):
+        convert(ht.NETWORK, tmp_path / "other.pth", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_help_answers_within_a_second_and_names_every_command() -> None:
+    """Of CPU time: torch alone would take longer."""
+    before = os.times()
+    finished = export("--help")
+    after = os.times()
+    assert finished.returncode == 0, finished.stderr
+    said = {line.split()[0] for line in finished.stdout.splitlines() if line.startswith("    ") and line.split()}
+    assert {*NETWORKS, *PIPELINES, "engine", "golden", "configs"} - set(PARTS) <= said
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 1
+
+
+@pytest.mark.parametrize("command", ["cris", "harmony_vae", "engine", "golden", "configs"])
+def test_every_command_says_what_it_takes(command: str) -> None:
+    finished = export(command, "--help")
+    assert finished.returncode == 0 and finished.stdout.startswith(f"usage: python -m export {command}")
+    assert ("--convolution" in finished.stdout) == (command == "harmony_vae")

@@ -7,15 +7,16 @@ import onnx_ir as ir
 import pytest
 
 from export import half_precision
-from export.half_precision import ISLANDS, Island
+from export.half_precision import Island
+from export.network import Network
+from export.networks import declared, every
+from export.networks.harmonizer import ServedHarmonizer
 from export.onnx_file import publish, session
 from export.publication import REPOSITORY
-from export.served_diffusion import LATENT_PREVIEW, VAE_DECODER, VAE_ENCODER, unet
-from export.served_model import CRIS, DHT, ServedModel
-from export.serving import ServedHarmonizer
 from tests.export import small
 
-DEMO = {model.name: model for model in (CRIS, DHT, LATENT_PREVIEW, VAE_DECODER, VAE_ENCODER, unet(levels=4))}
+DEMO = [network for network in every() if (REPOSITORY / network.name / "1" / "model.onnx").is_file()]
+IN_HALF = ["cris", "ht", "unet", "vae_encoder"]
 
 
 def served(name: str) -> Path:
@@ -25,7 +26,7 @@ def served(name: str) -> Path:
 def halved(path: Path, name: str, folder: Path) -> tuple[ir.Model, Path]:
     """The network in half precision, and where it is saved."""
     model, half = ir.load(path), folder / f"{name}.onnx"
-    half_precision.convert(model, ISLANDS[name])
+    half_precision.convert(model, declared(name).islands)
     ir.save(model, half)
     return model, half
 
@@ -38,21 +39,21 @@ def nodes(model: ir.Model, *operators: str) -> list[ir.Node]:
     return [node for node in model.graph if node.op_type in operators]
 
 
-def run(path: Path, model: ServedModel) -> np.ndarray:
+def run(path: Path, network: Network) -> np.ndarray:
     """What a network answers to one input."""
-    feeds = {name: value.numpy() for name, value in zip(model.inputs, next(model.samples()), strict=True)}
-    return session(path).run(None, feeds)[0].astype(np.float32)
+    return session(path).run(None, network.feeds(next(network.samples())))[0].astype(np.float32)
 
 
-@pytest.mark.parametrize("name", DEMO)
-def test_a_demo_network_in_half_precision_answers_nearly_the_same(tmp_path: Path, name: str) -> None:
-    half, path = halved(served(name), name, tmp_path)
-    assert types(half) == types(ir.load(served(name)))
-    expected, answer = run(served(name), DEMO[name]), run(path, DEMO[name])
+@pytest.mark.parametrize("network", DEMO, ids=lambda network: network.name)
+def test_a_demo_network_in_half_precision_answers_nearly_the_same(tmp_path: Path, network: Network) -> None:
+    exported = served(network.name)
+    half, path = halved(exported, network.name, tmp_path)
+    assert types(half) == types(ir.load(exported))
+    expected, answer = run(exported, network), run(path, network)
     assert np.abs(answer - expected).max() <= 0.01 * max(1.0, np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["cris", "dht", "unet", "vae_encoder"])
+@pytest.mark.parametrize("name", IN_HALF)
 def test_products_and_their_weights_are_in_half_precision(tmp_path: Path, name: str) -> None:
     half, path = halved(served(name), name, tmp_path)
     for node in nodes(half, "Conv", "MatMul", "Gemm"):
@@ -60,7 +61,7 @@ def test_products_and_their_weights_are_in_half_precision(tmp_path: Path, name: 
     assert path.stat().st_size < 0.6 * served(name).stat().st_size
 
 
-@pytest.mark.parametrize("name", ["cris", "dht", "unet", "vae_encoder"])
+@pytest.mark.parametrize("name", IN_HALF)
 def test_norms_and_softmax_are_in_fp32(tmp_path: Path, name: str) -> None:
     half, _ = halved(served(name), name, tmp_path)
     found = nodes(half, "InstanceNormalization", "LayerNormalization", "BatchNormalization", "Softmax")
@@ -88,19 +89,20 @@ def test_nothing_of_the_decoder_is_in_half_precision(tmp_path: Path) -> None:
     assert ir.DataType.FLOAT16 not in {value.dtype for value in values}
 
 
-@pytest.mark.parametrize("form", ["dht_plus", "ht_v1"])
-def test_a_norm_over_the_whole_image_is_in_fp32_from_end_to_end(tmp_path: Path, form) -> None:
-    publish(ServedHarmonizer(small.harmonizer(form)).eval(), DHT, tmp_path, {})
-    source = tmp_path / "dht" / "1" / "model.onnx"
-    half, path = halved(source, "dht", tmp_path)
+@pytest.mark.parametrize(("name", "form"), [("dht", "dht_plus"), ("ht_v1", "ht_v1")])
+def test_a_norm_over_the_whole_image_is_in_fp32_from_end_to_end(tmp_path: Path, name: str, form) -> None:
+    network = declared(name)
+    publish(ServedHarmonizer(small.harmonizer(form)).eval(), network, tmp_path, {})
+    source = tmp_path / name / "1" / "model.onnx"
+    half, path = halved(source, name, tmp_path)
     means, roots = nodes(half, "ReduceMean"), nodes(half, "Sqrt")
     assert means and roots
     between = {node for mean in means for node in mean.successors()} | {n for r in roots for n in r.predecessors()}
     for node in (*means, *roots, *between):
         if node.op_type != "Cast":
             assert {value.dtype for value in node.inputs if is_float(value)} == {ir.DataType.FLOAT}, node.name
-    expected = run(source, DHT)
-    assert np.abs(run(path, DHT) - expected).max() <= 0.01 * max(1.0, np.abs(expected).max())
+    expected = run(source, network)
+    assert np.abs(run(path, network) - expected).max() <= 0.01 * max(1.0, np.abs(expected).max())
 
 
 def is_float(value: ir.Value | None) -> bool:

@@ -1,46 +1,50 @@
 """The networks have the published keys, and their rewritten parts compute what the published parts do."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
 
-from export import stable_diffusion
-from export.networks import harmony_transformer
-from export.networks.condition_vae import ConditionVae, ConditionVaeConfig
-from export.networks.cris import R50, R101, Cris, convolve_each
-from export.networks.harmony_transformer import HarmonyTransformerConfig, ImageNorm
-from export.networks.refinement import Refinement, RefinementConfig
+from concord.repository.profiles import PROFILES
+from export.network import Network, NotPublished
+from export.networks import every, harmony_transformer
+from export.networks.cris import convolve_each
+from export.networks.harmony_transformer import ImageNorm
 from tests.export import small
 
-KEYS = Path(__file__).parents[3] / "shared" / "upstream" / "keys"
-PUBLISHED = {
-    "cris_r50": lambda: Cris(R50),
-    "cris_r101": lambda: Cris(R101),
-    "ht_main_v2": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_plus")),
-    "dht_plus_main_v2": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_plus")),
-    "ht_iccv_v1_equiv_cnnht_two_dec": lambda: harmony_transformer.build(HarmonyTransformerConfig("ht_v1")),
-    "dht_iccv_v1": lambda: harmony_transformer.build(HarmonyTransformerConfig("dht_v1")),
-    "diffharmonypp_condition_vae": lambda: ConditionVae(ConditionVaeConfig()),
-    "diffharmony_stage2_small": lambda: Refinement(RefinementConfig(block_out_channels=(64, 128, 256, 256))),
-    "diffharmony_stage2_base": lambda: Refinement(RefinementConfig()),
-    "diffharmony_stage2_large": lambda: Refinement(RefinementConfig(block_out_channels=(256, 512, 1024, 1024))),
-    "sd15_inpaint_unet": lambda: UNet2DConditionModel(**stable_diffusion.UNET_SIZES),
-    "sd_vae_kl_f8": lambda: AutoencoderKL(**stable_diffusion.VAE_SIZES),
-}
+FILES = Path(__file__).parents[1] / "published"
+SIZES = [pytest.param(name, build, id=name) for network in every() for name, build in network.published.items()]
 
 
-@pytest.mark.skipif(not KEYS.is_dir(), reason="the published key lists are not at hand")
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_every_key_and_shape_is_the_published_one(name: str) -> None:
-    lines = [line for line in (KEYS / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize(("name", "build"), SIZES)
+def test_every_key_and_shape_is_the_published_one(name: str, build: Callable[[], nn.Module]) -> None:
+    lines = [line for line in (FILES / "keys" / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
     published = {line.split(" ")[0]: tuple(map(int, re.findall(r"\d+", line.split("(")[1]))) for line in lines}
     with torch.device("meta"):
-        network = PUBLISHED[name]()
+        network = build()
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == published
+
+
+@pytest.mark.parametrize("network", every(), ids=lambda network: network.name)
+def test_a_network_has_published_answers_to_compare_with_or_says_why_not(network: Network) -> None:
+    if isinstance(network.golden, NotPublished):
+        assert network.golden.reason
+    else:
+        assert network.golden and set(network.golden) <= network.published.keys()
+        assert all((FILES / "golden" / f"{name}.npz").is_file() for name in network.golden)
+
+
+@pytest.mark.parametrize("network", every(), ids=lambda network: network.name)
+def test_a_network_declares_what_its_profiles_need(network: Network) -> None:
+    profiles = set(network.serving.profiles)
+    assert profiles <= PROFILES.keys()
+    assert ("int8" in profiles) == (network.quantization is not None)
+    assert ("int8" not in profiles and "fp16" not in profiles) or network.seen is not None
+    assert "fp16" not in profiles or network.islands
 
 
 def test_each_sample_is_convolved_with_its_own_kernel() -> None:

@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from export import onnx_file
+from export.networks.latent_preview import NETWORK, ServedLatentPreview
 from export.onnx_file import publish, session
 from export.publication import Staged, record_of
-from export.served_diffusion import LATENT_PREVIEW
-from export.serving import ServedLatentPreview
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
@@ -45,7 +44,7 @@ def colour(repository: Path) -> np.ndarray:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    publish(preview(0.25), LATENT_PREVIEW, tmp_path, {"made": "first"})
+    publish(preview(0.25), NETWORK, tmp_path, {"made": "first"})
     return tmp_path
 
 
@@ -55,7 +54,7 @@ def test_a_killed_export_leaves_what_was_served_and_the_next_one_clears_up(repos
     assert finished.returncode == -signal.SIGKILL
     left = contents(repository)
     assert len(left) == len(before) + 1 and before.items() <= left.items()
-    publish(preview(0.5), LATENT_PREVIEW, repository, {"made": "second"})
+    publish(preview(0.5), NETWORK, repository, {"made": "second"})
     assert contents(repository).keys() == before.keys()
     assert (colour(repository) == 128).all() and record_of(repository, "latent_preview")["made"] == "second"
 
@@ -68,11 +67,11 @@ def test_a_new_network_removes_what_was_made_of_the_old_one(repository: Path) ->
         (folder / name).touch()
         (folder / f"{name}.json").write_text(json.dumps({"onnx_sha256": of}))
     (folder / "model.int8.bin").touch()
-    publish(preview(0.25), LATENT_PREVIEW, repository, {"made": "again"})
+    publish(preview(0.25), NETWORK, repository, {"made": "again"})
     assert record_of(repository, "latent_preview")["onnx_sha256"] == digest
     kept = {"model.json", "model.onnx", "model.int8.bin", "model.int8.xml", "model.int8.xml.json"}
     assert {path.name for path in folder.iterdir()} == kept
-    publish(preview(0.5), LATENT_PREVIEW, repository, {"made": "otherwise"})
+    publish(preview(0.5), NETWORK, repository, {"made": "otherwise"})
     assert {path.name for path in folder.iterdir()} == {"model.json", "model.onnx"}
 
 
@@ -91,7 +90,7 @@ def test_large_weights_lie_beside_the_model_under_their_digest(
     names = []
     for bias in (0.0, 1.0):
         network = torch.nn.Sequential(torch.nn.Conv2d(4, 64, 3, padding=1), torch.nn.Conv2d(64, 3, 1), Levels(bias))
-        publish(network.eval(), LATENT_PREVIEW, repository, {})
+        publish(network.eval(), NETWORK, repository, {})
         [weights] = folder.glob("weights-*.bin")
         names.append(weights.name)
         assert weights.stat().st_size > 8000 > (folder / "model.onnx").stat().st_size
@@ -117,7 +116,7 @@ def test_the_same_weights_again_stay_in_place(repository: Path, monkeypatch: pyt
     monkeypatch.setattr(onnx_file, "INSIDE_LIMIT", 8000)
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(4, 64, 3, padding=1), torch.nn.Conv2d(64, 3, 1), Levels(0.0)).eval()
-    publish(network, LATENT_PREVIEW, repository, {})
+    publish(network, NETWORK, repository, {})
     before = contents(repository)
-    publish(network, LATENT_PREVIEW, repository, {})
+    publish(network, NETWORK, repository, {})
     assert contents(repository) == before

@@ -6,23 +6,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.floors import published
-from benchmarks.parts.published_diffusion import companions, pipeline
-from export import diffharmony
-from export.diffharmony import COMPANIONS
+from benchmarks.parts.published_diffusion import COMPANIONS, companions, pipeline
+from export.networks import PARTS
 from export.onnx_file import publish
+from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
 from tests.export.test_engine import build, told
 
 pytestmark = pytest.mark.full
 FORM = Form("plain", "direct")
-DIFFUSION = ("latent_preview", "unet", "vae_decoder", "vae_encoder")
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All networks, exported for TensorRT."""
     folder = tmp_path_factory.mktemp("published") / "models"
-    diffharmony.publish(pipeline(), folder, ["null_text"], FORM)
+    diffharmony.publish(pipeline(), folder, FORM)
     for model, network in companions():
         publish(network, model, folder, {}, partial(rewrite, form=FORM))
     for model, network in published.networks():
@@ -31,7 +30,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["cris", "dht", *DIFFUSION, *COMPANIONS])
+@pytest.mark.parametrize("model", ["cris", "dht", *PARTS, *COMPANIONS])
 def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
     record = build(repository, model, precision=precision)
     assert record["bindings"] == told(model)

@@ -16,7 +16,7 @@ from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 
 ANY = Ports(0, 0, 0)
-HARMONIZING = ("decode", "decode_mask", "dht_preprocess", "dht", "compose")
+HARMONIZING = ("decode", "decode_mask", "harmonize_preprocess", "ht", "compose")
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,5 @@ def harmonizing_models(tmp_path: Path) -> Path:
     models, ensembles = MODEL_REPOSITORIES
     for model in HARMONIZING:
         (repository / model).symlink_to(models / model)
-    (repository / "harmonize").symlink_to(ensembles / "harmonize")
+    (repository / "harmonize_ht").symlink_to(ensembles / "harmonize_ht")
     return repository

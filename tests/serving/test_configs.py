@@ -4,17 +4,14 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 
+from concord.repository.profiles import PROFILES as ENGINES
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import TUNED
-from export import fp16, quantization
-from export.calibration import MAKERS
-
-DIFFUSION_NETWORKS = ("harmony_vae", "latent_preview", "refinement", "unet", "vae_decoder", "vae_encoder")
-NETWORKS = ("cris", "dht", *DIFFUSION_NETWORKS)
+from export.configs import generated
+from export.networks import NETWORKS, every
 
 ON_GPU = ("cuda", "tensorrt")
 EITHER = "fp16"
-OPENVINO = {"openvino": "model.onnx", "bf16": "model.onnx", "int8": quantization.FILE}  # to the file that each reads
 
 
 def read(path: Path) -> ModelConfig:
@@ -25,6 +22,7 @@ MODELS, PIPELINES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_R
 ENSEMBLES = [path for path in PIPELINES if read(path).HasField("ensemble_scheduling")]
 LOOPS = [path for path in PIPELINES if path not in ENSEMBLES]
 PROFILES = sorted(path for path in MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt") if path.stem != TUNED)
+GENERATED = generated()
 
 
 def named(paths: list[Path]) -> list:
@@ -36,6 +34,16 @@ def signature(config: ModelConfig) -> dict:
         kind: {(tensor.name, tensor.data_type, tuple(tensor.dims)) for tensor in tensors}
         for kind, tensors in (("input", config.input), ("output", config.output))
     }
+
+
+@pytest.mark.parametrize("path", named(list(GENERATED)))
+def test_a_committed_configuration_is_the_generated_one(path):
+    assert path.read_text() == GENERATED[path], "run `make configs`"
+
+
+def test_no_configuration_of_a_network_is_kept_by_hand():
+    assert set(PROFILES) <= GENERATED.keys()
+    assert {path for path in MODELS if read(path).default_model_filename} <= GENERATED.keys()
 
 
 @pytest.mark.parametrize("path", named(MODELS + PIPELINES))
@@ -67,21 +75,29 @@ def test_no_model_has_a_queue_policy(path):
     assert not batching.HasField("default_queue_policy") and not batching.priority_levels
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", every(), ids=lambda network: network.name)
 def test_every_profile_has_the_tensors_of_the_default(network):
-    default = MODEL_REPOSITORIES[0] / network / "config.pbtxt"
-    profiles = {path.stem: read(path) for path in PROFILES if path.parent.parent.name == network}
-    assert set(profiles) == {*ON_GPU, *((EITHER, *OPENVINO) if network in MAKERS else ())}
-    assert profiles["cuda"].backend == read(default).backend == "onnxruntime"
-    if network in MAKERS:
-        assert (profiles[EITHER].backend, profiles[EITHER].default_model_filename) == ("onnxruntime", fp16.FILE)
-    assert (profiles["tensorrt"].backend, profiles["tensorrt"].platform) == ("tensorrt", "tensorrt_plan")
-    assert profiles["tensorrt"].default_model_filename == "model.plan"
-    for name, profile in profiles.items():
-        assert signature(profile) == signature(read(default))
-        if name in OPENVINO:
-            assert (profile.backend, profile.default_model_filename) == ("openvino", OPENVINO[name])
-            assert ("HINT_BF16" in profile.parameters) == (name != "openvino")
+    default = read(MODEL_REPOSITORIES[0] / network.name / "config.pbtxt")
+    profiles = {path.stem: read(path) for path in PROFILES if path.parent.parent.name == network.name}
+    assert profiles.keys() == set(network.serving.profiles)
+    assert default.backend == "onnxruntime"
+    for profile in profiles.values():
+        assert signature(profile) == signature(default)
+
+
+def test_a_profile_is_its_engine_and_its_file():
+    configs = {path.stem: read(path) for path in PROFILES}
+    found = {name: (each.backend, each.platform, each.default_model_filename) for name, each in configs.items()}
+    assert found == {
+        "openvino": ("openvino", "", "model.onnx"),
+        "bf16": ("openvino", "", "model.onnx"),
+        "int8": ("openvino", "", "model.int8.xml"),
+        "cuda": ("onnxruntime", "", "model.onnx"),
+        "fp16": ("onnxruntime", "", "model.fp16.onnx"),
+        "tensorrt": ("tensorrt", "tensorrt_plan", "model.plan"),
+    }
+    assert found.keys() == ENGINES.keys()
+    assert {name for name, each in configs.items() if "HINT_BF16" in each.parameters} == {"bf16", "int8"}
 
 
 @pytest.mark.parametrize("path", named([path for path in MODELS + PROFILES if read(path).name in NETWORKS]))
@@ -95,9 +111,9 @@ def test_networks_are_warmed_up_with_every_input(path):
         assert all(given == size or (size == -1 and given > 0) for given, size in sizes)
 
 
-@pytest.mark.parametrize("network", DIFFUSION_NETWORKS)
-def test_a_diffusion_network_takes_every_resolution(network):
-    config = read(MODEL_REPOSITORIES[0] / network / "config.pbtxt")
+@pytest.mark.parametrize("network", [network for network in every() if network.axes], ids=lambda network: network.name)
+def test_a_network_with_dynamic_sides_takes_every_resolution(network):
+    config = read(MODEL_REPOSITORIES[0] / network.name / "config.pbtxt")
     for tensor in (*config.input, *config.output):
         assert list(tensor.dims).count(-1) == (0 if tensor.name == "TIMESTEP" else 2)
 

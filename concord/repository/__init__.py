@@ -1,0 +1,1 @@
+"""Triton's configurations of a model repository, generated from what networks declare."""

@@ -1,0 +1,94 @@
+"""The pipelines of a network that harmonizes in one pass: ensembles that differ in two of their steps."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
+    ModelConfig,
+    ModelEnsembling,
+    ModelParameter,
+)
+
+_TASK = "harmonize"
+_DECODE, _DECODE_MASK, _COMPOSE = "decode", "decode_mask", "compose"
+
+
+@dataclass(frozen=True)
+class Harmonizer:
+    """What a network's two pipelines say of it.
+
+    Attributes:
+        about: one clause, for people who choose a model.
+        rank: the first model of a task by (rank, name) is the task's default.
+        concurrency: requests that the facade sends at a time.
+        preprocess: the model that makes the network's inputs from PIXELS and MASK_PIXELS.
+    """
+
+    about: str
+    rank: int = 100
+    concurrency: int = 1
+    preprocess: str = "harmonize_preprocess"
+
+
+def pipelines(
+    network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
+) -> list[ModelConfig]:
+    """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which is given a text.
+
+    Args:
+        models: configurations of the steps by name.
+        segment: the ensemble that finds a mask.
+    """
+    rest = (declared.preprocess, network, _COMPOSE)
+    masked = [models[name] for name in (_DECODE, _DECODE_MASK, *rest)]
+    text_guided = [models[name] for name in (*(step.model_name for step in segment.ensemble_scheduling.step), *rest)]
+    parameters = {
+        "task": _TASK,
+        "model": network,
+        "about": declared.about,
+        "rank": str(declared.rank),
+        "concurrency": str(declared.concurrency),
+    }
+    [harmonized] = models[_COMPOSE].output
+    found = [tensor.name for tensor in segment.output]
+    return [
+        ensemble(f"{_TASK}_{network}", ("IMAGE", "MASK"), (harmonized.name,), masked, parameters),
+        ensemble(
+            f"segment_{_TASK}_{network}",
+            [tensor.name for tensor in segment.input],
+            (harmonized.name, *found),
+            text_guided,
+            parameters,
+        ),
+    ]
+
+
+def ensemble(
+    name: str,
+    inputs: Iterable[str],
+    outputs: Collection[str],
+    steps: Sequence[ModelConfig],
+    parameters: Mapping[str, str],
+) -> ModelConfig:
+    """Models one after the other, which hand tensors on by their names.
+
+    Args:
+        inputs: of the ensemble, each of them an input of a step.
+        outputs: of the ensemble, each of them an output of a step.
+    """
+    config = ModelConfig(name=name, platform="ensemble", max_batch_size=min(step.max_batch_size for step in steps))
+    config.version_policy.latest.num_versions = 1
+    taken = {tensor.name: tensor for step in steps for tensor in step.input}
+    given = {tensor.name: tensor for step in steps for tensor in step.output}
+    for tensors, names, field in ((taken, inputs, config.input), (given, outputs, config.output)):
+        for tensor in (tensors[each] for each in names):
+            field.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    for key, value in parameters.items():
+        config.parameters[key].CopyFrom(ModelParameter(string_value=value))
+    for model in steps:
+        step = ModelEnsembling.Step(model_name=model.name, model_version=-1)
+        step.input_map.update({tensor.name: tensor.name for tensor in model.input})
+        wanted = (tensor.name for tensor in model.output if tensor.name in taken or tensor.name in outputs)
+        step.output_map.update({each: each for each in wanted})
+        config.ensemble_scheduling.step.append(step)
+    return config

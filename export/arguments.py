@@ -1,0 +1,31 @@
+"""Arguments that several commands have."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from export.publication import REPOSITORY
+
+
+def add_repository(parser: ArgumentParser) -> None:
+    parser.add_argument("--model-repository", type=Path, default=REPOSITORY, metavar="DIR")
+
+
+def add_form(parser: ArgumentParser, convolution: str) -> None:
+    """How a graph is written for its engine, see `export.runtime_form.Form`.
+
+    Args:
+        convolution: the default.
+    """
+    parser.add_argument(
+        "--attention",
+        choices=("fused", "plain"),
+        default="fused",
+        help="fused: ONNX Runtime's operator, on CPU and CUDA; plain: standard operators, for TensorRT",
+    )
+    parser.add_argument(
+        "--convolution",
+        choices=("winograd", "direct"),
+        default=convolution,
+        help="winograd: fewer products and larger weights, for CPUs; direct: as published, for GPUs "
+        f"(default: {convolution})",
+    )

@@ -1,0 +1,82 @@
+"""A checkpoint into the model repository: the command of every network that has one of its own."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Collection
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from export.arguments import add_form, add_repository
+from export.checkpoint import CheckpointError, named
+from export.network import Network
+from export.networks import every
+from export.onnx_file import publish
+from export.pipelines import PIPELINES
+from export.publication import record_of
+
+if TYPE_CHECKING:
+    from export.runtime_form import Form
+
+
+def add_arguments(parser: ArgumentParser, network: Network) -> None:
+    add_repository(parser)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="the authors' file or folder, or .safetensors")
+    if network.source and network.source.rewritten:
+        # Run once, where the UNet runs at every step: their size is worth more than their time.
+        add_form(parser, convolution="direct")
+
+
+def run(network: Network, arguments: Namespace) -> None:
+    form = None
+    if network.source and network.source.rewritten:
+        from export.runtime_form import Form  # needs diffusers, which takes seconds
+
+        form = Form(arguments.attention, arguments.convolution)
+    convert(network, arguments.checkpoint, arguments.model_repository, form)
+
+
+def convert(network: Network, path: Path, repository: Path, form: "Form | None" = None) -> None:
+    """Read, load, export, check, replace; one line a checked batch.
+
+    Args:
+        network: one with a source.
+        path: of the checkpoint.
+        form: how a network that can be rewritten is; without it, as its authors wrote it.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used, or is one of another network.
+        CheckFailed: the export is not exact.
+    """
+    source = network.source
+    assert source is not None
+    found = source.read(path)
+    if not source.claims(found.weights):
+        raise CheckpointError(f"{path}: {refusal(network.name, found.weights)}")
+    loaded = named(path, lambda: source.load(found))
+    record = loaded.record
+    if network.companion_of:  # it belongs to the pipeline that is there; another one, put in later, is told of it
+        record = record | {"pipeline": record_of(repository, network.companion_of).get("pipeline")}
+    for difference in publish(loaded.network, network, repository, record, rewriting(form)):
+        print(f"{network.name}: {difference}", flush=True)
+    print(f"now served: {network.name}")
+
+
+def rewriting(form: "Form | None") -> Callable[[nn.Module], None] | None:
+    """What brings a network into the form."""
+    if form is None:
+        return None
+    from export.runtime_form import rewrite
+
+    return partial(rewrite, form=form)
+
+
+def refusal(name: str, keys: Collection[str]) -> str:
+    """Why a checkpoint with these keys is not one of the network, and which command takes it."""
+    networks = (other.name for other in every() if other.source and other.source.claims(keys))
+    pipelines = (other for other in PIPELINES if import_module(f"export.pipelines.{other}").claims(keys))
+    for taker in (*networks, *pipelines):
+        return f"not a checkpoint of {name}, but of {taker}: python -m export {taker} takes it"
+    return f"not a checkpoint of {name}, nor of any other network that is exported here"

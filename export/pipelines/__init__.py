@@ -1,0 +1,4 @@
+"""Exports that publish several networks at once, one file each."""
+
+PIPELINES = ("diffharmony",)
+"""All of them, by file and command."""

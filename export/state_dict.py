@@ -1,0 +1,78 @@
+"""A network whose authors publish its bare state dict."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from torch import Tensor, nn
+
+from export import checkpoint
+from export.checkpoint import Checkpoint, CheckpointError
+from export.network import Loaded
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class StateDict(Generic[Config]):
+    """From a file to the served network.
+
+    Attributes:
+        claims: whether a checkpoint with these keys is one of this network.
+        published: the sizes of the published checkpoint that has these weights.
+        build: the network of these sizes, with the published keys.
+        served: the network as it is served.
+    """
+
+    claims: Callable[[Collection[str]], bool]
+    published: Callable[[Mapping[str, Tensor]], Config]
+    build: Callable[[Config], nn.Module]
+    served: Callable[[nn.Module], nn.Module]
+    rewritten: ClassVar[bool] = False
+
+    def read(self, path: Path) -> Checkpoint:
+        """The checkpoint of a file.
+
+        Raises:
+            CheckpointError: see `checkpoint.read`.
+        """
+        return checkpoint.read(path)
+
+    def load(self, found: Checkpoint) -> Loaded:
+        """The network with the weights, at the sizes that the file carries or else the published ones.
+
+        Raises:
+            CheckpointError: the sizes are not readable, or the weights do not fit them.
+        """
+        config = self.sizes(found)
+        network = self.build(config)
+        checkpoint.load(network, found.weights)
+        record = {
+            "network": type(network).__name__,
+            "config": asdict(config),  # type: ignore[call-overload]
+            "checkpoint": found.path.name,
+            "checkpoint_sha256": found.sha256,
+        }
+        return Loaded(self.served(network).eval(), record)
+
+    def sizes(self, found: Checkpoint) -> Config:
+        """The published sizes, with those that a file of Concord's carries put in.
+
+        Raises:
+            CheckpointError: they are not readable.
+        """
+        published: Any = self.published(found.weights)
+        if not found.config:
+            return cast(Config, published)
+        try:
+            sizes = json.loads(found.config)
+            known = {entry.name for entry in fields(published)}
+            if not isinstance(sizes, dict) or set(sizes) - known:
+                raise ValueError("unknown sizes")
+            named = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()}
+            return cast(Config, replace(published, **named))
+        except (ValueError, TypeError) as error:
+            reason = checkpoint.first_line(error)
+            raise CheckpointError(f"the sizes in the file's metadata are not readable ({reason})") from error
