@@ -196,7 +196,12 @@ async def _each(items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]
         async with places:
             return await ask(item)
 
-    return await asyncio.gather(*map(asked, items))
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asked(item)) for item in items]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _open_transport(address: Address) -> AsyncTransport:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
+from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unavailable
 from concord_client.inference import Inference, outputs_of, read_settings, stream_outputs
 from concord_client.operations import Call, Configure, Deadline, Describe, Index, Infer, InferSteps, Read, Ready, Sleep
@@ -59,36 +59,24 @@ class Calls:
 
     def run(self, wish: Wish[A], timeout: float | None) -> Call[A]:
         """See `concord_client.Client.run`."""
-        seconds = self._timeout if timeout is None else timeout
         deadline = self._deadline(timeout)
         inputs = yield from _read(wish.request)
 
         def plan(catalogue: Catalogue) -> tuple[Pipeline, Inference]:
             return _plan(catalogue, wish, inputs, streams=self._address.streams)
 
-        pipeline, inference = yield from self._planned(plan, deadline)
         answer_type = wish.request.answer_type()
         steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
-
-        def ask() -> Call[Tensors]:
-            if seconds is None:
-                deadline.seconds = pipeline.deadline
-            timed = inference.within(deadline.left) if pipeline.has_deadline else inference
-            if pipeline.streams:
-                yield InferSteps(timed, deadline, steps.receive)
-                return steps.last
-            tensors: Tensors = yield Infer(timed, deadline)
-            return tensors
-
+        pipeline, inference = yield from self._planned(plan, deadline)
         try:
-            tensors = yield from self._persisting(ask, deadline, lambda: not steps.begun)
+            tensors = yield from self._answered(pipeline, inference, steps, deadline)
         except ModelNotFound:
-            found = pipeline
+            # The server has changed since it was asked for its catalogue.
             self._catalogue = None
-            pipeline, inference = yield from self._planned(plan, deadline)
-            if steps.begun or pipeline == found:
+            another, inference = yield from self._planned(plan, deadline)
+            if steps.begun or another == pipeline:
                 raise
-            tensors = yield from self._persisting(ask, deadline, lambda: not steps.begun)
+            tensors = yield from self._answered(another, inference, steps, deadline)
         return answer_type.of(tensors)
 
     def catalogue(self, max_age: float | None, timeout: float | None) -> Call[Catalogue]:
@@ -130,8 +118,20 @@ class Calls:
             yield Sleep(READY_INTERVAL)
 
     def _deadline(self, timeout: float | None) -> Deadline:
-        seconds = self._timeout if timeout is None else timeout
-        return Deadline(DEFAULT_DEADLINE if seconds is None else seconds)
+        return Deadline(self._timeout if timeout is None else timeout)
+
+    def _answered(self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline) -> Call[Tensors]:
+        deadline.declare(pipeline.deadline)
+
+        def ask() -> Call[Tensors]:
+            timed = inference.within(deadline.left) if pipeline.has_deadline else inference
+            if pipeline.streams:
+                yield InferSteps(timed, deadline, steps.receive)
+                return steps.last
+            tensors: Tensors = yield Infer(timed, deadline)
+            return tensors
+
+        return (yield from self._persisting(ask, deadline, lambda: not steps.begun))
 
     def _known(self, deadline: Deadline, max_age: float | None = None) -> Call[Catalogue]:
         known = self._catalogue

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from concord_client.catalogue import DEFAULT_DEADLINE
 from concord_client.inference import Inference
 from concord_client.repository import Model
 from concord_client.tasks.fields import Encoded, Tensors
@@ -14,12 +15,18 @@ class Deadline:
     """The time that a call has, from now on.
 
     Args:
-        seconds: in all.
+        given: seconds in all; None for `DEFAULT_DEADLINE`, or what `declare` says.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, given: float | None) -> None:
+        self.seconds = DEFAULT_DEADLINE if given is None else given
+        self._given = given
         self._begun = time.monotonic()
+
+    def declare(self, seconds: float) -> None:
+        """Says what a pipeline declares, which counts where no time was given."""
+        if self._given is None:
+            self.seconds = seconds
 
     @property
     def left(self) -> float:
