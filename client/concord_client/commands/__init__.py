@@ -1,4 +1,4 @@
-"""The subcommands of ``concord``, one module each: ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``."""
+"""The subcommands of ``concord`` (`task.TaskCommand` is one for each task), their exit codes and their errors."""
 
 from enum import IntEnum
 
@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """An input was refused or a file could not be read or written; in a folder run, some image was not harmonized."""
+    """An input was refused or a file could not be read or written; in a run over many, some image failed."""
     USAGE = 2
     NO_ANSWER = 3
     """No server at the address, one that is too busy, or no answer in time."""
