@@ -1,4 +1,4 @@
-"""What a test needs that takes long to start or to import, found by reading its code; `tests/conftest.py` marks it so."""
+"""What a test needs that takes long to start or to import, found in its code; `tests/conftest.py` marks it so."""
 
 import ast
 from collections.abc import Callable, Iterator

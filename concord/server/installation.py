@@ -45,7 +45,9 @@ class Installation:
         """
         spec = importlib.util.find_spec("pytriton")
         if spec is None or spec.origin is None:
-            raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install --no-deps nvidia-pytriton")
+            raise ServerFailure(
+                "nvidia-pytriton", "the package is not installed", "pip install --no-deps nvidia-pytriton"
+            )
         package = Path(spec.origin).parent
         return cls(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
 
