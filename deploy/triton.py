@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from concord.server.declared import catalogue
+from concord.server.embedded import restrictions
 from concord.server.exported import show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES
 
@@ -29,6 +30,7 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
         *(f"--model-repository={folder}" for folder in shown),
         *([f"--model-config-name={profile}"] if profile else []),
         "--disable-auto-complete-config",
+        *restrictions(),
         *arguments,
     ]
 

@@ -244,7 +244,6 @@ class EmbeddedServer:
             self._log.seek(start)
 
     def _command(self, installation: Installation, prefix: str) -> list[str]:
-        restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
         command = [
             str(installation.binary),
             *(f"--model-repository={folder}" for folder in self._shown),
@@ -256,17 +255,22 @@ class EmbeddedServer:
             f"--exit-timeout-secs={max(1, round(self._drain_seconds))}",
             f"--http-address={HOST}",
             f"--http-port={self.ports.http}",
-            f"--http-restricted-api={restricted}",
             f"--grpc-address={HOST}",
             f"--grpc-port={self.ports.grpc}",
-            f"--grpc-restricted-protocol={restricted}",
             f"--metrics-address={HOST}",
             f"--metrics-port={self.ports.metrics}",
             "--metrics-config=summary_latencies=true",
+            *restrictions(),
         ]
         if self.model_config_name:
             command.append(f"--model-config-name={self.model_config_name}")
         return command + list(self._options)
+
+
+def restrictions() -> list[str]:
+    """Options that keep Triton's shared memory, tracing and log settings from its clients: nobody is told their key."""
+    restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
+    return [f"--http-restricted-api={restricted}", f"--grpc-restricted-protocol={restricted}"]
 
 
 def is_ok(port: int, path: str) -> bool:

@@ -58,16 +58,6 @@ class Watchdog:
         finally:
             self._forget()
 
-    def problem(self) -> str:
-        """What is wrong with the server now, in words; empty if every model answers its canary."""
-        if not self._server.is_alive():
-            return _ENDED
-        try:
-            with Canaries(self._server.grpc_url, self._patience) as canaries:
-                return next(filter(None, (problem for _, problem in canaries.poll())), "")
-        except InferenceServerException as error:
-            return _unanswered(error)
-
     def _confirmed_problem(self) -> str:
         """A problem that two canaries of one model show in turn.
 

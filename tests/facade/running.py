@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,15 +51,23 @@ class Facade:
 
         return self.run(called())
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Returns when something in the event loop has become true; looks whenever the loop gets to it."""
+    def wait_until(self, condition: Callable[[], bool], promise: str = "what was waited for became true") -> None:
+        """Returns when something in the event loop has become true; looks whenever the loop gets to it.
 
-        async def wait() -> None:
-            async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    await asyncio.sleep(0.002)
+        Raises:
+            AssertionError: it never did; says that the promise was not kept.
+        """
 
-        self.run(wait())
+        async def wait() -> bool:
+            deadline = time.monotonic() + PATIENCE
+            while not condition():
+                if time.monotonic() > deadline:
+                    return False
+                await asyncio.sleep(0.002)
+            return True
+
+        # Twice the patience: the loop of a busy machine gets to it late.
+        assert asyncio.run_coroutine_threadsafe(wait(), self.loop).result(2 * PATIENCE), f"it is not so that {promise}"
 
 
 @contextmanager

@@ -218,8 +218,9 @@ def test_a_client_that_goes_away_ends_its_batch(facade: Facade, image, stream):
         client.stream("POST", BATCHES, files=files, data=TEXT | {"stream": stream}) as answer,
     ):
         next(answer.iter_bytes())
-    facade.wait_until(lambda: len(facade.service.jobs) == 0 and not any(facade.work.service.admission.running.values()))
-    facade.wait_until(lambda: facade.app.state.uploads.held == 0)
+    running = facade.service.admission.running
+    facade.wait_until(lambda: not facade.service.jobs and not any(running.values()), "the batch ends with its client")
+    facade.wait_until(lambda: facade.app.state.uploads.held == 0, "its photographs are given back")
 
 
 def test_two_batches_of_one_job_are_refused(http, image):

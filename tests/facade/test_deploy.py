@@ -1,6 +1,9 @@
 """What can be said of the containers without starting them."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from concord.server.exported import unexported
 from concord.server.installation import MODEL_REPOSITORIES
 from deploy.triton import command
 from facade.settings import rows
+from tests.images import copied, copy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -19,13 +23,32 @@ def test_every_variable_is_a_setting(name):
     assert set(re.findall(r"CONCORD_[A-Z_]+", (DEPLOY / name).read_text())) <= {row.variable for row in rows()}
 
 
-def test_every_file_that_is_built_from_exists():
+def test_the_services_are_built_from_the_dockerfiles_here():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    for service in services.values():
-        root = DEPLOY / service["build"]["context"]
-        dockerfile = root / service["build"]["dockerfile"]
-        copied = re.findall(r"^COPY (.*) \S+$", dockerfile.read_text(), re.MULTILINE)
-        assert copied and all((root / source).exists() for sources in copied for source in sources.split())
+    built = {
+        (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).resolve()
+        for service in services.values()
+    }
+    assert built == {DEPLOY / "Dockerfile.facade", DEPLOY / "Dockerfile.triton"}
+
+
+def test_the_triton_image_starts_a_server_on_what_is_copied_into_it(tmp_path):
+    """The facade's image is built of a wheel: see tests/serving/test_wheel.py."""
+    image, programs = tmp_path / "image", tmp_path / "programs"
+    image.mkdir()
+    programs.mkdir()
+    for name in copied(DEPLOY / "Dockerfile.triton"):
+        copy(name, image)
+    (programs / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (programs / "tritonserver").chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": str(image), "PATH": f"{programs}:{os.environ['PATH']}"}
+    command = [sys.executable, image / "triton.py", "--log-verbose=1"]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    words = ran.stdout.splitlines()
+    served = [Path(word.partition("=")[2]) for word in words if word.startswith("--model-repository=")]
+    configs = [config.resolve() for folder in served for config in folder.glob("*/config.pbtxt")]
+    assert configs and all(config.is_relative_to(image) for config in configs)
 
 
 def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):
@@ -35,3 +58,4 @@ def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):
     served = {folder.name for view in shown for folder in view.iterdir()}
     every = {folder.name for repository in MODEL_REPOSITORIES for folder in repository.iterdir() if folder.is_dir()}
     assert served == every - unexported(MODEL_REPOSITORIES, "cuda")
+    assert any(word.startswith("--grpc-restricted-protocol=shared-memory,trace,logging:") for word in words)

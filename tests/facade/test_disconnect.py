@@ -3,6 +3,7 @@
 Told by Triton's own statistics.
 """
 
+import threading
 import time
 from contextlib import ExitStack
 
@@ -94,8 +95,15 @@ def test_who_leaves_the_queue_is_never_sent_to_triton(gate, request_):
     assert gate.executed - before == RUNNING
 
 
+def answered(gate) -> int:
+    """Harmonizations the facade is done with, whatever came of them."""
+    lines = httpx.get(f"{gate.facade.url}/metrics").text.splitlines()
+    counts = (line for line in lines if line.startswith("concord_requests_total{") and "/v1/harmonize" in line)
+    return int(sum(float(line.rpartition(" ")[2]) for line in counts))
+
+
 def test_a_hundred_clients_that_leave_leave_no_work_behind(gate, request_):
-    before = gate.executed
+    before, seen = gate.executed, answered(gate)
     with ExitStack() as first:
         for _ in range(RUNNING):
             first.enter_context(Connection(gate.facade)).post(request_)
@@ -103,11 +111,36 @@ def test_a_hundred_clients_that_leave_leave_no_work_behind(gate, request_):
         for _ in range(100 - RUNNING):
             with Connection(gate.facade) as connection:
                 connection.post(request_)
+    # All of them: a request that is read only after the gate has been opened would find a place.
+    deadline = time.monotonic() + PATIENCE
+    while (noted := answered(gate) - seen) < 100:
+        assert time.monotonic() < deadline, f"only {noted} of 100 requests were noted"
     gate.wait_for(RUNNING, 0)
     gate.open()
     gate.wait_for(0, 0)
     assert gate.executed - before <= RUNNING
     assert gate.facade.call(lambda: (len(gate.facade.service.jobs), gate.facade.app.state.uploads.held)) == (0, 0)
+
+
+def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, request_):
+    before, seen = gate.executed, answered(gate)
+    held, resume = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        resume.wait(PATIENCE)
+
+    gate.facade.loop.call_soon_threadsafe(hold)
+    assert held.wait(PATIENCE)
+    with Connection(gate.facade) as connection:
+        connection.post(request_)
+    resume.set()
+    deadline = time.monotonic() + PATIENCE
+    while answered(gate) == seen:
+        assert time.monotonic() < deadline, "the request was never noted"
+    gate.open()
+    gate.wait_for(0, 0)
+    assert gate.executed == before
 
 
 def test_the_deadline_counts_the_time_in_the_queue(gate, image, mask, request_):

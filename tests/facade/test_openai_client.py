@@ -177,7 +177,8 @@ def test_a_stream_that_is_left_ends_its_diffusion(diffusing_facade, image):
         next(stream)
         stream.close()
     service = diffusing_facade.service
-    diffusing_facade.wait_until(lambda: len(service.jobs) == 0 and service.admission.running["diffharmony"] == 0)
+    running = service.admission.running
+    diffusing_facade.wait_until(lambda: not service.jobs and not any(running.values()), "the diffusion ends")
 
 
 def test_a_cancelled_stream_is_the_packages_own_exception(diffusing_facade, diffusing_http, image):

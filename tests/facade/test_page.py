@@ -182,14 +182,14 @@ def test_what_runs_is_cancelled_and_who_is_too_many_is_told_so(browser, gate):
                 each.bring_example(EXAMPLE.text)
                 each.paint((0.4, 0.4), (0.6, 0.6))
                 each.press("Harmonize")
-                facade.wait_until(lambda: facade.service.admission.running["dht"] == 1)
+                facade.wait_until(lambda: any(facade.service.admission.running.values()), "the first of the two runs")
             second.wait_for("The server is busy")
             second.wait_for("Try again in")
             second.keep_picture("6_busy")
             first.keep_picture("7_running")
             first.press("Cancel")
             first.wait_for("Cancelled.")
-            facade.wait_until(lambda: not facade.service.jobs)
+            facade.wait_until(lambda: not facade.service.jobs, "cancelling ends the job")
             gate.open()
 
 
@@ -199,8 +199,8 @@ def test_closing_the_tab_ends_what_it_asked_for(browser, gate):
             left.bring_example(EXAMPLE.text)
             left.paint((0.4, 0.4), (0.6, 0.6))
             left.press("Harmonize")
-            facade.wait_until(lambda: len(facade.service.jobs) == 1)
-        facade.wait_until(lambda: not facade.service.jobs)
+            facade.wait_until(lambda: len(facade.service.jobs) == 1, "the photograph is being harmonized")
+        facade.wait_until(lambda: not facade.service.jobs, "the job ends with its tab")
         gate.open()
 
 

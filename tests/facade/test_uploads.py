@@ -99,8 +99,8 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_nothing(small):
     with Connection(small) as connection:
         connection.head("/v1/harmonize", CHUNKED[0], "Content-Length: 100000")
         connection.send(IMAGE_PART + bytes(1000))
-        small.wait_until(lambda: small.app.state.uploads.held > 1000)
-    small.wait_until(lambda: small.app.state.uploads.held == 0)
+        small.wait_until(lambda: small.app.state.uploads.held > 1000, "what arrives is counted")
+    small.wait_until(lambda: small.app.state.uploads.held == 0, "what nobody waits for is given back")
 
 
 def test_all_bodies_together_are_bounded(small, image, mask):

@@ -8,7 +8,7 @@ from tritonclient.utils import InferenceServerException
 
 from concord.server.installation import MODEL_REPOSITORIES
 from tests.serving.asking import ask, statistics, tensors, together
-from tests.serving.pictures import encoded, middle, photograph
+from tests.serving.pictures import decoded, encoded, middle, photograph
 
 NETWORKS = {
     "cris": lambda random, size: {
@@ -82,7 +82,10 @@ def test_a_bad_request_among_good_ones_fails_alone(server):
 
 def test_many_requests_at_once_are_all_answered(server):
     inputs = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
-    assert all(together(40, lambda _position: ask(server, "harmonize", inputs)))
+    alone = decoded(ask(server, "harmonize", inputs)["HARMONIZED"].item()).astype(int)
+    for answer in together(40, lambda _position: ask(server, "harmonize", inputs)):
+        # Merged runs round differently in the last place.
+        assert np.abs(decoded(answer["HARMONIZED"].item()) - alone).max() <= 1
 
 
 def test_a_cancelled_request_leaves_the_server_answering(server):
@@ -98,4 +101,4 @@ def test_a_cancelled_request_leaves_the_server_answering(server):
         client.async_infer("harmonize", tensors(inputs), note).cancel()
         assert done.wait(60)
     assert "CANCELLED" in str(outcomes[0])
-    assert ask(server, "harmonize", inputs)
+    assert decoded(ask(server, "harmonize", inputs)["HARMONIZED"].item()).shape == (48, 64, 3)

@@ -9,10 +9,11 @@ from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask
-from tests.serving.pictures import encoded, middle, photograph
+from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.stack import ANY, serving, stub_of
 
-GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
+WIDTH, HEIGHT = 64, 48
+GOOD = {"IMAGE": encoded(photograph(WIDTH, HEIGHT)), "MASK": encoded(middle(WIDTH, HEIGHT))}
 LARGE = {"IMAGE": encoded(photograph(1600, 1200), "JPEG"), "MASK": encoded(middle(1600, 1200))}
 
 
@@ -43,7 +44,7 @@ def test_a_dead_stub_is_noticed_and_the_next_request_is_answered(tmp_path):
         stack.wait_for("ready")
         stack.stub("compose").kill()
         assert "the process of model 'compose' is dead" in stack.wait_for("ready again")
-        assert ask(stack.server, "harmonize", GOOD)
+        assert decoded(ask(stack.server, "harmonize", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_a_dead_server_is_noticed_and_the_next_request_is_answered(tmp_path):
@@ -51,7 +52,7 @@ def test_a_dead_server_is_noticed_and_the_next_request_is_answered(tmp_path):
         stack.wait_for("ready")
         stack.triton().kill()
         assert "the server's process has ended" in stack.wait_for("ready again")
-        assert ask(stack.server, "harmonize", GOOD)
+        assert decoded(ask(stack.server, "harmonize", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_it_says_why_it_cannot_start(tmp_path):
@@ -66,16 +67,26 @@ def test_a_taken_port_ends_it_with_an_explanation(tmp_path, server):
         assert stack.process.wait() == 1
 
 
-def test_a_healthy_server_gives_the_watchdog_no_reason(server):
-    assert Watchdog(server).problem() == ""
-
-
-def test_a_model_that_hangs_is_noticed(tmp_path):
+def test_a_model_that_hangs_is_noticed_and_the_server_is_started_again(tmp_path):
     repository = tmp_path / "models"
     repository.mkdir()
     (repository / "dht").symlink_to(MODEL_REPOSITORIES[0] / "dht")
     with EmbeddedServer([repository], ports=ANY) as hanging:
-        stub = stub_of("dht", hanging.processes())
-        stub.suspend()
-        assert "model 'dht'" in Watchdog(hanging, patience=5).problem()
-        stub.resume()
+        stub_of("dht", hanging.processes()).suspend()
+        said, ready, stop = [], threading.Event(), threading.Event()
+
+        def notify(words: str) -> None:
+            said.append(words)
+            if "ready again" in words:
+                ready.set()
+
+        watching = threading.Thread(
+            target=Watchdog(hanging, interval=0.5, patience=5, notify=notify).watch, args=[stop]
+        )
+        watching.start()
+        try:
+            assert ready.wait(180), said
+        finally:
+            stop.set()
+            watching.join()
+    assert "model 'dht'" in said[0]
