@@ -17,7 +17,7 @@ TEST := .venv-test/bin/python
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help browser demo serve check test-fast test test-full lint bench quality weights clean
+.PHONY: help browser demo serve check test-fast test test-full lint bench quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -75,6 +75,9 @@ bench: .venv-test/installed ## what everything costs, beside what a user would r
 
 quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
 	$(TEST) -m demo.quality
+
+configs: .venv-test/installed ## write Triton's configurations of the networks from their declarations
+	$(TEST) -m export configs
 
 weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
 	demo/weights.sh
