@@ -1,6 +1,7 @@
-"""Write Triton's configurations of the networks, their profiles, and the pipelines of harmonizers."""
+"""Write Triton's configurations of the networks, their profiles, and the pipelines that follow from others."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf import text_format  # type: ignore[import-untyped]
@@ -12,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
     ModelWarmup,
 )
 
-from concord.repository import ensembles, pbtxt
+from concord.repository import ensembles, loops, pbtxt
 from concord.repository.profiles import PATIENCE, PROFILES
 from concord.server.installation import MODEL_REPOSITORIES
 from export.network import SIDES, Network
@@ -57,7 +58,19 @@ def generated() -> dict[Path, str]:
             comment = f"Written by `make configs` from export/networks/{network.name}.py."
             for pipeline in ensembles.pipelines(network.name, network.harmonizer, models, segment):
                 texts[ENSEMBLES / pipeline.name / "config.pbtxt"] = pbtxt.write(pipeline, comment)
-    return texts
+    return texts | dict(loop_pipelines())
+
+
+def loop_pipelines() -> Iterator[tuple[Path, str]]:
+    """The pipelines that stream, with every sampler there is, and their companions that answer at once."""
+    for path in sorted(ENSEMBLES.glob("*/config.pbtxt")):
+        text = loops.with_samplers(path.read_text())
+        config = text_format.Parse(text, ModelConfig())
+        if config.model_transaction_policy.decoupled:
+            yield path, text
+            comment = f"Written by `make configs` from ensembles/{config.name}/config.pbtxt."
+            once = loops.at_once(config)
+            yield ENSEMBLES / once.name / "config.pbtxt", pbtxt.write(once, comment)
 
 
 def default(network: Network) -> ModelConfig:

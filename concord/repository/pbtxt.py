@@ -73,7 +73,8 @@ def _list(name: str, values: Iterable[Any], write: Callable[[Any], list[str]]) -
 
 
 def _tensor(tensor: Any) -> list[str]:
-    return [f"name: {_quoted(tensor.name)} {_shape(tensor)}"]
+    optional = " optional: true" if getattr(tensor, "optional", False) else ""
+    return [f"name: {_quoted(tensor.name)} {_shape(tensor)}{optional}"]
 
 
 def _warmup(sample: Any) -> list[str]:
