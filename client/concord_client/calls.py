@@ -147,7 +147,7 @@ class Calls:
             configs = yield Configure(ready, deadline)
         except ModelNotFound as error:
             raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
-        self._catalogue, self._asked = Catalogue.of(configs), asked
+        self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
         return self._catalogue
 
     def _planned(self, plan: Callable[[Catalogue], T], deadline: Deadline) -> Call[T]:

@@ -13,6 +13,7 @@ Inputs, outputs and streaming stand in the configuration itself.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -199,19 +200,23 @@ class Catalogue:
             claims[claim] = pipeline
 
     @classmethod
-    def of(cls, configs: Iterable[Mapping[str, Any]], ready: Collection[str] | None = None) -> Self:
+    def of(
+        cls, configs: Iterable[Mapping[str, Any]], ready: Collection[str] | None = None, *, readable: bool = False
+    ) -> Self:
         """Reads model configurations in Triton's JSON form.
 
         Args:
             configs: of any models; those that are not public are left out.
             ready: names of the models that answer; None for all of ``configs``.
+            readable: leave out what cannot be read, as a client does: its server may be newer, and one declaration
+                is no reason to refuse the other models.
 
         Raises:
             InvalidDeclaration: one of them cannot be read, or two claim the same.
         """
         configs = list(configs)
         ready = {config["name"] for config in configs} if ready is None else ready
-        found = [Pipeline.of(config) for config in configs]
+        found = [_readable(config) if readable else Pipeline.of(config) for config in configs]
         return cls(each.narrowed(ready) for each in found if each is not None and each.name in ready)
 
     @property
@@ -265,6 +270,12 @@ class Catalogue:
         odd = sorted(set(given) - frozenset().union(*(each.inputs for each in able))) or sorted(given)
         problem = f"{model or task} does not take {' + '.join(sorted(given))}"
         raise InvalidInput("invalid_setting", odd[0] if odd else "request", problem, ", or ".join(dict.fromkeys(ways)))
+
+
+def _readable(config: Mapping[str, Any]) -> Pipeline | None:
+    with suppress(InvalidDeclaration):
+        return Pipeline.of(config)
+    return None
 
 
 def _word(parameters: Mapping[str, str], key: str) -> str:

@@ -112,6 +112,13 @@ def test_a_declaration_that_cannot_be_read_names_pipeline_and_parameter(paramete
     assert (error.value.pipeline, error.value.key) == ("paint", key) and error.value.allowed
 
 
+def test_a_client_leaves_out_what_it_cannot_read():
+    newer = config("newer", tensor("IMAGE"), tensor("LEVEL", "TYPE_FP64"), model="newer", setting__LEVEL="1; 0..2")
+    assert Catalogue.of([config("one"), newer], readable=True).models("harmonize") == ("painter",)
+    with pytest.raises(InvalidDeclaration, match="newer"):
+        Catalogue.of([config("one"), newer])
+
+
 def test_two_pipelines_that_claim_the_same_are_refused_by_name():
     with pytest.raises(InvalidDeclaration, match=r"(?s)two.*one|one.*two"):
         Catalogue.of([config("one"), config("two")])
