@@ -49,15 +49,15 @@ BAD_MASKS = {
     "no image": (b"white", "[invalid_image] MASK: "),
     "another size": (encoded(middle(64, 96)), "[invalid_mask] MASK: 64x96 pixels"),
 }
-SEGMENTING = ("segment", "segment_harmonize")
+SEGMENTING = ("segment", "segment_harmonize_ht")
 BAD = [
     *(
         (model, "IMAGE", *case)
-        for model in ("segment", "harmonize", "segment_harmonize")
+        for model in ("segment", "harmonize_ht", "segment_harmonize_ht")
         for case in BAD_IMAGES.items()
     ),
     *((model, "TEXT", *case) for model in SEGMENTING for case in BAD_TEXTS.items()),
-    *(("harmonize", "MASK", *case) for case in BAD_MASKS.items()),
+    *(("harmonize_ht", "MASK", *case) for case in BAD_MASKS.items()),
 ]
 
 
@@ -81,7 +81,7 @@ def test_bad_input_is_named_and_the_next_request_is_answered(server, protocol, m
     assert expected in message
     assert "; allowed: " in message
     assert str(ROOT) not in message and ".py" not in message and "Traceback" not in message
-    assert len(ask(server, "harmonize", GOOD, protocol)["HARMONIZED"].item()) > 0
+    assert len(ask(server, "harmonize_ht", GOOD, protocol)["HARMONIZED"].item()) > 0
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -98,12 +98,12 @@ def test_an_unknown_model_is_named(server, protocol):
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_missing_input_is_refused(server, protocol):
-    assert "MASK" in refusal(server, "harmonize", {"IMAGE": PHOTOGRAPH}, protocol)
+    assert "MASK" in refusal(server, "harmonize_ht", {"IMAGE": PHOTOGRAPH}, protocol)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_tensor_of_another_type_is_refused(server, protocol):
-    assert "'IMAGE'" in refusal(server, "harmonize", GOOD | {"IMAGE": np.zeros((1, 1), np.float32)}, protocol)
+    assert "'IMAGE'" in refusal(server, "harmonize_ht", GOOD | {"IMAGE": np.zeros((1, 1), np.float32)}, protocol)
 
 
 def test_pictures_of_different_sizes_in_one_request_are_refused_by_name(server):
@@ -119,4 +119,4 @@ def test_pictures_of_one_size_in_one_request_are_each_answered(server):
     masks = np.array([[encoded(np.zeros((30, 40), np.uint8))]] * 2, dtype=object)
     answer = ask(server, "decode", {"IMAGE": files})
     np.testing.assert_array_equal(answer["PIXELS"], images)
-    assert ask(server, "harmonize", {"IMAGE": files, "MASK": masks})["HARMONIZED"].shape == (2, 1)
+    assert ask(server, "harmonize_ht", {"IMAGE": files, "MASK": masks})["HARMONIZED"].shape == (2, 1)

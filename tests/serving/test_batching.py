@@ -15,7 +15,7 @@ NETWORKS = {
         "CRIS_IMAGE": random.integers(0, 256, (size, 416, 416, 3), np.uint8),
         "TOKENS": random.integers(0, 1000, (size, 17)),
     },
-    "dht": lambda random, size: {
+    "ht": lambda random, size: {
         "COMPOSITE": random.integers(0, 256, (size, 256, 256, 3), np.uint8),
         "COMPOSITE_MASK": random.integers(0, 2, (size, 256, 256), np.uint8),
     },
@@ -31,11 +31,11 @@ def merged_runs(server, model: str) -> int:
 def test_two_concurrent_requests_are_batched_in_both_networks(server):
     image = encoded(photograph(256, 192), "JPEG")
     inputs = [{"IMAGE": image, "TEXT": text} for text in (b"the red ball", b"the blue box")]
-    alone = [ask(server, "segment_harmonize", each) for each in inputs]
+    alone = [ask(server, "segment_harmonize_ht", each) for each in inputs]
     before = {model: merged_runs(server, model) for model in NETWORKS}
     waiting = set(NETWORKS)
     for _ in range(ATTEMPTS):
-        answers = together(2, lambda position: ask(server, "segment_harmonize", inputs[position]))
+        answers = together(2, lambda position: ask(server, "segment_harmonize_ht", inputs[position]))
         waiting -= {model for model in waiting if merged_runs(server, model) > before[model]}
         for answer, expected in zip(answers, alone, strict=True):
             assert answer["SCORE"] == pytest.approx(expected["SCORE"], abs=1e-3)
@@ -71,7 +71,7 @@ def test_a_bad_request_among_good_ones_fails_alone(server):
 
     def outcome(position: int) -> str:
         try:
-            ask(server, "harmonize", bad if position % 2 else good)
+            ask(server, "harmonize_ht", bad if position % 2 else good)
         except InferenceServerException as error:
             return str(error.message())
         return "answered"
@@ -82,8 +82,8 @@ def test_a_bad_request_among_good_ones_fails_alone(server):
 
 def test_many_requests_at_once_are_all_answered(server):
     inputs = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
-    alone = decoded(ask(server, "harmonize", inputs)["HARMONIZED"].item()).astype(int)
-    for answer in together(40, lambda _position: ask(server, "harmonize", inputs)):
+    alone = decoded(ask(server, "harmonize_ht", inputs)["HARMONIZED"].item()).astype(int)
+    for answer in together(40, lambda _position: ask(server, "harmonize_ht", inputs)):
         # Merged runs round differently in the last place.
         assert np.abs(decoded(answer["HARMONIZED"].item()) - alone).max() <= 1
 
@@ -98,7 +98,7 @@ def test_a_cancelled_request_leaves_the_server_answering(server):
             outcomes.append(error)
             done.set()
 
-        client.async_infer("harmonize", tensors(inputs), note).cancel()
+        client.async_infer("harmonize_ht", tensors(inputs), note).cancel()
         assert done.wait(60)
     assert "CANCELLED" in str(outcomes[0])
-    assert decoded(ask(server, "harmonize", inputs)["HARMONIZED"].item()).shape == (48, 64, 3)
+    assert decoded(ask(server, "harmonize_ht", inputs)["HARMONIZED"].item()).shape == (48, 64, 3)

@@ -43,10 +43,10 @@ def test_a_network_that_was_not_exported_is_named(tmp_path):
 
 
 def test_a_network_that_others_do_without_is_only_noted(tmp_path):
-    for name in ("cris", "dht"):
+    for name in ("cris", "ht"):
         (tmp_path / name / "1").mkdir(parents=True)
         (tmp_path / name / "config.pbtxt").write_text('default_model_filename: "model.onnx"\n')
-    (tmp_path / "dht" / "1" / "model.onnx").touch()
+    (tmp_path / "ht" / "1" / "model.onnx").touch()
     [finding] = doctor.models([tmp_path])
     assert finding.subject == "model cris" and not finding.problem and "not served" in finding.note
 

@@ -16,7 +16,7 @@ from export.onnx_file import session
 from tests.serving.asking import ask
 from tests.serving.test_session import config
 
-DHT = MODEL_REPOSITORIES[0] / "dht"
+HT = MODEL_REPOSITORIES[0] / "ht"
 
 
 def composites(count: int) -> dict[str, np.ndarray]:
@@ -29,16 +29,16 @@ def composites(count: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("profile", "tolerance"), [("openvino", 1e-4), ("bf16", 0.05)])
 def test_a_network_gives_the_same_answers(tmp_path: Path, profile: str, tolerance: float) -> None:
-    shutil.copytree(DHT, tmp_path / "dht")
+    shutil.copytree(HT, tmp_path / "ht")
     with EmbeddedServer([tmp_path], ports=Ports(0, 0, 0), model_config_name=profile) as server:
-        answer = ask(server, "dht", composites(2))["SMALL_RESULT"]
-    [wanted] = session(DHT / "1" / "model.onnx").run(None, composites(2))
+        answer = ask(server, "ht", composites(2))["SMALL_RESULT"]
+    [wanted] = session(HT / "1" / "model.onnx").run(None, composites(2))
     assert 0 < np.abs(answer - wanted).max() < tolerance
 
 
 def test_a_profile_whose_network_is_missing_is_said_in_plain_words(tmp_path: Path) -> None:
-    shutil.copytree(DHT, tmp_path / "dht", ignore=shutil.ignore_patterns("model.int8.*"))
-    with pytest.raises(ServerFailure, match="no network has been exported: dht"):
+    shutil.copytree(HT, tmp_path / "ht", ignore=shutil.ignore_patterns("model.int8.*"))
+    with pytest.raises(ServerFailure, match="no network has been exported: ht"):
         EmbeddedServer([tmp_path], ports=Ports(0, 0, 0), model_config_name="int8").start()
 
 

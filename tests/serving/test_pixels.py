@@ -12,7 +12,7 @@ ROTATED = {3: lambda p: p[::-1, ::-1], 6: lambda p: np.rot90(p, -1), 8: np.rot90
 
 
 def harmonized(server, image: bytes, mask: np.ndarray) -> bytes:
-    return ask(server, "harmonize", {"IMAGE": image, "MASK": encoded(mask)})["HARMONIZED"].item()
+    return ask(server, "harmonize_ht", {"IMAGE": image, "MASK": encoded(mask)})["HARMONIZED"].item()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -84,7 +84,7 @@ def test_grey_edges_of_a_mask_are_cut_in_the_middle(server):
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (640, 20), (300, 200)])
 def test_text_in_picture_out_keeps_what_the_mask_leaves(server, width, height):
     pixels = photograph(width, height)
-    answer = ask(server, "segment_harmonize", {"IMAGE": encoded(pixels), "TEXT": b"the red ball"})
+    answer = ask(server, "segment_harmonize_ht", {"IMAGE": encoded(pixels), "TEXT": b"the red ball"})
     mask = decoded(answer["MASK"].item())
     assert set(np.unique(mask)) <= {0, 255} and mask.shape == (height, width)
     np.testing.assert_array_equal(decoded(answer["HARMONIZED"].item())[mask == 0], pixels[mask == 0])
@@ -93,13 +93,13 @@ def test_text_in_picture_out_keeps_what_the_mask_leaves(server, width, height):
 
 def test_segment_and_segment_harmonize_find_the_same_mask(server):
     inputs = {"IMAGE": encoded(photograph(200, 150)), "TEXT": b"the red ball"}
-    whole = ask(server, "segment_harmonize", inputs)
+    whole = ask(server, "segment_harmonize_ht", inputs)
     part = ask(server, "segment", inputs)
     assert whole["MASK"].item() == part["MASK"].item() and whole["SCORE"] == part["SCORE"]
 
 
 def test_given_the_predicted_mask_harmonize_returns_the_same_picture(server):
     image = encoded(photograph(200, 150))
-    whole = ask(server, "segment_harmonize", {"IMAGE": image, "TEXT": b"the red ball"})
-    again = ask(server, "harmonize", {"IMAGE": image, "MASK": whole["MASK"].item()})
+    whole = ask(server, "segment_harmonize_ht", {"IMAGE": image, "TEXT": b"the red ball"})
+    again = ask(server, "harmonize_ht", {"IMAGE": image, "MASK": whole["MASK"].item()})
     assert again["HARMONIZED"].item() == whole["HARMONIZED"].item()

@@ -24,12 +24,12 @@ def test_a_signal_stops_it_cleanly_after_the_request_in_flight(tmp_path, number)
         assert f"gRPC 127.0.0.1:{server.ports.grpc}" in stack.wait_for("ready")
         processes = stack.descendants()
         answers: list = []
-        caller = threading.Thread(target=lambda: answers.append(ask(server, "harmonize", LARGE)))
+        caller = threading.Thread(target=lambda: answers.append(ask(server, "harmonize_ht", LARGE)))
         caller.start()
         # In flight from the moment that a stub computes.
-        dht = stub_of("dht", processes)
-        idle = sum(dht.cpu_times()[:2])
-        while sum(dht.cpu_times()[:2]) <= idle:
+        harmonizer = stub_of("ht", processes)
+        idle = sum(harmonizer.cpu_times()[:2])
+        while sum(harmonizer.cpu_times()[:2]) <= idle:
             assert caller.is_alive()
         stack.process.send_signal(number)
         caller.join()
@@ -44,7 +44,7 @@ def test_a_dead_stub_is_noticed_and_the_next_request_is_answered(tmp_path):
         stack.wait_for("ready")
         stack.stub("compose").kill()
         assert "the process of model 'compose' is dead" in stack.wait_for("ready again")
-        assert decoded(ask(stack.server, "harmonize", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
+        assert decoded(ask(stack.server, "harmonize_ht", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_a_dead_server_is_noticed_and_the_next_request_is_answered(tmp_path):
@@ -52,7 +52,7 @@ def test_a_dead_server_is_noticed_and_the_next_request_is_answered(tmp_path):
         stack.wait_for("ready")
         stack.triton().kill()
         assert "the server's process has ended" in stack.wait_for("ready again")
-        assert decoded(ask(stack.server, "harmonize", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
+        assert decoded(ask(stack.server, "harmonize_ht", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_it_says_why_it_cannot_start(tmp_path):
@@ -70,9 +70,9 @@ def test_a_taken_port_ends_it_with_an_explanation(tmp_path, server):
 def test_a_model_that_hangs_is_noticed_and_the_server_is_started_again(tmp_path):
     repository = tmp_path / "models"
     repository.mkdir()
-    (repository / "dht").symlink_to(MODEL_REPOSITORIES[0] / "dht")
+    (repository / "ht").symlink_to(MODEL_REPOSITORIES[0] / "ht")
     with EmbeddedServer([repository], ports=ANY) as hanging:
-        stub_of("dht", hanging.processes()).suspend()
+        stub_of("ht", hanging.processes()).suspend()
         said, ready, stop = [], threading.Event(), threading.Event()
 
         def notify(words: str) -> None:
@@ -89,4 +89,4 @@ def test_a_model_that_hangs_is_noticed_and_the_server_is_started_again(tmp_path)
         finally:
             stop.set()
             watching.join()
-    assert "model 'dht'" in said[0]
+    assert "model 'ht'" in said[0]

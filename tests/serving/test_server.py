@@ -30,8 +30,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A model repository with ``dht`` alone, free to be spoiled."""
-    shutil.copytree(MODEL_REPOSITORIES[0] / "dht", tmp_path / "models" / "dht")
+    """A model repository with ``ht`` alone, free to be spoiled."""
+    shutil.copytree(MODEL_REPOSITORIES[0] / "ht", tmp_path / "models" / "ht")
     return tmp_path / "models"
 
 
@@ -108,7 +108,7 @@ def test_administration_is_not_for_everybody(server, call):
 
 
 def test_no_process_of_the_server_loads_torch(server):
-    ask(server, "harmonize", GOOD)
+    ask(server, "harmonize_ht", GOOD)
     for process in server.processes():
         assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
 
@@ -132,26 +132,26 @@ def failure(repository: Path) -> str:
 
 
 def test_a_repository_without_any_network_is_refused_and_the_missing_are_named(repository):
-    (repository / "dht" / "1" / "model.onnx").unlink()
-    assert "model repository: no network has been exported: dht" in failure(repository)
+    (repository / "ht" / "1" / "model.onnx").unlink()
+    assert "model repository: no network has been exported: ht" in failure(repository)
 
 
 def test_a_bad_parameter_of_a_network_is_named(repository):
-    with (repository / "dht" / "config.pbtxt").open("a") as config:
+    with (repository / "ht" / "config.pbtxt").open("a") as config:
         config.write('parameters { key: "intra_op_thread_count" value { string_value: "two" } }\n')
-    assert "model 'dht': [invalid_parameter] intra_op_thread_count: is 'two'; allowed: a whole" in failure(repository)
+    assert "model 'ht': [invalid_parameter] intra_op_thread_count: is 'two'; allowed: a whole" in failure(repository)
 
 
 def test_tensors_that_the_network_does_not_have_are_named(repository):
-    config = repository / "dht" / "config.pbtxt"
+    config = repository / "ht" / "config.pbtxt"
     config.write_text(config.read_text().replace("SMALL_RESULT", "RESULT"))
     assert "config.pbtxt has the outputs ['RESULT'], the network has ['SMALL_RESULT']" in failure(repository)
 
 
 def test_a_config_that_cannot_be_read_is_named(repository):
-    with (repository / "dht" / "config.pbtxt").open("a") as config:
+    with (repository / "ht" / "config.pbtxt").open("a") as config:
         config.write("no such field")
-    assert "dht/config.pbtxt: not a model configuration" in failure(repository)
+    assert "ht/config.pbtxt: not a model configuration" in failure(repository)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
