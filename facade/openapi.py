@@ -7,19 +7,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from facade.batches.replies import BatchResults
-from facade.openai.shapes import ImagesResponse
-from facade.problems import ProblemDetails
+from facade.problems import KINDS, MEDIA_TYPE, Problem, ProblemDetails
 from facade.settings import Settings
-from facade.wire.replies import HarmonizedAnswer, SegmentedAnswer
 
-_SCHEMAS: tuple[type[BaseModel], ...] = (
-    ProblemDetails,
-    HarmonizedAnswer,
-    SegmentedAnswer,
-    ImagesResponse,
-    BatchResults,
-)
 _KEY = "api_key"
 _BY_FASTAPI = "HTTPValidationError", "ValidationError"
 
@@ -61,3 +51,23 @@ def _described(app: FastAPI, keyed: bool) -> dict[str, Any]:
         words = "a key of this server, as `Authorization: Bearer KEY`"
         components["securitySchemes"] = {_KEY: {"type": "http", "scheme": "bearer", "description": words}}
     return found
+
+
+def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of the problems that a route may answer, by status."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, title = KINDS[code]
+        problem = Problem(code, title.lower())
+        entry = described.setdefault(
+            status,
+            {
+                "description": "",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": {}}},
+            },
+        )
+        entry["description"] = f"{entry['description']}; {title}".removeprefix("; ")
+        entry["content"][MEDIA_TYPE]["examples"][code] = {"value": problem.details().model_dump(exclude_none=True)}
+        if problem.retry_after is not None or code == "rate_limited":
+            entry["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}}
+    return described
