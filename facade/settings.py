@@ -125,11 +125,6 @@ class Settings(BaseSettings):
     )
 
     @property
-    def max_upload_bytes(self) -> int:
-        """Largest body of one request: an image, a mask, and what multipart puts around them."""
-        return 2 * self.max_bytes + 2**20
-
-    @property
     def model_repositories(self) -> tuple[Path, ...]:
         """Folders with models: those given, or the project's."""
         return self.model_repository or tuple(MODEL_REPOSITORIES)

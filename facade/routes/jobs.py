@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from facade.problems import Problem, responses
+from facade.openapi import responses
+from facade.problems import Problem
 from facade.work.service import Service
 
 router = APIRouter(prefix="/v1", tags=["jobs"])

@@ -91,6 +91,11 @@ class Admission:
             self._lanes.setdefault(model, _Lane(limit))
 
     @property
+    def limits(self) -> Mapping[str, int]:
+        """Requests that may run at a time, by model."""
+        return {model: lane.limit for model, lane in self._lanes.items()}
+
+    @property
     def waiting(self) -> Mapping[str, int]:
         """Requests that wait, by model."""
         return {model: len(lane.waiting) for model, lane in self._lanes.items()}
