@@ -21,8 +21,8 @@ from facade.wire.unmatched import Unmatched
 from facade.wire.uploads import Uploads
 from facade.work.service import Service
 
-DESCRIPTION = """An object pasted into a photo often has the wrong light and colour. Name it, or give a mask, and Concord
-returns the photo with that object matched to the rest; in PNG no other pixel changes.
+DESCRIPTION = """An object pasted into a photo often has the wrong light and colour. Name it, or give a mask, and
+Concord returns the photo with that object matched to the rest; in PNG no other pixel changes.
 
 Every refusal and failure is a problem (RFC 9457) with a stable `type`."""
 

@@ -82,7 +82,9 @@ class Description:
         fields = form["properties"]
         settings = {name: _setting_schema(setting) for name, setting in self._models.settings(task).items()}
         # Described routes share what they are described by, so nothing of it is changed.
-        fields = settings | fields | {"model": fields["model"] | {"examples": list(self._models.catalogue.models(task))}}
+        fields = (
+            settings | fields | {"model": fields["model"] | {"examples": list(self._models.catalogue.models(task))}}
+        )
         schema = form | {"properties": fields}
         operation["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
 

@@ -24,6 +24,7 @@ from concord_client.transport import Address
 
 PREFIX = "CONCORD_"
 
+
 class SettingsError(Exception):
     """A setting is not usable; the text names its flag, its variable and what was wrong."""
 
@@ -100,13 +101,15 @@ class Settings(BaseSettings):
         30.0, description="timeout for sending a request, and for a client that stops reading its answer"
     )
     concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_by_model)] = Field(
-        {}, description="MODEL=NUMBER,...: requests of a model that Triton is given at a time; else what it declares"
+        {},
+        description="MODEL=NUMBER,...: requests of a model that Triton is given at a time; else what the model declares",
     )
     queue: Annotated[int, Ge(0), Le(10_000)] = Field(
         16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
     )
     deadline: Annotated[dict[str, Seconds], NoDecode, BeforeValidator(_by_model)] = Field(
-        {}, description="MODEL=SECONDS,...: longest time of a request, time in the queue included; else what it declares"
+        {},
+        description="MODEL=SECONDS,...: longest time of a request, queue included; else what the model declares",
     )
     probe_interval: Seconds = Field(10.0, description="time between two inferences that /readyz rests on")
     drain_seconds: Seconds = Field(
@@ -117,8 +120,8 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None,
-        description="file with a line NAME HASH for each key, as `concord keys` prints it; limits of the key may follow: "
-        "rate=, max_bytes=, max_pixels=, max_text_bytes=, models=",
+        description="file with a line NAME HASH for each key, as `concord keys` prints it; limits of the key may follow, "
+        "such as rate=10/minute max_text_bytes=200",
     )
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 from limits import parse
 
@@ -44,7 +44,8 @@ class Allowance:
         Raises:
             SettingsError: a word is none of these, or allows more than everybody has.
         """
-        return replace(self, **dict(map(self._read, words)))
+        own: dict[str, Any] = dict(map(self._read, words))
+        return replace(self, **own)
 
     @property
     def limits(self) -> Limits:
@@ -79,5 +80,7 @@ class Allowance:
                 return name, int(text)
         except ValueError:
             pass
-        allowed = "rate=COUNT/PERIOD, models=NAME,NAME; max_bytes, max_pixels, max_text_bytes no larger than everybody's"
+        allowed = (
+            "rate=COUNT/PERIOD, models=NAME,NAME; max_bytes, max_pixels, max_text_bytes no larger than everybody's"
+        )
         raise SettingsError(f"{word[:40]!r} is no limit of a key; allowed: {allowed}")

@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 import structlog
 
-from concord_client.tasks import Harmonize
-from concord_client.tasks.harmonize import Harmonized
+from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import ANYONE, Caller
 from facade.problems import Problem
 from facade.translation import problem_of
@@ -156,9 +155,7 @@ class Batches:
 class _Run:
     """One batch while it runs: its events, and room for outcomes that are not taken yet."""
 
-    def __init__(
-        self, service: Service, places: asyncio.Semaphore, batch: Batch, caller: Caller, workers: int
-    ) -> None:
+    def __init__(self, service: Service, places: asyncio.Semaphore, batch: Batch, caller: Caller, workers: int) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.room = asyncio.Semaphore(workers + 1)
         self.began = False

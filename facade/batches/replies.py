@@ -144,9 +144,7 @@ class BatchReply:
     def _summary(self) -> BatchResults:
         images = [self._results[index] for index in sorted(self._results)]
         done = sum(result.ok for result in images)
-        return BatchResults(
-            job=self._job, model=self._batch.model, ok=done, failed=len(images) - done, images=images
-        )
+        return BatchResults(job=self._job, model=self._batch.model, ok=done, failed=len(images) - done, images=images)
 
 
 class OwnedStream(StreamingResponse):

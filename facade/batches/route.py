@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from concord_client.tasks import Harmonize
+from concord_client.tasks.harmonize import Harmonize
 from facade.access.caller import Caller
 from facade.batches.archive import Archive, Bounds
 from facade.batches.batch import Batch, Batches, Photograph, photographs
@@ -120,7 +120,7 @@ async def harmonize_batch(request: Request) -> Response:
     `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
     where `text` says. The answer is a zip file that grows while the batch is worked on: the pictures under their old
     names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
-    `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, and `result`.
+    `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
 
     A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
     has the problem `cancelled`. A client that goes away cancels it too.

@@ -28,7 +28,7 @@ class EditForm(ModelForm):
     mask: bytes | None = Field(
         None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"
     )
-    n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; more than one of a model with a seed, seed after seed")
+    n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; several only of a model with a seed, seed after seed")
     size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
     output_format: Format = Field(
         "png", description="png keeps every pixel outside the part; jpeg and webp lose detail"

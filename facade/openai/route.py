@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from concord.limits import Limits
 from concord_client.catalogue import PREVIEW, Pipeline
-from concord_client.tasks import Harmonize
-from concord_client.tasks.harmonize import Harmonized
+from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.openai.errors import EDITS, OpenAIProblem, openai_problem
 from facade.openai.form import MAX_IMAGES, EditForm
@@ -99,7 +98,9 @@ async def edit(request: Request) -> Response:
         edits = _Edits(service, form, harmonize, pipeline, settings, caller)
         headers = {JOB: caller.job or "", MODEL: pipeline.model}
         if form.stream:
-            return await EventStream.open(request, edits.produce, stack.pop_all(), headers=headers, shape=openai_problem)
+            return await EventStream.open(
+                request, edits.produce, stack.pop_all(), headers=headers, shape=openai_problem
+            )
         async with while_connected(request):
             answer = await edits.answer()
         return json_response(answer, caller.job or "")

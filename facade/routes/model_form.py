@@ -1,4 +1,4 @@
-"""What every request to a model may say; its settings are further fields of the form, as the catalogue declares them."""
+"""What every request to a model may say; the settings that the catalogue declares are further fields of the form."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -41,8 +41,8 @@ _EXAMPLE = (
 )
 _DESCRIPTION = """Settings are those of the chosen model, see `/v1/models`.
 
-`X-Job-Id` gives the job an id of your own, under which it can be cancelled at `/v1/jobs/{id}`; without it the id is that
-of the request. A client that goes away cancels its job.
+`X-Job-Id` gives the job an id of your own, under which it can be cancelled at `/v1/jobs/{id}`; without it the id is
+that of the request. A client that goes away cancels its job.
 
 With `stream=true` the answer is events: `queued` first and whenever the place in the queue changes, `step` and
 `preview` from a model that works in steps, then `result` (as JSON) or `error` (a problem)."""

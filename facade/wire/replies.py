@@ -3,7 +3,6 @@
 import base64
 import time
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model
@@ -84,14 +83,25 @@ class Reply:
         return Response(self.picture, headers=headers, media_type=MEDIA_TYPES[self.picture_format])
 
 
-@cache
+_MODELS: dict[type[Answer], type[BaseModel]] = {}
+
+
 def answer_model(answer: type[Answer]) -> type[BaseModel]:
     """A task's answer as JSON: images in base64."""
+    if answer not in _MODELS:
+        _MODELS[answer] = _answer_model(answer)
+    return _MODELS[answer]
+
+
+def _answer_model(answer: type[Answer]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for each in answer.fields():
         kind = _PYTHON[each.kind]
         words = f"{each.about}; in base64" if each.kind == "image" else each.about
-        fields[each.name] = (kind if each.required or each.default is not None else kind | None, Field(description=words))
+        fields[each.name] = (
+            kind if each.required or each.default is not None else kind | None,
+            Field(description=words),
+        )
     if has_photograph(answer):
         fields["format"] = (Format, Field(description=f"of the {PHOTOGRAPH}"))
     return create_model(

@@ -112,9 +112,7 @@ def _widened(one: Setting, other: Setting) -> Setting:
     return replace(one, lowest=lowest, highest=highest, choices=tuple(choices))
 
 
-def _public_model(
-    task: Task, pipelines: tuple[Pipeline, ...], settings: Settings, allowance: Allowance
-) -> PublicModel:
+def _public_model(task: Task, pipelines: tuple[Pipeline, ...], settings: Settings, allowance: Allowance) -> PublicModel:
     first = pipelines[0]
     limits = ModelLimits(
         max_bytes=allowance.max_bytes,

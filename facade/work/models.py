@@ -6,8 +6,7 @@ from concord_client import AsyncClient
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import InvalidInput, ModelNotFound
 from concord_client.settings import Setting
-from concord_client.tasks import Request
-from concord_client.tasks.request import A
+from concord_client.tasks.request import A, Request
 from facade.access.allowance import Allowance
 from facade.work.catalogue import merged
 
@@ -70,7 +69,7 @@ class Models:
             allowance: the caller's; models that it leaves out do not exist.
 
         Raises:
-            ConcordClientError: there is no such model, or it does not take what is given; or the server does not answer.
+            ConcordClientError: there is no such model, it does not take what is given, or the server does not answer.
         """
         given = [field.tensor for field in request.given()]
         if not self._doubtful:

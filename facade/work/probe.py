@@ -7,7 +7,8 @@ from typing import Any
 from concord_client import AsyncClient
 from concord_client.catalogue import Pipeline
 from concord_client.errors import ConcordClientError
-from concord_client.tasks import TASKS, Request
+from concord_client.tasks import TASKS
+from concord_client.tasks.request import Request
 from facade.work.models import Models
 from facade.work.queued_work import MARGIN, Turns
 from facade.work.requests import Settings, smallest

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting, SettingValue
-from concord_client.tasks import Request
+from concord_client.tasks.request import Request
 from facade.access.allowance import Allowance
 from facade.problems import Problem
 from facade.work.pictures import check_picture, tiny_picture
@@ -70,7 +70,9 @@ def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catal
     for name in texts.keys() - own.keys():
         able = [each.model for each in catalogue.pipelines if each.task == pipeline.task and _has(each, name)]
         if not able:
-            raise Problem("unexpected_field", f"{name!r} is not a field of this request", field=name, allowed=_names(own))
+            raise Problem(
+                "unexpected_field", f"{name!r} is not a field of this request", field=name, allowed=_names(own)
+            )
         others = " or ".join(f"model={model}" for model in dict.fromkeys(able))
         problem = f"{pipeline.model} has no such setting"
         raise Problem("invalid_setting", problem, field=name, allowed=f"{_names(own)}; {name} with {others}")
@@ -101,7 +103,7 @@ def smallest(task: Task, pipeline: Pipeline) -> tuple[Request[Any], Settings]:
             values[name] = _tiny(kinds[name])
     settings = {}
     for setting in pipeline.settings.values():
-        lowest = min(setting.choices) if setting.choices else setting.lowest  # type: ignore[type-var]
+        lowest = min(setting.choices) if setting.choices else setting.lowest
         if setting.kind is int and lowest is not None:
             settings[setting.public_name] = lowest
     return task(**values), settings

@@ -10,8 +10,7 @@ from concord.errors import ConcordError
 from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, ModelNotFound, Unavailable
-from concord_client.tasks import Request
-from concord_client.tasks.request import A
+from concord_client.tasks.request import A, Request
 from facade.access.allowance import Allowance
 from facade.access.caller import ANYONE, Caller
 from facade.problems import Problem
