@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     )
     concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_by_model)] = Field(
         {},
-        description="MODEL=NUMBER,...: requests of a model that Triton is given at a time; else what the model declares",
+        description="MODEL=NUMBER,...: requests of a model that run at a time; else what the model declares",
     )
     queue: Annotated[int, Ge(0), Le(10_000)] = Field(
         16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None,
-        description="file with a line NAME HASH for each key, as `concord keys` prints it; limits of the key may follow, "
+        description="file with a line NAME HASH for each key, as `concord keys` prints it; limits may follow, "
         "such as rate=10/minute max_text_bytes=200",
     )
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(

@@ -39,7 +39,8 @@ def problem_of(error: BaseException) -> Problem:
         case ConcordError(code=code) if code in KINDS:
             return Problem(code, error.problem, field=error.field.lower(), allowed=error.allowed)
         case ModelNotFound():
-            return Problem("unknown_model", f"{error.model} is not loaded", field="model")
+            known = ", ".join(error.known)
+            return Problem("unknown_model", f"{error.model[:40]!r} is not loaded", field="model", allowed=known)
         case DeadlineExceeded():
             return Problem("deadline_exceeded", str(error))
         case Cancelled():

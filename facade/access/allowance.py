@@ -80,7 +80,5 @@ class Allowance:
                 return name, int(text)
         except ValueError:
             pass
-        allowed = (
-            "rate=COUNT/PERIOD, models=NAME,NAME; max_bytes, max_pixels, max_text_bytes no larger than everybody's"
-        )
+        allowed = "rate=COUNT/PERIOD, models=NAME,NAME; max_bytes, max_pixels, max_text_bytes, to everybody's at most"
         raise SettingsError(f"{word[:40]!r} is no limit of a key; allowed: {allowed}")

@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.access.allowance import Allowance
 from facade.access.keys import Keys, hash_of
 from facade.app import create_app
 from facade.settings import Settings, SettingsError
 from tests.facade.running import PATIENCE, Facade, running
 
 ANN, BOB = "concord-key-of-ann", "concord-key-of-bob"
+EVERYONE = Allowance.of(Settings())
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -82,7 +84,7 @@ def test_without_keys_nobody_is_asked_for_one(http):
 
 
 def test_a_key_is_known_by_its_holder():
-    keys = Keys({"ann": hash_of(ANN), "bob": hash_of(BOB)})
+    keys = Keys({"ann": hash_of(ANN), "bob": hash_of(BOB)}, EVERYONE)
     assert (keys.check(ANN), keys.check(BOB), keys.check("another"), keys.check("")) == ("ann", "bob", None, None)
 
 
@@ -91,7 +93,7 @@ def test_every_key_is_compared_whichever_it_is(monkeypatch):
     original = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", lambda one, other: compared.append(other) or original(one, other))
     hashes = {"ann": hash_of(ANN), "bob": hash_of(BOB)}
-    Keys(hashes).check(ANN)
+    Keys(hashes, EVERYONE).check(ANN)
     assert compared == list(hashes.values())
 
 
@@ -105,6 +107,9 @@ def test_no_key_is_kept(tmp_path):
     [
         ("ann not-a-hash", "line 1"),
         (f"ok {'0' * 64}\n{ANN}", "line 2"),
+        (f"ann {'0' * 64} more=1", "'more=1' is no limit of a key"),
+        (f"ann {'0' * 64} rate=often", "'rate=often' is no limit of a key"),
+        (f"ann {'0' * 64} max_text_bytes=10001", "to everybody's at most"),
         (f"ann {'0' * 64}\nann {'1' * 64}", "ann is there twice"),
     ],
 )

@@ -51,7 +51,7 @@ def request(logged: Stack, request_id: str) -> dict:
 
 def test_a_request_is_a_line_with_what_matters(logged):
     line = request(logged, "request-0")
-    assert (line["method"], line["route"], line["status"], line["model"]) == ("POST", "/v1/harmonize", 200, "dht")
+    assert (line["method"], line["route"], line["status"], line["model"]) == ("POST", "/v1/harmonize", 200, "ht")
     assert line["ms"] > 0 and line["key"] == "key-1" and line["trace_id"] == TRACE_ID and line["job"]
     assert line["level"] == "info" and line["timestamp"].endswith("Z")
 
