@@ -9,19 +9,24 @@ from typing import Any, TypeAlias
 import gradio as gr
 import structlog
 
-from concord_client import Diffusion
-from concord_client.diffusion import DIFFHARMONY
+from concord_client.catalogue import PREVIEW
+from concord_client.tasks.fields import read_encoded
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from concord_client.tasks.segment import Segment
+from facade.access.caller import Caller
+from facade.access.keys import Keys
 from facade.access.rates import Rates
 from facade.page import messages
-from facade.page.diffusion import diffusion_of
 from facade.page.examples import Example
 from facade.page.folder import Folder
 from facade.page.masks import Mask, layer_of, painted
 from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
+from facade.page.settings_form import texts_of
 from facade.page.stages import Stages, Update
 from facade.page.tab_state import Visit
-from facade.problems import Problem, problem_of
-from facade.work.service import Finished, Order, Queued, Service, Stepped
+from facade.problems import Problem
+from facade.translation import problem_of
+from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
@@ -36,23 +41,25 @@ class Handlers:
         service: does the work.
         stages: says how the page looks.
         folder: for the files that Gradio serves.
-        rates: count what is asked with a key; None where nobody has signed in.
+        keys: say what the holder of a key may do.
+        rates: count what is asked with a key.
     """
 
-    def __init__(self, service: Service, stages: Stages, folder: Folder, rates: Rates | None) -> None:
+    def __init__(self, service: Service, stages: Stages, folder: Folder, keys: Keys, rates: Rates) -> None:
         self._service = service
+        self._keys = keys
         self._rates = rates
         self._stages = stages
         self._folder = folder
-        self._limits = service.settings.limits
+        self._limits = service.everyone.limits
 
-    async def look(self, chosen: str | None) -> Update:
-        """The models that are loaded now."""
+    async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
+        """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
         try:
-            models = await self._service.models()
+            models = await self._service.public_models(self._caller(request))
         except Exception as error:
             return self._stages.telling(_trouble(error))
-        return self._stages.choosing([model for model in models if model.task == "harmonize"], chosen)
+        return self._stages.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
 
     async def open(self, file: Sent) -> Update:
         """A photograph was dropped."""
@@ -91,9 +98,9 @@ class Handlers:
         yield self._stages.beginning(visit, messages.progress("Looking for it"))
         try:
             await self._count(request)
-            text = _words(text)
+            text = _needed(text)
             encoded = await asyncio.to_thread(visit.photograph.encoded)
-            found = await self._service.segment(encoded, text, job=_job(request), owner=_OWNER)
+            found = (await self._service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
                 visit = replace(visit, mask=found.mask, words=text, compared=False)
@@ -109,9 +116,7 @@ class Handlers:
         editor: Sent,
         text: str,
         model: str | None,
-        seed: str,
-        steps: int,
-        sampler: str,
+        settings: Sent,
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
@@ -122,11 +127,10 @@ class Handlers:
         yield self._stages.beginning(visit, messages.progress("Harmonizing"))
         try:
             await self._count(request)
-            diffusion = diffusion_of(seed, steps, sampler) if model == DIFFHARMONY else None
-            order = await asyncio.to_thread(_order, visit, self._layers(editor), text.strip(), model, diffusion)
-            async for event in self._events(order, _job(request)):
+            wanted = await asyncio.to_thread(_wanted, visit, self._layers(editor), text.strip())
+            async for event in self._events(wanted, model, texts_of(settings), self._caller(request)):
                 if isinstance(event, Finished):
-                    yield await asyncio.to_thread(self._result, visit, order, event)
+                    yield await asyncio.to_thread(self._result, visit, wanted, event)
                 else:
                     yield self._progress(event)
         except Exception as error:
@@ -140,13 +144,22 @@ class Handlers:
         return _job(request) in self._service.jobs
 
     async def _count(self, request: gr.Request) -> None:
-        wait = 0 if self._rates is None else await self._rates.wait(str(request.username))
-        if self._rates is not None and wait:
-            raise Problem("rate_limited", f"{self._rates.rate} were asked with your key", retry_after=wait)
+        if self._keys:
+            holder = str(request.username)
+            await self._rates.count(holder, self._keys.allowance(holder).rate)
 
-    async def _events(self, order: Order, job: str) -> AsyncGenerator[Queued | Stepped | Finished]:
+    def _caller(self, request: gr.Request) -> Caller:
+        return Caller(_job(request), _OWNER, allowance=self._keys.allowance(str(request.username)))
+
+    async def _events(
+        self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller
+    ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
+        pipeline, settings = await self._service.choose(wanted, model, texts, caller)
+        if PREVIEW in pipeline.settings:
+            settings = {**settings, PREVIEW.lower(): True}
         events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
-        task = asyncio.create_task(self._service.harmonize(order, job=job, owner=_OWNER, on_event=events.put_nowait))
+        work = self._service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
+        task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
@@ -189,13 +202,15 @@ class Handlers:
         layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None
         return self._stages.marking(visit, layer, status)
 
-    def _result(self, visit: Visit, order: Order, finished: Finished) -> Update:
+    def _result(self, visit: Visit, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
         answer = finished.answer
         if answer.score == 0:
             return self._stages.back(visit, messages.note(messages.found(0, answer.truncated)))
-        mask = answer.mask or order.mask or b""
-        visit = replace(visit, mask=mask, words=order.text or visit.words, compared=True)
-        shown = (copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (order.image, answer.image))
+        mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
+        visit = replace(visit, mask=mask, words=wanted.text or visit.words, compared=True)
+        shown = (
+            copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (read_encoded(wanted.image), answer.image)
+        )
         before, after = (
             self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
         )
@@ -204,17 +219,13 @@ class Handlers:
         return self._stages.comparing(visit, (before, after), downloads, status)
 
 
-def _order(visit: Visit, layers: list[Path], text: str, model: str | None, diffusion: Diffusion | None) -> Order:
-    if model is None:
-        raise Problem("unavailable", "no model is loaded")
+def _wanted(visit: Visit, layers: list[Path], text: str) -> Harmonize:
     image = visit.photograph.encoded()
     mask = visit.marked(layers, text)
-    if mask is not None:
-        return Order(image, mask=mask, model=model, diffusion=diffusion)
-    return Order(image, text=_words(text), model=model, diffusion=diffusion)
+    return Harmonize(image, text=_needed(text)) if mask is None else Harmonize(image, mask=mask)
 
 
-def _words(text: str) -> str:
+def _needed(text: str) -> str:
     if not text.strip():
         raise Problem("missing_field", "say what is out of place, or paint over it", field="text")
     return text.strip()

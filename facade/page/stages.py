@@ -5,10 +5,12 @@ from typing import Any, Literal, TypeAlias
 
 import gradio as gr
 
+from concord_client.catalogue import PREVIEW
 from facade.page import messages
 from facade.page.layout import Parts
+from facade.page.settings_form import form_of
 from facade.page.tab_state import Visit
-from facade.work.catalogue import PublicModel
+from facade.work.catalogue import ModelSetting, PublicModel
 
 Update: TypeAlias = dict[Any, Any]
 """Component to its new value or properties."""
@@ -84,15 +86,22 @@ class Stages:
         """Only a message."""
         return {self._panel.status: status, self._parts.drop.message: status}
 
-    def choosing(self, loaded: list[PublicModel], chosen: str | None) -> Update:
-        """The models there are; the chosen one if it is among them, else the first."""
+    def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str) -> Update:
+        """The models there are; the chosen one if it is among them, else the first; and its settings.
+
+        Args:
+            loaded: models that can be asked.
+            chosen: name of the one that was chosen.
+            form: of settings that is shown; one with the same fields is left as it is, with what was typed into it.
+        """
         names = [model.name for model in loaded]
         name = chosen if chosen in names else next(iter(names), None)
         choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
-        has_steps = any(model.name == name and model.settings for model in loaded)
+        settings = form_of(next((_shown_settings(model) for model in loaded if model.name == name), []))
         return {
             self._panel.model: gr.update(choices=choices, value=name),
-            self._panel.advanced: gr.update(visible=has_steps),
+            self._panel.advanced: gr.update(visible=bool(settings)),
+            **({} if settings == form else {self._panel.settings: settings}),
         }
 
     def _at(self, stage: Stage, busy: bool = False) -> Update:
@@ -101,6 +110,11 @@ class Stages:
             self._panel.find: gr.update(interactive=not busy),
             self._panel.again: gr.update(interactive=not busy),
         }
+
+
+def _shown_settings(model: PublicModel) -> list[ModelSetting]:
+    """All but the previews, which the page always shows."""
+    return [each for each in model.settings if each.name != PREVIEW.lower()]
 
 
 def _shown(visit: Visit) -> Stage:
