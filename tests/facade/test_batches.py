@@ -218,7 +218,7 @@ def test_a_client_that_goes_away_ends_its_batch(facade: Facade, image, stream):
         client.stream("POST", BATCHES, files=files, data=TEXT | {"stream": stream}) as answer,
     ):
         next(answer.iter_bytes())
-    facade.wait_until(lambda: len(facade.service.jobs) == 0 and not any(facade.work.service.admission.running.values()))
+    facade.wait_until(lambda: len(facade.service.jobs) == 0 and not any(facade.service.admission.running.values()))
     facade.wait_until(lambda: facade.app.state.uploads.held == 0)
 
 
