@@ -23,7 +23,7 @@ from facade.page.masks import Mask, layer_of, painted
 from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
 from facade.page.settings_form import texts_of
 from facade.page.stages import Stages, Update
-from facade.page.tab_state import Visit
+from facade.page.tab_state import TabState
 from facade.problems import Problem
 from facade.translation import problem_of
 from facade.work.service import Finished, Queued, Service, Stepped
@@ -73,46 +73,46 @@ class Handlers:
         """Another photograph is wanted."""
         return self._stages.dropping()
 
-    async def redraw(self, change: Callable[[Mask], Mask], done: str, visit: Visit | None, editor: Sent) -> Update:
+    async def redraw(self, change: Callable[[Mask], Mask], done: str, tab: TabState | None, editor: Sent) -> Update:
         """What is marked is to be changed as a whole; `done` says so."""
-        if visit is None:
+        if tab is None:
             return self._forgotten()
         try:
-            mask = await asyncio.to_thread(painted, self._layers(editor), visit.photograph.canvas_size)
-            return await asyncio.to_thread(self._marking, visit, change(mask), messages.note(done))
+            mask = await asyncio.to_thread(painted, self._layers(editor), tab.photograph.canvas_size)
+            return await asyncio.to_thread(self._marking, tab, change(mask), messages.note(done))
         except Exception as error:
             return self._stages.telling(_trouble(error))
 
-    async def adjust(self, visit: Visit | None) -> Update:
+    async def adjust(self, tab: TabState | None) -> Update:
         """What is marked is to be changed by hand, after before and after were shown."""
-        if visit is None:
+        if tab is None:
             return self._forgotten()
-        return await asyncio.to_thread(self._found, replace(visit, compared=False), "")
+        return await asyncio.to_thread(self._found, replace(tab, compared=False), "")
 
-    async def find(self, visit: Visit | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
+    async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
         """What the words name is wanted in the editor."""
-        if visit is None:
+        if tab is None:
             yield self._forgotten()
-        if visit is None or self._is_busy(request):
+        if tab is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, messages.progress("Looking for it"))
+        yield self._stages.beginning(tab, messages.progress("Looking for it"))
         try:
             await self._count(request)
             text = _needed(text)
-            encoded = await asyncio.to_thread(visit.photograph.encoded)
+            encoded = await asyncio.to_thread(tab.photograph.encoded)
             found = (await self._service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
-                visit = replace(visit, mask=found.mask, words=text, compared=False)
-                yield await asyncio.to_thread(self._found, visit, status)
+                tab = replace(tab, mask=found.mask, words=text, compared=False)
+                yield await asyncio.to_thread(self._found, tab, status)
             else:
-                yield self._stages.back(visit, status)
+                yield self._stages.back(tab, status)
         except Exception as error:
-            yield self._stages.back(visit, _trouble(error))
+            yield self._stages.back(tab, _trouble(error))
 
     async def harmonize(
         self,
-        visit: Visit | None,
+        tab: TabState | None,
         editor: Sent,
         text: str,
         model: str | None,
@@ -120,21 +120,21 @@ class Handlers:
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
-        if visit is None:
+        if tab is None:
             yield self._forgotten()
-        if visit is None or self._is_busy(request):
+        if tab is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, messages.progress("Harmonizing"))
+        yield self._stages.beginning(tab, messages.progress("Harmonizing"))
         try:
             await self._count(request)
-            wanted = await asyncio.to_thread(_wanted, visit, self._layers(editor), text.strip())
+            wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
             async for event in self._events(wanted, model, texts_of(settings), self._caller(request)):
                 if isinstance(event, Finished):
-                    yield await asyncio.to_thread(self._result, visit, wanted, event)
+                    yield await asyncio.to_thread(self._result, tab, wanted, event)
                 else:
                     yield self._progress(event)
         except Exception as error:
-            yield self._stages.back(visit, _trouble(error))
+            yield self._stages.back(tab, _trouble(error))
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
@@ -183,14 +183,14 @@ class Handlers:
             photograph = await asyncio.to_thread(self._take, self._folder.holding(path) if sent else path)
         except Exception as error:
             return self._stages.dropping(_trouble(error))
-        return self._stages.marking(Visit(photograph), None, "")
+        return self._stages.marking(TabState(photograph), None, "")
 
     def _take(self, path: Path) -> Photograph:
         copy = copy_of(path.read_bytes(), self._limits, CANVAS_SIDE)
         return Photograph(path, copy.original, self._folder.write("photograph.jpg", copy.jpeg), copy.size)
 
-    def _found(self, visit: Visit, status: str) -> Update:
-        return self._marking(visit, visit.canvas_mask(), status)
+    def _found(self, tab: TabState, status: str) -> Update:
+        return self._marking(tab, tab.canvas_mask(), status)
 
     def _layers(self, editor: Sent) -> list[Path]:
         return [self._folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
@@ -198,16 +198,16 @@ class Handlers:
     def _forgotten(self) -> Update:
         return self._stages.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
 
-    def _marking(self, visit: Visit, mask: Mask, status: str) -> Update:
+    def _marking(self, tab: TabState, mask: Mask, status: str) -> Update:
         layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None
-        return self._stages.marking(visit, layer, status)
+        return self._stages.marking(tab, layer, status)
 
-    def _result(self, visit: Visit, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
+    def _result(self, tab: TabState, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
         answer = finished.answer
         if answer.score == 0:
-            return self._stages.back(visit, messages.note(messages.found(0, answer.truncated)))
+            return self._stages.back(tab, messages.note(messages.found(0, answer.truncated)))
         mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
-        visit = replace(visit, mask=mask, words=wanted.text or visit.words, compared=True)
+        tab = replace(tab, mask=mask, words=wanted.text or tab.words, compared=True)
         shown = (
             copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (read_encoded(wanted.image), answer.image)
         )
@@ -216,12 +216,12 @@ class Handlers:
         )
         downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
         status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
-        return self._stages.comparing(visit, (before, after), downloads, status)
+        return self._stages.comparing(tab, (before, after), downloads, status)
 
 
-def _wanted(visit: Visit, layers: list[Path], text: str) -> Harmonize:
-    image = visit.photograph.encoded()
-    mask = visit.marked(layers, text)
+def _wanted(tab: TabState, layers: list[Path], text: str) -> Harmonize:
+    image = tab.photograph.encoded()
+    mask = tab.marked(layers, text)
     return Harmonize(image, text=_needed(text)) if mask is None else Harmonize(image, mask=mask)
 
 

@@ -2,7 +2,7 @@
 
 On the left is a stage with one thing at a time: a place for the photograph, the photograph to be marked, the steps, the
 result. On the right is what can be asked for. Which of it is to be seen, the style sheet tells by the point at which a
-visit is; Gradio's own way of hiding would have the browser send what is painted with every change.
+tab is; Gradio's own way of hiding would have the browser send what is painted with every change.
 """
 
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Panel:
 class Parts:
     """Everything on the page that handlers read or change."""
 
-    visit: gr.State
+    tab: gr.State
     point: gr.HTML
     drop: Drop
     mark: Mark

@@ -13,7 +13,7 @@ _FIELDS = {
 
 
 def point(stage: str, busy: bool) -> str:
-    """Where a visit is, for the style sheet."""
+    """Where a tab is, for the style sheet."""
     return f'<i data-stage="{stage}" data-busy="{str(busy).lower()}"></i>'
 
 

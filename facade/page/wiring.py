@@ -24,7 +24,7 @@ def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     messages = [panel.status, drop.message]
     models = [panel.model, panel.advanced, panel.settings, *messages]
     chosen = [panel.model, panel.settings]
-    point = [parts.visit, parts.point, drop.file, panel.find, panel.again, panel.text, *messages]
+    point = [parts.tab, parts.point, drop.file, panel.find, panel.again, panel.text, *messages]
     marking = [*point, mark.editor]
     comparing = [*point, parts.watch.preview, result.slider, result.handle, result.picture, result.mask]
 
@@ -59,12 +59,12 @@ def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
         (mark.box, boxed, "The rectangle is marked."),
         (mark.clear, cleared, "Nothing is marked."),
     ):
-        on(button.click, partial(handlers.redraw, change, done), [parts.visit, mark.editor], marking)
-    on(result.adjust.click, handlers.adjust, [parts.visit], marking)
+        on(button.click, partial(handlers.redraw, change, done), [parts.tab, mark.editor], marking)
+    on(result.adjust.click, handlers.adjust, [parts.tab], marking)
 
     asked = partial(gr.on, [panel.find.click, panel.text.submit])
-    on(asked, handlers.find, [parts.visit, panel.text], marking).then(None, js=_SHOW_STAGE)
-    wanted = [parts.visit, mark.editor, panel.text, panel.model, panel.settings]
+    on(asked, handlers.find, [parts.tab, panel.text], marking).then(None, js=_SHOW_STAGE)
+    wanted = [parts.tab, mark.editor, panel.text, panel.model, panel.settings]
     on(panel.harmonize.click, handlers.harmonize, wanted, comparing, js=READ_FORM).then(None, js=_SHOW_STAGE)
     on(panel.cancel.click, handlers.cancel, None, None)
     blocks.unload(handlers.cancel)

@@ -16,7 +16,7 @@ from facade.work.requests import Settings, smallest
 _PROBE_SECONDS = 10.0
 
 
-class Probe:
+class Prober:
     """Asks the server, unless something was answered lately.
 
     Args:

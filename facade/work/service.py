@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeAlias
 
+import structlog
+
 from concord.errors import ConcordError
 from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
@@ -20,7 +22,7 @@ from facade.work.admission import Admission
 from facade.work.catalogue import PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
 from facade.work.models import Models
-from facade.work.probe import Probe
+from facade.work.probe import Prober
 from facade.work.queued_work import Turns
 from facade.work.requests import Settings, check, check_settings, read_settings
 
@@ -74,7 +76,7 @@ class Service:
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
         self._turns = Turns(self.admission)
-        self.probe = Probe(self._client, self.models, self._turns, settings.probe_interval)
+        self.probe = Prober(self._client, self.models, self._turns, settings.probe_interval)
 
     async def run(
         self,
@@ -198,7 +200,10 @@ class Service:
         await self.close()
 
     def _know(self, catalogue: Catalogue) -> None:
-        self.admission.know(concurrency_of(catalogue, self.settings))
+        limits = concurrency_of(catalogue, self.settings)
+        self.admission.know(limits)
+        for model in sorted({*self.settings.concurrency, *self.settings.deadline} - limits.keys()):
+            structlog.get_logger("facade.settings").warning("a setting names a model that is not loaded", model=model)
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
