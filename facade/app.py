@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from facade import openapi, problems
+from concord_client.tasks import TASKS
+from facade import problems, translation
 from facade.access import keys
 from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.openai import route as edits
-from facade.routes import harmonize, health, jobs, models, segment
+from facade.openai.errors import EDITS, openai_problem
+from facade.openapi import Description
+from facade.routes import health, jobs, models, tasks
 from facade.settings import Settings
 from facade.watch import observe
 from facade.watch.readiness import Readiness
@@ -18,8 +21,8 @@ from facade.wire.unmatched import Unmatched
 from facade.wire.uploads import Uploads
 from facade.work.service import Service
 
-DESCRIPTION = """Something was pasted into a photograph and its light is wrong. Say what it is, or give a mask, and get
-the photograph back with it at home; in PNG every other pixel is untouched.
+DESCRIPTION = """An object pasted into a photo often has the wrong light and colour. Name it, or give a mask, and
+Concord returns the photo with that object matched to the rest; in PNG no other pixel changes.
 
 Every refusal and failure is a problem (RFC 9457) with a stable `type`."""
 
@@ -56,14 +59,14 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.uploads = Uploads(settings)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for module in (harmonize, segment, edits, batches, models, jobs, health):
-        app.include_router(module.router)
+    for router in (tasks.router_of(TASKS), *(module.router for module in (edits, batches, models, jobs, health))):
+        app.include_router(router)
     app.router.routes.append(Unmatched(app.router.routes))
-    problems.install(app)
-    openapi.install(app, settings)
+    translation.install(app)
+    problems.install_shape(app, EDITS, openai_problem)
+    Description(app, settings, service.models, (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS))
     keys.install(app, settings)
-    metrics = observe.install(app, settings)
-    metrics.watch(service.admission)
+    observe.install(app, service.admission)
     if settings.page:
         # Gradio takes seconds to import.
         from facade import page

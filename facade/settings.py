@@ -23,12 +23,6 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
 
 PREFIX = "CONCORD_"
-CONCURRENCY = {"dht": 1, "diffharmony": 4, "segment": 4}
-"""Requests of each public model that Triton is given at the same time, where nothing else is set.
-
-One pass of dht keeps two cores busy: more at a time are no more in a second, and each takes longer. More cores, a GPU,
-and photographs of many megapixels, which are decoded and encoded on one core, gain from more.
-"""
 
 
 class SettingsError(Exception):
@@ -39,16 +33,16 @@ def _folders(given: object) -> object:
     return tuple(filter(None, given.split(os.pathsep))) if isinstance(given, str) else given
 
 
-def _counts(given: object) -> object:
+def _by_model(given: object) -> object:
     if not isinstance(given, str):
         return given
-    counts = dict(CONCURRENCY)
+    found = {}
     for item in filter(None, (item.strip() for item in given.split(","))):
-        model, equals, count = (word.strip() for word in item.partition("="))
-        if not equals or model not in counts:
-            raise ValueError(f"{item[:40]!r} is not MODEL=NUMBER with a model of {', '.join(counts)}")
-        counts[model] = count  # type: ignore[assignment] # pydantic makes it a number, and says so if it is none
-    return counts
+        model, equals, value = (word.strip() for word in item.partition("="))
+        if not equals or not model.isidentifier():
+            raise ValueError(f"{item[:40]!r} is not MODEL=NUMBER")
+        found[model] = value
+    return found
 
 
 def _rate(given: str) -> str:
@@ -64,7 +58,8 @@ def _address(given: str) -> str:
 
 
 Port = Annotated[int, Ge(0), Le(65535)]
-Seconds = Annotated[float, Gt(0), Le(86_400)]
+LONGEST = 86_400.0
+Seconds = Annotated[float, Gt(0), Le(LONGEST)]
 
 
 class Settings(BaseSettings):
@@ -103,39 +98,34 @@ class Settings(BaseSettings):
         256 * 2**20, description="largest batch, as it is sent and as it is unpacked"
     )
     read_timeout: Seconds = Field(
-        30.0, description="how long a client may take to send its request, or read nothing of its answer"
+        30.0, description="timeout for sending a request, and for a client that stops reading its answer"
     )
-    concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_counts)] = Field(
-        CONCURRENCY, description="requests of each model that Triton is given at the same time; others wait"
+    concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_by_model)] = Field(
+        {},
+        description="MODEL=NUMBER,...: requests of a model that run at a time; else what the model declares",
     )
     queue: Annotated[int, Ge(0), Le(10_000)] = Field(
         16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
     )
-    deadline: Seconds = Field(60.0, description="longest time of a request, waiting included")
-    diffusion_deadline: Seconds = Field(600.0, description="the same for diffharmony")
+    deadline: Annotated[dict[str, Seconds], NoDecode, BeforeValidator(_by_model)] = Field(
+        {},
+        description="MODEL=SECONDS,...: longest time of a request, queue included; else what the model declares",
+    )
     probe_interval: Seconds = Field(10.0, description="time between two inferences that /readyz rests on")
     drain_seconds: Seconds = Field(
         660.0, description="how long accepted requests may take after SIGTERM; longer than any deadline, none is lost"
     )
     api_keys: SecretStr = Field(
-        SecretStr(""), description="keys, split by commas; other users of the machine see a flag, so rather a variable"
+        SecretStr(""), description="comma-separated keys. Prefer the variable: other users can see command-line flags"
     )
     api_keys_file: Path | None = Field(
-        None, description="file with a line NAME HASH for each key, as `concord keys` prints it"
+        None,
+        description="file with a line NAME HASH for each key, as `concord keys` prints it; limits may follow, "
+        "such as rate=10/minute max_text_bytes=200",
     )
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"
     )
-
-    @property
-    def limits(self) -> Limits:
-        """How large an image may be."""
-        return Limits(self.max_pixels, self.max_bytes)
-
-    @property
-    def max_upload_bytes(self) -> int:
-        """Largest body of one request: an image, a mask, and what multipart puts around them."""
-        return 2 * self.max_bytes + 2**20
 
     @property
     def model_repositories(self) -> tuple[Path, ...]:

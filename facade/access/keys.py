@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from facade.access.allowance import Allowance
 from facade.access.rates import Rates
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
@@ -18,7 +19,7 @@ GUARDED = ("/v1/", "/metrics")
 """Starts of the paths that ask for a key. Health does not; the page has a sign-in of its own."""
 COUNTED = "/v1/"
 
-_LINE = re.compile(r"([A-Za-z0-9._@-]{1,64})\s+([0-9a-f]{64})")
+_LINE = re.compile(r"([A-Za-z0-9._@-]{1,64})\s+([0-9a-f]{64})((?:\s+\S+)*)")
 
 
 def hash_of(key: str) -> str:
@@ -31,10 +32,16 @@ class Keys:
 
     Args:
         hashes: SHA-256 in hexadecimal, by the name of the key's holder.
+        everyone: the allowance of those who have none of their own.
+        own: allowances by the name of the key's holder.
     """
 
-    def __init__(self, hashes: Mapping[str, str]) -> None:
+    def __init__(
+        self, hashes: Mapping[str, str], everyone: Allowance, own: Mapping[str, Allowance] | None = None
+    ) -> None:
         self._hashes = dict(hashes)
+        self._everyone = everyone
+        self._own = dict(own or {})
 
     def __bool__(self) -> bool:
         """Whether any key is asked for."""
@@ -51,6 +58,7 @@ class Keys:
         given = [key.strip() for key in settings.api_keys.get_secret_value().split(",")]
         if settings.api_keys.get_secret_value() and not any(given):
             raise SettingsError("--api-keys (CONCORD_API_KEYS): there is no key in it; leave it out to ask for none")
+        everyone, own = Allowance.of(settings), {}
         hashes = {f"key-{number}": hash_of(key) for number, key in enumerate(filter(None, given), 1)}
         if settings.api_keys_file is not None:
             listed = _read(settings.api_keys_file)
@@ -59,11 +67,12 @@ class Keys:
                     f"--api-keys-file (CONCORD_API_KEYS_FILE): {settings.api_keys_file} has no key in it; "
                     "leave the setting out to ask for none"
                 )
-            for name, hashed in listed:
+            for name, hashed, words in listed:
                 if name in hashes:
                     raise SettingsError(f"{settings.api_keys_file}: the name {name} is there twice")
                 hashes[name] = hashed
-        return cls(hashes)
+                own[name] = everyone.limited(words)
+        return cls(hashes, everyone, own)
 
     def check(self, key: str) -> str | None:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
@@ -73,6 +82,10 @@ class Keys:
             if hmac.compare_digest(hashed, known):
                 holder = name
         return holder
+
+    def allowance(self, holder: str) -> Allowance:
+        """What a key's holder may do; an empty name for a caller without a key."""
+        return self._own.get(holder, self._everyone)
 
 
 class Gate:
@@ -108,14 +121,8 @@ class Gate:
                 headers={"WWW-Authenticate": 'Bearer realm="concord"' + (', error="invalid_token"' if key else "")},
             )
         scope.setdefault("state", {})["key"] = holder
-        wait = await self._rates.wait(holder) if scope["path"].startswith(COUNTED) else 0
-        if wait:
-            raise Problem(
-                "rate_limited",
-                f"{self._rates.rate} were asked with this key",
-                allowed=f"{self._rates.rate} with one key",
-                retry_after=wait,
-            )
+        if scope["path"].startswith(COUNTED):
+            await self._rates.count(holder, self._keys.allowance(holder).rate)
 
 
 def install(app: FastAPI, settings: Settings) -> Keys:
@@ -128,13 +135,13 @@ def install(app: FastAPI, settings: Settings) -> Keys:
     """
     keys = Keys.of(settings)
     app.state.keys = keys
-    app.state.rates = Rates(settings.rate_limit)
+    app.state.rates = Rates()
     if keys:
         app.add_middleware(Gate, keys=keys, rates=app.state.rates)
     return keys
 
 
-def _read(path: Path) -> list[tuple[str, str]]:
+def _read(path: Path) -> list[tuple[str, str, list[str]]]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -146,5 +153,5 @@ def _read(path: Path) -> list[tuple[str, str]]:
             match = _LINE.fullmatch(line)
             if match is None:
                 raise SettingsError(f"{path}, line {number}: not a NAME and a SHA-256, as `concord keys` prints them")
-            found.append((match[1], match[2]))
+            found.append((match[1], match[2], match[3].split()))
     return found

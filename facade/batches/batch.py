@@ -3,19 +3,21 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 import structlog
 
-from concord_client.diffusion import DIFFHARMONY
-from facade.problems import Problem, problem_of
-from facade.wire.replies import encoded_picture
-from facade.work.pictures import DEFAULT_QUALITY, Format, check_format, check_picture
-from facade.work.service import Finished, Order, Queued, Service, Stepped
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from facade.access.caller import ANYONE, Caller
+from facade.problems import Problem
+from facade.translation import problem_of
+from facade.work.pictures import DEFAULT_QUALITY, Format, check_format, check_picture, encoded_picture
+from facade.work.requests import Settings
+from facade.work.service import Finished, Queued, Service, Stepped
 
 _MASK = re.compile(r"(?P<photograph>.+)_mask", re.DOTALL)
 _WAITED_FOR = frozenset({"busy", "too_busy"})
@@ -40,7 +42,7 @@ class Began:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a photograph's diffusion is."""
+    """How far a photograph is."""
 
     index: int
     step: int
@@ -52,7 +54,7 @@ class Outcome:
     """What became of a photograph: either an answer, with the picture as it was asked for, or a problem."""
 
     index: int
-    finished: Finished | None = None
+    finished: Finished[Harmonized] | None = None
     picture: bytes = b""
     problem: Problem | None = None
 
@@ -66,13 +68,21 @@ class Batch:
 
     Args:
         photographs: in the order of the answer.
-        order: the model and its settings, and the text for photographs without a mask; its image counts for nothing.
+        model: that is asked.
+        text: for photographs without a mask.
+        settings: of the model.
+        deadline: seconds for each photograph; None for as long as the model may take.
+        patience: seconds for which a photograph waits for a place in the queue.
         picture_format: of the pictures that come back.
         quality: 1 to 100, for formats that lose something.
     """
 
     photographs: list[Photograph]
-    order: Order
+    model: str
+    text: str | None = None
+    settings: Settings = field(default_factory=dict)
+    deadline: float | None = None
+    patience: float = 60.0
     picture_format: Format = "png"
     quality: int = DEFAULT_QUALITY
 
@@ -104,28 +114,25 @@ class Batches:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        limits = service.settings.concurrency
-        self._places = {model: asyncio.Semaphore(max(1, limit - 1)) for model, limit in limits.items()}
+        self._places: dict[str, asyncio.Semaphore] = {}
 
-    async def run(
-        self, batch: Batch, *, job: str | None = None, owner: str = "", headers: Mapping[str, str] | None = None
-    ) -> AsyncGenerator[Event]:
+    async def run(self, batch: Batch, caller: Caller = ANYONE) -> AsyncGenerator[Event]:
         """Answers a batch: first `Began`, then an `Outcome` for every photograph, in the order in which they end.
 
-        Cancelling the job ends the batch with the outcome ``cancelled`` for what was not done; leaving the iterator
-        (`aclose`) ends it without. Outcomes that nobody takes hold further photographs up.
+        Cancelling the job ends the batch with the outcome ``cancelled`` for what was not done. Closing the iterator
+        stops the batch silently. The batch pauses while outcomes are not consumed.
 
         Args:
             batch: what is wanted.
-            job: the id under which it can be cancelled; None for a new one.
-            owner: who alone may cancel it.
-            headers: sent on to Triton as they are.
+            caller: who asks.
 
         Raises:
             Problem: in place of `Began`: the id cannot be or is taken.
         """
-        run = _Run(self._service, self._places[batch.order.model], batch, headers)
-        runner = asyncio.create_task(run.all(job, owner))
+        workers = max(1, self._service.admission.limits[batch.model] - 1)
+        places = self._places.setdefault(batch.model, asyncio.Semaphore(workers))
+        run = _Run(self._service, places, batch, caller, min(workers, len(batch.photographs)))
+        runner = asyncio.create_task(run.all())
         left = set(range(len(batch.photographs)))
         try:
             while (event := await run.events.get()) is not None:
@@ -148,25 +155,21 @@ class Batches:
 class _Run:
     """One batch while it runs: its events, and room for outcomes that are not taken yet."""
 
-    def __init__(
-        self, service: Service, places: asyncio.Semaphore, batch: Batch, headers: Mapping[str, str] | None
-    ) -> None:
+    def __init__(self, service: Service, places: asyncio.Semaphore, batch: Batch, caller: Caller, workers: int) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
-        limit = service.settings.concurrency[batch.order.model]
-        self._workers = min(max(1, limit - 1), len(batch.photographs))
-        self.room = asyncio.Semaphore(self._workers + 1)
+        self.room = asyncio.Semaphore(workers + 1)
         self.began = False
         self._service = service
         self._places = places
         self._batch = batch
-        self._headers = headers
-        diffuses = batch.order.model == DIFFHARMONY
-        self._patience = service.settings.diffusion_deadline if diffuses else service.settings.deadline
+        self._caller = caller
+        self._limits = (caller.allowance or service.everyone).limits
+        self._workers = workers
 
-    async def all(self, job: str | None, owner: str) -> None:
+    async def all(self) -> None:
         """Works through the photographs, and says so when there is nothing more to come."""
         try:
-            with self._service.jobs.running(job, owner):
+            with self._service.jobs.running(self._caller.job, self._caller.owner):
                 self.began = True
                 self.events.put_nowait(Began())
                 todo = iter(enumerate(self._batch.photographs))
@@ -184,13 +187,12 @@ class _Run:
     async def _outcome(self, index: int, photograph: Photograph) -> Outcome:
         try:
             image = await asyncio.to_thread(photograph.image)
-            check_format(check_picture(image, "image", self._service.settings), self._batch.picture_format)
-            order = replace(self._batch.order, image=image)
-            if photograph.mask is not None:
-                order = replace(order, text=None, mask=await asyncio.to_thread(photograph.mask))
+            check_format(check_picture(image, "image", self._limits), self._batch.picture_format)
+            mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
+            request = Harmonize(image, text=self._batch.text if mask is None else None, mask=mask)
             async with self._places:
-                finished = await self._harmonize(order, partial(self._tell, index))
-            picture = await encoded_picture(finished.answer, self._batch.picture_format, self._batch.quality)
+                finished = await self._harmonize(request, partial(self._tell, index))
+            picture = await encoded_picture(finished.answer.image, self._batch.picture_format, self._batch.quality)
             return Outcome(index, finished, picture)
         except Exception as error:
             problem = problem_of(error)
@@ -198,12 +200,21 @@ class _Run:
                 structlog.get_logger().error("failed", exc_info=error)
             return Outcome(index, problem=problem)
 
-    async def _harmonize(self, order: Order, tell: Callable[[Queued | Stepped], None]) -> Finished:
+    async def _harmonize(self, request: Harmonize, tell: Callable[[Queued | Stepped], None]) -> Finished[Harmonized]:
         """Asks until there is a place: it is others who filled the queue, and the batch can wait."""
-        until = time.monotonic() + self._patience
+        batch, caller = self._batch, replace(self._caller, job=None)
+        until = time.monotonic() + batch.patience
         while True:
             try:
-                return await self._service.harmonize(order, headers=self._headers, on_event=tell)
+                return await self._service.run(
+                    request,
+                    caller,
+                    model=batch.model,
+                    settings=batch.settings,
+                    deadline=batch.deadline,
+                    without=("mask",),
+                    on_event=tell,
+                )
             except Problem as problem:
                 wait = problem.retry_after or 1.0
                 if problem.code not in _WAITED_FOR or time.monotonic() + wait > until:

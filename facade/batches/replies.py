@@ -4,31 +4,37 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from concord_client.tasks.harmonize import Harmonized
 from facade.batches.archive import SafeNames, ZipStream
 from facade.batches.batch import Batch, Began, Event, Outcome, Step
 from facade.problems import ProblemDetails
 from facade.wire.events import Emit
+from facade.wire.replies import value_schemas, values_of
 from facade.work.pictures import Format
 
 RESULTS = "results.json"
 _SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
+def _with_answer(schema: dict[str, Any]) -> None:
+    schema["properties"] |= value_schemas(Harmonized)
+
+
 class ImageResult(BaseModel):
-    """What became of one photograph."""
+    """What became of one photograph; the fields of its answer are among its own."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_with_answer)
 
     index: int = Field(description="its place in the batch, from 0")
     image: str = Field(description="its name as it was sent", examples=["holiday/beach.jpg"])
     ok: bool
     file: str | None = Field(default=None, description="name of the harmonized picture", examples=["holiday/beach.png"])
-    seed: int | None = Field(default=None, description="with which a diffusion model gives this picture again")
-    score: float | None = Field(default=None, description="mean probability of the mask that was found for the text")
-    truncated: bool | None = Field(default=None, description="whether the text was too long")
     seconds: dict[str, float] | None = Field(
         default=None, description="by stage", examples=[{"queued": 0.0, "inference": 0.2}]
     )
@@ -39,7 +45,7 @@ class BatchResults(BaseModel):
     """``results.json``, and the event ``result``."""
 
     job: str
-    model: str = Field(examples=["dht"])
+    model: str
     ok: int = Field(description="how many pictures there are")
     failed: int
     images: list[ImageResult] = Field(description="in the order in which they were sent")
@@ -53,7 +59,7 @@ class StartedEvent(BaseModel):
 
 
 class BatchStepEvent(BaseModel):
-    """``step``: how far a photograph's diffusion is."""
+    """``step``: how far a photograph is."""
 
     index: int
     step: int = Field(description="steps done")
@@ -124,16 +130,13 @@ class BatchReply:
             problem = outcome.problem.details(self._request_id)
             result = ImageResult(index=outcome.index, image=name, ok=False, problem=problem)
         else:
-            answer = outcome.finished.answer
             result = ImageResult(
                 index=outcome.index,
                 image=name,
                 ok=True,
                 file=self._names.of(name, _SUFFIXES[self._batch.picture_format]),
-                seed=answer.seed,
-                score=answer.score,
-                truncated=answer.truncated if answer.score is not None else None,
                 seconds={stage: round(each, 6) for stage, each in outcome.finished.seconds.items()},
+                **values_of(outcome.finished.answer),
             )
         self._results[outcome.index] = result
         return result
@@ -141,9 +144,7 @@ class BatchReply:
     def _summary(self) -> BatchResults:
         images = [self._results[index] for index in sorted(self._results)]
         done = sum(result.ok for result in images)
-        return BatchResults(
-            job=self._job, model=self._batch.order.model, ok=done, failed=len(images) - done, images=images
-        )
+        return BatchResults(job=self._job, model=self._batch.model, ok=done, failed=len(images) - done, images=images)
 
 
 class OwnedStream(StreamingResponse):

@@ -6,32 +6,43 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
+from concord_client.tasks.harmonize import Harmonize
+from facade.access.caller import Caller
 from facade.batches.archive import Archive, Bounds
 from facade.batches.batch import Batch, Batches, Photograph, photographs
-from facade.batches.replies import RESULTS, BatchReply, OwnedStream
-from facade.diffusion_form import DiffusionForm
-from facade.problems import Problem, request_id, responses
+from facade.batches.replies import (
+    RESULTS,
+    BatchReply,
+    BatchResults,
+    BatchStepEvent,
+    ImageEvent,
+    OwnedStream,
+    StartedEvent,
+)
+from facade.openapi import responses, schema_of, task_form
+from facade.problems import Problem, ProblemDetails, request_id
 from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
+from facade.routes.model_form import ModelForm
 from facade.settings import Settings
-from facade.wire.caller import Caller
+from facade.wire.caller import caller_of
 from facade.wire.events import MEDIA_TYPE as EVENTS
 from facade.wire.events import EventStream, described
-from facade.wire.forms import NamedFile, form_schema
-from facade.wire.replies import JOB
-from facade.work.catalogue import DHT, PublicModel
+from facade.wire.forms import NamedFile
+from facade.wire.replies import JOB, MODEL
+from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.pictures import DEFAULT_QUALITY, Format
-from facade.work.service import Order, Service
+from facade.work.service import Service
 
 router = APIRouter(prefix="/v1", tags=["batches"])
 
+SCHEMAS: tuple[type[BaseModel], ...] = (StartedEvent, BatchStepEvent, ImageEvent, BatchResults)
 ZIP = "application/zip"
-_ENVELOPE_BYTES = 2**20
 _File = Annotated[NamedFile, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
-class BatchForm(DiffusionForm):
+class BatchForm(ModelForm):
     """Photographs, and what is asked for all of them."""
 
     images: list[_File] = Field([], description="the photographs and their masks, each with its file name")
@@ -39,7 +50,6 @@ class BatchForm(DiffusionForm):
     text: str | None = Field(
         None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
     )
-    model: str = Field(DHT, description="dht, one pass, or diffharmony, step by step; see /v1/models", examples=[DHT])
     format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
     stream: bool = Field(False, description="server-sent events instead of a zip file")
@@ -70,28 +80,11 @@ class BatchForm(DiffusionForm):
             )
         return found
 
-    def order(self, model: PublicModel) -> Order:
-        """What the service is asked for each of them.
-
-        Raises:
-            Problem: a setting that the model does not have, or more time than it may take.
-        """
-        known = {setting.name for setting in model.settings}
-        diffusion = self.diffusion()
-        for name, value in vars(diffusion).items() if diffusion else ():
-            if value is not None and name not in known:
-                allowed = ", ".join(sorted(known)) or "no settings"
-                raise Problem("invalid_setting", f"{model.name} has no {name}", field=name, allowed=allowed)
-        if self.timeout is not None and self.timeout > model.limits.deadline:
-            allowed = f"at most {model.limits.deadline:g} seconds"
-            raise Problem("invalid_setting", f"{self.timeout:g} s", field="timeout", allowed=allowed)
-        return Order(b"", self.text, None, model.name, diffusion, self.timeout, return_mask=False)
-
 
 _EXAMPLE = (
     'event: started\ndata: {"job":"5f2c","images":["beach.jpg"]}\n\n'
     'event: image\ndata: {"index":0,"image":"beach.jpg","ok":true,"file":"beach.png","done":1,"total":1}\n\n'
-    'event: result\ndata: {"job":"5f2c","model":"dht","ok":1,"failed":0}\n\n'
+    'event: result\ndata: {"job":"5f2c","ok":1,"failed":0}\n\n'
 )
 
 
@@ -105,12 +98,21 @@ _EXAMPLE = (
             "headers": JOB_HEADERS,
             "content": {
                 ZIP: {"schema": {"type": "string", "format": "binary"}},
-                EVENTS: described("started", "step", "image", "result", example=_EXAMPLE),
+                EVENTS: described(
+                    {
+                        "started": schema_of(StartedEvent),
+                        "step": schema_of(BatchStepEvent),
+                        "image": schema_of(ImageEvent),
+                        "result": schema_of(BatchResults),
+                        "error": schema_of(ProblemDetails),
+                    },
+                    example=_EXAMPLE,
+                ),
             },
         },
         **responses(*PROBLEMS, "invalid_archive"),
     },
-    openapi_extra=form_schema(BatchForm) | JOB_PARAMETER,
+    openapi_extra=task_form(BatchForm, Harmonize.TASK) | JOB_PARAMETER,
 )
 async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
@@ -118,7 +120,7 @@ async def harmonize_batch(request: Request) -> Response:
     `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
     where `text` says. The answer is a zip file that grows while the batch is worked on: the pictures under their old
     names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
-    `stream=true` it is events: `started`, `step` from diffusions, `image` with each picture, and `result`.
+    `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
 
     A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
     has the problem `cancelled`. A client that goes away cancels it too.
@@ -131,20 +133,18 @@ async def harmonize_batch(request: Request) -> Response:
             request.app.state.uploads.form(
                 request,
                 BatchForm,
-                max_bytes=settings.max_batch_bytes + _ENVELOPE_BYTES,
+                extra=service.models.setting_names(Harmonize.TASK),
+                max_bytes=settings.max_batch_bytes + ENVELOPE_BYTES,
                 max_file_bytes=settings.max_batch_bytes,
             )
         )
-        caller = Caller.of(request, service.jobs)
-        request.state.model, request.state.job = form.model, caller.job
-        found = await asyncio.to_thread(form.photographs, settings)
-        # Looked up anew: once the answer has begun, it cannot become a 404.
-        await service.models()
-        order = form.order(await service.model(form.model, "harmonize"))
-        batch = Batch(found, order, form.format, form.quality)
-        events = batches.run(batch, job=caller.job, owner=caller.owner, headers=caller.headers)
-        reply = BatchReply(batch, caller.job, request_id(request.scope))
-        headers = {JOB: caller.job, "X-Concord-Model": batch.order.model}
+        caller = caller_of(request)
+        request.state.model, request.state.job = form.model or "", caller.job
+        batch = await _batch(service, form, caller)
+        request.state.model = batch.model
+        events = batches.run(batch, caller)
+        reply = BatchReply(batch, caller.job or "", request_id(request.scope))
+        headers = {JOB: caller.job or "", MODEL: batch.model}
         stack.push_async_callback(events.aclose)
         if form.stream:
             work = partial(reply.told, events)
@@ -155,6 +155,25 @@ async def harmonize_batch(request: Request) -> Response:
         stack.push_async_callback(content.aclose)
         headers["Content-Disposition"] = 'attachment; filename="harmonized.zip"'
         return OwnedStream(content, stack.pop_all(), headers, ZIP)
+
+
+async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
+    found = await asyncio.to_thread(form.photographs, service.settings)
+    # Looked up anew: once the answer has begun, it cannot become a 404.
+    service.models.doubt()
+    asked = Harmonize(b"", text=form.text) if form.text is not None else Harmonize(b"", mask=b"")
+    pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
+    service.deadline(pipeline, form.timeout)
+    return Batch(
+        found,
+        pipeline.model,
+        text=form.text,
+        settings=settings,
+        deadline=form.timeout,
+        patience=service.deadline(pipeline, None),
+        picture_format=form.format,
+        quality=form.quality,
+    )
 
 
 def _content(file: NamedFile) -> bytes:

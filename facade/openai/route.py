@@ -1,27 +1,25 @@
-"""``POST /v1/images/edits``: the same work in OpenAI's shape, for their clients."""
+"""``POST /v1/images/edits``: OpenAI's shape of the task `Harmonize`, for their clients."""
 
 import asyncio
 import secrets
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
-from typing import Literal, get_args
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel
 
-from concord.noise import MAX_SEED
-from concord_client import Diffusion
-from concord_client.diffusion import DIFFHARMONY
-from facade.diffusion_form import DiffusionForm
+from concord.limits import Limits
+from concord_client.catalogue import PREVIEW, Pipeline
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from facade.access.caller import Caller
+from facade.openai.errors import EDITS, OpenAIProblem, openai_problem
+from facade.openai.form import MAX_IMAGES, EditForm
 from facade.openai.shapes import (
-    MAX_PARTIAL_IMAGES,
-    Background,
+    CompletedEvent,
     EditedImage,
     ImagesResponse,
-    Quality,
-    Shape,
+    PartialImageEvent,
     completed_event,
     foreground_of,
     in_base64,
@@ -30,118 +28,22 @@ from facade.openai.shapes import (
     shown_steps,
     size_of,
 )
-from facade.problems import Problem, responses
+from facade.openapi import responses, schema_of, task_form
+from facade.problems import Problem
 from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
-from facade.settings import Settings
-from facade.wire.caller import Caller, while_connected
+from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import MEDIA_TYPE as EVENTS
 from facade.wire.events import Emit, EventStream, described
-from facade.wire.forms import form_schema
-from facade.wire.replies import JOB, encoded_picture, json_response
-from facade.work.catalogue import DHT
-from facade.work.pictures import Format, check_format, check_picture
-from facade.work.service import Finished, Order, Queued, Service, Stepped
+from facade.wire.replies import JOB, MODEL, json_response
+from facade.work.pictures import encoded_picture
+from facade.work.requests import Settings
+from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter()
 
-MAX_IMAGES = 4
-_AUTO: Literal["auto"] = "auto"
-_IGNORED = "accepted, and of no effect"
-
-
-class EditForm(DiffusionForm):
-    """OpenAI's parameters, and those of a diffusion, which their client sends as ``extra_body``."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-    image: bytes | None = Field(None, description="the composite: JPEG, PNG, WebP, BMP, GIF or TIFF")
-    images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
-    prompt: str | None = Field(
-        None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]
-    )
-    mask: bytes | None = Field(
-        None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"
-    )
-    model: str = Field(DHT, description="dht, one pass, or diffharmony, step by step; see /v1/models", examples=[DHT])
-    n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; more than one of diffharmony alone, seed after seed")
-    size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
-    output_format: Format = Field(
-        "png", description="png keeps every pixel outside the part; jpeg and webp lose detail"
-    )
-    output_compression: int = Field(100, ge=0, le=100, description="quality of jpeg and webp; png takes 100 only")
-    response_format: Literal["b64_json"] = Field(
-        "b64_json",
-        description="b64_json; nothing is kept that a url could name",
-        json_schema_extra={"enum": ["b64_json"]},
-    )
-    stream: bool = Field(False, description="server-sent events instead of one answer")
-    partial_images: int = Field(
-        0, ge=0, le=MAX_PARTIAL_IMAGES, description="with stream: small pictures of a diffusion on its way"
-    )
-    background: Background = Field(_AUTO, description="the photograph's own; transparent is refused")
-    quality: Quality | Literal["standard"] = Field(
-        _AUTO, description=_IGNORED, json_schema_extra={"enum": [*get_args(Quality), "standard"]}
-    )
-    input_fidelity: Literal["low", "high"] | None = Field(None, description=_IGNORED)
-    moderation: Literal["low", "auto"] | None = Field(None, description=_IGNORED)
-    complexity: Literal["low", "medium", "high"] | None = Field(None, description=_IGNORED)
-    user: str | None = Field(None, description=_IGNORED)
-    safety_identifier: str | None = Field(None, description=_IGNORED)
-
-    def photograph(self, settings: Settings) -> bytes:
-        """The one image, checked with everything that hangs on it.
-
-        Raises:
-            Problem: there is none, or several; or the size, format or compression does not go with it.
-            ConcordError: it is no image, or too large.
-        """
-        given = ([] if self.image is None else [self.image]) + self.images
-        if not given:
-            raise Problem("missing_field", "image is missing", field="image", allowed="an image file")
-        if len(given) > 1:
-            raise Problem("duplicate_field", f"{len(given)} images are given", field="image", allowed="one image")
-        size = check_picture(given[0], "image", settings)
-        check_format(size, self.output_format)
-        own = f"{size[0]}x{size[1]}"
-        if self.size not in (_AUTO, own):
-            raise Problem("invalid_setting", f"{self.size[:40]!r} is not allowed", field="size", allowed=f"auto, {own}")
-        if self.output_format == "png" and self.output_compression != 100:
-            raise Problem(
-                "invalid_setting", "png loses nothing", field="output_compression", allowed="100; or jpeg, webp"
-            )
-        return given[0]
-
-    def orders(self, image: bytes, mask: bytes | None) -> list[Order]:
-        """What the service is asked, an order for each picture; the mask is of our polarity.
-
-        Raises:
-            Problem: several pictures of a model that makes only one.
-        """
-        if self.n > 1 and self.model != DIFFHARMONY:
-            raise Problem(
-                "invalid_setting",
-                f"{self.model[:40]} makes the same picture each time",
-                field="n",
-                allowed=f"1; up to {MAX_IMAGES} with model={DIFFHARMONY}",
-            )
-        shown = self.stream and self.partial_images > 0 and self.model == DIFFHARMONY
-        diffusion = self.diffusion(preview=True if shown else None)
-        text = self.prompt if mask is None else None
-        order = Order(image, text, mask, self.model, diffusion, self.timeout, return_mask=False)
-        if self.n == 1:
-            return [order]
-        seed = secrets.randbelow(MAX_SEED + 1) if self.seed is None else self.seed
-        diffusion = diffusion or Diffusion()
-        return [
-            replace(order, diffusion=replace(diffusion, seed=(seed + number) % (MAX_SEED + 1)))
-            for number in range(self.n)
-        ]
-
-    @property
-    def shape(self) -> Shape:
-        """What events repeat."""
-        return Shape(self.output_format, self.background, _AUTO if self.quality == "standard" else self.quality)
-
+SCHEMAS: tuple[type[BaseModel], ...] = (ImagesResponse, PartialImageEvent, CompletedEvent, OpenAIProblem)
+SEED = "seed"
+"""The setting that makes pictures of one request differ."""
 
 _EVENTS = (
     "event: image_edit.partial_image\n"
@@ -152,7 +54,8 @@ _EVENTS = (
 
 
 @router.post(
-    "/images/edits",
+    EDITS,
+    tags=["openai"],
     summary="Harmonize one part of a photograph, as OpenAI's clients ask",
     response_class=Response,
     responses={
@@ -160,13 +63,20 @@ _EVENTS = (
             "description": "The pictures; events where `stream` is set",
             "headers": JOB_HEADERS,
             "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/ImagesResponse"}},
-                EVENTS: described("image_edit.partial_image", "image_edit.completed", example=_EVENTS),
+                "application/json": {"schema": schema_of(ImagesResponse)},
+                EVENTS: described(
+                    {
+                        "image_edit.partial_image": schema_of(PartialImageEvent),
+                        "image_edit.completed": schema_of(CompletedEvent),
+                        "error": schema_of(OpenAIProblem),
+                    },
+                    example=_EVENTS,
+                ),
             },
         },
-        **responses(*PROBLEMS),
+        **responses(*PROBLEMS, body=OpenAIProblem),
     },
-    openapi_extra=form_schema(EditForm) | JOB_PARAMETER,
+    openapi_extra=task_form(EditForm, Harmonize.TASK) | JOB_PARAMETER,
 )
 async def edit(request: Request) -> Response:
     """OpenAI's route for image edits: their client works with `base_url` set to this server's `/v1`.
@@ -178,39 +88,60 @@ async def edit(request: Request) -> Response:
     """
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
-        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm))
-        caller = Caller.of(request, service.jobs)
-        request.state.model, request.state.job = form.model, caller.job
-        image, mask = form.photograph(service.settings), None
-        if form.mask is not None:
-            mask = await asyncio.to_thread(foreground_of, form.mask, service.settings.limits)
-        elif form.prompt is None:
-            raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
-        edits = _Edits(service, form, form.orders(image, mask), caller)
-        headers = {JOB: caller.job, "X-Concord-Model": form.model}
+        extra = service.models.setting_names(Harmonize.TASK)
+        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm, extra=extra))
+        caller = caller_of(request)
+        request.state.model, request.state.job = form.model or "", caller.job
+        harmonize = await _translated(form, (caller.allowance or service.everyone).limits)
+        pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
+        request.state.model = pipeline.model
+        edits = _Edits(service, form, harmonize, pipeline, settings, caller)
+        headers = {JOB: caller.job or "", MODEL: pipeline.model}
         if form.stream:
-            shown = partial(Problem.details, openai=True)
-            return await EventStream.open(request, edits.produce, stack.pop_all(), headers=headers, shown=shown)
+            return await EventStream.open(
+                request, edits.produce, stack.pop_all(), headers=headers, shape=openai_problem
+            )
         async with while_connected(request):
             answer = await edits.answer()
-        return json_response(answer, caller.job)
+        return json_response(answer, caller.job or "")
+
+
+async def _translated(form: EditForm, limits: Limits) -> Harmonize:
+    image = form.photograph(limits)
+    if form.mask is not None:
+        return Harmonize(image, mask=await asyncio.to_thread(foreground_of, form.mask, limits))
+    if form.prompt is None:
+        raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
+    return Harmonize(image, text=form.prompt)
 
 
 class _Edits:
-    """The orders of one request, answered one after the other as one job."""
+    """The pictures of one request, made one after the other as one job."""
 
-    def __init__(self, service: Service, form: EditForm, orders: list[Order], caller: Caller) -> None:
+    def __init__(
+        self,
+        service: Service,
+        form: EditForm,
+        request: Harmonize,
+        pipeline: Pipeline,
+        settings: Settings,
+        caller: Caller,
+    ) -> None:
         self._service = service
         self._form = form
-        self._orders = orders
+        self._request = request
+        self._model = pipeline.model
         self._caller = caller
+        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
+            settings = {**settings, PREVIEW.lower(): True}
+        self._settings = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
 
     async def answer(self) -> ImagesResponse:
         """All pictures at once."""
         form, data, size = self._form, [], ""
         with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for order in self._orders:
-                finished = await self._ask(order)
+            for settings in self._settings:
+                finished = await self._ask(settings)
                 picture = await self._encoded(finished)
                 size = size_of(picture)
                 data.append(EditedImage(b64_json=in_base64(picture), seed=finished.answer.seed))
@@ -219,16 +150,41 @@ class _Edits:
     async def produce(self, emit: Emit) -> None:
         """The events of all pictures."""
         with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for order in self._orders:
-                finished = await self._ask(order, _Partials(self._form, emit))
+            for settings in self._settings:
+                finished = await self._ask(settings, _Partials(self._form, emit))
                 event = completed_event(await self._encoded(finished), finished.answer.seed, self._form.shape)
                 emit(event.type, event)
 
-    async def _ask(self, order: Order, on_event: "_Partials | None" = None) -> Finished:
-        return await self._service.harmonize(order, headers=self._caller.headers, on_event=on_event)
+    async def _ask(self, settings: Settings, on_event: OnEvent | None = None) -> Finished[Harmonized]:
+        return await self._service.run(
+            self._request,
+            replace(self._caller, job=None),
+            model=self._model,
+            settings=settings,
+            deadline=self._form.timeout,
+            without=("mask",),
+            on_event=on_event,
+        )
 
-    async def _encoded(self, finished: Finished) -> bytes:
-        return await encoded_picture(finished.answer, self._form.output_format, max(1, self._form.output_compression))
+    async def _encoded(self, finished: Finished[Harmonized]) -> bytes:
+        compression = max(1, self._form.output_compression)
+        return await encoded_picture(finished.answer.image, self._form.output_format, compression)
+
+
+def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings]:
+    """The settings of several pictures: one seed after the other, from the one that is given or else from any.
+
+    Raises:
+        Problem: the model has no seed, so that it makes only one.
+    """
+    setting = next((each for each in pipeline.settings.values() if each.public_name == SEED), None)
+    if setting is None or setting.lowest is None or setting.highest is None:
+        allowed = f"1; up to {MAX_IMAGES} of a model with a {SEED}, see /v1/models"
+        problem = f"{pipeline.model} makes the same picture each time"
+        raise Problem("invalid_setting", problem, field="n", allowed=allowed)
+    lowest, seeds = int(setting.lowest), int(setting.highest) - int(setting.lowest) + 1
+    first = int(settings[SEED]) - lowest if SEED in settings else secrets.randbelow(seeds)
+    return [{**settings, SEED: lowest + (first + number) % seeds} for number in range(count)]
 
 
 class _Partials:

@@ -34,7 +34,7 @@ class EditedImage(BaseModel):
     """One picture of an answer."""
 
     b64_json: str = Field(description="the encoded picture in base64")
-    seed: int | None = Field(None, description="with which diffharmony gives this picture again; not OpenAI's")
+    seed: int | None = Field(None, description="gives this picture again; not OpenAI's")
 
 
 class ImagesResponse(BaseModel):

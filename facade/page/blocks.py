@@ -19,8 +19,9 @@ from facade.page.wiring import connect
 from facade.settings import Settings
 from facade.work.service import Service
 
-_QUICK = 64  # events that ask for no inference
-_LOOK_SECONDS = 0.02
+_MOST_EVENTS = 1024
+"""That are handled at a time; most of them wait for the service."""
+_POLL_SECONDS = 0.02
 
 
 def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> None:
@@ -29,7 +30,7 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
     gr.set_static_paths([EXAMPLES])
     gr.mount_gradio_app(
         app,
-        _blocks(service, settings, folder, app.state.rates if keys else None),
+        _blocks(service, folder, keys, app.state.rates),
         "/",
         auth_dependency=_holder if keys else None,
         footer_links=[],
@@ -52,17 +53,17 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         page.app.add_middleware(SignIn, keys=keys)
 
 
-def _blocks(service: Service, settings: Settings, folder: Folder, rates: Rates | None) -> gr.Blocks:
+def _blocks(service: Service, folder: Folder, keys: Keys, rates: Rates) -> gr.Blocks:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
-        parts = lay_out(SIGN_OUT if rates else None)
-        connect(blocks, parts, Handlers(service, Stages(parts), folder, rates))
+        parts = lay_out(SIGN_OUT if keys else None)
+        connect(blocks, parts, Handlers(service, Stages(parts), folder, keys, rates))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
-    blocks.max_threads = sum(settings.concurrency.values()) + len(settings.concurrency) * settings.queue + _QUICK
+    blocks.max_threads = _MOST_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
     # Gradio looks for work a thousand times a second, which takes some percent of a core from everyone else.
-    blocks._queue.sleep_when_free = _LOOK_SECONDS
-    blocks._queue.progress_update_sleep_when_free = _LOOK_SECONDS
+    blocks._queue.sleep_when_free = _POLL_SECONDS
+    blocks._queue.progress_update_sleep_when_free = _POLL_SECONDS
     return blocks
 
 

@@ -9,19 +9,24 @@ from typing import Any, TypeAlias
 import gradio as gr
 import structlog
 
-from concord_client import Diffusion
-from concord_client.diffusion import DIFFHARMONY
+from concord_client.catalogue import PREVIEW
+from concord_client.tasks.fields import read_encoded
+from concord_client.tasks.harmonize import Harmonize, Harmonized
+from concord_client.tasks.segment import Segment
+from facade.access.caller import Caller
+from facade.access.keys import Keys
 from facade.access.rates import Rates
 from facade.page import messages
-from facade.page.diffusion import diffusion_of
 from facade.page.examples import Example
 from facade.page.folder import Folder
 from facade.page.masks import Mask, layer_of, painted
 from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
+from facade.page.settings_form import texts_of
 from facade.page.stages import Stages, Update
-from facade.page.tab_state import Visit
-from facade.problems import Problem, problem_of
-from facade.work.service import Finished, Order, Queued, Service, Stepped
+from facade.page.tab_state import TabState
+from facade.problems import Problem
+from facade.translation import problem_of
+from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
@@ -36,23 +41,25 @@ class Handlers:
         service: does the work.
         stages: says how the page looks.
         folder: for the files that Gradio serves.
-        rates: count what is asked with a key; None where nobody has signed in.
+        keys: say what the holder of a key may do.
+        rates: count what is asked with a key.
     """
 
-    def __init__(self, service: Service, stages: Stages, folder: Folder, rates: Rates | None) -> None:
+    def __init__(self, service: Service, stages: Stages, folder: Folder, keys: Keys, rates: Rates) -> None:
         self._service = service
+        self._keys = keys
         self._rates = rates
         self._stages = stages
         self._folder = folder
-        self._limits = service.settings.limits
+        self._limits = service.everyone.limits
 
-    async def look(self, chosen: str | None) -> Update:
-        """The models that are loaded now."""
+    async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
+        """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
         try:
-            models = await self._service.models()
+            models = await self._service.public_models(self._caller(request))
         except Exception as error:
             return self._stages.telling(_trouble(error))
-        return self._stages.choosing([model for model in models if model.task == "harmonize"], chosen)
+        return self._stages.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
 
     async def open(self, file: Sent) -> Update:
         """A photograph was dropped."""
@@ -66,71 +73,68 @@ class Handlers:
         """Another photograph is wanted."""
         return self._stages.dropping()
 
-    async def redraw(self, change: Callable[[Mask], Mask], done: str, visit: Visit | None, editor: Sent) -> Update:
+    async def redraw(self, change: Callable[[Mask], Mask], done: str, tab: TabState | None, editor: Sent) -> Update:
         """What is marked is to be changed as a whole; `done` says so."""
-        if visit is None:
+        if tab is None:
             return self._forgotten()
         try:
-            mask = await asyncio.to_thread(painted, self._layers(editor), visit.photograph.canvas_size)
-            return await asyncio.to_thread(self._marking, visit, change(mask), messages.note(done))
+            mask = await asyncio.to_thread(painted, self._layers(editor), tab.photograph.canvas_size)
+            return await asyncio.to_thread(self._marking, tab, change(mask), messages.note(done))
         except Exception as error:
             return self._stages.telling(_trouble(error))
 
-    async def adjust(self, visit: Visit | None) -> Update:
+    async def adjust(self, tab: TabState | None) -> Update:
         """What is marked is to be changed by hand, after before and after were shown."""
-        if visit is None:
+        if tab is None:
             return self._forgotten()
-        return await asyncio.to_thread(self._found, replace(visit, compared=False), "")
+        return await asyncio.to_thread(self._found, replace(tab, compared=False), "")
 
-    async def find(self, visit: Visit | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
+    async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
         """What the words name is wanted in the editor."""
-        if visit is None:
+        if tab is None:
             yield self._forgotten()
-        if visit is None or self._is_busy(request):
+        if tab is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, messages.progress("Looking for it"))
+        yield self._stages.beginning(tab, messages.progress("Looking for it"))
         try:
             await self._count(request)
-            text = _words(text)
-            encoded = await asyncio.to_thread(visit.photograph.encoded)
-            found = await self._service.segment(encoded, text, job=_job(request), owner=_OWNER)
+            text = _needed(text)
+            encoded = await asyncio.to_thread(tab.photograph.encoded)
+            found = (await self._service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
-                visit = replace(visit, mask=found.mask, words=text, compared=False)
-                yield await asyncio.to_thread(self._found, visit, status)
+                tab = replace(tab, mask=found.mask, words=text, compared=False)
+                yield await asyncio.to_thread(self._found, tab, status)
             else:
-                yield self._stages.back(visit, status)
+                yield self._stages.back(tab, status)
         except Exception as error:
-            yield self._stages.back(visit, _trouble(error))
+            yield self._stages.back(tab, _trouble(error))
 
     async def harmonize(
         self,
-        visit: Visit | None,
+        tab: TabState | None,
         editor: Sent,
         text: str,
         model: str | None,
-        seed: str,
-        steps: int,
-        sampler: str,
+        settings: Sent,
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
-        if visit is None:
+        if tab is None:
             yield self._forgotten()
-        if visit is None or self._is_busy(request):
+        if tab is None or self._is_busy(request):
             return
-        yield self._stages.beginning(visit, messages.progress("Harmonizing"))
+        yield self._stages.beginning(tab, messages.progress("Harmonizing"))
         try:
             await self._count(request)
-            diffusion = diffusion_of(seed, steps, sampler) if model == DIFFHARMONY else None
-            order = await asyncio.to_thread(_order, visit, self._layers(editor), text.strip(), model, diffusion)
-            async for event in self._events(order, _job(request)):
+            wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
+            async for event in self._events(wanted, model, texts_of(settings), self._caller(request)):
                 if isinstance(event, Finished):
-                    yield await asyncio.to_thread(self._result, visit, order, event)
+                    yield await asyncio.to_thread(self._result, tab, wanted, event)
                 else:
                     yield self._progress(event)
         except Exception as error:
-            yield self._stages.back(visit, _trouble(error))
+            yield self._stages.back(tab, _trouble(error))
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
@@ -140,13 +144,22 @@ class Handlers:
         return _job(request) in self._service.jobs
 
     async def _count(self, request: gr.Request) -> None:
-        wait = 0 if self._rates is None else await self._rates.wait(str(request.username))
-        if self._rates is not None and wait:
-            raise Problem("rate_limited", f"{self._rates.rate} were asked with your key", retry_after=wait)
+        if self._keys:
+            holder = str(request.username)
+            await self._rates.count(holder, self._keys.allowance(holder).rate)
 
-    async def _events(self, order: Order, job: str) -> AsyncGenerator[Queued | Stepped | Finished]:
+    def _caller(self, request: gr.Request) -> Caller:
+        return Caller(_job(request), _OWNER, allowance=self._keys.allowance(str(request.username)))
+
+    async def _events(
+        self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller
+    ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
+        pipeline, settings = await self._service.choose(wanted, model, texts, caller)
+        if PREVIEW in pipeline.settings:
+            settings = {**settings, PREVIEW.lower(): True}
         events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
-        task = asyncio.create_task(self._service.harmonize(order, job=job, owner=_OWNER, on_event=events.put_nowait))
+        work = self._service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
+        task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
@@ -170,14 +183,14 @@ class Handlers:
             photograph = await asyncio.to_thread(self._take, self._folder.holding(path) if sent else path)
         except Exception as error:
             return self._stages.dropping(_trouble(error))
-        return self._stages.marking(Visit(photograph), None, "")
+        return self._stages.marking(TabState(photograph), None, "")
 
     def _take(self, path: Path) -> Photograph:
         copy = copy_of(path.read_bytes(), self._limits, CANVAS_SIDE)
         return Photograph(path, copy.original, self._folder.write("photograph.jpg", copy.jpeg), copy.size)
 
-    def _found(self, visit: Visit, status: str) -> Update:
-        return self._marking(visit, visit.canvas_mask(), status)
+    def _found(self, tab: TabState, status: str) -> Update:
+        return self._marking(tab, tab.canvas_mask(), status)
 
     def _layers(self, editor: Sent) -> list[Path]:
         return [self._folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
@@ -185,36 +198,34 @@ class Handlers:
     def _forgotten(self) -> Update:
         return self._stages.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
 
-    def _marking(self, visit: Visit, mask: Mask, status: str) -> Update:
+    def _marking(self, tab: TabState, mask: Mask, status: str) -> Update:
         layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None
-        return self._stages.marking(visit, layer, status)
+        return self._stages.marking(tab, layer, status)
 
-    def _result(self, visit: Visit, order: Order, finished: Finished) -> Update:
+    def _result(self, tab: TabState, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
         answer = finished.answer
         if answer.score == 0:
-            return self._stages.back(visit, messages.note(messages.found(0, answer.truncated)))
-        mask = answer.mask or order.mask or b""
-        visit = replace(visit, mask=mask, words=order.text or visit.words, compared=True)
-        shown = (copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (order.image, answer.image))
+            return self._stages.back(tab, messages.note(messages.found(0, answer.truncated)))
+        mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
+        tab = replace(tab, mask=mask, words=wanted.text or tab.words, compared=True)
+        shown = (
+            copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (read_encoded(wanted.image), answer.image)
+        )
         before, after = (
             self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
         )
         downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
         status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
-        return self._stages.comparing(visit, (before, after), downloads, status)
+        return self._stages.comparing(tab, (before, after), downloads, status)
 
 
-def _order(visit: Visit, layers: list[Path], text: str, model: str | None, diffusion: Diffusion | None) -> Order:
-    if model is None:
-        raise Problem("unavailable", "no model is loaded")
-    image = visit.photograph.encoded()
-    mask = visit.marked(layers, text)
-    if mask is not None:
-        return Order(image, mask=mask, model=model, diffusion=diffusion)
-    return Order(image, text=_words(text), model=model, diffusion=diffusion)
+def _wanted(tab: TabState, layers: list[Path], text: str) -> Harmonize:
+    image = tab.photograph.encoded()
+    mask = tab.marked(layers, text)
+    return Harmonize(image, text=_needed(text)) if mask is None else Harmonize(image, mask=mask)
 
 
-def _words(text: str) -> str:
+def _needed(text: str) -> str:
     if not text.strip():
         raise Problem("missing_field", "say what is out of place, or paint over it", field="text")
     return text.strip()

@@ -2,15 +2,13 @@
 
 On the left is a stage with one thing at a time: a place for the photograph, the photograph to be marked, the steps, the
 result. On the right is what can be asked for. Which of it is to be seen, the style sheet tells by the point at which a
-visit is; Gradio's own way of hiding would have the browser send what is painted with every change.
+tab is; Gradio's own way of hiding would have the browser send what is painted with every change.
 """
 
 from dataclasses import dataclass
 
 import gradio as gr
 
-from concord.loops.request import DEFAULT_SAMPLER, DEFAULT_STEPS
-from concord.samplers import MAX_STEPS, SAMPLERS
 from facade.page.examples import EXAMPLES
 from facade.page.folder import KEPT_SECONDS
 from facade.page.masks import COLOUR, OPACITY
@@ -18,8 +16,8 @@ from facade.page.messages import point
 
 _HEADER = """
 <h1>Concord</h1>
-<p>Something was pasted into a photograph and its light is wrong. Say what it is, and get the photograph back with it at
-home. Every other pixel stays as it was.</p>
+<p>An object pasted into a photo often has the wrong light and colour. Name it or paint over it, and get the photo back
+with that object matched to the rest. No other pixel changes.</p>
 """
 
 _GUIDE = f"""
@@ -77,9 +75,7 @@ class Panel:
     find: gr.Button
     model: gr.Radio
     advanced: gr.Accordion
-    seed: gr.Textbox
-    steps: gr.Slider
-    sampler: gr.Dropdown
+    settings: gr.HTML
     harmonize: gr.Button
     cancel: gr.Button
     status: gr.HTML
@@ -90,7 +86,7 @@ class Panel:
 class Parts:
     """Everything on the page that handlers read or change."""
 
-    visit: gr.State
+    tab: gr.State
     point: gr.HTML
     drop: Drop
     mark: Mark
@@ -183,11 +179,9 @@ def _panel() -> Panel:
             find = gr.Button("Find it", elem_id="find")
         model = gr.Radio(label="Model", elem_id="model")
         with gr.Accordion("Advanced", open=False, elem_id="advanced") as advanced:
-            seed = gr.Textbox(label="Seed", info="The same seed gives the same picture.", elem_id="seed")
-            steps = gr.Slider(1, MAX_STEPS, DEFAULT_STEPS, step=1, label="Steps", elem_id="steps")
-            sampler = gr.Dropdown(list(SAMPLERS), value=DEFAULT_SAMPLER, label="Sampler", elem_id="sampler")
+            settings = gr.HTML(elem_id="settings", padding=False)
         harmonize = gr.Button("Harmonize", variant="primary", size="lg", elem_id="harmonize")
         cancel = gr.Button("Cancel", size="lg", elem_id="cancel")
         status = gr.HTML(elem_id="status", padding=False)
         again = gr.Button("Another photograph", elem_id="again")
-    return Panel(text, find, model, advanced, seed, steps, sampler, harmonize, cancel, status, again)
+    return Panel(text, find, model, advanced, settings, harmonize, cancel, status, again)

@@ -9,15 +9,11 @@ _FIELDS = {
     "image": "The photograph",
     "mask": "What is marked",
     "text": "The words",
-    "seed": "The seed",
-    "steps": "The steps",
-    "sampler": "The sampler",
-    "model": "The model",
 }
 
 
 def point(stage: str, busy: bool) -> str:
-    """Where a visit is, for the style sheet."""
+    """Where a tab is, for the style sheet."""
     return f'<i data-stage="{stage}" data-busy="{str(busy).lower()}"></i>'
 
 
@@ -30,7 +26,7 @@ def trouble(problem: Problem) -> str:
     """What went wrong, where, and what would have been right; or only when to come back, where that is all there is."""
     said = [f"<strong>{escape(problem.title)}.</strong>"]
     if problem.retry_after is None:
-        where = f"{_FIELDS[problem.field]}: " if problem.field in _FIELDS else ""
+        where = f"{_FIELDS.get(problem.field, f'The {problem.field}')}: " if problem.field else ""
         said.append(f"{escape(where + problem.detail)}.")
         if problem.allowed:
             said.append(f"Allowed: {escape(problem.allowed)}.")

@@ -1,14 +1,16 @@
-"""How the page looks at each point of a visit, as updates of its parts."""
+"""How the page looks at each point of a tab, as updates of its parts."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import gradio as gr
 
+from concord_client.catalogue import PREVIEW
 from facade.page import messages
 from facade.page.layout import Parts
-from facade.page.tab_state import Visit
-from facade.work.catalogue import PublicModel
+from facade.page.settings_form import form_of
+from facade.page.tab_state import TabState
+from facade.work.catalogue import ModelSetting, PublicModel
 
 Update: TypeAlias = dict[Any, Any]
 """Component to its new value or properties."""
@@ -31,25 +33,25 @@ class Stages:
         """A place to drop a photograph."""
         return {
             **self._at("drop"),
-            self._parts.visit: None,
+            self._parts.tab: None,
             self._parts.drop.file: None,
             self._parts.drop.message: status,
             self._panel.text: "",
         }
 
-    def marking(self, visit: Visit, layer: Path | None, status: str) -> Update:
+    def marking(self, tab: TabState, layer: Path | None, status: str) -> Update:
         """The photograph in the editor, with what is marked."""
         layers = [] if layer is None else [str(layer)]
         return {
             **self._at("mark"),
-            self._parts.visit: visit,
-            self._parts.mark.editor: {"background": str(visit.photograph.canvas), "layers": layers, "composite": None},
+            self._parts.tab: tab,
+            self._parts.mark.editor: {"background": str(tab.photograph.canvas), "layers": layers, "composite": None},
             self._panel.status: status,
         }
 
-    def beginning(self, visit: Visit, status: str) -> Update:
+    def beginning(self, tab: TabState, status: str) -> Update:
         """Something was begun that can be cancelled."""
-        return {**self._at(_shown(visit), busy=True), self._panel.status: status}
+        return {**self._at(_shown(tab), busy=True), self._panel.status: status}
 
     def stepping(self, preview: str, status: str) -> Update:
         """The picture as it is after a step."""
@@ -59,12 +61,14 @@ class Stages:
             self._panel.status: status,
         }
 
-    def comparing(self, visit: Visit, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str) -> Update:
+    def comparing(
+        self, tab: TabState, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str
+    ) -> Update:
         """Before and after, and the files to be taken home: the picture and the mask."""
-        result, percent = self._parts.result, round(100 * visit.centre())
+        result, percent = self._parts.result, round(100 * tab.centre())
         return {
             **self._at("result"),
-            self._parts.visit: visit,
+            self._parts.tab: tab,
             result.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
             result.handle: percent,
             result.picture: str(downloads[0]),
@@ -72,9 +76,9 @@ class Stages:
             self._panel.status: status,
         }
 
-    def back(self, visit: Visit, status: str) -> Update:
+    def back(self, tab: TabState, status: str) -> Update:
         """What was shown before something was begun that came to nothing."""
-        return {**self._at(_shown(visit)), self._panel.status: status}
+        return {**self._at(_shown(tab)), self._panel.status: status}
 
     def saying(self, text: str) -> Update:
         """Words in the field for them."""
@@ -84,15 +88,22 @@ class Stages:
         """Only a message."""
         return {self._panel.status: status, self._parts.drop.message: status}
 
-    def choosing(self, loaded: list[PublicModel], chosen: str | None) -> Update:
-        """The models there are; the chosen one if it is among them, else the first."""
+    def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str) -> Update:
+        """The models there are; the chosen one if it is among them, else the first; and its settings.
+
+        Args:
+            loaded: models that can be asked.
+            chosen: name of the one that was chosen.
+            form: of settings that is shown; one with the same fields is left as it is, with what was typed into it.
+        """
         names = [model.name for model in loaded]
         name = chosen if chosen in names else next(iter(names), None)
         choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
-        has_steps = any(model.name == name and model.settings for model in loaded)
+        settings = form_of(next((_shown_settings(model) for model in loaded if model.name == name), []))
         return {
             self._panel.model: gr.update(choices=choices, value=name),
-            self._panel.advanced: gr.update(visible=has_steps),
+            self._panel.advanced: gr.update(visible=bool(settings)),
+            **({} if settings == form else {self._panel.settings: settings}),
         }
 
     def _at(self, stage: Stage, busy: bool = False) -> Update:
@@ -103,5 +114,10 @@ class Stages:
         }
 
 
-def _shown(visit: Visit) -> Stage:
-    return "result" if visit.compared else "mark"
+def _shown_settings(model: PublicModel) -> list[ModelSetting]:
+    """All but the previews, which the page always shows."""
+    return [each for each in model.settings if each.name != PREVIEW.lower()]
+
+
+def _shown(tab: TabState) -> Stage:
+    return "result" if tab.compared else "mark"

@@ -12,7 +12,7 @@ from facade.page.photograph import Photograph
 
 
 @dataclass(frozen=True)
-class Visit:
+class TabState:
     """One tab's state.
 
     Attributes:

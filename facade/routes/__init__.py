@@ -3,6 +3,7 @@
 from typing import Any
 
 from facade.wire.caller import JOB_ID
+from facade.wire.replies import JOB, MODEL
 from facade.work.jobs import JOB_ID_PATTERN
 
 PROBLEMS = (
@@ -48,8 +49,8 @@ JOB_PARAMETER: dict[str, Any] = {
 """How a request names its job."""
 
 JOB_HEADERS: dict[str, Any] = {
-    "X-Concord-Model": {"description": "what made it", "schema": {"type": "string"}},
-    "X-Concord-Job": {"description": "the id under which it could be cancelled", "schema": {"type": "string"}},
+    MODEL: {"description": "what made it", "schema": {"type": "string"}},
+    JOB: {"description": "the id under which it could be cancelled", "schema": {"type": "string"}},
     "Server-Timing": {"description": "milliseconds by stage", "schema": {"type": "string"}},
 }
 """Of an answer that a model made."""

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from facade.problems import Problem, responses
+from facade.openapi import responses
+from facade.problems import Problem
 from facade.watch.metrics import Metrics
 from facade.watch.readiness import Readiness
 

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from facade.problems import Problem, responses
+from facade.openapi import responses
+from facade.problems import Problem
 from facade.work.service import Service
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -19,8 +20,8 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
     },
 )
 async def cancel(request: Request, job: str) -> Response:
-    """A job that waits is never sent to Triton; a diffusion stops within one step. Only the key that started a job may
-    cancel it."""
+    """A job that waits is never sent to Triton; a model that works in steps stops within one. Only the key that started
+    a job may cancel it."""
     service: Service = request.app.state.service
     if not service.cancel(job, request.scope.get("state", {}).get("key", "")):
         raise Problem("unknown_job", "no job of this id is running", field="job")

@@ -5,7 +5,8 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from facade.problems import responses
+from facade.openapi import responses
+from facade.wire.caller import caller_of
 from facade.work.catalogue import PublicModel
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -25,4 +26,4 @@ class ModelList(BaseModel):
 )
 async def models(request: Request) -> ModelList:
     """Their inputs, settings and limits."""
-    return ModelList(data=await request.app.state.service.models())
+    return ModelList(data=await request.app.state.service.public_models(caller_of(request)))

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
-"""Seconds: from a refusal to a diffusion on a processor."""
+"""Seconds: from a refusal to many steps on a CPU."""
 
 OTHER = "other"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -40,16 +40,16 @@ class Metrics:
     """The metrics of one application, in a registry of their own.
 
     Args:
-        models: the public models; another name is counted as ``other``.
+        load: of the models that are known; another name is counted as ``other``.
     """
 
-    def __init__(self, models: frozenset[str]) -> None:
+    def __init__(self, load: Load) -> None:
         # A series beside each counter that only says when the process first counted there.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._models = models
+        self._load = load
         labels = ("method", "route", "model", "status")
         self._requests = Counter("concord_requests", "Requests answered", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -65,9 +65,6 @@ class Metrics:
             ("route", "reason"),
             registry=self.registry,
         )
-
-    def watch(self, load: Load) -> None:
-        """Shows the gauges of the queue from now on."""
         self.registry.register(_LoadCollector(load))
 
     def count(self, method: str, route: str, model: str, status: int, seconds: float, reason: str = "") -> None:
@@ -81,7 +78,7 @@ class Metrics:
             seconds: how long it took.
             reason: the problem's code, where it was answered with one.
         """
-        model = model if not model or model in self._models else OTHER
+        model = model if not model or model in self._load.running else OTHER
         method = method if method in _METHODS else OTHER
         self._requests.labels(method, route, model, str(status)).inc()
         self._seconds.labels(route, model).observe(seconds)

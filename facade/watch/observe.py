@@ -10,9 +10,9 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facade.problems import Problem, problem_of
-from facade.settings import Settings
-from facade.watch.metrics import OTHER, Metrics
+from facade.problems import Problem
+from facade.translation import problem_of
+from facade.watch.metrics import OTHER, Load, Metrics
 from facade.watch.tracing import Trace
 
 REQUEST_ID = "X-Request-Id"
@@ -109,12 +109,10 @@ class _Answer:
         await self._send(message)
 
 
-def install(app: FastAPI, settings: Settings) -> Metrics:
+def install(app: FastAPI, load: Load) -> None:
     """Puts the observer around the application and its metrics at ``app.state.metrics``."""
-    metrics = Metrics(frozenset(settings.concurrency))
-    app.state.metrics = metrics
-    app.add_middleware(Observer, metrics=metrics)
-    return metrics
+    app.state.metrics = Metrics(load)
+    app.add_middleware(Observer, metrics=app.state.metrics)
 
 
 def route_of(scope: Scope) -> str:

@@ -53,7 +53,7 @@ class Readiness:
         self._stopping = True
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._look())
+        self._task = asyncio.create_task(self._poll())
         return self
 
     async def __aexit__(
@@ -64,7 +64,7 @@ class Readiness:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
             doubtful = self._doubts.is_set()
             self._doubts.clear()

@@ -2,45 +2,33 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from facade.access.caller import Caller
 from facade.problems import Problem, request_id
-from facade.work.jobs import Jobs, is_job_id
+from facade.work.jobs import is_job_id
 
 JOB_ID = "X-Job-Id"
 _TURNS = 5
 """Turns of the event loop in which it reads the end of a connection, and tells the request of it."""
 
 
-@dataclass(frozen=True)
-class Caller:
-    """What a request says of itself.
+def caller_of(request: Request) -> Caller:
+    """Who makes a request: its job is the caller's ``X-Job-Id``, or else the request's own id where it can be one.
 
-    Attributes:
-        job: its id; the caller's ``X-Job-Id``, or else that of the request where it can be one.
-        owner: name of the key it came with, empty without keys.
-        headers: to be sent on to Triton.
+    Used is what the observer and the keys left in the request's state.
     """
-
-    job: str
-    owner: str
-    headers: Mapping[str, str]
-
-    @classmethod
-    def of(cls, request: Request, jobs: Jobs) -> "Caller":
-        """Reads a request; what the observer and the keys left in its state is used where it is there."""
-        state = request.scope.get("state", {})
-        job = request.headers.get(JOB_ID)
-        if job is None:
-            given = request_id(request.scope)
-            # Proxies give one id to several requests; only an id that was given on purpose has to be free.
-            job = given if given and is_job_id(given) and given not in jobs else uuid.uuid4().hex
-        trace = state.get("trace")
-        return cls(job, state.get("key", ""), {} if trace is None else trace.headers)
+    state, app = request.scope.get("state", {}), request.app.state
+    job = request.headers.get(JOB_ID)
+    if job is None:
+        given = request_id(request.scope)
+        # Proxies give one id to several requests; only an id that was given on purpose has to be free.
+        job = given if given and is_job_id(given) and given not in app.service.jobs else uuid.uuid4().hex
+    trace, owner = state.get("trace"), state.get("key", "")
+    return Caller(job, owner, {} if trace is None else trace.headers, app.keys.allowance(owner))
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from facade.problems import Problem, problem_of, request_id
+from facade.problems import Problem, Shape, request_id
+from facade.translation import problem_of
 
 MEDIA_TYPE = "text/event-stream"
 PING_SECONDS = 15.0
@@ -37,11 +38,20 @@ Produce: TypeAlias = Callable[[Emit], Awaitable[None]]
 """Does the work of a stream and emits its events; a problem that it raises becomes the last of them."""
 
 
-def described(*names: str, example: str) -> dict[str, Any]:
-    """OpenAPI's description of a stream of events of these names; ``error`` may be the last of any."""
-    event = {"type": "string", "enum": [*names, "error"]}
-    item = {"type": "object", "properties": {"event": event, "data": {"type": "string"}}, "required": ["event", "data"]}
-    return {"itemSchema": item, "example": example}
+def described(events: Mapping[str, dict[str, Any]], example: str) -> dict[str, Any]:
+    """OpenAPI's description of a stream of events; any event stream may end with ``error``.
+
+    Args:
+        events: the schema of each event's JSON by the event's name.
+        example: of a stream.
+    """
+    return {"itemSchema": {"oneOf": [_described(name, schema) for name, schema in events.items()]}, "example": example}
+
+
+def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    event = {"type": "string", "const": name}
+    return {"type": "object", "properties": {"event": event, "data": data}, "required": ["event", "data"]}
 
 
 class EventStream(StreamingResponse):
@@ -57,10 +67,10 @@ class EventStream(StreamingResponse):
         produce: Produce,
         resources: AsyncExitStack,
         headers: Mapping[str, str],
-        shown: Callable[[Problem, str | None], BaseModel],
+        shape: Shape,
     ) -> None:
         self._request = request
-        self._shown = shown
+        self._shape = shape
         self._resources = resources
         self._events: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
         self._first: bytes | Problem | None = None
@@ -76,7 +86,7 @@ class EventStream(StreamingResponse):
         resources: AsyncExitStack,
         *,
         headers: Mapping[str, str] | None = None,
-        shown: Callable[[Problem, str | None], BaseModel] = Problem.details,
+        shape: Shape = Problem.details,
     ) -> Self:
         """Begins the work.
 
@@ -85,12 +95,12 @@ class EventStream(StreamingResponse):
             produce: the work.
             resources: closed when the stream has ended, however it ends.
             headers: of the answer.
-            shown: what the event ``error`` tells of a problem, given the request's id.
+            shape: of what the event ``error`` tells.
 
         Raises:
             Problem: the work failed before its first event.
         """
-        stream = cls(request, produce, resources, headers or {}, shown)
+        stream = cls(request, produce, resources, headers or {}, shape)
         try:
             stream._first = await stream._events.get()
             if isinstance(stream._first, Problem):
@@ -138,5 +148,5 @@ class EventStream(StreamingResponse):
     def _error(self, problem: Problem) -> bytes:
         scope: dict[str, Any] = self._request.scope  # type: ignore[assignment]
         scope.setdefault("state", {})["problem"] = problem.code
-        shown = self._shown(problem, request_id(self._request.scope))
-        return format_sse_event(event="error", data_str=shown.model_dump_json(exclude_none=True))
+        body = self._shape(problem, request_id(self._request.scope))
+        return format_sse_event(event="error", data_str=body.model_dump_json(exclude_none=True))

@@ -1,11 +1,10 @@
 """Forms as pydantic models: their description for OpenAPI, and their values checked field by field."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from facade.problems import Problem
 
@@ -20,17 +19,6 @@ class NamedFile:
 
     name: str
     content: bytes
-
-
-def one_of(choices: Sequence[object]) -> AfterValidator:
-    """Has a field take some values only; a number is read before it is compared."""
-
-    def check(value: object) -> object:
-        if value not in choices:
-            raise ValueError("not one of the choices")
-        return value
-
-    return AfterValidator(check)
 
 
 def form_schema(form: type[BaseModel]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The parts of a multipart form, piece by piece as they arrive: the first that is too many ends it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
@@ -17,6 +17,7 @@ MAX_TEXT_BYTES = 64 * 2**10
 """Of a field that is no file."""
 
 _MAX_PARTS = 20_000
+_MAX_EXTRA_FIELDS = 64
 _SHOWN = 64
 
 
@@ -37,6 +38,9 @@ class _Received:
     parts: list[bytes | NamedFile] = field(default_factory=list)
 
 
+_EXTRA = Rule(is_file=False, is_named=False, repeats=False)
+
+
 class Parts:
     """Reads one form.
 
@@ -44,13 +48,17 @@ class Parts:
         form: its model.
         content_type: of the request.
         max_file_bytes: of a file.
+        extra: names of texts that it may have besides the model's fields; None for any.
 
     Raises:
         Problem: another content type, or one without a usable boundary.
     """
 
-    def __init__(self, form: type[BaseModel], content_type: str, max_file_bytes: int) -> None:
+    def __init__(
+        self, form: type[BaseModel], content_type: str, max_file_bytes: int, extra: Collection[str] | None = ()
+    ) -> None:
         self._max_file_bytes = max_file_bytes
+        self._extra = extra
         self._fields = {name: _Received(rule) for name, rule in rules_of(form).items()}
         self._parser = MultipartParser(_boundary(content_type), self._callbacks())  # type: ignore[arg-type]
         self._header = self._value = self._disposition = b""
@@ -120,13 +128,18 @@ class Parts:
         self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
         received = self._fields.get(name)
         if received is None:
-            shown = re.sub(r"[^\x20-\x7e]", "?", name[:_SHOWN])
-            allowed = ", ".join(self._fields)
-            raise Problem("unexpected_field", f"{shown!r} is not a field of this request", field=shown, allowed=allowed)
+            received = self._fields[name] = self._extra_field(name)
         if received.parts and not received.rule.repeats:
             raise Problem("duplicate_field", f"{name} is given twice", field=name, allowed="once")
         if len(received.parts) == _MAX_PARTS:
             raise Problem("request_too_large", f"{name} is given too often", field=name, allowed=f"{_MAX_PARTS} times")
+
+    def _extra_field(self, name: str) -> _Received:
+        if name in self._extra if self._extra is not None else len(self._fields) < _MAX_EXTRA_FIELDS:
+            return _Received(_EXTRA)
+        shown = re.sub(r"[^\x20-\x7e]", "?", name[:_SHOWN])
+        allowed = ", ".join({**self._fields, **dict.fromkeys(self._extra or ())})
+        raise Problem("unexpected_field", f"{shown!r} is not a field of this request", field=shown, allowed=allowed)
 
     def _add_content(self, piece: bytes, start: int, end: int) -> None:
         is_file = self._fields[self._name].rule.is_file

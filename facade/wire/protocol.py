@@ -6,7 +6,6 @@ import asyncio
 import socket
 import struct
 from http import HTTPStatus
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -104,7 +103,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded(patience: float) -> type[asyncio.Protocol]:
-    """The protocol with a patience of its own."""
-    attributes: dict[str, Any] = {"patience": patience}
-    return type("BoundedProtocol", (BoundedProtocol,), attributes)
+def bounded(seconds: float) -> type[asyncio.Protocol]:
+    """The protocol with this patience."""
+
+    class Patient(BoundedProtocol):
+        patience = seconds
+
+    return Patient

@@ -1,99 +1,166 @@
-"""Answers as HTTP: the picture itself with the rest in headers, or everything as JSON."""
+"""Answers as HTTP, made from the fields of a task's answer: its picture with the rest in headers, or all as JSON."""
 
-import asyncio
 import base64
+import time
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from starlette.responses import Response
 
-from concord_client import Harmonized, Segmented
-from facade.work.pictures import MEDIA_TYPES, Format, reencode
+from concord_client.tasks.fields import Kind, TensorField
+from concord_client.tasks.request import Answer
+from facade.work.pictures import MEDIA_TYPES, Format, encoded_picture
 
 JOB = "X-Concord-Job"
+MODEL = "X-Concord-Model"
+PHOTOGRAPH = "image"
+"""The field of an answer that is a photograph, and may be written in other formats than PNG; masks are not."""
+
+_PYTHON: dict[Kind, Any] = {
+    "image": str,
+    "text": str,
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "numbers": list[float],
+}
+_JSON: dict[Kind, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "numbers": {"type": "array", "items": {"type": "number"}},
+}
+_IN_HEADERS: frozenset[Kind] = frozenset({"boolean", "integer", "number", "numbers"})
 
 
-class HarmonizedAnswer(BaseModel):
-    """A harmonized photograph."""
+@dataclass(frozen=True)
+class Reply:
+    """The answer to one request, ready to be sent.
 
-    image: str = Field(description="the encoded picture, in base64")
-    format: Format
-    mask: str | None = Field(description="what was found for the text: a PNG, white where it is, in base64")
-    score: float | None = Field(description="mean probability of that mask's pixels; 0 where nothing was found")
-    truncated: bool = Field(description="whether the text was too long and only its beginning was used")
-    seed: int | None = Field(description="with which a diffusion model gives this picture again")
-    model: str = Field(examples=["dht"])
-    job: str = Field(description="the id under which it could be cancelled")
-    seconds: dict[str, float] = Field(
-        description="by stage", examples=[{"queued": 0.0, "inference": 0.2, "encode": 0.0}]
+    Attributes:
+        answer: of the task.
+        picture: its first image, encoded as it was asked for; None for an answer without images.
+        picture_format: of that picture.
+        model: that answered.
+        job: the id under which the request could be cancelled.
+        seconds: by stage.
+    """
+
+    answer: Answer
+    picture: bytes | None
+    picture_format: Format
+    model: str
+    job: str
+    seconds: dict[str, float]
+
+    def told(self) -> BaseModel:
+        """Everything, for JSON and events."""
+        fields = type(self.answer).fields()
+        values = {each.name: _plain(getattr(self.answer, each.name), each.kind) for each in fields}
+        picture = picture_of(type(self.answer))
+        if picture is not None and self.picture is not None:
+            values[picture.name] = base64.b64encode(self.picture).decode()
+        seconds = {stage: round(each, 6) for stage, each in self.seconds.items()}
+        return answer_model(type(self.answer)).model_validate(
+            values | {"format": self.picture_format, "model": self.model, "job": self.job, "seconds": seconds}
+        )
+
+    def response(self, accept: str) -> Response:
+        """The picture, or JSON for those who ask for it.
+
+        Args:
+            accept: the request's header of that name.
+        """
+        if self.picture is None or wants_json(accept):
+            return json_response(self.told(), self.job)
+        timings = ", ".join(f"{stage};dur={each * 1000:.2f}" for stage, each in self.seconds.items())
+        headers = {MODEL: self.model, JOB: self.job, "Server-Timing": timings}
+        for field in self.answer.fields():
+            if field.kind in _IN_HEADERS and (value := getattr(self.answer, field.name)) is not None:
+                headers[header_of(field)] = _written(value)
+        return Response(self.picture, headers=headers, media_type=MEDIA_TYPES[self.picture_format])
+
+
+_MODELS: dict[type[Answer], type[BaseModel]] = {}
+
+
+def answer_model(answer: type[Answer]) -> type[BaseModel]:
+    """A task's answer as JSON: images in base64."""
+    if answer not in _MODELS:
+        _MODELS[answer] = _answer_model(answer)
+    return _MODELS[answer]
+
+
+def _answer_model(answer: type[Answer]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for each in answer.fields():
+        kind = _PYTHON[each.kind]
+        words = f"{each.about}; in base64" if each.kind == "image" else each.about
+        fields[each.name] = (
+            kind if each.required or each.default is not None else kind | None,
+            Field(description=words),
+        )
+    if has_photograph(answer):
+        fields["format"] = (Format, Field(description=f"of the {PHOTOGRAPH}"))
+    return create_model(
+        f"{answer.__name__}Answer",
+        __doc__=(answer.__doc__ or "").partition("\n")[0],
+        **fields,
+        model=(str, Field(description="what made it")),
+        job=(str, Field(description="the id under which it could be cancelled")),
+        seconds=(
+            dict[str, float],
+            Field(description="by stage", examples=[{"queued": 0.0, "inference": 0.2, "encode": 0.0}]),
+        ),
     )
 
 
-class SegmentedAnswer(BaseModel):
-    """The part of a photograph that a text names."""
-
-    mask: str = Field(description="PNG of the photograph's size, white where the part is, in base64")
-    score: float = Field(description="mean probability of the mask's pixels; 0 where nothing was found")
-    truncated: bool = Field(description="whether the text was too long and only its beginning was used")
-    model: str = Field(examples=["segment"])
-    job: str = Field(description="the id under which it could be cancelled")
-    seconds: dict[str, float] = Field(description="by stage", examples=[{"total": 0.2}])
+def header_schemas(answer: type[Answer]) -> dict[str, Any]:
+    """OpenAPI's description of the headers beside a picture."""
+    return {
+        header_of(each): {"description": each.about, "schema": _JSON[each.kind]}
+        for each in answer.fields()
+        if each.kind in _IN_HEADERS
+    }
 
 
-async def encoded_picture(answer: Harmonized, picture_format: Format, quality: int) -> bytes:
-    """The picture in the format that was asked for; PNG as Triton gave it."""
-    if picture_format == "png":
-        return answer.image
-    return await asyncio.to_thread(reencode, answer.image, picture_format, quality)
+def value_schemas(answer: type[Answer]) -> dict[str, Any]:
+    """The JSON schemas of everything that is known of an answer, its images apart."""
+    return {
+        each.name: {"description": each.about} | _JSON[each.kind] for each in answer.fields() if each.kind != "image"
+    }
 
 
-def picture_response(
-    picture: bytes, picture_format: Format, answer: Harmonized, model: str, job: str, seconds: dict[str, float]
-) -> Response:
-    """The picture, with what else is known of it in headers."""
-    headers = _headers(model, job, seconds)
-    if answer.seed is not None:
-        headers["X-Concord-Seed"] = str(answer.seed)
-    if answer.score is not None:
-        headers["X-Concord-Score"] = f"{answer.score:.6g}"
-        headers["X-Concord-Truncated"] = str(answer.truncated).lower()
-    return Response(picture, headers=headers, media_type=MEDIA_TYPES[picture_format])
+def values_of(answer: Answer) -> dict[str, Any]:
+    """Everything that is known of an answer, its images apart."""
+    return {each.name: getattr(answer, each.name) for each in answer.fields() if each.kind != "image"}
 
 
-def harmonized_answer(
-    picture: bytes, picture_format: Format, answer: Harmonized, model: str, job: str, seconds: dict[str, float]
-) -> HarmonizedAnswer:
-    """The picture and what is known of it, for JSON."""
-    return HarmonizedAnswer(
-        image=base64.b64encode(picture).decode(),
-        format=picture_format,
-        mask=None if answer.mask is None else base64.b64encode(answer.mask).decode(),
-        score=answer.score,
-        truncated=answer.truncated,
-        seed=answer.seed,
-        model=model,
-        job=job,
-        seconds={stage: round(each, 6) for stage, each in seconds.items()},
-    )
+def picture_of(answer: type[Answer]) -> TensorField | None:
+    """The field that is the body of an answer: its first image."""
+    return next((each for each in answer.fields() if each.kind == "image"), None)
 
 
-def mask_response(answer: Segmented, model: str, job: str, seconds: dict[str, float]) -> Response:
-    """A mask, with its score in headers."""
-    headers = _headers(model, job, seconds)
-    headers["X-Concord-Score"] = f"{answer.score:.6g}"
-    headers["X-Concord-Truncated"] = str(answer.truncated).lower()
-    return Response(answer.mask, headers=headers, media_type="image/png")
+def has_photograph(answer: type[Answer]) -> bool:
+    """Whether the body of an answer can be written in another format than PNG."""
+    picture = picture_of(answer)
+    return picture is not None and picture.name == PHOTOGRAPH
 
 
-def segmented_answer(answer: Segmented, model: str, job: str, seconds: dict[str, float]) -> SegmentedAnswer:
-    """A mask and its score, for JSON."""
-    return SegmentedAnswer(
-        mask=base64.b64encode(answer.mask).decode(),
-        score=answer.score,
-        truncated=answer.truncated,
-        model=model,
-        job=job,
-        seconds={stage: round(each, 6) for stage, each in seconds.items()},
-    )
+def header_of(field: TensorField) -> str:
+    """The header of a field."""
+    return f"X-Concord-{field.name.replace('_', '-').title()}"
+
+
+async def reply_of(
+    answer: Answer, picture_format: Format, quality: int, model: str, job: str, seconds: dict[str, float]
+) -> Reply:
+    """Encodes an answer's picture, and notes the seconds that takes."""
+    began, field = time.monotonic(), picture_of(type(answer))
+    picture = None if field is None else await encoded_picture(getattr(answer, field.name), picture_format, quality)
+    return Reply(answer, picture, picture_format, model, job, seconds | {"encode": time.monotonic() - began})
 
 
 def json_response(answer: BaseModel, job: str) -> Response:
@@ -108,6 +175,16 @@ def wants_json(accept: str) -> bool:
     return first == "application/json"
 
 
-def _headers(model: str, job: str, seconds: dict[str, float]) -> dict[str, str]:
-    timings = ", ".join(f"{stage};dur={each * 1000:.2f}" for stage, each in seconds.items())
-    return {"X-Concord-Model": model, JOB: job, "Server-Timing": timings}
+def _plain(value: Any, kind: Kind) -> Any:
+    return base64.b64encode(value).decode() if kind == "image" and value is not None else value
+
+
+def _written(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}"
+        case tuple():
+            return ", ".join(map(_written, value))
+    return str(value)

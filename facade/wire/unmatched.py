@@ -1,4 +1,4 @@
-"""What is asked of the API and is not there: told here, since what is behind it, the page, would take it all."""
+"""Answers 404 and 405 for unknown paths of the API: the page, mounted at ``/``, would take them otherwise."""
 
 from collections.abc import Iterable
 

@@ -5,7 +5,7 @@ times, and everything else is text that pydantic reads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -15,9 +15,12 @@ from starlette.requests import Request
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.forms import validated
-from facade.wire.multipart import Parts
+from facade.wire.multipart import Parts, rules_of
 
 Form = TypeVar("Form", bound=BaseModel)
+
+ENVELOPE_BYTES = 2**20
+"""Of a body besides its files: texts, and what multipart puts around them."""
 
 _RATE_STEP = 2**20
 """Bytes for which a slow client gets its time once more."""
@@ -38,23 +41,32 @@ class Uploads:
 
     @asynccontextmanager
     async def form(
-        self, request: Request, form: type[Form], *, max_bytes: int | None = None, max_file_bytes: int | None = None
+        self,
+        request: Request,
+        form: type[Form],
+        *,
+        extra: Collection[str] | None = (),
+        max_bytes: int | None = None,
+        max_file_bytes: int | None = None,
     ) -> AsyncIterator[Form]:
         """The form of a request, whose bytes count as held for as long as the block runs.
 
         Args:
             request: its body has not been read.
             form: the model of the form.
-            max_bytes: of the body; None for what one image and one mask take.
+            extra: names of texts that it may have besides, which are then in its ``model_extra``; None for any.
+            max_bytes: of the body; None for what its files take.
             max_file_bytes: of a file; None for the settings' largest image.
 
         Raises:
             Problem: another content type, too many bytes, a field that is missing, double or unknown, a value that is
                 not allowed; or the client was too slow or went away.
         """
-        body = _Body(request, self, max_bytes or self._settings.max_upload_bytes)
+        largest = max_file_bytes or self._settings.max_bytes
+        files = sum(rule.is_file for rule in rules_of(form).values())
+        body = _Body(request, self, max_bytes or files * largest + ENVELOPE_BYTES)
         try:
-            yield validated(form, await self._read(body, form, max_file_bytes or self._settings.max_bytes))
+            yield validated(form, await self._read(body, form, largest, extra))
         finally:
             self.held -= body.received
 
@@ -72,9 +84,11 @@ class Uploads:
                 allowed=f"{self._settings.max_held_bytes} bytes in all requests together",
             )
 
-    async def _read(self, body: "_Body", form: type[BaseModel], max_file_bytes: int) -> dict[str, Any]:
+    async def _read(
+        self, body: "_Body", form: type[BaseModel], max_file_bytes: int, extra: Collection[str] | None
+    ) -> dict[str, Any]:
         try:
-            parts = Parts(form, body.content_type, max_file_bytes)
+            parts = Parts(form, body.content_type, max_file_bytes, extra)
             await body.read(parts, self._settings.read_timeout)
             return parts.values()
         except Problem as problem:

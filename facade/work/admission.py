@@ -74,13 +74,26 @@ class Admission:
     """Bounds how many requests of a model Triton is given at a time, and how many wait for that in order.
 
     Args:
-        limits: requests that run at a time, by model.
         queue: requests of a model that may wait.
     """
 
-    def __init__(self, limits: Mapping[str, int], queue: int) -> None:
-        self._lanes = {model: _Lane(limit) for model, limit in limits.items()}
+    def __init__(self, queue: int) -> None:
+        self._lanes: dict[str, _Lane] = {}
         self._queue = queue
+
+    def know(self, limits: Mapping[str, int]) -> None:
+        """Makes a lane for each model that has none.
+
+        Args:
+            limits: requests that run at a time, by model.
+        """
+        for model, limit in limits.items():
+            self._lanes.setdefault(model, _Lane(limit))
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Requests that may run at a time, by model."""
+        return {model: lane.limit for model, lane in self._lanes.items()}
 
     @property
     def waiting(self) -> Mapping[str, int]:
@@ -96,7 +109,7 @@ class Admission:
         """Waits for a place; whoever has it is to leave it.
 
         Args:
-            model: one of the limits' models.
+            model: one that it knows.
             on_position: is told of the place in the queue and of every change of it.
 
         Raises:

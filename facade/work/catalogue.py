@@ -1,30 +1,28 @@
-"""The public models: which of them a Triton has loaded, what they take and within which limits."""
+"""The public models as people are told of them: what each takes, and within which limits."""
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 from pydantic import BaseModel, Field
 
-from concord.loops.request import DECODERS, DEFAULT_SAMPLER, DEFAULT_STEPS, RESOLUTIONS
-from concord.noise import MAX_SEED
-from concord.samplers import MAX_STEPS, SAMPLERS
-from concord.tokenizer import MAX_BYTES
-from concord_client.diffusion import DIFFHARMONY
+from concord_client.catalogue import Catalogue, Pipeline
+from concord_client.settings import Setting, SettingValue
+from concord_client.tasks import TASKS
+from concord_client.tasks.fields import Kind
+from facade.access.allowance import Allowance
 from facade.settings import Settings
+from facade.work.requests import Task
 
-DHT = "dht"
-_HARMONY_DECODER = "harmony_vae"
-_REFINEMENT = "refinement"
-
-Value: TypeAlias = int | float | str | bool
+SettingType: TypeAlias = Literal["integer", "number", "string", "boolean"]
+SETTING_TYPES: Mapping[type, SettingType] = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
 class ModelInput(BaseModel):
     """Something a model is given."""
 
     name: str = Field(description="the form field", examples=["image"])
-    type: Literal["image", "text"]
+    type: Kind
     required: bool
     description: str
 
@@ -33,11 +31,12 @@ class ModelSetting(BaseModel):
     """How a model can be told to work."""
 
     name: str = Field(description="the form field", examples=["steps"])
-    type: Literal["integer", "string", "boolean"]
-    default: Value | None = Field(default=None, description="null where the server draws or decides")
-    minimum: int | None = Field(default=None)
-    maximum: int | None = Field(default=None)
-    choices: list[Value] | None = Field(default=None, description="the values there are, where they are few")
+    type: SettingType
+    description: str
+    default: SettingValue | None = Field(default=None, description="null where the server draws or decides")
+    minimum: int | float | None = Field(default=None)
+    maximum: int | float | None = Field(default=None)
+    choices: list[SettingValue] | None = Field(default=None, description="the values there are, where they are few")
 
 
 class ModelLimits(BaseModel):
@@ -54,88 +53,107 @@ class ModelLimits(BaseModel):
 class PublicModel(BaseModel):
     """A model that can be asked by its name."""
 
-    name: str = Field(examples=[DHT])
-    task: Literal["harmonize", "segment"]
+    name: str
+    task: str
     description: str
     inputs: list[ModelInput]
     settings: list[ModelSetting]
     limits: ModelLimits
 
-    def takes(self, name: str) -> bool:
-        """Whether it has an input of this name."""
-        return any(each.name == name for each in self.inputs)
 
-
-def public_models(ready: Collection[str], settings: Settings) -> list[PublicModel]:
-    """What can be asked of a Triton.
+def public_models(catalogue: Catalogue, settings: Settings, allowance: Allowance) -> list[PublicModel]:
+    """What a caller can ask of a server.
 
     Args:
-        ready: the names of its models and pipelines that answer.
-        settings: the facade's limits.
+        catalogue: of the server's pipelines.
+        settings: the facade's.
+        allowance: the caller's.
     """
-    found = []
-    if HARMONIZE in ready or SEGMENT_HARMONIZE in ready:
-        inputs = _inputs(text=SEGMENT_HARMONIZE in ready, mask=HARMONIZE in ready)
-        found.append(_model(DHT, "harmonize", "a transformer that answers in one pass", inputs, [], settings))
-    if DIFFHARMONY in ready:
-        inputs = _inputs(text=SEGMENT in ready, mask=True)
-        found.append(
-            _model(
-                DIFFHARMONY,
-                "harmonize",
-                "a diffusion model, step by step",
-                inputs,
-                _diffusion_settings(ready),
-                settings,
-            )
-        )
-    if SEGMENT in ready:
-        found.append(_model(SEGMENT, "segment", "finds what a text names", _inputs(True, False), [], settings))
+    return [
+        _public_model(task, catalogue.of_model(task.TASK, name), settings, allowance)
+        for task in TASKS
+        for name in catalogue.models(task.TASK)
+        if allowance.has_model(name)
+    ]
+
+
+def concurrency_of(catalogue: Catalogue, settings: Settings) -> dict[str, int]:
+    """How many requests Triton is given at a time, by model: as the settings say, else as its pipelines declare."""
+    declared: dict[str, int] = {}
+    for pipeline in catalogue.pipelines:
+        declared[pipeline.model] = max(pipeline.concurrency, declared.get(pipeline.model, 0))
+    return {model: settings.concurrency.get(model, count) for model, count in declared.items()}
+
+
+def deadline_of(pipeline: Pipeline, settings: Settings) -> float:
+    """Seconds a request may take: as the settings say, else as the pipeline declares."""
+    return settings.deadline.get(pipeline.model, pipeline.deadline)
+
+
+def merged(pipelines: Iterable[Pipeline]) -> dict[str, Setting]:
+    """The settings of several pipelines by their public names.
+
+    Where pipelines allow different values, the widest range and all of their choices; of defaults, the first.
+    """
+    found: dict[str, Setting] = {}
+    for setting in (setting for pipeline in pipelines for setting in pipeline.settings.values()):
+        known = found.setdefault(setting.public_name, setting)
+        found[setting.public_name] = _widened(known, setting)
     return found
 
 
-def _model(
-    name: str,
-    task: Literal["harmonize", "segment"],
-    description: str,
-    inputs: list[ModelInput],
-    model_settings: list[ModelSetting],
-    settings: Settings,
-) -> PublicModel:
+def _widened(one: Setting, other: Setting) -> Setting:
+    """A setting that allows what either of two allows."""
+    if one.lowest is None or one.highest is None or other.lowest is None or other.highest is None:
+        lowest, highest = None, None
+    else:
+        lowest, highest = min(one.lowest, other.lowest), max(one.highest, other.highest)
+    choices = dict.fromkeys((*one.choices, *other.choices)) if one.choices and other.choices else ()
+    return replace(one, lowest=lowest, highest=highest, choices=tuple(choices))
+
+
+def _public_model(task: Task, pipelines: tuple[Pipeline, ...], settings: Settings, allowance: Allowance) -> PublicModel:
+    first = pipelines[0]
     limits = ModelLimits(
-        max_bytes=settings.max_bytes,
-        max_pixels=settings.max_pixels,
-        max_text_bytes=MAX_BYTES,
-        deadline=settings.diffusion_deadline if name == DIFFHARMONY else settings.deadline,
-        concurrency=settings.concurrency[name],
+        max_bytes=allowance.max_bytes,
+        max_pixels=allowance.max_pixels,
+        max_text_bytes=allowance.max_text_bytes,
+        deadline=max(deadline_of(each, settings) for each in pipelines),
+        concurrency=settings.concurrency.get(first.model, max(each.concurrency for each in pipelines)),
         queue=settings.queue,
     )
     return PublicModel(
-        name=name, task=task, description=description, inputs=inputs, settings=model_settings, limits=limits
+        name=first.model,
+        task=task.TASK,
+        description=first.about,
+        inputs=_inputs(task, pipelines),
+        settings=[_setting(each) for each in merged(pipelines).values()],
+        limits=limits,
     )
 
 
-def _inputs(text: bool, mask: bool) -> list[ModelInput]:
-    one_of = " (exactly one of text and mask)" if text and mask else ""
-    inputs = [ModelInput(name="image", type="image", required=True, description="the composite, encoded")]
-    if text:
-        words = f"a referring expression that names the part{one_of}"
-        inputs.append(ModelInput(name="text", type="text", required=not mask, description=words))
-    if mask:
-        words = f"an image of the same size, white where the part is{one_of}"
-        inputs.append(ModelInput(name="mask", type="image", required=not text, description=words))
+def _inputs(task: Task, pipelines: tuple[Pipeline, ...]) -> list[ModelInput]:
+    taken = [each for each in task.fields() if any(each.tensor in pipeline.inputs for pipeline in pipelines)]
+    names = {each.name for each in taken}
+    groups = [[name for name in group if name in names] for group in task.ONE_OF]
+    inputs = []
+    for field in taken:
+        group = next((group for group in groups if field.name in group), [])
+        one_of = f" (exactly one of {' and '.join(group)})" if len(group) > 1 else ""
+        required = len(group) == 1 or all(field.tensor in pipeline.required for pipeline in pipelines)
+        inputs.append(
+            ModelInput(name=field.name, type=field.kind, required=required, description=f"{field.about}{one_of}")
+        )
     return inputs
 
 
-def _diffusion_settings(ready: Collection[str]) -> list[ModelSetting]:
-    decoders = [decoder for decoder in DECODERS if decoder == DECODERS[0] or _HARMONY_DECODER in ready]
-    refine = [False, True] if _REFINEMENT in ready else [False]
-    return [
-        ModelSetting(name="seed", type="integer", minimum=0, maximum=MAX_SEED),
-        ModelSetting(name="steps", type="integer", default=DEFAULT_STEPS, minimum=1, maximum=MAX_STEPS),
-        ModelSetting(name="sampler", type="string", default=DEFAULT_SAMPLER, choices=list(SAMPLERS)),
-        ModelSetting(name="resolution", type="integer", choices=list(RESOLUTIONS)),
-        ModelSetting(name="decoder", type="string", default=DECODERS[0], choices=list(decoders)),
-        ModelSetting(name="refine", type="boolean", default=False, choices=list(refine)),
-        ModelSetting(name="preview", type="boolean", default=False, choices=[False, True]),
-    ]
+def _setting(setting: Setting) -> ModelSetting:
+    return ModelSetting(
+        name=setting.public_name,
+        type=SETTING_TYPES[setting.kind],
+        description=setting.about,
+        default=setting.default,
+        minimum=setting.lowest,
+        maximum=setting.highest,
+        choices=list(setting.choices) or None,
+    )

@@ -1,5 +1,6 @@
 """Encoded pictures: checked by their headers before anything is sent, and written in the format that was asked for."""
 
+import asyncio
 import io
 from functools import cache
 from typing import Literal, TypeAlias
@@ -7,8 +8,8 @@ from typing import Literal, TypeAlias
 from PIL import Image
 
 from concord.images import read_header
+from concord.limits import Limits
 from facade.problems import Problem
-from facade.settings import Settings
 
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
 """What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says."""
@@ -19,13 +20,13 @@ DEFAULT_QUALITY = 90
 _LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
 
 
-def check_picture(encoded: bytes, field: str, settings: Settings) -> tuple[int, int]:
+def check_picture(encoded: bytes, field: str, limits: Limits) -> tuple[int, int]:
     """Width and height by the header; no pixel is decoded.
 
     Raises:
         ConcordError: `InvalidImage`, `UnsupportedImage` or `ImageTooLarge`, for the field.
     """
-    return read_header(encoded, settings.limits, field).size
+    return read_header(encoded, limits, field).size
 
 
 def check_format(size: tuple[int, int], picture_format: Format) -> None:
@@ -42,6 +43,11 @@ def check_format(size: tuple[int, int], picture_format: Format) -> None:
             field="format",
             allowed=f"png; or sides of at most {longest} pixels",
         )
+
+
+async def encoded_picture(png: bytes, picture_format: Format, quality: int) -> bytes:
+    """A PNG in the format that was asked for, encoded in a thread; arguments as for `reencode`."""
+    return png if picture_format == "png" else await asyncio.to_thread(reencode, png, picture_format, quality)
 
 
 def reencode(png: bytes, picture_format: Format, quality: int) -> bytes:
@@ -65,8 +71,8 @@ def reencode(png: bytes, picture_format: Format, quality: int) -> bytes:
 
 
 @cache
-def tiny_picture(mode: str) -> bytes:
-    """The smallest order there is: a picture of a few pixels, grey as ``RGB`` or white as ``L``."""
+def tiny_picture() -> bytes:
+    """The smallest picture that is worth sending, white, as PNG."""
     buffer = io.BytesIO()
-    Image.new(mode, (8, 8), "white" if mode == "L" else "grey").save(buffer, "PNG")
+    Image.new("RGB", (8, 8), "white").save(buffer, "PNG")
     return buffer.getvalue()

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from concord.loops.request import MAX_TIMEOUT
 from facade.problems import Problem
+from facade.settings import LONGEST
 from facade.work.admission import Admission, OnPosition
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Turns:
             async with asyncio.timeout(seconds):
                 place = await self._admission.take(model, on_position)
                 began = time.monotonic()
-                work = self.start(ask(min(seconds - (began - arrived) + MARGIN, MAX_TIMEOUT)), place.leave)
+                work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)
                 try:
                     answer = await asyncio.shield(work)
                 except asyncio.CancelledError:

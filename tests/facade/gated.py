@@ -1,4 +1,4 @@
-"""A real Triton whose `harmonize` answers when a test says so, with the image as it was."""
+"""A real Triton whose model `gated` answers when a test says so, with the image as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from facade.settings import Settings
 from tests.facade.running import Facade, running
 from tests.serving.asking import statistics
 
+MODEL = "gated"
 RUNNING = 2
 WAITING = 2
 
@@ -34,6 +35,8 @@ max_batch_size: 1
 input [ { name: "IMAGE" data_type: TYPE_STRING dims: [ 1 ] }, { name: "MASK" data_type: TYPE_STRING dims: [ 1 ] } ]
 output [ { name: "HARMONIZED" data_type: TYPE_STRING dims: [ 1 ] } ]
 instance_group [ { count: 1 kind: KIND_CPU } ]
+parameters { key: "task" value { string_value: "harmonize" } }
+parameters { key: "model" value { string_value: "gated" } }
 """
 
 
@@ -62,7 +65,7 @@ class Gated:
     def wait_for(self, running: int, waiting: int) -> None:
         """Returns when so many requests run and wait."""
         admission = self.facade.service.admission
-        self.facade.wait_until(lambda: (admission.running["dht"], admission.waiting["dht"]) == (running, waiting))
+        self.facade.wait_until(lambda: (admission.running[MODEL], admission.waiting[MODEL]) == (running, waiting))
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def gated(folder: Path, **settings: object) -> Iterator[Gated]:
     (version / "model.py").write_text(_MODEL.format(gate=str(gate)))
     (version.parent / "config.pbtxt").write_text('name: "harmonize"\n' + _CONFIG)
     with EmbeddedServer([folder / "models"], ports=Ports(0, 0, 0)) as server:
-        chosen = {"concurrency": {"dht": RUNNING, "diffharmony": 1, "segment": 1}, "queue": WAITING} | settings
+        chosen = {"concurrency": {MODEL: RUNNING}, "queue": WAITING} | settings
         # A readiness probe would be one more request; it is made once, at the start.
         with running(Settings(triton_url=server.grpc_url, page=False, probe_interval=3600, **chosen)) as facade:
             facade.wait_until(lambda: facade.app.state.readiness.ready)

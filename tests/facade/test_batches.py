@@ -54,7 +54,7 @@ def test_a_zip_of_photographs_comes_back_as_a_zip_of_pictures(http, image, mask)
     pictures, results = unzipped(http.post(BATCHES, files={"archive": archive}))
     single = http.post("/v1/harmonize", files={"image": image, "mask": mask}).content
     assert pictures == {"a/beach.png": single, "tower.png": single}
-    assert (results["ok"], results["failed"], results["model"]) == (2, 0, "dht")
+    assert (results["ok"], results["failed"], results["model"]) == (2, 0, "ht")
     assert [(each["image"], each["file"]) for each in results["images"]] == [
         ("a/beach.png", "a/beach.png"),
         ("tower.png", "tower.png"),
@@ -139,7 +139,7 @@ def test_progress_is_told_as_it_is_made(http, image):
         ({"archive": b"no zip file"}, TEXT, 400, "invalid_archive"),
         ({"images": b"x"}, {}, 400, "missing_field"),
         ({"images": b"x"}, TEXT | {"model": "nothing"}, 404, "unknown_model"),
-        ({"images": b"x"}, TEXT | {"model": "segment"}, 404, "unknown_model"),
+        ({"images": b"x"}, TEXT | {"model": "cris"}, 404, "unknown_model"),
         ({"images": b"x"}, TEXT | {"steps": "3"}, 400, "invalid_setting"),
         ({"images": b"x"}, TEXT | {"timeout": "3600"}, 400, "invalid_setting"),
         ({"images": b"x"}, TEXT | {"format": "gif"}, 400, "invalid_setting"),
@@ -218,8 +218,10 @@ def test_a_client_that_goes_away_ends_its_batch(facade: Facade, image, stream):
         client.stream("POST", BATCHES, files=files, data=TEXT | {"stream": stream}) as answer,
     ):
         next(answer.iter_bytes())
-    running = facade.service.admission.running
-    facade.wait_until(lambda: not facade.service.jobs and not any(running.values()), "the batch ends with its client")
+    facade.wait_until(
+        lambda: not facade.service.jobs and not any(facade.service.admission.running.values()),
+        "the batch ends with its client",
+    )
     facade.wait_until(lambda: facade.app.state.uploads.held == 0, "its photographs are given back")
 
 

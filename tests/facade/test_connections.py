@@ -34,7 +34,7 @@ def nothing_is_left(gate: Gated) -> bool:
 
 @pytest.mark.parametrize("path", ["/v1/harmonize", "/v1/images/edits", "/v1/batches"])
 def test_a_body_is_read_however_small_its_pieces_are(gate, path):
-    body = form_of({"image": b"no picture" * 20}, {"model": "dht"})
+    body = form_of({"image": b"no picture" * 20}, {"model": "ht"})
     content = body.read()
     with Connection(gate.facade) as connection:
         connection.head(path, f"Content-Type: {body.headers['content-type']}", f"Content-Length: {len(content)}")

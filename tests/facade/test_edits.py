@@ -72,7 +72,7 @@ def test_compression_is_quality(http, image):
         {"size": f"{WIDTH}x{HEIGHT}"},
         {"quality": "standard", "background": "opaque", "input_fidelity": "high", "moderation": "low"},
         {"user": "someone", "safety_identifier": "someone", "complexity": "high", "partial_images": "3"},
-        {"model": "dht", "n": "1", "response_format": "b64_json", "stream": "false"},
+        {"model": "ht", "n": "1", "response_format": "b64_json", "stream": "false"},
     ],
 )
 def test_parameters_without_meaning_here_are_accepted(http, image, form):

@@ -14,18 +14,23 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
+from concord.server.declared import catalogue
+from concord.server.installation import MODEL_REPOSITORIES
 from facade.app import create_app
 from facade.settings import Settings
 from tests.facade.running import PATIENCE
 from tests.facade.test_batches import zipped
 
-DIFFUSION = {"seed", "steps", "sampler", "resolution", "decoder", "refine", "preview"}
+CATALOGUE = catalogue(MODEL_REPOSITORIES)
+SETTINGS = {setting.public_name for pipeline in CATALOGUE.pipelines for setting in pipeline.settings.values()}
 EXAMPLES = int(os.environ.get("CONCORD_FUZZ_EXAMPLES", "25"))
 """Requests of each kind to each route; thousands find more."""
 
 
 def operations() -> list:
-    described = create_app(Settings(page=False)).openapi()
+    app = create_app(Settings(page=False))
+    app.state.service.models.know(CATALOGUE)
+    described = app.openapi()
     edits = described["paths"]["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     # Schemathesis cannot make up what just misses a list of files beside a file.
     del edits["properties"]["image[]"]
@@ -57,7 +62,7 @@ def with_photograph(body: dict, path: str, image: bytes, mask: bytes) -> dict:
     by_mask = {"mask": mask} if path == "/v1/harmonize" else {}
     by_text = {"prompt" if path == "/v1/images/edits" else "text": "the red ball"}
     part = by_mask if "mask" in body and by_mask else by_text
-    taken = {"image", "images", "archive", "mask", "text", "prompt", "model"} | DIFFUSION
+    taken = {"image", "images", "archive", "mask", "text", "prompt", "model"} | SETTINGS
     return {name: value for name, value in body.items() if name not in taken} | files | part
 
 

@@ -19,7 +19,7 @@ def test_a_mask_is_harmonized_and_the_rest_untouched(http, image, mask):
     pixels = decoded(answer.content)
     np.testing.assert_array_equal(pixels[OUTSIDE], decoded(image)[OUTSIDE])
     assert (pixels[~OUTSIDE] != decoded(image)[~OUTSIDE]).any()
-    assert answer.headers["x-concord-model"] == "dht"
+    assert answer.headers["x-concord-model"] == "ht"
     assert "x-concord-seed" not in answer.headers and "x-concord-score" not in answer.headers
     stages = [entry.split(";")[0] for entry in answer.headers["server-timing"].split(", ")]
     assert stages == ["read", "queued", "inference", "encode"]
@@ -29,7 +29,7 @@ def test_a_text_names_the_part_and_json_holds_everything(http, image):
     answer = http.post(
         "/v1/harmonize",
         files={"image": image},
-        data={"text": "the red square", "model": "dht"},
+        data={"text": "the red square", "model": "ht"},
         headers={"Accept": "application/json", "X-Request-Id": "of-the-caller"},
     )
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
@@ -37,7 +37,7 @@ def test_a_text_names_the_part_and_json_holds_everything(http, image):
     assert decoded(base64.b64decode(told["image"])).shape == (72, 96, 3)
     assert decoded(base64.b64decode(told["mask"])).shape == (72, 96)
     assert 0 <= told["score"] <= 1 and told["truncated"] is False and told["seed"] is None
-    assert (told["model"], told["format"]) == ("dht", "png")
+    assert (told["model"], told["format"]) == ("ht", "png")
     assert told["job"] == answer.headers["x-concord-job"] == answer.headers["x-request-id"] == "of-the-caller"
     assert set(told["seconds"]) == {"read", "queued", "inference", "encode"}
 
@@ -84,9 +84,9 @@ REFUSED = {
     "both text and mask": (BOTH, {"text": "a"}, (400, "invalid_setting", "mask")),
     "an unknown field": (BOTH, {"strength": "1"}, (400, "unexpected_field", "strength")),
     "an unknown model": (BOTH, {"model": "sd"}, (404, "unknown_model", "model")),
-    "segment does not harmonize": (
+    "a model of another task": (
         BOTH,
-        {"model": "segment"},
+        {"model": "cris"},
         (404, "unknown_model", "model"),
     ),
     "an unknown format": (BOTH, {"format": "gif"}, (400, "invalid_setting", "format")),
@@ -144,24 +144,25 @@ def test_bad_input_is_refused_by_its_field_with_what_is_allowed(http, pictures, 
 
 
 def test_the_limits_of_a_number_are_named(http, image, mask):
-    allowed = problem(http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"steps": "many"}))[3]
+    fields = {"model": "diffharmony", "steps": "many"}
+    allowed = problem(http.post("/v1/harmonize", files={"image": image, "mask": mask}, data=fields))[3]
     assert allowed == "a whole number from 1 to 50"
 
 
-@pytest.mark.parametrize("model", ["x", "segment"])
+@pytest.mark.parametrize("model", ["x", "cris"])
 def test_the_models_that_harmonize_are_named(http, image, mask, model):
     answer = http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"model": model})
-    assert problem(answer) == (404, "unknown_model", "model", "dht, diffharmony")
+    assert problem(answer) == (404, "unknown_model", "model", "ht, diffharmony")
 
 
 def test_a_model_that_is_not_loaded_is_refused_with_those_that_are(diffusing_http, image, mask):
-    answer = diffusing_http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"model": "dht"})
+    answer = diffusing_http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"model": "ht"})
     assert problem(answer) == (404, "unknown_model", "model", "diffharmony")
 
 
 @pytest.mark.parametrize("name", ["image", "mask", "model"])
 def test_a_field_that_comes_twice_is_refused(http, image, mask, name):
-    content = {"image": image, "mask": mask, "model": b"dht"}
+    content = {"image": image, "mask": mask, "model": b"ht"}
     parts = [(each, content[each]) for each in (*content, name)]
     assert problem(http.post("/v1/harmonize", files=parts))[:3] == (400, "duplicate_field", name)
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.access.allowance import Allowance
 from facade.access.keys import Keys, hash_of
 from facade.app import create_app
 from facade.settings import Settings, SettingsError
 from tests.facade.running import PATIENCE, Facade, running
+from tests.serving.pictures import encoded, photograph
 
 ANN, BOB = "concord-key-of-ann", "concord-key-of-bob"
+EVERYONE = Allowance.of(Settings())
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -30,6 +33,46 @@ def locked(server, tmp_path_factory) -> Iterator[Facade]:
     hashes.write_text(f"# who may ask\n\nbob {hash_of(BOB)}\n")
     with running(Settings(triton_url=server.grpc_url, page=False, api_keys=ANN, api_keys_file=hashes)) as facade:
         yield facade
+
+
+@pytest.fixture(scope="module")
+def limited(server, tmp_path_factory) -> Iterator[Facade]:
+    """A facade where Bob may do less than Ann."""
+    hashes = tmp_path_factory.mktemp("keys") / "hashes"
+    limits = "max_text_bytes=5 max_pixels=100 models=cris rate=2/hour"
+    hashes.write_text(f"ann {hash_of(ANN)}\nbob {hash_of(BOB)} {limits}\n")
+    with running(Settings(triton_url=server.grpc_url, page=False, api_keys_file=hashes)) as facade:
+        yield facade
+
+
+def segmented(facade: Facade, key: str, text: str, image: bytes) -> tuple[int, str]:
+    """Status, and what is allowed where it is refused."""
+    url = f"{facade.url}/v1/segment"
+    answer = httpx.post(url, headers=bearer(key), files={"image": image}, data={"text": text}, timeout=PATIENCE)
+    return answer.status_code, "" if answer.status_code == 200 else answer.json()["allowed"]
+
+
+def test_a_key_may_have_limits_of_its_own(limited, image):
+    small = encoded(photograph(8, 8))
+    assert segmented(limited, ANN, "the red square", image)[0] == 200
+    assert segmented(limited, BOB, "the red square", small) == (400, "at most 5 bytes of UTF-8")
+    assert segmented(limited, BOB, "a dot", image) == (413, "at most 100 pixels")
+    status, allowed = segmented(limited, BOB, "a dot", small)
+    assert (status, allowed) == (429, "2/hour with one key")
+    assert segmented(limited, ANN, "the red square", image)[0] == 200
+
+
+def test_a_model_that_a_key_may_not_ask_is_not_there_for_it(server, tmp_path, image, mask):
+    hashes = tmp_path / "hashes"
+    hashes.write_text(f"ann {hash_of(ANN)}\nbob {hash_of(BOB)} max_text_bytes=5 models=cris\n")
+    settings = Settings(triton_url=server.grpc_url, page=False, api_keys_file=hashes)
+    with running(settings) as facade, httpx.Client(base_url=facade.url, timeout=PATIENCE) as client:
+        ann, bob = bearer(ANN), bearer(BOB)
+        told = {key: client.get("/v1/models", headers=bearer(key)).json()["data"] for key in (ANN, BOB)}
+        files = {"image": image, "mask": mask}
+        statuses = [client.post("/v1/harmonize", headers=who, files=files).status_code for who in (ann, bob)]
+    assert {"ht", "cris"} <= {model["name"] for model in told[ANN]} and statuses == [200, 404]
+    assert [(model["name"], model["limits"]["max_text_bytes"]) for model in told[BOB]] == [("cris", 5)]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +125,7 @@ def test_without_keys_nobody_is_asked_for_one(http):
 
 
 def test_a_key_is_known_by_its_holder():
-    keys = Keys({"ann": hash_of(ANN), "bob": hash_of(BOB)})
+    keys = Keys({"ann": hash_of(ANN), "bob": hash_of(BOB)}, EVERYONE)
     assert (keys.check(ANN), keys.check(BOB), keys.check("another"), keys.check("")) == ("ann", "bob", None, None)
 
 
@@ -91,7 +134,7 @@ def test_every_key_is_compared_whichever_it_is(monkeypatch):
     original = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", lambda one, other: compared.append(other) or original(one, other))
     hashes = {"ann": hash_of(ANN), "bob": hash_of(BOB)}
-    Keys(hashes).check(ANN)
+    Keys(hashes, EVERYONE).check(ANN)
     assert compared == list(hashes.values())
 
 
@@ -105,6 +148,9 @@ def test_no_key_is_kept(tmp_path):
     [
         ("ann not-a-hash", "line 1"),
         (f"ok {'0' * 64}\n{ANN}", "line 2"),
+        (f"ann {'0' * 64} more=1", "'more=1' is no limit of a key"),
+        (f"ann {'0' * 64} rate=often", "'rate=often' is no limit of a key"),
+        (f"ann {'0' * 64} max_text_bytes=10001", "to everybody's at most"),
         (f"ann {'0' * 64}\nann {'1' * 64}", "ann is there twice"),
     ],
 )

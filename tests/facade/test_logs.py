@@ -51,7 +51,7 @@ def request(logged: Stack, request_id: str) -> dict:
 
 def test_a_request_is_a_line_with_what_matters(logged):
     line = request(logged, "request-0")
-    assert (line["method"], line["route"], line["status"], line["model"]) == ("POST", "/v1/harmonize", 200, "dht")
+    assert (line["method"], line["route"], line["status"], line["model"]) == ("POST", "/v1/harmonize", 200, "ht")
     assert line["ms"] > 0 and line["key"] == "key-1" and line["trace_id"] == TRACE_ID and line["job"]
     assert line["level"] == "info" and line["timestamp"].endswith("Z")
 
@@ -81,7 +81,7 @@ def test_every_setting_is_printed_once_at_the_start(logged):
 
 
 FAILING = """
-from facade import logs
+from facade.watch import logs
 import structlog, logging
 logs.configure("info")
 def fail(image, text):
@@ -109,7 +109,7 @@ def test_an_exception_is_written_down_without_its_words_and_values():
 
 
 def test_whoever_reads_the_log_may_go_away():
-    program = "from facade import logs; import structlog; logs.configure('info')\nfor _ in range(9): "
+    program = "from facade.watch import logs; import structlog; logs.configure('info')\nfor _ in range(9): "
     program += "structlog.get_logger().info('x' * 70000)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()

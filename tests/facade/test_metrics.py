@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from facade.watch.metrics import Metrics
+from facade.work.admission import Admission
 from tests.facade.running import PATIENCE
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -44,7 +45,7 @@ def growth(http) -> Iterator[Growth]:
 
 def test_a_request_is_counted_by_route_model_and_status(http, growth, image, mask):
     assert http.post("/v1/harmonize", files={"image": image, "mask": mask}).status_code == 200
-    asked = {"route": "/v1/harmonize", "model": "dht"}
+    asked = {"route": "/v1/harmonize", "model": "ht"}
     assert growth.of("concord_requests_total", method="POST", status="200", **asked) == 1
     assert growth.of("concord_request_seconds_count", **asked) == 1
     assert growth.of("concord_request_seconds_bucket", le="+Inf", **asked) == 1
@@ -80,7 +81,7 @@ def test_what_callers_make_up_is_no_label(http, image, mask):
 
 
 def test_an_unknown_model_is_counted_as_other():
-    metrics = Metrics(frozenset({"dht"}))
+    metrics = Metrics(Admission(queue=0))
     metrics.count("POST", "/v1/harmonize", "made up", 404, 0.1, "unknown_model")
     labels = {"method": "POST", "route": "/v1/harmonize", "model": "other", "status": "404"}
     assert metrics.registry.get_sample_value("concord_requests_total", labels) == 1
@@ -88,14 +89,14 @@ def test_an_unknown_model_is_counted_as_other():
 
 def test_the_queue_and_what_is_in_flight_are_seen_as_they_are(facade, http):
     admission = facade.service.admission
-    limit = facade.app.state.settings.concurrency["segment"]
+    limit = admission.limits["cris"]
 
     def gauge(name: str) -> float:
-        return samples(http)[name, frozenset({("model", "segment")})]
+        return samples(http)[name, frozenset({("model", "cris")})]
 
-    held = [facade.run(admission.take("segment")) for _ in range(limit)]
-    waiting = asyncio.run_coroutine_threadsafe(admission.take("segment"), facade.loop)
-    facade.wait_until(lambda: admission.waiting["segment"] == 1)
+    held = [facade.run(admission.take("cris")) for _ in range(limit)]
+    waiting = asyncio.run_coroutine_threadsafe(admission.take("cris"), facade.loop)
+    facade.wait_until(lambda: admission.waiting["cris"] == 1)
     try:
         assert (gauge("concord_in_flight"), gauge("concord_queue_depth")) == (limit, 1)
     finally:

@@ -3,12 +3,12 @@
 
 def test_the_project_s_models_with_their_inputs_and_limits(http):
     models = {model["name"]: model for model in http.get("/v1/models").json()["data"]}
-    assert set(models) >= {"dht", "segment"}
+    assert set(models) >= {"ht", "cris"}
     inputs = {model: [(each["name"], each["required"]) for each in models[model]["inputs"]] for model in models}
-    assert inputs["dht"] == [("image", True), ("text", False), ("mask", False)]
-    assert inputs["segment"] == [("image", True), ("text", True)]
-    assert models["dht"]["task"] == "harmonize" and models["segment"]["task"] == "segment"
-    assert models["dht"]["limits"] == {
+    assert inputs["ht"] == [("image", True), ("text", False), ("mask", False)]
+    assert inputs["cris"] == [("image", True), ("text", True)]
+    assert models["ht"]["task"] == "harmonize" and models["cris"]["task"] == "segment"
+    assert models["ht"]["limits"] == {
         "max_bytes": 64 * 2**20,
         "max_pixels": 40_000_000,
         "max_text_bytes": 10_000,
@@ -20,7 +20,7 @@ def test_the_project_s_models_with_their_inputs_and_limits(http):
 
 def test_a_diffusion_s_settings_have_their_ranges(diffusing_http):
     models = {model["name"]: model for model in diffusing_http.get("/v1/models").json()["data"]}
-    assert set(models) == {"diffharmony", "segment"}
+    assert set(models) == {"diffharmony", "cris"}
     settings = {setting["name"]: setting for setting in models["diffharmony"]["settings"]}
     assert (settings["steps"]["minimum"], settings["steps"]["maximum"], settings["steps"]["default"]) == (1, 50, 5)
     assert settings["sampler"]["choices"] == ["euler_ancestral", "dpmpp_2m", "ddim"]

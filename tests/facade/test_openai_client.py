@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.resources.images import Images
 from openai.types import ImageEditCompletedEvent, ImageEditPartialImageEvent
 
-from facade.openai.route import EditForm
+from facade.openai.form import EditForm
 from facade.settings import Settings
 from tests.facade.conftest import HEIGHT, WIDTH
 from tests.facade.running import PATIENCE, Facade, running
@@ -66,7 +66,7 @@ def test_every_parameter_of_the_package_is_known():
 
 
 def test_a_photograph_is_edited_by_its_prompt(openai_client, http, image):
-    answer = openai_client.images.edit(image=as_file(image), prompt=PROMPT, model="dht")
+    answer = openai_client.images.edit(image=as_file(image), prompt=PROMPT, model="ht")
     ours = http.post("/v1/harmonize", files={"image": image}, data={"text": PROMPT}).content
     assert base64.b64decode(answer.data[0].b64_json) == ours
     assert (answer.output_format, answer.size) == ("png", f"{WIDTH}x{HEIGHT}")
@@ -74,7 +74,7 @@ def test_a_photograph_is_edited_by_its_prompt(openai_client, http, image):
 
 def test_a_photograph_is_edited_where_its_mask_is_transparent(openai_client, image):
     mask = encoded(np.dstack([photograph(WIDTH, HEIGHT), 255 - middle(WIDTH, HEIGHT)]))
-    answer = openai_client.images.edit(image=[as_file(image)], mask=as_file(mask), prompt=PROMPT, model="dht")
+    answer = openai_client.images.edit(image=[as_file(image)], mask=as_file(mask), prompt=PROMPT, model="ht")
     changed = (decoded(base64.b64decode(answer.data[0].b64_json)) != decoded(image)).any(axis=2)
     assert changed.any() and not changed[middle(WIDTH, HEIGHT) == 0].any()
 
@@ -86,7 +86,7 @@ def test_parameters_that_may_be_none_may_be_none(openai_client, image):
 
 def test_a_stream_ends_with_the_picture(openai_client, image):
     options = {"output_format": "webp", "quality": "high", "partial_images": 2}
-    events = list(openai_client.images.edit(image=as_file(image), prompt=PROMPT, model="dht", stream=True, **options))
+    events = list(openai_client.images.edit(image=as_file(image), prompt=PROMPT, model="ht", stream=True, **options))
     assert [type(event) for event in events] == [ImageEditCompletedEvent]
     assert (events[0].output_format, events[0].quality, events[0].usage.total_tokens) == ("webp", "high", 0)
     assert base64.b64decode(events[0].b64_json).startswith(b"RIFF")

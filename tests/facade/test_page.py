@@ -15,6 +15,7 @@ from concord.server.installation import MODEL_REPOSITORIES
 from facade.page.examples import EXAMPLES
 from facade.settings import Settings
 from tests.facade.browsing import DESKTOP, PHONE, Tab, chromium, circle, tab
+from tests.facade.gated import MODEL
 from tests.facade.running import Facade, running
 from tests.serving.pictures import decoded, encoded, photograph
 from tests.serving.tiny_networks import unet, write_loops, write_networks
@@ -151,6 +152,9 @@ def test_another_model_is_chosen_and_its_steps_are_watched(desk):
     desk.press("Advanced ▼")
     desk.page.get_by_label("Seed").fill("7")
     desk.part("steps").locator("input[type=number]").fill("50")
+    expect(desk.part("steps").locator("input[type=range]")).to_have_value("50")
+    # What is folded away counts as well.
+    desk.press("Advanced ▼")
     desk.page.evaluate(
         """() => {
             window.seen = []
@@ -171,8 +175,7 @@ def test_another_model_is_chosen_and_its_steps_are_watched(desk):
 
 
 def test_what_runs_is_cancelled_and_who_is_too_many_is_told_so(browser, gate):
-    alone = {"dht": 1, "diffharmony": 1, "segment": 1}
-    settings = Settings(triton_url=gate.server.grpc_url, concurrency=alone, queue=0, probe_interval=3600)
+    settings = Settings(triton_url=gate.server.grpc_url, concurrency={MODEL: 1}, queue=0, probe_interval=3600)
     gate.open()
     with running(settings) as facade:
         facade.wait_until(lambda: facade.app.state.readiness.ready)
@@ -182,7 +185,7 @@ def test_what_runs_is_cancelled_and_who_is_too_many_is_told_so(browser, gate):
                 each.bring_example(EXAMPLE.text)
                 each.paint((0.4, 0.4), (0.6, 0.6))
                 each.press("Harmonize")
-                facade.wait_until(lambda: any(facade.service.admission.running.values()), "the first of the two runs")
+                facade.wait_until(lambda: facade.service.admission.running[MODEL] == 1, "the first of the two runs")
             second.wait_for("The server is busy")
             second.wait_for("Try again in")
             second.keep_picture("6_busy")
@@ -227,7 +230,7 @@ def test_a_seed_that_cannot_be_used_is_explained(desk):
     desk.press("Advanced ▼")
     desk.page.get_by_label("Seed").fill("lucky")
     desk.press("Harmonize")
-    expect(desk.page.get_by_role("alert")).to_contain_text("The seed: 'lucky' cannot be used. Allowed: a whole number")
+    expect(desk.page.get_by_role("alert")).to_contain_text("The seed: 'lucky' is not allowed. Allowed: a whole number")
 
 
 def test_a_photograph_that_the_server_has_forgotten_is_asked_for_again(desk, paged):

@@ -9,7 +9,7 @@ from concord.limits import Limits
 from concord.masks import encode_mask
 from facade.page.masks import boxed, cleared, filled, layer_of, painted, resized
 from facade.page.photograph import Photograph, copy_of
-from facade.page.tab_state import Visit
+from facade.page.tab_state import TabState
 from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 
@@ -28,10 +28,10 @@ def put(folder, name: str, content: bytes):
     return folder / name
 
 
-def visit_of(tmp_path, mask: np.ndarray | None = None, said: str = "", size=SIZE) -> Visit:
+def visit_of(tmp_path, mask: np.ndarray | None = None, said: str = "", size=SIZE) -> TabState:
     """A visit with a photograph of `size` on a canvas of `SIZE`."""
     file = put(tmp_path, "photo.png", encoded(photograph(size[1], size[0])))
-    return Visit(Photograph(file, size, file, SIZE), None if mask is None else encode_mask(mask), said)
+    return TabState(Photograph(file, size, file, SIZE), None if mask is None else encode_mask(mask), said)
 
 
 def test_a_layer_for_the_editor_comes_back_as_the_same_mask(tmp_path):

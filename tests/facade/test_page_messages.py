@@ -1,7 +1,6 @@
 import pytest
 
 from facade.page import messages
-from facade.page.diffusion import diffusion_of
 from facade.problems import Problem
 
 
@@ -27,16 +26,3 @@ def test_what_a_person_wrote_is_no_html(tell):
 def test_progress_without_a_measure_is_still_progress():
     assert "value" not in messages.progress("Looking")
     assert 'value="0.250"' in messages.progress("Step 1 of 4", 0.25)
-
-
-def test_a_seed_is_taken_as_it_was_typed_and_steps_are_shown():
-    diffusion = diffusion_of(" 7 ", 9, "ddim")
-    assert (diffusion.seed, diffusion.steps, diffusion.sampler, diffusion.preview) == (7, 9, "ddim", True)
-    assert diffusion_of("", 5, None).seed is None
-
-
-@pytest.mark.parametrize("seed", ["-1", "1.5", "lucky", "9223372036854775808", "٣", "1" * 30])
-def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(Problem) as refused:
-        diffusion_of(seed, 5, "ddim")
-    assert refused.value.field == "seed"

@@ -13,7 +13,9 @@ from concord_client import (
     Unavailable,
     Unreachable,
 )
-from facade.problems import KINDS, Problem, problem_of, responses
+from facade.openapi import responses
+from facade.problems import KINDS, Problem
+from facade.translation import problem_of
 from tests.facade.sending import problem
 
 KNOWN = {
@@ -29,7 +31,7 @@ KNOWN = {
         InvalidInput("request_too_large", "request", "too big"),
         ("request_too_large", None, None, 413),
     ),
-    "a model that is gone": (ModelNotFound("dht"), ("unknown_model", "model", None, 404)),
+    "a model that is gone": (ModelNotFound("ht"), ("unknown_model", "model", None, 404)),
     "no time left": (DeadlineExceeded(3), ("deadline_exceeded", None, None, 504)),
     "given up": (Cancelled(), ("cancelled", None, None, 499)),
     "nobody there": (Unreachable("h:1", "grpc", "refused"), ("unavailable", None, None, 503)),

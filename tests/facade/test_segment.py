@@ -14,7 +14,7 @@ def test_the_mask_is_the_answer(http, image):
     assert decoded(answer.content).shape == (72, 96)
     assert set(decoded(answer.content).ravel()) <= {0, 255}
     assert 0 <= float(answer.headers["x-concord-score"]) <= 1
-    assert answer.headers["x-concord-truncated"] == "false" and answer.headers["x-concord-model"] == "segment"
+    assert answer.headers["x-concord-truncated"] == "false" and answer.headers["x-concord-model"] == "cris"
 
 
 def test_json_holds_the_same(http, image):
@@ -23,7 +23,7 @@ def test_json_holds_the_same(http, image):
     told = http.post("/v1/segment", **sent, headers={"Accept": "application/json"}).json()
     assert base64.b64decode(told["mask"]) == picture.content
     assert told["score"] == pytest.approx(float(picture.headers["x-concord-score"]), rel=1e-5)
-    assert told["model"] == "segment" and set(told["seconds"]) == {"read", "total"}
+    assert told["model"] == "cris" and set(told["seconds"]) == {"read", "queued", "inference", "encode"}
 
 
 @pytest.mark.parametrize(

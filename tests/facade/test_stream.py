@@ -19,7 +19,7 @@ def test_one_pass_is_queued_and_then_there(http, image, mask):
     assert answer.headers["cache-control"] == "no-store"
     (first, told), (last, result) = events(answer.text)
     assert (first, told) == ("queued", {"job": answer.headers["x-concord-job"], "position": 0})
-    assert last == "result" and result["job"] == told["job"] and result["model"] == "dht"
+    assert last == "result" and result["job"] == told["job"] and result["model"] == "ht"
     pixels = decoded(base64.b64decode(result["image"]))
     np.testing.assert_array_equal(pixels[OUTSIDE], decoded(image)[OUTSIDE])
 

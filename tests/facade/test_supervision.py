@@ -25,7 +25,7 @@ IN_FLIGHT = 6
 def ready_stack(tmp_path: Path, *flags: object) -> Iterator[Stack]:
     """The command, in front of a Triton that is ready."""
     flags = ("--model-repository", harmonizing_models(tmp_path), "--probe-interval", 0.5, *flags)
-    with serving(tmp_path, *flags, "--concurrency", "dht=2") as stack:
+    with serving(tmp_path, *flags, "--concurrency", "ht=2") as stack:
         _ = stack.url
         stack.wait_for("Triton is ready")
         wait_until(lambda: ready(stack))
@@ -69,7 +69,7 @@ def harmonize(stack: Stack, files: dict[str, bytes], **fields: str) -> httpx.Res
 def accepted(stack: Stack) -> int:
     """Requests that wait or are being answered, as the metrics say."""
     lines = httpx.get(f"{stack.url}/metrics", timeout=PATIENCE).text.splitlines()
-    names = ('concord_in_flight{model="dht"}', 'concord_queue_depth{model="dht"}')
+    names = ('concord_in_flight{model="ht"}', 'concord_queue_depth{model="ht"}')
     return sum(int(float(line.split()[-1])) for line in lines if line.startswith(names))
 
 

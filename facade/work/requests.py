@@ -1,0 +1,130 @@
+"""Requests of any task: made from what a caller gives, checked before anything is sent."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from concord_client.catalogue import Catalogue, Pipeline
+from concord_client.settings import Setting, SettingValue
+from concord_client.tasks.request import Request
+from facade.access.allowance import Allowance
+from facade.problems import Problem
+from facade.work.pictures import check_picture, tiny_picture
+
+Task: TypeAlias = type[Request[Any]]
+Settings: TypeAlias = Mapping[str, SettingValue]
+"""Settings of a model, by their public names."""
+
+_SHOWN = 40
+_TINY: Mapping[str, object] = {"text": "a", "boolean": False, "integer": 0, "number": 0.0}
+
+
+def made(task: type[Request[Any]], values: Mapping[str, object]) -> Request[Any]:
+    """A request with these fields; what is None counts as not given.
+
+    Raises:
+        Problem: of fields that exclude each other, none or more than one is given.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    for group in task.ONE_OF:
+        found = [name for name in group if name in given]
+        if not found:
+            problem = f"{'neither ' if len(group) == 2 else 'none of '}{' nor '.join(group)} is given"
+            raise Problem("missing_field", problem, field=group[0], allowed=" or ".join(group))
+        if len(found) > 1:
+            raise Problem(
+                "invalid_setting",
+                f"{'both ' if len(found) == 2 else ''}{' and '.join(found)} are given",
+                field=found[-1],
+                allowed=" or ".join(group),
+            )
+    return task(**given)
+
+
+def check(request: Request[Any], allowance: Allowance) -> None:
+    """Refuses what a caller may not send; nothing is decoded.
+
+    Raises:
+        ConcordError: an image cannot be read, or is too large.
+        Problem: a text is too long.
+    """
+    for field in request.given():
+        value = getattr(request, field.name)
+        if field.kind == "image":
+            check_picture(value, field.name, allowance.limits)
+        elif field.kind == "text":
+            allowance.check_text(value, field.name)
+
+
+def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catalogue) -> Settings:
+    """Settings from their written form.
+
+    Args:
+        texts: by the settings' public names.
+        pipeline: whose settings they are to be.
+        catalogue: says which names are settings of another model.
+
+    Raises:
+        Problem: no model of the task has a setting of that name, or not this one; or the value is not allowed.
+    """
+    own = {each.public_name: each for each in pipeline.settings.values()}
+    for name in texts.keys() - own.keys():
+        able = [each.model for each in catalogue.pipelines if each.task == pipeline.task and _has(each, name)]
+        if not able:
+            raise Problem(
+                "unexpected_field", f"{name!r} is not a field of this request", field=name, allowed=_names(own)
+            )
+        others = " or ".join(f"model={model}" for model in dict.fromkeys(able))
+        problem = f"{pipeline.model} has no such setting"
+        raise Problem("invalid_setting", problem, field=name, allowed=f"{_names(own)}; {name} with {others}")
+    return {name: _read(text, own[name]) for name, text in texts.items()}
+
+
+def check_settings(settings: Settings, pipeline: Pipeline) -> None:
+    """Refuses settings that a pipeline does not have, and values that it does not allow.
+
+    Raises:
+        Problem: there is one.
+    """
+    own = {each.public_name: each for each in pipeline.settings.values()}
+    for name, value in settings.items():
+        if name not in own:
+            raise Problem("invalid_setting", f"{pipeline.model} has no such setting", field=name, allowed=_names(own))
+        own[name].check(value)
+
+
+def smallest(task: Task, pipeline: Pipeline) -> tuple[Request[Any], Settings]:
+    """The request to a pipeline that costs least: tiny pictures, short texts, the lowest of whole numbers."""
+    values = {each.name: _tiny(each.kind) for each in task.fields() if each.tensor in pipeline.required}
+    kinds = {each.name: each.kind for each in task.fields() if each.tensor in pipeline.inputs}
+    for group in task.ONE_OF:
+        if not any(name in values for name in group):
+            # A text has to be understood by a network.
+            name = min((name for name in group if name in kinds), key=lambda name: kinds[name] == "text")
+            values[name] = _tiny(kinds[name])
+    settings = {}
+    for setting in pipeline.settings.values():
+        lowest = min(setting.choices) if setting.choices else setting.lowest
+        if setting.kind is int and lowest is not None:
+            settings[setting.public_name] = lowest
+    return task(**values), settings
+
+
+def _has(pipeline: Pipeline, name: str) -> bool:
+    return any(each.public_name == name for each in pipeline.settings.values())
+
+
+def _names(settings: Mapping[str, Setting]) -> str:
+    return ", ".join(settings) or "no settings"
+
+
+def _read(text: str, setting: Setting) -> SettingValue:
+    try:
+        value = setting.read(text)
+    except ValueError:
+        problem = f"{text[:_SHOWN]!r} is not allowed"
+        raise Problem("invalid_setting", problem, field=setting.public_name, allowed=setting.allowed) from None
+    return setting.check(value)
+
+
+def _tiny(kind: str) -> object:
+    return tiny_picture() if kind == "image" else _TINY[kind]

@@ -1,0 +1,84 @@
+"""A route is made from a task: a text to a picture here, which no server of this project has."""
+
+import asyncio
+import base64
+import io
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+
+from concord_client.tasks.fields import received, sent
+from concord_client.tasks.request import Answer, Request
+from facade.problems import Problem
+from facade.routes.tasks import form_of, router_of
+from facade.wire.forms import validated
+from facade.wire.replies import reply_of
+from tests.serving.pictures import encoded, photograph
+
+
+@dataclass(frozen=True)
+class Drawn(Answer):
+    """A drawing.
+
+    Attributes:
+        image: PNG.
+        box: left, top, right and bottom of the subject in pixels.
+        seed: gives it again.
+    """
+
+    image: bytes = received("DRAWN", "what was drawn")
+    box: tuple[float, ...] = received("BOX", "of the subject")
+    seed: int | None = received("SEED", "gives it again", default=None)
+
+
+@dataclass(frozen=True)
+class Draw(Request[Drawn]):
+    """Draws what a text says."""
+
+    TASK: ClassVar[str] = "draw"
+    text: str = sent("TEXT", "what is to be seen")
+    width: int | None = sent("WIDTH", "in pixels", default=None)
+
+
+@pytest.fixture(scope="module")
+def described() -> dict:
+    app = FastAPI()
+    app.include_router(router_of([Draw]))
+    return app.openapi()["paths"]["/v1/draw"]["post"]
+
+
+def test_its_form_has_the_fields_of_the_request_and_those_of_a_picture(described):
+    form = described["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {"text", "width", "model", "timeout", "stream", "format", "quality"}
+    assert form["required"] == ["text"] and form["properties"]["width"]["type"] == "integer"
+    assert described["summary"] == "Draws what a text says."
+
+
+def test_its_values_are_checked_by_their_kind():
+    assert validated(form_of(Draw), {"text": "a boat", "width": "64"}).width == 64
+    with pytest.raises(Problem) as refused:
+        validated(form_of(Draw), {"text": "a boat", "width": "wide"})
+    assert refused.value.field == "width"
+
+
+def test_its_answer_is_described_by_the_fields_of_the_answer(described):
+    answer = described["responses"]["200"]
+    assert {"X-Concord-Box", "X-Concord-Seed", "X-Concord-Model"} <= set(answer["headers"])
+    assert {"image/png", "image/webp", "application/json", "text/event-stream"} == set(answer["content"]) - {
+        "image/jpeg"
+    }
+
+
+def test_its_answer_is_a_picture_with_headers_or_json():
+    drawn = Drawn(encoded(photograph(8, 6)), (0.5, 1, 7, 5.25))
+    reply = asyncio.run(reply_of(drawn, "webp", 90, "painter", "a-job", {"inference": 1.0}))
+    picture = reply.response("image/webp")
+    assert Image.open(io.BytesIO(picture.body)).format == "WEBP"
+    assert picture.headers["x-concord-box"] == "0.5, 1, 7, 5.25" and "x-concord-seed" not in picture.headers
+    told = reply.told().model_dump()
+    assert base64.b64decode(told["image"]) == picture.body and told["format"] == "webp"
+    assert told["box"] == [0.5, 1, 7, 5.25] and told["seed"] is None
+    assert (told["model"], told["job"]) == ("painter", "a-job") and set(told["seconds"]) == {"inference", "encode"}
