@@ -16,7 +16,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
-from concord.server.exported import read_config
+from concord.repository import pbtxt
 
 DEFAULT = "default"
 """Stands for ``config.pbtxt``, which is no profile of Triton's."""
@@ -75,7 +75,7 @@ class Variant:
         Raises:
             ServerFailure: it cannot be read.
         """
-        return read_config(self.config, f"{self.model}/{self.config.name}")
+        return pbtxt.read(self.config, f"{self.model}/{self.config.name}")
 
     @property
     def file(self) -> str:

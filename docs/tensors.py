@@ -9,8 +9,8 @@ from typing import Any
 from tritonclient.grpc.model_config_pb2 import DataType  # type: ignore[import-untyped]
 
 from concord.instruments.markdown import table
+from concord.repository import pbtxt
 from concord.server.declared import catalogue
-from concord.server.exported import read_config
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting
 from concord_client.tasks.table import HEADER, rows
@@ -56,7 +56,7 @@ def models() -> str:
     """Every model that is not a public pipeline."""
     rows = []
     for path in sorted(path for folder in REPOSITORIES for path in folder.glob("*/config.pbtxt")):
-        config = read_config(path, path.parent.name)
+        config = pbtxt.read(path, path.parent.name)
         if "task" not in config.parameters:
             rows.append([f"`{path.parent.name}`", _tensors(config.input), _tensors(config.output)])
     return table(["model", "inputs", "outputs"], rows)

@@ -1,7 +1,8 @@
-"""Writes a Triton `ModelConfig` as text that people read: a tensor, a step or a parameter a line."""
+"""Triton's `ModelConfig` as text: read, and written for people with one tensor, step or parameter a line."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
     ModelInstanceGroup,
 )
 
+from concord.errors import ServerFailure
 from concord.repository.profiles import HINT_BF16, PATIENCE
 
 _REASONS = {
@@ -21,6 +23,21 @@ _REASONS = {
     HINT_BF16: "What is FP32 in the file is computed in BF16, where the CPU has it.",
 }
 """Comments by parameter."""
+
+
+def read(path: Path, name: str) -> ModelConfig:
+    """A model's configuration.
+
+    Args:
+        name: of the configuration in an error.
+
+    Raises:
+        ServerFailure: it cannot be read.
+    """
+    try:
+        return text_format.Parse(path.read_text(), ModelConfig())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ServerFailure(name, f"not a model configuration ({error})") from error
 
 
 def write(config: ModelConfig, comment: str) -> str:

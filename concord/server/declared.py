@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from concord.server.exported import config_json, read_config, refused, unexported
+from concord.repository import pbtxt
+from concord.server.exported import config_json, refused, unexported
 from concord_client.catalogue import Catalogue
 from concord_client.errors import InvalidDeclaration
 
@@ -33,4 +34,4 @@ def _configs(repositories: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]
     for repository in repositories:
         for path in sorted(repository.glob("*/config.pbtxt")):
             name = path.parent.name
-            yield name, config_json(read_config(path, f"{name}/{path.name}"), name)
+            yield name, config_json(pbtxt.read(path, f"{name}/{path.name}"), name)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
+from google.protobuf import json_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
+from concord.repository import pbtxt
 from concord_client.catalogue import Pipeline
 from concord_client.errors import InvalidDeclaration
 
@@ -30,7 +31,7 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
         path = path if path.is_file() else folder / "config.pbtxt"
         if not path.is_file():
             continue
-        config = read_config(path, f"{path.relative_to(folder.parent)}")
+        config = pbtxt.read(path, f"{path.relative_to(folder.parent)}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
         needs[folder.name] = _needs(config, folder.name)
@@ -52,21 +53,6 @@ def show_exported(repositories: Iterable[Path], unexported: set[str], directory:
                 (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         shown.append(view)
     return shown
-
-
-def read_config(path: Path, name: str) -> model_config_pb2.ModelConfig:
-    """A model's configuration.
-
-    Args:
-        name: what an error calls it.
-
-    Raises:
-        ServerFailure: it cannot be read.
-    """
-    try:
-        return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
-    except (OSError, ValueError, text_format.ParseError) as error:
-        raise ServerFailure(name, f"not a model configuration ({error})") from error
 
 
 def config_json(config: model_config_pb2.ModelConfig, name: str) -> dict[str, Any]:
