@@ -98,10 +98,7 @@ def _answer_model(answer: type[Answer]) -> type[BaseModel]:
     for each in answer.fields():
         kind = _PYTHON[each.kind]
         words = f"{each.about}; in base64" if each.kind == "image" else each.about
-        fields[each.name] = (
-            kind if each.required or each.default is not None else kind | None,
-            Field(description=words),
-        )
+        fields[each.name] = (kind | None if _is_nullable(each) else kind, Field(description=words))
     if has_photograph(answer):
         fields["format"] = (Format, Field(description=f"of the {PHOTOGRAPH}"))
     return create_model(
@@ -128,9 +125,12 @@ def header_schemas(answer: type[Answer]) -> dict[str, Any]:
 
 def value_schemas(answer: type[Answer]) -> dict[str, Any]:
     """The JSON schemas of everything that is known of an answer, its images apart."""
-    return {
-        each.name: {"description": each.about} | _JSON[each.kind] for each in answer.fields() if each.kind != "image"
-    }
+    schemas = {}
+    for each in (field for field in answer.fields() if field.kind != "image"):
+        schema = _JSON[each.kind]
+        kinds = {"type": [schema["type"], "null"]} if _is_nullable(each) else {}
+        schemas[each.name] = {"description": each.about} | schema | kinds
+    return schemas
 
 
 def values_of(answer: Answer) -> dict[str, Any]:
@@ -173,6 +173,10 @@ def wants_json(accept: str) -> bool:
     ranges = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     first = next((each for each in ranges if each == "application/json" or each.startswith("image/")), "")
     return first == "application/json"
+
+
+def _is_nullable(field: TensorField) -> bool:
+    return not field.required and field.default is None
 
 
 def _plain(value: Any, kind: Kind) -> Any:

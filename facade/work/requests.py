@@ -79,19 +79,6 @@ def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catal
     return {name: _read(text, own[name]) for name, text in texts.items()}
 
 
-def check_settings(settings: Settings, pipeline: Pipeline) -> None:
-    """Refuses settings that a pipeline does not have, and values that it does not allow.
-
-    Raises:
-        Problem: there is one.
-    """
-    own = {each.public_name: each for each in pipeline.settings.values()}
-    for name, value in settings.items():
-        if name not in own:
-            raise Problem("invalid_setting", f"{pipeline.model} has no such setting", field=name, allowed=_names(own))
-        own[name].check(value)
-
-
 def smallest(task: Task, pipeline: Pipeline) -> tuple[Request[Any], Settings]:
     """The request to a pipeline that costs least: tiny pictures, short texts, the lowest of whole numbers."""
     values = {each.name: _tiny(each.kind) for each in task.fields() if each.tensor in pipeline.required}

@@ -24,7 +24,7 @@ from facade.work.jobs import Jobs
 from facade.work.models import Models
 from facade.work.probe import Prober
 from facade.work.queued_work import Turns
-from facade.work.requests import Settings, check, check_settings, read_settings
+from facade.work.requests import Settings, check, read_settings
 
 RETRY = Retry(attempts=2, first_delay=0.1)
 """One try more, for a connection that has just broken: who is refused is told when to come back, rather than kept."""
@@ -95,7 +95,7 @@ class Service:
             request: what is wanted.
             caller: who asks.
             model: its name; None for the default.
-            settings: of the model, by their public names.
+            settings: of the model, as `choose` gives them.
             deadline: seconds, time in the queue included; None for as long as the model may take.
             without: fields of the answer that are not wanted.
             on_event: is told of every place in the queue and every step, in the event loop.
@@ -116,7 +116,6 @@ class Service:
             allowance = caller.allowance or self.everyone
             check(request, allowance)
             pipeline = await self.models.choose(request, model, allowance)
-            check_settings(settings or {}, pipeline)
             seconds = self.deadline(pipeline, deadline)
 
             async def ask(timeout: float) -> A:
