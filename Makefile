@@ -17,12 +17,15 @@ TEST := .venv-test/bin/python
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help browser demo serve check test-fast test test-full lint bench quality weights clean
+.PHONY: help usable browser demo serve check test-fast test test-full lint bench quality weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+usable: # whether PYTHON can serve
+	@$(PYTHON) -c '$(USABLE)'
 
 # $(1): the environment, $(2): what is installed with the client. nvidia-pytriton comes by itself, since what it asks for
 # is not there for Python 3.13, and its server does not need it.
