@@ -11,7 +11,7 @@ from PIL import Image
 from concord.errors import ImageTooLarge, InvalidImage, InvalidMask
 from concord.limits import Limits
 from facade.openai import shapes as openai_shapes
-from facade.openai.errors import openai_error
+from facade.openai.errors import openai_problem
 from facade.openai.shapes import (
     Shape,
     completed_event,
@@ -21,6 +21,7 @@ from facade.openai.shapes import (
     shown_steps,
     size_of,
 )
+from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, photograph
 
 SHAPE = Shape("webp", "auto", "high")
@@ -103,8 +104,17 @@ def test_answers_are_what_the_package_expects():
 
 
 @pytest.mark.parametrize(
-    "status, kind",
-    [(400, "invalid_request_error"), (401, "authentication_error"), (429, "rate_limit_error"), (503, "server_error")],
+    "code, kind",
+    [
+        ("invalid_setting", "invalid_request_error"),
+        ("unauthorized", "authentication_error"),
+        ("rate_limited", "rate_limit_error"),
+        ("unavailable", "server_error"),
+    ],
 )
-def test_errors_have_types(status, kind):
-    assert openai_error(status, "code", "words", None).type == kind
+def test_a_problem_is_an_error_of_a_type_too(code, kind):
+    problem = Problem(code, "words", field="steps", allowed="fewer")
+    told = openai_problem(problem, "an-id")
+    assert (told.error.type, told.error.code, told.error.param) == (kind, code, "steps")
+    assert told.error.message == "steps: words; allowed: fewer"
+    assert told.model_dump(exclude={"error"}) == problem.details("an-id").model_dump()

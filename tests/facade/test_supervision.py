@@ -126,7 +126,7 @@ def test_sigterm_loses_no_accepted_request(stack):
 
 def test_a_second_signal_stops_at_once(stack):
     processes = stack.descendants()
-    stack.stub("dht").suspend()
+    stack.stub("ht").suspend()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(harmonize, stack, SMALL)
         wait_until(lambda: accepted(stack) == 1)
