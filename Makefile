@@ -81,8 +81,10 @@ bench: .venv-test/installed ## what everything costs, beside what a user would r
 quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
 	$(TEST) -m demo.quality
 
-configs: .venv-test/installed ## write Triton's configurations of the networks from their declarations
+configs: .venv-test/installed ## write what follows from the declarations: configurations, tables and the picture of docs/
 	$(TEST) -m export configs
+	$(TEST) -m docs.tensors
+	$(TEST) -m docs.rooms
 
 weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
 	demo/weights.sh

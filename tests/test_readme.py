@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) < 200
+
+
+def test_the_changelog_begins_with_the_version_of_both_distributions() -> None:
+    files = (ROOT / "pyproject.toml", ROOT / "client" / "pyproject.toml")
+    projects = [tomllib.loads(file.read_text())["project"] for file in files]
+    newest = re.findall(r"^## \[(.+?)\]", TEXTS["CHANGELOG.md"], re.MULTILINE)[0]
+    assert {project["version"] for project in projects} == {newest}
 
 
 @pytest.mark.parametrize("page", TEXTS)
