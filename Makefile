@@ -14,15 +14,20 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 SERVE := .venv/bin/python
 FAST := .venv-fast/bin/python
 TEST := .venv-test/bin/python
+# A module's tests stay together, and with them what its fixtures start; torch has a thread in each of the two.
+SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help browser demo serve check test-fast test test-full lint bench quality configs weights clean
+.PHONY: help usable browser demo serve check test-fast test test-full lint bench quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+usable: # whether PYTHON can serve
+	@$(PYTHON) -c '$(USABLE)'
 
 # $(1): the environment, $(2): what is installed with the client. nvidia-pytriton comes by itself, since what it asks for
 # is not there for Python 3.13, and its server does not need it.
@@ -59,12 +64,12 @@ browser:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || true
 
 test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: a minute
-	$(FAST) -m pytest -n 2 -m "not server and not browser and not torch and not full"
+	$(FAST) -m pytest $(SPREAD) -m "not server and not browser and not torch and not full"
 
 check: lint test-fast ## what to run before a commit
 
 test: lint browser ## install what tests need and run them all
-	$(TEST) -m pytest
+	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD)
 
 test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full
@@ -76,8 +81,10 @@ bench: .venv-test/installed ## what everything costs, beside what a user would r
 quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
 	$(TEST) -m demo.quality
 
-configs: .venv-test/installed ## write Triton's configurations of the networks from their declarations
+configs: .venv-test/installed ## write what follows from the declarations: configurations, tables and the picture of docs/
 	$(TEST) -m export configs
+	$(TEST) -m docs.tensors
+	$(TEST) -m docs.rooms
 
 weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
 	demo/weights.sh

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -47,7 +48,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app = FastAPI(
         title="Concord",
         description=DESCRIPTION,
-        version="0.1.0",
+        version=version("concord"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         # Their pages would fetch scripts from elsewhere.
         docs_url=None,

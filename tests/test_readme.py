@@ -5,13 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.peers.names import BF16, FACADE, FASTAPI, LITSERVE, RATE
 from concord.images import encode_png
 from concord.masks import encode_mask
 from concord.scenes.scene import make_scene
@@ -67,19 +67,25 @@ def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path
 def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
     measured = json.loads((ROOT / "docs" / "performance.json").read_text())["peers"]
     one, eight = measured["clients"]["1"], measured["clients"]["8"]
-    rates = {name: [f"{clients[name][RATE]:.1f}" for clients in (one, eight)] for name in eight}
+    _, facade, bf16, litserve, fastapi = eight
+    rates = {name: [f"{clients[name]['requests_per_second']:.1f}" for clients in (one, eight)] for name in eight}
     gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
     text = README.read_text()
-    assert re.findall(r"\| ([\d.]+) and ([\d.]+); in BF16 ([\d.]+) and ([\d.]+) \|", text) == [
-        (*rates[FACADE], *rates[BF16])
-    ]
-    assert f"LitServe {' and '.join(rates[LITSERVE])}, FastAPI {' and '.join(rates[FASTAPI])}" in text
-    assert f"| {gibibytes[FACADE]} GiB; in BF16 {gibibytes[BF16]} |" in text
-    assert f"LitServe {gibibytes[LITSERVE]} GiB, FastAPI {gibibytes[FASTAPI]} |" in text
+    assert f"| {' and '.join(rates[facade])}; in BF16 {' and '.join(rates[bf16])} |" in text
+    assert f"| LitServe {' and '.join(rates[litserve])}, FastAPI {' and '.join(rates[fastapi])} |" in text
+    assert f"| {gibibytes[facade]} GiB; in BF16 {gibibytes[bf16]} |" in text
+    assert f"| LitServe {gibibytes[litserve]} GiB, FastAPI {gibibytes[fastapi]} |" in text
 
 
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) < 200
+
+
+def test_the_changelog_begins_with_the_version_of_both_distributions() -> None:
+    files = (ROOT / "pyproject.toml", ROOT / "client" / "pyproject.toml")
+    projects = [tomllib.loads(file.read_text())["project"] for file in files]
+    newest = re.findall(r"^## \[(.+?)\]", TEXTS["CHANGELOG.md"], re.MULTILINE)[0]
+    assert {project["version"] for project in projects} == {newest}
 
 
 @pytest.mark.parametrize("page", TEXTS)

@@ -28,6 +28,7 @@ from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord.loops.request import DEFAULT_STEPS
 from concord.openvino_properties import properties
+from concord.repository.profiles import INT8_FILE
 from concord.scenes.encoded import scene_jpeg
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
@@ -188,11 +189,11 @@ def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], 
 def build_int8(name: str, folder: Path) -> dict[str, Any]:
     """The record of a network's INT8 variant, which is built if it is missing; with its size in MB."""
     version = folder / name / "1"
-    if not (version / quantization.FILE).exists():
+    if not (version / INT8_FILE).exists():
         print(quantization.build(name, folder, "int8", number=SAMPLES), flush=True)
         gc.collect()
-    record = json.loads((version / f"{quantization.FILE}.json").read_text())
-    megabytes = (version / quantization.FILE).with_suffix(".bin").stat().st_size / 1e6
+    record = json.loads((version / f"{INT8_FILE}.json").read_text())
+    megabytes = (version / INT8_FILE).with_suffix(".bin").stat().st_size / 1e6
     return {"snr_db": record["snr_db"][0], "megabytes": megabytes}
 
 

@@ -43,13 +43,16 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
 
 
 def show_exported(repositories: Iterable[Path], unexported: set[str], directory: Path) -> list[Path]:
-    """Makes a folder in `directory` for each repository, with links to those of its models that can be served."""
+    """Makes a folder in `directory` for each repository, with links to those of its models that can be served.
+
+    A folder without a configuration is not a model: a checkout of another version leaves such folders behind.
+    """
     shown = []
     for number, repository in enumerate(repositories):
         view = directory / f"models-{number}"
         view.mkdir()
         for folder in repository.iterdir():
-            if folder.is_dir() and folder.name not in unexported:
+            if (folder / "config.pbtxt").is_file() and folder.name not in unexported:
                 (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         shown.append(view)
     return shown

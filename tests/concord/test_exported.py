@@ -56,6 +56,13 @@ def test_what_can_be_served_is_shown_under_its_own_name(repositories, tmp_path):
     assert (models / "dht" / "1" / "model.onnx").is_file()
 
 
+def test_a_folder_that_another_version_left_behind_is_not_shown(repositories, tmp_path):
+    (tmp_path / "views").mkdir()
+    (repositories[0] / "renamed" / "1" / "__pycache__").mkdir(parents=True)
+    models, _ = show_exported(repositories, unexported(repositories), tmp_path / "views")
+    assert "renamed" not in {path.name for path in models.iterdir()}
+
+
 def test_nothing_to_serve_is_an_error_that_names_the_networks(tmp_path):
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "config.pbtxt").write_text(NETWORK)

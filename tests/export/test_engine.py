@@ -19,7 +19,6 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from benchmarks.parts.forms import MADE
 from export import engine_profiles, tensorrt
 from export.engine_profiles import EngineError, Profile
 from export.networks import declared, every, vae_decoder, vae_encoder
@@ -46,8 +45,9 @@ def build(repository: Path, model: str, **choices) -> dict:
 def place_demo(repository: Path, model: str) -> Path:
     """The demo network of the project's repository, in another one, with the encoder that runs before it."""
     for name in {model, "vae_encoder"} if model in ("unet", "vae_decoder") else {model}:
-        ignored = shutil.ignore_patterns(*MADE)
-        shutil.copytree(REPOSITORY / name / "1", repository / name / "1", ignore=ignored, dirs_exist_ok=True)
+        (repository / name / "1").mkdir(parents=True, exist_ok=True)
+        for file in ("model.onnx", "model.json"):
+            shutil.copy(REPOSITORY / name / "1" / file, repository / name / "1")
     return repository / model / "1"
 
 

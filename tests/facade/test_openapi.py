@@ -1,5 +1,7 @@
 """The description of the API is complete, and true."""
 
+from importlib.metadata import version
+
 import httpx
 import pytest
 
@@ -27,6 +29,10 @@ def references(node) -> set[str]:
         own = {node["$ref"]} if "$ref" in node else set()
         return own.union(*(references(each) for each in node.values()))
     return set().union(*(references(each) for each in node)) if isinstance(node, list) else set()
+
+
+def test_the_version_is_that_of_the_distribution(described):
+    assert described["info"]["version"] == version("concord")
 
 
 def test_every_reference_is_there(described):
