@@ -19,7 +19,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from benchmarks.parts.forms import MADE
+from benchmarks.parts.gates import MADE
 from export import engine_profiles, tensorrt
 from export.engine_profiles import EngineError, Profile
 from export.networks import declared, every, vae_decoder, vae_encoder

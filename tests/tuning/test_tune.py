@@ -101,7 +101,7 @@ def test_a_default_that_cannot_be_loaded_is_named(tmp_path):
 
 def test_a_repository_without_networks_is_named(tmp_path):
     run = tune(tmp_path)
-    assert run.status == 1 and "none of the networks that are tuned is exported: cris, dht" in run.words
+    assert run.status == 1 and "no pipeline of a task that has a gate is there: segment, harmonize" in run.words
     run = tune(tmp_path / "none")
     assert run.status == 1 and f"there is no folder {tmp_path}/none" in run.words
 
@@ -114,5 +114,5 @@ def test_what_the_embedded_server_cannot_run_is_left_out(tmp_path):
     plan.config.write_text(plan.config.read_text().replace('backend: "onnxruntime"', 'backend: "tensorrt"'))
     found = variants([tmp_path])[NETWORK]
     assert tuning_command.unusable(found["default"]) == ""
-    assert tuning_command.unusable(found["gpu"]) == "it needs a GPU, and an onnxruntime that uses it"
+    assert tuning_command.unusable(found["gpu"]).startswith("the installed onnxruntime has no CUDA")
     assert tuning_command.unusable(found["plan"]) == "the embedded server has no backend tensorrt"
