@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnxruntime
-import openvino  # type: ignore[import-untyped]
+import openvino
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from benchmarks.floors.networks import Feeds, running

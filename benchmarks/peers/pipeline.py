@@ -106,7 +106,7 @@ def onnx_runtime(path: Path) -> Network:
 def openvino(path: Path) -> Network:
     """A network in OpenVINO from the same file, in FP32 also where the CPU's default is less."""
     # Takes a second to import, and the servers do without it.
-    from openvino import Core  # type: ignore[import-untyped]
+    from openvino import Core
 
     model = Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

@@ -19,7 +19,7 @@ from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, PRECISIONS, variants
 from concord_client import Pipeline, ServerError
-from tests.tuning.harmonizing import MODELS, NETWORK, add_variant, network, write_harmonizing
+from tests.tuning.harmonizing import MODELS, NETWORK, PIPELINE, add_variant, network, write_harmonizing
 
 HARMONIZING, SEGMENTING = (Pipeline("any", task, "any") for task in ("harmonize", "segment"))
 
@@ -31,7 +31,7 @@ def held_out() -> HeldOut:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """`harmonize` with the project's network, and as the profile `noised` with other weights."""
+    """The pipeline with the project's network, and as the profile `noised` with other weights."""
     write_harmonizing(tmp_path)
     add_variant(tmp_path, "noised", noised(onnx.load(MODELS / NETWORK / "1" / "model.onnx")), "int8")
     return tmp_path
@@ -39,7 +39,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dimming(tmp_path: Path) -> Path:
-    """`harmonize` with a tiny network, and as the profile `broken` with one whose answers are not finite."""
+    """The pipeline with a tiny network, and as the profile `broken` with one whose answers are not finite."""
     write_harmonizing(tmp_path, network())
     add_variant(tmp_path, "broken", network(broken=True))
     return tmp_path
@@ -81,13 +81,13 @@ def test_a_perturbed_network_fails_and_the_measure_is_named(
 ) -> None:
     assert main(["noised", "--pictures", "1", "--model-repository", str(repository)]) == 1
     shown = capsys.readouterr()
-    assert "gates: noised failed: harmonize, 1 photographs: psnr" in shown.err and "fmse_worse" in shown.err
-    assert "| harmonize | int8 | 1 photographs | psnr |" in shown.out and FAILED in shown.out
+    assert f"gates: noised failed: {PIPELINE.name}, 1 photographs: psnr" in shown.err and "fmse_worse" in shown.err
+    assert f"| {PIPELINE.name} | int8 | 1 photographs | psnr |" in shown.out and FAILED in shown.out
 
 
 def test_a_network_whose_answer_is_not_finite_fails_and_is_named(dimming: Path) -> None:
     [failure, *_] = gates(["broken"], 1, [dimming])["broken"].failed
-    assert failure.startswith("harmonize: ")
+    assert failure.startswith(f"{PIPELINE.name}: ")
 
 
 def test_a_profile_that_is_not_there_is_named(dimming: Path) -> None:

@@ -39,7 +39,7 @@ def report(server: EmbeddedServer) -> dict:
         }
     with generator() as asking_process:
         measured["clients"] = asdict(by_clients(server, asking_process, (1, 2), rounds=1, seconds=0.4))
-    measured["batch"] = {"dht": measured["image_size"], "unet": measured["steps"]}
+    measured["batch"] = {"ht": measured["image_size"], "unet": measured["steps"]}
     return {"machine": MACHINE, "measured": {"steps": "2026-01-02 03:04"}} | measured
 
 
@@ -56,7 +56,7 @@ def test_a_report_has_a_table_a_line_and_a_chart_of_each_curve(report: dict, tmp
 
 def test_a_curve_has_the_time_of_every_model_that_answered(report: dict) -> None:
     for point in report["image_size"]["points"]:
-        assert {"decode", "cris", "dht", "compose", "waiting for dht"} <= set(point["parts"])
+        assert {"decode", "cris", "ht", "compose", "waiting for ht"} <= set(point["parts"])
         assert all(spent >= 0 for spent in point["parts"].values())
 
 

@@ -12,7 +12,7 @@ import pytest
 from concord.instruments.started_server import served_config, serving
 from concord.tuning import tune as tuning_command
 from concord.variants import TUNED, outdated, variants
-from tests.tuning.harmonizing import NETWORK, add_variant, network, write_harmonizing
+from tests.tuning.harmonizing import NETWORK, PIPELINE, add_variant, network, write_harmonizing
 
 FEW = ("--scenes", "2", "--rounds", "1", "--seconds", "0.3")
 
@@ -64,7 +64,7 @@ def test_the_fastest_that_keeps_its_gate_is_chosen(tuned):
 
 def test_a_faster_one_that_fails_its_gate_is_refused_by_name(tuned):
     _, run = tuned
-    assert "refused: harmonize, 2 scenes: psnr" in run.verdict("wrong")
+    assert f"refused: {PIPELINE.name}, 2 scenes: psnr" in run.verdict("wrong")
 
 
 def test_what_is_stale_or_was_not_compared_well_is_not_even_timed(tuned):
