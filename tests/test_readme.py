@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.peers.names import BF16, FACADE, FASTAPI, LITSERVE, RATE
+from benchmarks.parts.peers import BF16, FACADE, FASTAPI, LITSERVE
 from concord.images import encode_png
 from concord.masks import encode_mask
 from concord.scenes.scene import make_scene
@@ -67,7 +67,7 @@ def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path
 def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
     measured = json.loads((ROOT / "docs" / "performance.json").read_text())["peers"]
     one, eight = measured["clients"]["1"], measured["clients"]["8"]
-    rates = {name: [f"{clients[name][RATE]:.1f}" for clients in (one, eight)] for name in eight}
+    rates = {name: [f"{clients[name]['requests_per_second']:.1f}" for clients in (one, eight)] for name in eight}
     gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
     text = README.read_text()
     assert re.findall(r"\| ([\d.]+) and ([\d.]+); in BF16 ([\d.]+) and ([\d.]+) \|", text) == [
