@@ -36,7 +36,7 @@ def add(subset: Path, name: str, scene: Scene) -> None:
 
 
 def quality(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.quality.measure", *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.quality", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
