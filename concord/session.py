@@ -22,6 +22,7 @@ _GRAPH_LEVELS = {
     2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 _BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+_PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
 _EXECUTION_MODES = {"0": ort.ExecutionMode.ORT_SEQUENTIAL, "1": ort.ExecutionMode.ORT_PARALLEL}
 
 
@@ -53,6 +54,17 @@ def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
             case _ if name.startswith("session."):
                 options.add_session_config_entry(name, value)
     return options
+
+
+def provider(kind: str) -> str:
+    """ONNX Runtime's execution provider for a kind of instance, "CPU" or "GPU".
+
+    Raises:
+        RuntimeError: the installed package does not have it.
+    """
+    if (name := _PROVIDERS[kind]) not in ort.get_available_providers():
+        raise RuntimeError(f"the installed onnxruntime has no {name}; use a profile with KIND_CPU")
+    return name
 
 
 def run_options(config: Mapping[str, Any]) -> ort.RunOptions:

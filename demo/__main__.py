@@ -5,7 +5,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,15 @@ from PIL import Image
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.images import encode_png
+from concord.instruments.pipelines import of_task
 from concord.instruments.stages import read_statistics, stage_milliseconds
 from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, ConcordClientError, Diffusion, Harmonized
-from concord_client.diffusion import DIFFHARMONY, Harmonizer
+from concord_client import Client, ConcordClientError, Harmonize, Harmonized, Pipeline
 
 OUTPUT = Path("out/demo")
 SEEDS = (1_000_001, 1_000_002, 1_000_003, 1_000_005, 1_000_007, 1_000_010, 1_000_012, 1_000_026)
 SIZE = (512, 512)
-MODELS: tuple[Harmonizer, ...] = get_args(Harmonizer)
 GAP = 8  # pixels between the pictures of a row
 
 
@@ -34,36 +33,41 @@ def main() -> int:
         with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
             print(f"Triton is ready after {time.monotonic() - began:.1f} s")
             before = read_statistics(server.grpc_url)
-            rows = [harmonize(client, model, seed) for model in MODELS for seed in SEEDS]
+            pipelines = of_task(client.catalogue(), Harmonize.TASK, {"IMAGE", "TEXT"})
+            rows = {each.model: [harmonize(client, each, seed) for seed in SEEDS] for each in pipelines}
             stages = stage_milliseconds(before, read_statistics(server.grpc_url))
     except (ConcordError, ConcordClientError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    by_model = {model: [row for row in rows if row["model"] == model] for model in MODELS}
-    means = {model: mean(rows) for model, rows in by_model.items()}
-    report = {"pictures": rows, "means": means, "stage_milliseconds": stages}
+    means = {model: mean(pictures) for model, pictures in rows.items()}
+    report = {
+        "pictures": [row for pictures in rows.values() for row in pictures],
+        "means": means,
+        "stage_milliseconds": stages,
+    }
     (OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    for model, rows in by_model.items():
-        print_table(model, [*rows, means[model]])
+    for model, each in rows.items():
+        print_table(model, [*each, means[model]])
     print("\nmilliseconds a stage: " + ", ".join(f"{name} {value:.1f}" for name, value in stages.items()))
     print(f"\npictures and report.json are in {OUTPUT}/ (composite, predicted mask, harmonized, truth)")
     return 0
 
 
-def harmonize(client: Client, model: Harmonizer, seed: int) -> dict[str, Any]:
+def harmonize(client: Client, pipeline: Pipeline, seed: int) -> dict[str, Any]:
     """Harmonizes one scene by its expression, writes its picture and returns its row of the report."""
     scene = make_scene(seed, SIZE)
     began = time.perf_counter()
-    settings = Diffusion(seed=seed) if model == DIFFHARMONY else None
-    answer = client.harmonize(encode_png(scene.composite), text=scene.expression, model=model, diffusion=settings)
+    request = Harmonize(encode_png(scene.composite), text=scene.expression)
+    settings = {"seed": seed} if "SEED" in pipeline.settings else {}
+    answer = client.run(request, model=pipeline.model, settings=settings)
     elapsed = (time.perf_counter() - began) * 1000
     harmonized, mask = read(answer)
     if not np.array_equal(harmonized[mask == 0], scene.composite[mask == 0]):
         raise ConcordError("HARMONIZED", "pixels outside the mask were changed")
-    picture = f"{seed}_{model}.png"
+    picture = f"{seed}_{pipeline.model}.png"
     write_row(OUTPUT / picture, scene, mask, harmonized)
     return {
-        "model": model,
+        "model": pipeline.model,
         "picture": picture,
         "expression": scene.expression,
         "iou": intersection_over_union(mask, scene.mask),

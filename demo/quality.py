@@ -4,30 +4,27 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
-from concord.images import encode_png
+from concord.gates.pictures import SIZE, answer
+from concord.gates.tasks import GATED
 from concord.instruments.networks import as_pixels, run_network
-from concord.masks import encode_mask
+from concord.instruments.pipelines import of_task
 from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Diffusion
-from concord_client.diffusion import Harmonizer
+from concord_client import Client, Harmonize, Pipeline, Segment
 
 OUTPUT = Path("out/quality.json")
 SCENES = 256
 PHOTOGRAPHS = 256
-SIZE = (256, 256)  # the published measures are taken at 256 x 256
 
 
 def main() -> int:
@@ -40,25 +37,35 @@ def main() -> int:
         photographs = [
             make_photo_composite(HELD_OUT_FROM + n, SIZE, "held out") for n in tqdm(range(PHOTOGRAPHS), "photographs")
         ]
-        restored = each(
-            lambda scene: psnr(restore(networks, scene.composite), scene.composite), scenes, "reconstructing"
-        )
-        overlap = each(lambda scene: iou(client, scene), scenes, "segmenting scenes")
+        catalogue = client.catalogue()
+        coders = [pipeline for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
+        restored = {
+            " and ".join(names): each(lambda scene, n=names: restored_psnr(networks, scene, *n), scenes, "restoring")
+            for names in {tuple(pipeline.parts[role].model for role in ("encoder", "decoder")) for pipeline in coders}
+        }
+        overlap = {
+            pipeline.model: each(lambda scene, p=pipeline: iou(client, p, scene), scenes, f"{pipeline.model} on scenes")
+            for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given)
+        }
         measured = {
-            f"{model} on {kind}": each(lambda item, m=model: errors(client, item, m), items, f"{model} on {kind}")
-            for model in get_args(Harmonizer)
+            f"{pipeline.model} on {kind}": each(
+                lambda item, p=pipeline: errors(client, p, item), items, f"{pipeline.model} on {kind}"
+            )
+            for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given)
             for kind, items in (("scenes", scenes), ("photographs", photographs))
         }
     report: dict[str, Any] = {
-        "cris_iou": float(np.mean(overlap)),
-        "vae_psnr": float(np.mean(restored)),
+        "autoencoders": {name: float(np.mean(values)) for name, values in restored.items()},
+        "segmenters": {name: float(np.mean(values)) for name, values in overlap.items()},
         "harmonizers": {name: summary(pairs) for name, pairs in measured.items()},
     }
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{SCENES} scenes and {PHOTOGRAPHS} photographs, held out, {SIZE[0]}x{SIZE[1]}")
-    print(f"cris: mean IoU {report['cris_iou']:.3f} on scenes")
-    print(f"vae: mean PSNR of the reconstruction {report['vae_psnr']:.2f} dB on scenes")
+    for name, value in report["segmenters"].items():
+        print(f"{name}: mean IoU {value:.3f} on scenes")
+    for name, value in report["autoencoders"].items():
+        print(f"{name}: mean PSNR of the reconstruction {value:.2f} dB on scenes")
     for name, row in report["harmonizers"].items():
         print(
             f"{name}: mean fMSE {row['fmse_before']:.0f} -> {row['fmse_after']:.0f}, ratio {row['ratio']:.3f}; "
@@ -73,29 +80,23 @@ def each(measure: Callable[..., object], items: Sequence[Any], title: str) -> ND
         return np.array(list(tqdm(pool.map(measure, items), title, total=len(items))))
 
 
-def iou(client: Client, scene: Scene) -> float:
-    """IoU of the mask that the scene's expression gives."""
-    answer = client.segment(encode_png(scene.composite), scene.expression)
-    return intersection_over_union(np.asarray(Image.open(BytesIO(answer.mask))), scene.mask)
+def iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
+    """IoU of the mask found for the scene's expression."""
+    return intersection_over_union(answer(client, pipeline, scene), scene.mask)
 
 
-def restore(networks: InferenceServerClient, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels [S, S, 3] through the VAE's encoder and decoder."""
-    latent = run_network(networks, "vae_encoder", {"COMPOSITE": pixels}, "COMPOSITE_LATENT")
-    decoded = run_network(networks, "vae_decoder", {"LATENT": latent}, "SMALL_RESULT")
-    return as_pixels(decoded.transpose(1, 2, 0))
+def restored_psnr(networks: InferenceServerClient, scene: Scene, encoder: str, decoder: str) -> float:
+    """PSNR of a composite that went through an encoder and a decoder."""
+    latent = run_network(networks, encoder, {"COMPOSITE": scene.composite}, "COMPOSITE_LATENT")
+    decoded = run_network(networks, decoder, {"LATENT": latent}, "SMALL_RESULT")
+    return psnr(as_pixels(decoded.transpose(1, 2, 0)), scene.composite)
 
 
-def errors(client: Client, composite: Scene | PhotoComposite, model: Harmonizer) -> tuple[float, float]:
-    """fMSE before and after harmonizing with the true mask."""
-    settings = Diffusion(seed=1, steps=5, resolution=SIZE[0]) if model == "diffharmony" else None
-    answer = client.harmonize(
-        encode_png(composite.composite), mask=encode_mask(composite.mask), model=model, diffusion=settings
-    )
-    harmonized = np.asarray(Image.open(BytesIO(answer.image)))
+def errors(client: Client, pipeline: Pipeline, composite: Scene | PhotoComposite) -> tuple[float, float]:
+    """fMSE before and after harmonization with the true mask."""
     return (
         foreground_mse(composite.composite, composite.truth, composite.mask),
-        foreground_mse(harmonized, composite.truth, composite.mask),
+        foreground_mse(answer(client, pipeline, composite), composite.truth, composite.mask),
     )
 
 

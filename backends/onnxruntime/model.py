@@ -8,7 +8,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from concord.network_model import NetworkModel, Tensors
-from concord.session import run_options, session_options
+from concord.session import provider, run_options, session_options
 
 
 class TritonPythonModel(NetworkModel):
@@ -17,10 +17,7 @@ class TritonPythonModel(NetworkModel):
     def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
         """The session, with the parameters that the C++ backend reads."""
         self._run_options = run_options(config)
-        provider = "CUDAExecutionProvider" if kind == "GPU" else "CPUExecutionProvider"
-        if provider not in ort.get_available_providers():
-            raise RuntimeError(f"the installed onnxruntime has no {provider}; use a profile with KIND_CPU")
-        self._session = ort.InferenceSession(network, session_options(config), providers=[provider])
+        self._session = ort.InferenceSession(network, session_options(config), providers=[provider(kind)])
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         return [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
 

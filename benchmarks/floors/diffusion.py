@@ -13,13 +13,14 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.floors.networks import running
+from benchmarks.subjects import diffusion, diffusion_networks, diffusion_steps
 from concord.instruments.started_server import served_config
-from concord.loops.request import DEFAULT_SAMPLER, DEFAULT_STEPS
 from concord.samplers import make_sampler
 from concord.session import run_options, session_options
 from concord.squash import LATENT_STRIDE
 from concord_client import Progress
-from concord_client.diffusion import OnStep
+from concord_client.steps import OnStep
 from export.networks.latent_diffusion import LATENT_CHANNELS
 from export.pipeline import Pipeline
 
@@ -53,19 +54,14 @@ def onnx_runtime(repository: Path, grpc_url: str, size: int) -> Networks:
     """
     inputs = feeds(size)
 
-    def call(name: str, *names: str) -> Callable[[], object]:
+    def call(name: str) -> Callable[[], object]:
         config = served_config(grpc_url, name)
         session = onnxruntime.InferenceSession(
             repository / name / "1" / "model.onnx", session_options(config), providers=["CPUExecutionProvider"]
         )
-        mine, options = {each: inputs[each] for each in names}, run_options(config)
-        return lambda: session.run(None, mine, options)
+        return running(session, inputs, run_options(config))
 
-    return Networks(
-        call("vae_encoder", "COMPOSITE"),
-        call("unet", "LATENT", "TIMESTEP", "LATENT_MASK", "COMPOSITE_LATENT"),
-        call("vae_decoder", "LATENT"),
-    )
+    return Networks(*map(call, diffusion_networks()))
 
 
 def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
@@ -94,7 +90,7 @@ def feeds(size: int) -> Feeds:
     return {
         "COMPOSITE": generator.integers(0, 256, (1, size, size, 3), np.uint8),
         "LATENT": latent,
-        "TIMESTEP": make_sampler(DEFAULT_SAMPLER, DEFAULT_STEPS).timesteps[None, :1],
+        "TIMESTEP": make_sampler(str(diffusion().settings["SAMPLER"].default), diffusion_steps()).timesteps[None, :1],
         "LATENT_MASK": np.ones((1, 1, side, side), np.float32),
         "COMPOSITE_LATENT": latent[:, ::-1].copy(),
     }

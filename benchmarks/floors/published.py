@@ -1,32 +1,126 @@
-"""A model repository with networks at their published sizes and random weights from a seed, for timing only."""
+"""The networks at their published sizes, with random weights from a seed, for timing only; and servers of them."""
 
+import gc
 import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 
+from benchmarks import OUTPUT
+from concord.instruments import started_server as servers
+from concord.server.embedded import EmbeddedServer
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import DEFAULT, variants
 from export.network import Network
-from export.networks import cris, dht
+from export.networks import cris, dht, harmony_vae, ht, refinement
 from export.networks.cris import ServedCris
 from export.networks.harmonizer import ServedHarmonizer
+from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
+from export.networks.refinement import Refinement, RefinementConfig, ServedRefinement
+from export.networks.unet import INPAINTING
+from export.networks.vae_encoder import KL_F8
 from export.onnx_file import publish
+from export.pipeline import Pipeline
+from export.pipelines import diffharmony
+from export.runtime_form import Form, rewrite
+
+SIZE = 512  # pixels, of the photograph and of the square that is denoised
+TOKENS = 77
+RECORD = {"network": "published size, random weights"}
 
 
 def networks() -> list[tuple[Network, nn.Module]]:
-    """CRIS R50 and DHT+ as they are served."""
+    """CRIS R50, DHT+ and HT+ as they are served."""
     torch.manual_seed(0)
-    harmonizer = ServedHarmonizer(dht.NETWORK.published["dht_plus"]())
-    return [(cris.NETWORK, ServedCris(cris.Cris(cris.R50)).eval()), (dht.NETWORK, harmonizer.eval())]
+    built = [
+        (cris.NETWORK, ServedCris(cris.Cris(cris.R50))),
+        (dht.NETWORK, ServedHarmonizer(dht.NETWORK.published["dht_plus"]())),
+        (ht.NETWORK, ServedHarmonizer(ht.NETWORK.published["ht_plus"]())),
+    ]
+    return [(model, network.eval()) for model, network in built]
 
 
-def repository(source: Path, target: Path, served: list[tuple[Network, nn.Module]]) -> Path:
-    """A copy of `source` at `target` with the networks exported into it; made only if it is missing."""
-    done = target / ".complete"
+def companions() -> list[tuple[Network, nn.Module]]:
+    """Harmony-VAE and the refinement network as they are served."""
+    torch.manual_seed(1)
+    sizes, seen = ConditionVaeConfig(), RefinementConfig()
+    networks: list[tuple[Network, nn.Module]] = [
+        (harmony_vae.NETWORK, ServedHarmonyVae(ConditionVae(sizes), sizes)),
+        (refinement.NETWORK, ServedRefinement(Refinement(seen), seen)),
+    ]
+    return [(model, network.requires_grad_(False).eval()) for model, network in networks]
+
+
+def pipeline() -> Pipeline:
+    """Stable Diffusion 1.5's inpainting UNet, its VAE, and text states, with the same random weights each time."""
+    torch.manual_seed(0)
+    unet: Any = UNet2DConditionModel(**INPAINTING)
+    vae: Any = AutoencoderKL(**KL_F8)
+    states = torch.randn(TOKENS, unet.config.cross_attention_dim)
+    return Pipeline(unet.requires_grad_(False).eval(), vae.requires_grad_(False).eval(), states)
+
+
+def text_guided() -> Path:
+    """The folder of `networks`."""
+
+    def export(folder: Path) -> None:
+        for model, network in networks():
+            publish(network, model, folder, RECORD)
+
+    return _exported(OUTPUT / "published", export)
+
+
+def diffusion() -> Path:
+    """The folder of the networks of `pipeline` and of `companions`."""
+
+    def export(folder: Path) -> None:
+        diffharmony.publish(pipeline(), folder, Form())
+        for model, network in companions():
+            publish(network, model, folder, RECORD, partial(rewrite, form=Form(convolution="direct")))
+
+    return _exported(OUTPUT / "published_diffusion", export)
+
+
+def _exported(folder: Path, export: Callable[[Path], None]) -> Path:
+    """A folder with networks, which are exported into it if one is missing."""
+    done = folder / ".complete"
     if not done.exists():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
-        for model, network in served:
-            publish(network, model, target, {"network": "published size, random weights"})
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        export(folder)
+        gc.collect()  # exported graphs are cyclic and hold gigabytes that the next step needs
         done.touch()
-    return target
+    return folder
+
+
+@contextmanager
+def serving(*folders: Path, only: Collection[str] | None = None, profile: str = DEFAULT) -> Iterator[EmbeddedServer]:
+    """A server of the project's models with other networks instead of the repository's own.
+
+    Args:
+        folders: of networks, the first that has one serves it.
+        only: networks that are served; None for all.
+    """
+    models, ensembles = MODEL_REPOSITORIES
+    known = variants(MODEL_REPOSITORIES)
+    with TemporaryDirectory() as name:
+        repository = Path(name)
+        for model in models.iterdir():
+            (repository / model.name).mkdir()
+            for each in ("config.pbtxt", "configs"):
+                if (model / each).exists():
+                    (repository / model.name / each).symlink_to(model / each)
+            # A network without a file is not served, nor is what needs it.
+            if only is None or model.name in only or model.name not in known:
+                places = [folder / model.name / "1" for folder in folders]
+                version = next((path for path in places if path.is_dir()), model / "1")
+                (repository / model.name / "1").symlink_to(version.absolute())
+        with servers.serving((repository, ensembles), profile) as server:
+            yield server

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.load.comparison import CONFIDENCE, FEWEST_PAIRS, Comparison, compare
 from benchmarks.load.generator import generator
-from benchmarks.load.measure import measure, serving, subject_of
+from benchmarks.load.measure import measure, resolved, serving, subject_of
 from benchmarks.load.recipe import TOOL, Recipe, read_recipe
 from benchmarks.load.result import QUANTILES, LoadResult
 from concord.errors import ConcordError, InvalidSetting
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measured(recipe: Recipe, output: Path) -> tuple[Path, bool]:
     """Runs the recipe's loads, prints and writes the results; returns whether each load had an answer."""
     with serving(recipe) as server, generator() as asking:
+        recipe = resolved(recipe, server)
         subject = subject_of(recipe, server)
         results = [
             measure(asking, subject, load, recipe.seconds, recipe.warm_up, recipe.window, recipe.tolerance)
@@ -70,6 +71,7 @@ def compared(base: Recipe, here: Recipe, pairs: int, output: Path) -> tuple[Path
     with ExitStack() as stack:
         server = stack.enter_context(serving(base))
         other = server if base.server == here.server else stack.enter_context(serving(here))
+        base, here = resolved(base, server), resolved(here, other)
         theirs, ours = subject_of(base, server).destination, subject_of(here, other).destination
         asking = stack.enter_context(generator())
         comparisons = [compare(asking, load, theirs, ours, pairs, here.seconds, here.warm_up) for load in here.loads]
@@ -169,7 +171,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folders with models of the server that is started",
     )
-    parser.add_argument("--pipeline", metavar="NAME", help=f"default: {defaults.pipeline}")
+    parser.add_argument("--pipeline", metavar="NAME", help="default: what harmonizes a text's object first")
     parser.add_argument("--width", type=int, help=f"of the photograph; default: {defaults.width}")
     parser.add_argument("--height", type=int, help=f"default: {defaults.height}")
     parser.add_argument("--data", dest="request", type=Path, metavar="FILE", help="KServe's JSON of a request")

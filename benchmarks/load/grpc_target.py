@@ -1,11 +1,13 @@
 """A destination of the load generator that speaks KServe's gRPC; the request's bytes are made once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import grpc  # type: ignore[import-untyped]
+import numpy as np
 from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
+from tritonclient.utils import serialize_byte_tensor  # type: ignore[import-untyped]
 
 from benchmarks.load.generator import LOST, Outcome
 
@@ -49,6 +51,16 @@ class GrpcTarget:
             await channel.close()
             raise ConnectionError(f"no gRPC at {self.address}") from None
         return GrpcLine(self, channel)
+
+
+def target_of(address: str, model: str, values: Mapping[str, bytes], output: str) -> GrpcTarget:
+    """A request of byte strings for one output."""
+    request = service_pb2.ModelInferRequest(model_name=model)
+    for name, value in values.items():
+        request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
+        request.raw_input_contents.append(serialize_byte_tensor(np.array([[value]], object)).item())
+    request.outputs.add(name=output)
+    return GrpcTarget(address, request.SerializeToString())
 
 
 class GrpcLine:

@@ -22,6 +22,7 @@ from benchmarks.load.generator import Destination, Target
 from benchmarks.load.grpc_target import CHANNEL, GrpcTarget
 from concord.errors import InvalidSetting, ServerFailure
 from concord.instruments.stages import Statistics
+from concord_client import Catalogue, ConcordClientError, Harmonize
 from concord_client.repository import Model, Tensor, read_metadata
 
 CONTROL_SECONDS = 10.0
@@ -70,8 +71,7 @@ class KServe(ABC):
             InvalidSetting: the server does not have it; the error lists what it has.
             ServerFailure: it does not answer.
         """
-        index = self._index() if "model_repository" in self.extensions else []
-        names = sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
+        names = self._names()
         if names and name not in names:
             raise InvalidSetting("pipeline", f"the server has no {name!r}", ", ".join(names))
         metadata = self._metadata(name)
@@ -84,6 +84,20 @@ class KServe(ABC):
             frozenset(tensor["name"] for tensor in config.get("input", ()) if tensor.get("optional")),
             bool(config.get("model_transaction_policy", {}).get("decoupled")),
         )
+
+    def default(self) -> str:
+        """The pipeline that harmonizes what a text names, by the first model that does.
+
+        Raises:
+            InvalidSetting: the server has none.
+            ServerFailure: it does not answer.
+        """
+        names = self._names()
+        try:
+            catalogue = Catalogue.of(map(self._config, names))
+            return catalogue.choose(Harmonize.TASK, None, {"IMAGE", "TEXT"}, streams=False).name
+        except ConcordClientError as error:
+            raise InvalidSetting("pipeline", f"no default: {error}", ", ".join(names) or "a model's name") from None
 
     def statistics(self) -> Statistics:
         """Triton's cumulative inference statistics by model name; empty for a server without them.
@@ -123,6 +137,10 @@ class KServe(ABC):
 
     @abstractmethod
     def _server(self) -> Mapping[str, Any]: ...
+
+    def _names(self) -> list[str]:
+        index = self._index() if "model_repository" in self.extensions else []
+        return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
 
     def _config(self, name: str) -> Mapping[str, Any]:
         return self._ask_config(name) if "model_configuration" in self.extensions else {}

@@ -11,7 +11,7 @@ import psutil
 from benchmarks.load.generator import Destination, Generator
 from benchmarks.load.inputs import inputs_of
 from benchmarks.load.kserve import KServe, kserve_at
-from benchmarks.load.recipe import Closed, Load, Poisson, Recipe
+from benchmarks.load.recipe import Load, Recipe
 from benchmarks.load.result import TOLERANCE_PERCENT, LoadResult, summarize
 from concord.errors import InvalidSetting
 from concord.instruments import started_server as servers
@@ -51,20 +51,6 @@ class OccasionalPeak(Peak):
     interval = 0.5
 
 
-def closed(
-    asking: Generator, subject: Subject, clients: int, seconds: float = 15.0, warm_up: float = 3.0
-) -> LoadResult:
-    """What so many clients get that ask again as soon as they are answered. Errors are those of `measure`."""
-    return measure(asking, subject, Closed(clients), seconds, warm_up)
-
-
-def poisson(
-    asking: Generator, subject: Subject, rate: float, seconds: float = 15.0, warm_up: float = 3.0, seed: int = 0
-) -> LoadResult:
-    """What requests get that come by chance, so many a second on average. Errors are those of `measure`."""
-    return measure(asking, subject, Poisson(rate, seed), seconds, warm_up)
-
-
 def measure(
     asking: Generator,
     subject: Subject,
@@ -92,7 +78,7 @@ def measure(
         replies = load.run(asking, subject.destination, seconds)
     spent, took = cpu_seconds(subject.processes) - spent, time.perf_counter() - began
     result = summarize(load.name, replies, seconds, load.closed, window, tolerance)
-    result = replace(result, stages=stages(before, settled_statistics(subject.statistics), left_out=()))
+    result = replace(result, stages=stages(before, settled_statistics(subject.statistics)))
     if not subject.processes:
         return result
     memory = resident(subject.processes)
@@ -142,6 +128,15 @@ def serving(recipe: Recipe) -> Iterator[Running]:
     with servers.serving(repositories, recipe.profile or DEFAULT) as server:
         url = server.grpc_url if recipe.protocol == "grpc" else f"http://{server.http_url}"
         yield Running(kserve_at(url), server.processes())
+
+
+def resolved(recipe: Recipe, server: Running) -> Recipe:
+    """The recipe, with the name of the server's default pipeline if it names none.
+
+    Raises:
+        ConcordError: there is none.
+    """
+    return recipe if recipe.pipeline else recipe.changed(pipeline=server.kserve.default())
 
 
 def subject_of(recipe: Recipe, server: Running) -> Subject:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from concord_client.pipelines import SEGMENT_HARMONIZE
 from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.load.generator import Destination, Generator, Replies, closed_loop, open_loop
@@ -59,7 +58,7 @@ class Recipe:
     """A measurement.
 
     Attributes:
-        pipeline: a model or pipeline of the server.
+        pipeline: a model or pipeline of the server; empty for its default of harmonizing what a text names.
         url: of the server; empty if one is started.
         protocol: of requests to a server that is started.
         profile: Triton's ``--model-config-name`` of a server that is started.
@@ -79,7 +78,7 @@ class Recipe:
         InvalidSetting: a number is out of its range.
     """
 
-    pipeline: str = SEGMENT_HARMONIZE
+    pipeline: str = ""
     url: str = ""
     protocol: Literal["grpc", "http"] = "grpc"
     profile: str = ""

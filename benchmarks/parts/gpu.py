@@ -1,24 +1,23 @@
-"""GPU measurements: DiffHarmony end to end, and its UNet in TensorRT and in PyTorch. Empty without a GPU."""
+"""GPU measurements: a diffusion end to end, and its UNet in TensorRT and in PyTorch. Empty without a GPU."""
 
 import importlib
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime
 import torch
 
+from benchmarks import OUTPUT
 from benchmarks.floors import diffusion as bare_diffusion
-from benchmarks.floors import published
+from benchmarks.floors.loop import asking
 from benchmarks.floors.networks import Feeds
-from benchmarks.parts.diffusion import asking
-from benchmarks.parts.published_diffusion import COMPANIONS, SIZE, pipeline, placed, serving
-from concord.instruments.stages import UNET
+from benchmarks.floors.published import SIZE, pipeline, serving
+from benchmarks.subjects import diffusion_networks, network
+from concord.instruments.markdown import significant, table
 from concord.instruments.timing import in_turns, percentiles
-from concord.loops.request import DEFAULT_STEPS
-from concord.server.installation import MODEL_REPOSITORIES
-from concord_client import Client, Diffusion
+from concord_client import Client
 from export import tensorrt
 from export.pipeline import Pipeline
 from export.pipelines import diffharmony
@@ -26,35 +25,41 @@ from export.runtime_form import Form
 
 DEVICE = "cuda"
 PROFILE = "cuda"
+FOLDER = OUTPUT / "published_gpu"
 
 
-def gpu(folder: Path, text_guided: Path, rounds: int = 20) -> dict[str, Any]:
-    """The report's rows, without those whose package is not installed: an ONNX Runtime for CUDA, or a TensorRT.
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured; None where the package for it is not installed: an ONNX Runtime for CUDA, or a TensorRT."""
 
-    Args:
-        folder, text_guided: keep the exported networks between runs, for GPUs, and CRIS and DHT+.
-    """
+    device: str = "no GPU"
+    diffharmony_ms: float | None = None
+    tensorrt_over_eager: float | None = None
+    tensorrt_over_compiled: float | None = None
+
+
+def measure(rounds: int = 20) -> Numbers:
     if not torch.cuda.is_available():
-        return {}
-    if not (folder / UNET).exists():
-        diffharmony.publish(pipeline(), folder, Form("plain", "direct"))
-    published.repository(MODEL_REPOSITORIES[0], text_guided, published.networks())
-    found: dict[str, Any] = {"device": torch.cuda.get_device_name()}
+        return Numbers()
+    name = network("unet")
+    if not (FOLDER / name).exists():
+        diffharmony.publish(pipeline(), FOLDER, Form("plain", "direct"))
+    whole, over = None, {}
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        found["diffharmony_ms"] = end_to_end(folder, text_guided, rounds)
+        whole = end_to_end(rounds)
     flavours = [name for name in tensorrt.FLAVOURS if importlib.util.find_spec(name.replace("-", "_"))]
     if flavours:
-        tensorrt.build(UNET, folder, flavours[0], "fp16")
+        tensorrt.build(name, FOLDER, flavours[0], "fp16")
         trt = importlib.import_module(flavours[0].replace("-", "_"))
-        plan = folder / UNET / "1" / "model.plan"
-        found |= unet(pipeline(), lambda feeds: in_tensorrt(trt, plan.read_bytes(), feeds), rounds)
-    return found
+        plan = FOLDER / name / "1" / "model.plan"
+        over = unet(pipeline(), lambda feeds: in_tensorrt(trt, plan.read_bytes(), feeds), rounds)
+    return Numbers(torch.cuda.get_device_name(), whole, **over)
 
 
-def end_to_end(folder: Path, text_guided: Path, rounds: int) -> float:
+def end_to_end(rounds: int) -> float:
     """p50 in milliseconds of a request with a mask."""
-    with serving(placed(folder, text_guided), COMPANIONS, PROFILE) as server, Client(server.grpc_url) as client:
-        ask = asking(client, Diffusion(seed=0, steps=DEFAULT_STEPS, resolution=SIZE))
+    with serving(FOLDER, only=diffusion_networks(), profile=PROFILE) as server, Client(server.grpc_url) as client:
+        ask = asking(client, {"resolution": SIZE})
         return percentiles(in_turns({PROFILE: ask}, rounds)[PROFILE])["p50"]
 
 
@@ -105,3 +110,13 @@ def in_tensorrt(trt: Any, plan: bytes, feeds: Feeds) -> Callable[[], object]:
         return [tensor.cpu() for tensor in outputs.values()]
 
     return run
+
+
+def section(numbers: Numbers) -> str:
+    rows = {
+        "DiffHarmony, 512 pixels, 5 steps, end to end (ms)": numbers.diffharmony_ms,
+        "UNet in TensorRT FP16 over PyTorch eager FP16 (times as fast)": numbers.tensorrt_over_eager,
+        "UNet in TensorRT FP16 over torch.compile FP16 (times as fast)": numbers.tensorrt_over_compiled,
+    }
+    written = [[what, "not measured" if number is None else significant(number)] for what, number in rows.items()]
+    return "## On a GPU\n\n" + table(["", numbers.device], written)

@@ -9,13 +9,13 @@ import onnxruntime
 
 from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors.networks import Feeds, running, sample
-from benchmarks.parts.engines import DIFFUSION
+from benchmarks.subjects import diffusion_networks, text_guided_networks
 from concord.instruments.markdown import table
 from concord.instruments.timing import in_turns, percentiles
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
 from export import pipeline
-from export.networks import cris, ht
+from export.networks import declared
 from export.pipelines import diffharmony
 from export.publication import MODEL
 from export.runtime_form import Form
@@ -36,18 +36,21 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
 }
 PLAIN = "attention of plain operators"
 
+Numbers = dict[str, dict[str, float]]
+"""Milliseconds by network and option."""
 
-def runtime_options(rounds: int = 15) -> dict[str, Any]:
-    """Milliseconds of each demo network with every single option, one client, all threads; and with plain attention."""
-    feeds: dict[str, Feeds] = {model.name: sample(model) for model in (cris.NETWORK, ht.NETWORK)}
-    feeds |= dict.fromkeys(DIFFUSION, bare_diffusion.feeds(SIZE))
+
+def measure(rounds: int = 15) -> Numbers:
+    """Every option by itself, one client, all threads; and with plain attention."""
+    feeds = {name: sample(declared(name)) for name in text_guided_networks()}
+    feeds |= dict.fromkeys(diffusion_networks(), bare_diffusion.feeds(SIZE))
     with TemporaryDirectory() as folder:
         plain = Path(folder) / "models"
         diffharmony.publish(pipeline.read(WEIGHTS, None, None, None), plain, Form(attention="plain"))
-        return {name: measured(name, inputs, plain, rounds) for name, inputs in feeds.items()}
+        return {name: by_option(name, inputs, plain, rounds) for name, inputs in feeds.items()}
 
 
-def measured(name: str, feeds: Feeds, plain: Path, rounds: int) -> dict[str, float]:
+def by_option(name: str, feeds: Feeds, plain: Path, rounds: int) -> dict[str, float]:
     """p50 by option.
 
     Args:
@@ -68,11 +71,10 @@ def configuration(values: dict[str, Any]) -> dict[str, Any]:
     return {"optimization": values.get("optimization", {}), "parameters": parameters}
 
 
-def section(part: Mapping[str, Mapping[str, float]]) -> str:
-    """A row for every option: milliseconds, and the ratio to the defaults."""
-    rows = [[option, *(written(times, option) for times in part.values())] for option in (*OPTIONS, PLAIN)]
+def section(numbers: Numbers) -> str:
+    rows = [[option, *(written(times, option) for times in numbers.values())] for option in (*OPTIONS, PLAIN)]
     return "## ONNX Runtime, option by option: demo networks, ms (over its defaults)\n\n" + table(
-        ["", *(f"`{name}`" for name in part)], rows
+        ["", *(f"`{name}`" for name in numbers)], rows
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from benchmarks.subjects import text_guided_networks
 from concord.images import DecodedImage, decode_image, encode_png
 from concord.letterbox import letterbox, mask_from_logits
 from concord.limits import Limits
@@ -29,7 +30,7 @@ MODELS = MODEL_REPOSITORIES[0]
 
 @dataclass(frozen=True)
 class Question:
-    """A photograph and a text as CRIS reads them."""
+    """A photograph and a text as the network that segments reads them."""
 
     image: DecodedImage
     square: NDArray[np.uint8]
@@ -55,8 +56,7 @@ class Pipeline:
     """
 
     def __init__(self, load: Callable[[Path], Network]) -> None:
-        self._cris = load(MODELS / "cris" / "1" / "model.onnx")
-        self._dht = load(MODELS / "dht" / "1" / "model.onnx")
+        self._segment, self._harmonize = (load(MODELS / name / "1" / "model.onnx") for name in text_guided_networks())
         self._tokenizer = Tokenizer.load()
         self._limits = Limits.from_environment()
 
@@ -73,7 +73,7 @@ class Pipeline:
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Both networks on all questions in one batch."""
-        logits = self._cris(
+        logits = self._segment(
             {
                 "CRIS_IMAGE": np.stack([question.square for question in questions]),
                 "TOKENS": np.stack([question.tokens for question in questions]),
@@ -83,7 +83,7 @@ class Pipeline:
         masks = [mask_from_logits(each, *image.pixels.shape[:2])[0] for each, image in zip(logits, images, strict=True)]
         composites = [squash_image(image.pixels) for image in images]
         composite_masks = [squash_mask(mask) for mask in masks]
-        results = self._dht({"COMPOSITE": np.stack(composites), "COMPOSITE_MASK": np.stack(composite_masks)})
+        results = self._harmonize({"COMPOSITE": np.stack(composites), "COMPOSITE_MASK": np.stack(composite_masks)})
         return list(map(Answer, images, masks, composites, composite_masks, results))
 
     def draw(self, answer: Answer) -> bytes:
@@ -106,7 +106,7 @@ def onnx_runtime(path: Path) -> Network:
 def openvino(path: Path) -> Network:
     """A network in OpenVINO from the same file, in FP32 also where the CPU's default is less."""
     # Takes a second to import, and the servers do without it.
-    from openvino import Core  # type: ignore[import-untyped]
+    from openvino import Core
 
     model = Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 

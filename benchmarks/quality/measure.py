@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ from concord.gates.metrics import intersection_over_union
 from concord.images import encode_png
 from concord.masks import encode_mask
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Diffusion, InvalidInput
-from concord_client.diffusion import DIFFHARMONY, Harmonizer
+from concord_client import Client, Harmonize, InvalidInput
 from concord_client.errors import ConcordClientError
 
 SIZE = 256
@@ -40,40 +39,46 @@ class LeftOut(Exception):
 
 def main() -> int:
     arguments = parse()
-    settings = {
-        "dataset": str(arguments.dataset.resolve()),
-        "model": arguments.model,
-        "expressions": str(arguments.expressions.resolve()) if arguments.expressions else None,
-        "full_resolution": arguments.full_resolution,
-    }
     try:
         dataset = read_dataset(arguments.dataset)
         expressions = read_expressions(arguments.expressions) if arguments.expressions else None
-        done = resume(arguments.output, settings)
-    except (DatasetError, OSError) as error:
+        with client_of(arguments.url) as client:
+            report(arguments, client, dataset, expressions)
+    except (ConcordError, ConcordClientError, DatasetError, OSError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
-    left_out = list(dataset.missing)
-    if expressions is not None:
-        left_out += [f"{sample.name}: no expression" for sample in dataset.samples if sample.name not in expressions]
-    waiting = [
-        sample
-        for sample in dataset.samples
-        if sample.name not in done and (expressions is None or sample.name in expressions)
-    ][: arguments.limit]
-    try:
-        with client_of(arguments.url) as client, (arguments.output / "results.jsonl").open("a") as results:
-            for sample, outcome in measured(client, waiting, settings, expressions or {}):
-                if isinstance(outcome, LeftOut):
-                    left_out.append(f"{sample.name}: {outcome}")
-                else:
-                    done[sample.name] = outcome
-                    print(json.dumps(outcome), file=results, flush=True)
-    except (ConcordError, ConcordClientError) as error:
-        print(f"quality: {error}", file=sys.stderr)
-        return 1
-    write_report(arguments.output, settings, dataset, list(done.values()), sorted(left_out))
     return 0
+
+
+def report(arguments: argparse.Namespace, client: Client, dataset: Dataset, expressions: dict[str, str] | None) -> None:
+    """Measures what is left of the dataset, and writes the results and the report.
+
+    Raises:
+        DatasetError: the output folder holds results of other settings.
+        ConcordClientError: the server has no such model, or does not answer.
+    """
+    given = {"IMAGE", "MASK" if expressions is None else "TEXT"}
+    pipeline = client.catalogue().choose(Harmonize.TASK, arguments.model, given, streams=True)
+    settings = {
+        "dataset": str(arguments.dataset.resolve()),
+        "model": pipeline.model,
+        "settings": {"seed": 0} if "SEED" in pipeline.settings else {},
+        "expressions": str(arguments.expressions.resolve()) if arguments.expressions else None,
+        "full_resolution": arguments.full_resolution,
+    }
+    done = resume(arguments.output, settings)
+    named = [sample for sample in dataset.samples if expressions is None or sample.name in expressions]
+    left_out = list(dataset.missing)
+    left_out += [f"{sample.name}: no expression" for sample in dataset.samples if sample not in named]
+    waiting = [sample for sample in named if sample.name not in done][: arguments.limit]
+    with (arguments.output / "results.jsonl").open("a") as results:
+        for sample, outcome in measured(client, waiting, settings, expressions or {}):
+            if isinstance(outcome, LeftOut):
+                left_out.append(f"{sample.name}: {outcome}")
+            else:
+                done[sample.name] = outcome
+                print(json.dumps(outcome), file=results, flush=True)
+    write_report(arguments.output, settings, dataset, list(done.values()), sorted(left_out))
 
 
 def measured(
@@ -107,12 +112,10 @@ def measure(client: Client, sample: Sample, settings: dict[str, Any], expression
         if not small_mask.any():
             raise LeftOut("the mask is empty")
         sent, sent_mask = (composite, mask) if settings["full_resolution"] else (resized(composite), small_mask)
-        image, model = encode_png(sent), settings["model"]
-        diffusion = Diffusion(seed=0) if model == DIFFHARMONY else None
-        if expression is None:
-            answer = client.harmonize(image, mask=encode_mask(sent_mask), model=model, diffusion=diffusion)
-        else:
-            answer = client.harmonize(image, text=expression, model=model, diffusion=diffusion)
+        request = Harmonize(
+            encode_png(sent), text=expression, mask=encode_mask(sent_mask) if expression is None else None
+        )
+        answer = client.run(request, model=settings["model"], settings=settings["settings"])
     except (UnidentifiedImageError, OSError, InvalidInput) as error:
         raise LeftOut(str(error)) from error
     iou = None
@@ -188,7 +191,7 @@ def write_report(
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="with HCOCO, HAdobe5k, ... in it")
-    parser.add_argument("--model", choices=get_args(Harmonizer), default="dht")
+    parser.add_argument("--model", metavar="NAME", help="a harmonizer of the server; default: its first")
     parser.add_argument("--expressions", type=Path, metavar="FILE", help="JSON lines: find the objects by these texts")
     parser.add_argument("--url", help="host:port of a server's gRPC; without it one is started")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"default: {OUTPUT}")

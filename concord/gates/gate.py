@@ -7,27 +7,39 @@ say how much their answers differ from those of the network they were built from
 import argparse
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from concord.errors import ConcordError, InvalidSetting
-from concord.gates.pictures import NETWORKS, Answers, HeldOut, ask
+from concord.gates.pictures import Answers, HeldOut, ask, gated
 from concord.gates.thresholds import GATES, Measure, in_words, measures, written
+from concord.instruments import pipelines as instruments
 from concord.instruments.arguments import positive
 from concord.instruments.markdown import table
 from concord.instruments.started_server import serving
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, Comparison, Variant, coarsest, variants
-from concord_client import Client, ConcordClientError, ServerError
+from concord_client import Client, ConcordClientError, Pipeline, ServerError
 
 PICTURES = 64
 PASSED, FAILED = "passed", "**failed**"
 
-Pipelines = Mapping[str, Collection[Variant]]
-"""By name, the variants of the networks that a pipeline runs."""
+
+@dataclass(frozen=True)
+class Served:
+    """A pipeline, and the networks that it runs as they are served."""
+
+    pipeline: Pipeline
+    variants: tuple[Variant, ...]
+
+    @property
+    def made(self) -> bool:
+        """Whether all of their files are there."""
+        return all(variant.made for variant in self.variants)
 
 
-class Tensors(TypedDict):
+@dataclass(frozen=True)
+class Tensors:
     """How much a network's answers differ from those of the network it was built from, by its record.
 
     Attributes:
@@ -46,7 +58,8 @@ class Tensors(TypedDict):
     problem: str
 
 
-class Gate(TypedDict):
+@dataclass(frozen=True)
+class Gate:
     """The result of a profile's gate.
 
     Attributes:
@@ -78,65 +91,61 @@ def gates(
         ConcordError, ConcordClientError: a server cannot be started, or does not answer.
     """
     folders = tuple(repositories)
-    networks = variants(folders)
-    changed = {profile: pipelines_of(profile, networks) for profile in profiles}
-    complete = {profile: complete_of(found) for profile, found in changed.items()}
+    networks, pipelines = variants(folders), gated(folders)
+    changed = {profile: served(profile, pipelines.values(), networks) for profile in profiles}
+    complete = {profile: [each.pipeline for each in found if each.made] for profile, found in changed.items()}
     held_out = HeldOut.draw(pictures)
+    asked = {pipeline.name for each in complete.values() for pipeline in each}
     with serving(folders) as server:
-        reference = answered(server.grpc_url, sorted({each for asked in complete.values() for each in asked}), held_out)
+        reference = answered(server.grpc_url, (pipelines[name] for name in sorted(asked)), held_out)
     results = {}
-    for profile, asked in complete.items():
+    for profile, each in complete.items():
         if url:
-            answers = answered(url, asked, held_out)
+            answers = answered(url, each, held_out)
         else:
             with serving(folders, profile) as server:
-                answers = answered(server.grpc_url, asked, held_out)
+                answers = answered(server.grpc_url, each, held_out)
         results[profile] = verdict(profile, changed[profile], held_out, reference, answers)
     return results
 
 
-def pipelines_of(profile: str, networks: Mapping[str, Mapping[str, Variant]]) -> dict[str, list[Variant]]:
+def served(profile: str, pipelines: Iterable[Pipeline], networks: Mapping[str, Mapping[str, Variant]]) -> list[Served]:
     """The pipelines that a profile changes. Their networks without the profile keep the default.
-
-    Pipelines whose default has not been exported are skipped.
 
     Raises:
         InvalidSetting: no network has the profile, or none of its files exists.
     """
-    found = {}
-    for pipeline, models in NETWORKS.items():
-        if all(model in networks and networks[model][DEFAULT].made for model in models):
-            chosen = [networks[model].get(profile, networks[model][DEFAULT]) for model in models]
-            if any(variant.profile == profile for variant in chosen):
-                found[pipeline] = chosen
-    if not any(variant.made for chosen in found.values() for variant in chosen if variant.profile == profile):
+    found = []
+    for pipeline in pipelines:
+        models = instruments.networks(pipeline, networks)
+        chosen = tuple(networks[model].get(profile, networks[model][DEFAULT]) for model in models)
+        if any(variant.profile == profile for variant in chosen):
+            found.append(Served(pipeline, chosen))
+    if not any(variant.made for each in found for variant in each.variants if variant.profile == profile):
         made = {each.profile for profiles in networks.values() for each in profiles.values() if each.made}
         raise InvalidSetting("PROFILE", f"no file of {profile!r} has been made", ", ".join(sorted(made)))
     return found
 
 
-def complete_of(pipelines: Pipelines) -> list[str]:
-    """The pipelines whose files all exist."""
-    return [name for name, chosen in pipelines.items() if all(variant.made for variant in chosen)]
-
-
-def answered(url: str, pipelines: Iterable[str], held_out: HeldOut) -> Answers:
+def answered(url: str, pipelines: Iterable[Pipeline], held_out: HeldOut) -> Answers:
     """The answers of the server at `url`, see `ask`."""
     with Client(url) as client:
         return ask(client, pipelines, held_out)
 
 
-def verdict(profile: str, pipelines: Pipelines, held_out: HeldOut, reference: Answers, answers: Answers) -> Gate:
+def verdict(
+    profile: str, pipelines: Collection[Served], held_out: HeldOut, reference: Answers, answers: Answers
+) -> Gate:
     """Compares a profile's answers with the default's. A pipeline without answers lacks a file and fails.
 
     Raises:
         ServerError: the default failed.
     """
-    precisions = {name: coarsest(variant.precision for variant in chosen) for name, chosen in pipelines.items()}
+    precisions = {each.pipeline.name: coarsest(variant.precision for variant in each.variants) for each in pipelines}
     found: list[Measure] = []
     failed = []
-    for name, precision in precisions.items():
-        if name not in answers:
+    for pipeline in (each.pipeline for each in pipelines):
+        if (name := pipeline.name) not in answers:
             continue
         before, after = reference[name], answers[name]
         if isinstance(before, ServerError):
@@ -144,10 +153,11 @@ def verdict(profile: str, pipelines: Pipelines, held_out: HeldOut, reference: An
         if isinstance(after, ServerError):
             failed.append(f"{name}: {after}")
         else:
-            found += measures(name, held_out, before, after, GATES[precision])
-    failed += [in_words(measure) for measure in found if not measure["passed"]]
-    tensors = [tensors_of(variant) for chosen in pipelines.values() for variant in chosen]
-    failed += [f"{each['model']}: {each['problem']}" for each in tensors if each["problem"]]
+            found += measures(pipeline, held_out, before, after, GATES[precisions[name]])
+    failed += [in_words(measure) for measure in found if not measure.passed]
+    # Pipelines that share a network share what its record says.
+    tensors = [tensors_of(each) for each in dict.fromkeys(each for served in pipelines for each in served.variants)]
+    failed += [f"{each.model}: {each.problem}" for each in tensors if each.problem]
     return Gate(profile=profile, precisions=precisions, measures=found, tensors=tensors, failed=failed)
 
 
@@ -165,33 +175,27 @@ def tensors_of(variant: Variant) -> Tensors:
     )
 
 
-def section(part: Mapping[str, Gate]) -> str:
-    """The report's section of gates, by profile."""
-    found = [f"### `{name}`\n\n{tables(gate)}" for name, gate in part.items()]
-    return "\n\n".join(["## Gates: profiles against the FP32 default", *found])
-
-
 def tables(gate: Gate) -> str:
     """Markdown tables: every measure with its threshold, then every network's record."""
     pictures = [
         [
-            each["pipeline"],
-            gate["precisions"][each["pipeline"]],
-            f"{each['count']} {each['pictures']}",
+            each.pipeline,
+            gate.precisions[each.pipeline],
+            f"{each.count} {each.pictures}",
             *written(each),
-            PASSED if each["passed"] else FAILED,
+            PASSED if each.passed else FAILED,
         ]
-        for each in gate["measures"]
+        for each in gate.measures
     ]
     tensors = [
         [
-            f"`{row['model']}`",
-            f"`{row['file']}`",
-            row["precision"],
+            f"`{row.model}`",
+            f"`{row.file}`",
+            row.precision,
             in_record(row),
-            f"{FAILED}: {row['problem']}" if row["problem"] else PASSED,
+            f"{FAILED}: {row.problem}" if row.problem else PASSED,
         ]
-        for row in gate["tensors"]
+        for row in gate.tensors
     ]
     return "\n\n".join(
         (
@@ -202,9 +206,9 @@ def tables(gate: Gate) -> str:
 
 
 def in_record(row: Tensors) -> str:
-    if row["value"] is None or row["threshold"] is None:
+    if row.value is None or row.threshold is None:
         return ""
-    return f"{row['engine']}: {row['measure']} {Comparison(row['measure'], row['value'], row['threshold'])}"
+    return f"{row.engine}: {row.measure} {Comparison(row.measure, row.value, row.threshold)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,9 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gates: {error}", file=sys.stderr)
         return 1
     print(tables(gate))
-    for failure in gate["failed"]:
+    for failure in gate.failed:
         print(f"gates: {args.profile} failed: {failure}", file=sys.stderr)
-    return int(bool(gate["failed"]))
+    return int(bool(gate.failed))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,29 +1,26 @@
 """Held-out pictures, on which nothing was trained or calibrated, and the served pipelines' answers to them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, islice
+from pathlib import Path
 
 import numpy as np
-from concord_client.pipelines import HARMONIZE, SEGMENT
-from numpy.typing import NDArray
 from PIL import Image
 
-from concord.images import encode_png
-from concord.loops.request import DEFAULT_STEPS, RESOLUTIONS
-from concord.masks import encode_mask
+from concord.gates.tasks import GATED, Picture, Pixels
+from concord.instruments.pipelines import least, of_task
 from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from concord.scenes.scene import Scene, make_scene
-from concord_client import Client, Diffusion, ServerError
-from concord_client.diffusion import DIFFHARMONY
+from concord.server.declared import catalogue
+from concord_client import Client, Pipeline, ServerError
+from concord_client.settings import SettingValue
 
-SIZE = (RESOLUTIONS[0],) * 2  # the published measures are taken at 256 x 256
-SEED = 1  # of the diffusion's noise
-NETWORKS = {SEGMENT: ("cris",), HARMONIZE: ("dht",), DIFFHARMONY: ("vae_encoder", "unet", "vae_decoder")}
-"""What each pipeline that is asked here runs."""
+SIZE = (256, 256)  # at which the published measures are taken
+SEED = 1  # of a diffusion's noise
 
-Pixels = NDArray[np.uint8]
 Answers = Mapping[str, Mapping[str, list[Pixels]] | ServerError]
 """By pipeline and kind of picture, masks [H, W] or pictures [H, W, 3]; or the error that one of them was answered."""
 
@@ -49,23 +46,31 @@ class HeldOut:
             composites = []
         return cls(list(islice(_scenes(), scenes)), composites)
 
-    def of(self, pipeline: str) -> dict[str, list[Scene] | list[PhotoComposite]]:
-        """The pictures for a pipeline, by kind. Photographs have no text that names the changed part."""
-        kinds: dict[str, list[Scene] | list[PhotoComposite]] = {"scenes": self.scenes}
-        if pipeline != SEGMENT:
-            kinds["photographs"] = self.photographs
-        return {kind: items for kind, items in kinds.items() if items}
+    def of(self, task: str) -> Mapping[str, list[Picture]]:
+        """What a task is asked, by kind."""
+        kinds: dict[str, list[Picture]] = {"scenes": [*self.scenes]}
+        if not GATED[task].words:
+            kinds["photographs"] = [*self.photographs]
+        return {kind: pictures for kind, pictures in kinds.items() if pictures}
 
 
 def _scenes() -> Iterable[Scene]:
     for seed in count(HELD_OUT_FROM):
-        try:
+        with suppress(ModuleNotFoundError):
             yield make_scene(seed, SIZE)
-        except ModuleNotFoundError:
-            continue
 
 
-def ask(client: Client, pipelines: Iterable[str], pictures: HeldOut) -> Answers:
+def gated(repositories: Iterable[Path]) -> dict[str, Pipeline]:
+    """The pipelines that are asked, by name: of every model of a task that has a gate, if its networks are exported.
+
+    Raises:
+        ServerFailure: a configuration cannot be read, or nothing has been exported.
+    """
+    served = catalogue(repositories)
+    return {each.name: each for task, gate in GATED.items() for each in of_task(served, task, gate.given)}
+
+
+def ask(client: Client, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answers:
     """The server's answers, one picture after the other, so that no answer depends on what is batched with it.
 
     Raises:
@@ -74,35 +79,31 @@ def ask(client: Client, pipelines: Iterable[str], pictures: HeldOut) -> Answers:
     answers: dict[str, Mapping[str, list[Pixels]] | ServerError] = {}
     for pipeline in pipelines:
         try:
-            answers[pipeline] = {
-                kind: [_ASK[pipeline](client, item) for item in items] for kind, items in pictures.of(pipeline).items()
+            answers[pipeline.name] = {
+                kind: [answer(client, pipeline, picture) for picture in each]
+                for kind, each in pictures.of(pipeline.task).items()
             }
         except ServerError as error:
-            answers[pipeline] = error
+            answers[pipeline.name] = error
     return answers
 
 
-def _segment(client: Client, scene: Scene | PhotoComposite) -> Pixels:
-    assert isinstance(scene, Scene)  # photographs come without words
-    return _decoded(client.segment(encode_png(scene.composite), scene.expression).mask)
+def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
+    """The mask or picture that one picture is answered with.
+
+    Raises:
+        ConcordClientError: the server does not answer, or lacks the pipeline.
+    """
+    task = GATED[pipeline.task]
+    answered = client.run(task.request(picture), model=pipeline.model, settings=_settings(pipeline))
+    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))
 
 
-def _harmonize(client: Client, picture: Scene | PhotoComposite) -> Pixels:
-    return _decoded(client.harmonize(encode_png(picture.composite), mask=encode_mask(picture.mask)).image)
-
-
-def _diffuse(client: Client, picture: Scene | PhotoComposite) -> Pixels:
-    settings = Diffusion(seed=SEED, steps=DEFAULT_STEPS, resolution=SIZE[0])
-    image, mask = encode_png(picture.composite), encode_mask(picture.mask)
-    return _decoded(client.harmonize(image, mask=mask, model="diffharmony", diffusion=settings).image)
-
-
-def _decoded(png: bytes) -> Pixels:
-    return np.asarray(Image.open(BytesIO(png)))
-
-
-_ASK: dict[str, Callable[[Client, Scene | PhotoComposite], Pixels]] = {
-    SEGMENT: _segment,
-    HARMONIZE: _harmonize,
-    DIFFHARMONY: _diffuse,
-}
+def _settings(pipeline: Pipeline) -> dict[str, SettingValue]:
+    """The same noise for every picture, and the least resolution."""
+    fixed: dict[str, SettingValue] = {}
+    if "SEED" in pipeline.settings:
+        fixed["seed"] = SEED
+    if resolution := pipeline.settings.get("RESOLUTION"):
+        fixed["resolution"] = int(least(resolution))
+    return fixed

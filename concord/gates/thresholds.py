@@ -1,14 +1,13 @@
 """The thresholds of a gate: how much pictures may differ from those of the FP32 default, by precision."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
-from concord_client.pipelines import SEGMENT
 
-from concord.gates.metrics import foreground_mse, intersection_over_union
-from concord.gates.pictures import HeldOut, Pixels
+from concord.gates.pictures import HeldOut
+from concord.gates.tasks import GATED, Means, Pixels
+from concord_client import Pipeline
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ FORMATS = {"psnr": "{:.1f} dB", "iou_loss": "{:.4f}", "fmse_worse": "{:+.1%}"}
 LEAST = ("psnr",)  # for the others, the threshold is the largest acceptable value
 
 
-class Measure(TypedDict):
+@dataclass(frozen=True)
+class Measure:
     """One measure of one pipeline on one kind of picture.
 
     Attributes:
@@ -52,38 +52,27 @@ class Measure(TypedDict):
     value: float | None
     threshold: float
     passed: bool
-    means: dict[str, float]
+    means: Means
 
 
 def measures(
-    pipeline: str,
+    pipeline: Pipeline,
     pictures: HeldOut,
     reference: Mapping[str, list[Pixels]],
     answers: Mapping[str, list[Pixels]],
     thresholds: Thresholds,
 ) -> Iterator[Measure]:
-    """A pipeline's measures: IoU of masks, PSNR and fMSE of pictures.
+    """A pipeline's measures, which are those of its task.
 
     Args:
         reference, answers: of the default and of the profile, by kind of picture.
     """
-    for kind, items in pictures.of(pipeline).items():
-        default, profile = reference[kind], answers[kind]
-        if pipeline == SEGMENT:
-            iou = _means(intersection_over_union, (default, profile), [(item.mask,) for item in items])
-            found = {"iou_loss": (iou["default"] - iou["profile"], iou)}
-        else:
-            errors = [_squared_error(*pair) for pair in zip(default, profile, strict=True)]
-            mse = {"mean": float(np.mean(errors)), "largest": float(np.max(errors))}
-            fmse = _means(foreground_mse, (default, profile), [(item.truth, item.mask) for item in items])
-            found = {
-                "psnr": (_decibels(mse["mean"]), mse),
-                "fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse),
-            }
+    for kind, items in pictures.of(pipeline.task).items():
+        found = GATED[pipeline.task].measures(items, reference[kind], answers[kind])
         for measure, (value, means) in found.items():
             threshold = getattr(thresholds, measure)
             yield Measure(
-                pipeline=pipeline,
+                pipeline=pipeline.name,
                 pictures=kind,
                 count=len(items),
                 measure=measure,
@@ -97,31 +86,12 @@ def measures(
 def in_words(measure: Measure) -> str:
     """A sentence such as ``harmonize, 64 scenes: psnr 41.0 dB, allowed ≥ 35.0 dB``."""
     name, value, allowed = written(measure)
-    return f"{measure['pipeline']}, {measure['count']} {measure['pictures']}: {name} {value}, allowed {allowed}"
+    return f"{measure.pipeline}, {measure.count} {measure.pictures}: {name} {value}, allowed {allowed}"
 
 
 def written(measure: Measure) -> tuple[str, str, str]:
     """A measure's name, its value and its threshold."""
-    form = FORMATS[measure["measure"]]
-    value = "of equal pictures" if measure["value"] is None else form.format(measure["value"])
-    sign = "≥" if measure["measure"] in LEAST else "≤"
-    return measure["measure"], value, f"{sign} {form.format(measure['threshold'])}"
-
-
-def _means(
-    score: Callable[..., float], answers: tuple[list[Pixels], list[Pixels]], truths: list[tuple[Pixels, ...]]
-) -> dict[str, float]:
-    """Mean scores of the default's and the profile's answers."""
-    return {
-        name: float(np.mean([score(answer, *truth) for answer, truth in zip(each, truths, strict=True)]))
-        for name, each in zip(("default", "profile"), answers, strict=True)
-    }
-
-
-def _squared_error(picture: Pixels, other: Pixels) -> float:
-    return float(((picture.astype(np.float32) - other) ** 2).mean())
-
-
-def _decibels(squared_error: float) -> float:
-    """PSNR of 8-bit pictures; infinite for equal ones."""
-    return float(10 * np.log10(255**2 / squared_error)) if squared_error else float("inf")
+    form = FORMATS[measure.measure]
+    value = "of equal pictures" if measure.value is None else form.format(measure.value)
+    sign = "≥" if measure.measure in LEAST else "≤"
+    return measure.measure, value, f"{sign} {form.format(measure.threshold)}"

@@ -46,5 +46,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def gigabytes(mib: float) -> str:
+    return f"{mib * (1 << 20) / 1e9:.2f} GB"
+
+
 def _is_number(cell: str) -> bool:
     return cell == "" or cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit())

@@ -1,23 +1,30 @@
 """Triton's statistics by model, as differences between two readings."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from concord_client.pipelines import HARMONIZE, SEGMENT, SEGMENT_HARMONIZE
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 Statistics = dict[str, Any]
-ENSEMBLES = (SEGMENT, HARMONIZE, SEGMENT_HARMONIZE)
-UNET = "unet"
 SPENT = ("queue", "compute_input", "compute_infer", "compute_output")
 
 
 def read_statistics(grpc_url: str) -> Statistics:
-    """Triton's cumulative inference statistics by model name (they include the warm-up)."""
+    """Triton's cumulative inference statistics by model name (they include the warm-up).
+
+    Ensembles are left out, because their times are sums of their stages'.
+    """
     with InferenceServerClient(grpc_url) as client:
-        answer = client.get_inference_statistics(as_json=True)
-    return {model["name"]: model for model in answer["model_stats"]}
+        models = client.get_inference_statistics(as_json=True)["model_stats"]
+    return {model["name"]: model for model in models if not _is_ensemble(grpc_url, model["name"])}
+
+
+@cache
+def _is_ensemble(grpc_url: str, model: str) -> bool:
+    with InferenceServerClient(grpc_url) as client:
+        return "ensemble_scheduling" in client.get_model_config(model, as_json=True)["config"]
 
 
 @dataclass(frozen=True)
@@ -43,23 +50,17 @@ class Stage:
         return float(sum(getattr(self, kind) for kind in SPENT))
 
 
-def stages(before: Statistics, after: Statistics, left_out: Container[str] = ENSEMBLES) -> dict[str, Stage]:
-    """The work of each model between two readings; models without answers are left out.
-
-    Args:
-        left_out: ensembles, whose times are sums of their stages'.
-    """
+def stages(before: Statistics, after: Statistics) -> dict[str, Stage]:
+    """What each model did between two readings, but for those that answered nothing."""
     found = {}
     for name, model in after.items():
         earlier = before.get(name, {"inference_stats": {}})
         requests = count(model, "success", "count") - count(earlier, "success", "count")
-        if requests and name not in left_out:
+        if requests:
             spent = {kind: count(model, kind, "ns") - count(earlier, kind, "ns") for kind in SPENT}
-            inferences, runs = (
-                int(model.get(each, 0)) - int(earlier.get(each, 0)) for each in ("inference_count", "execution_count")
-            )
+            answered, ran = inferences(model) - inferences(earlier), runs(model) - runs(earlier)
             means = {kind: nanoseconds / requests / 1e6 for kind, nanoseconds in spent.items()}
-            found[name] = Stage(requests, inferences / max(runs, 1), **means)
+            found[name] = Stage(requests, answered / max(ran, 1), **means)
     return found
 
 
@@ -73,18 +74,18 @@ def count(model: dict[str, Any], kind: str, field: str) -> int:
     return int(model["inference_stats"].get(kind, {}).get(field, 0))
 
 
-def unet_steps(statistics: Statistics) -> int:
-    """Number of denoising steps that the UNet has finished, of all requests together."""
-    return int(statistics[UNET].get("inference_count", 0))
+def inferences(model: dict[str, Any]) -> int:
+    """Inferences of a model that have finished, whatever requests they were of."""
+    return int(model.get("inference_count", 0))
 
 
-def unet_runs(statistics: Statistics) -> int:
-    """Number of the UNet's runs; a batch is one run."""
-    return int(statistics[UNET].get("execution_count", 0))
+def runs(model: dict[str, Any]) -> int:
+    """Runs that a model took for them; a run of a batch is one."""
+    return int(model.get("execution_count", 0))
 
 
-def mean_batch(readings: Iterable[tuple[Statistics, Statistics]]) -> float:
-    """Mean number of steps in a run of the UNet between two readings."""
-    stretches = list(readings)
-    steps = sum(unet_steps(after) - unet_steps(before) for before, after in stretches)
-    return steps / sum(unet_runs(after) - unet_runs(before) for before, after in stretches)
+def mean_batch(model: str, readings: Iterable[tuple[Statistics, Statistics]]) -> float:
+    """Inferences in a run of a model, over stretches that begin and end with a reading."""
+    pairs = [(before[model], after[model]) for before, after in readings]
+    answered = sum(inferences(after) - inferences(before) for before, after in pairs)
+    return answered / sum(runs(after) - runs(before) for before, after in pairs)

@@ -6,18 +6,57 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from concord.gates.gate import Gate, answered, verdict
-from concord.gates.pictures import NETWORKS, Answers, HeldOut
+from concord.gates.gate import Gate, Served, answered, verdict
+from concord.gates.pictures import Answers, HeldOut
+from concord.instruments.pipelines import networks, stepping, steps
 from concord.instruments.started_server import serving
-from concord.loops.request import DEFAULT_STEPS
 from concord.tuning.arrangement import arrange
 from concord.tuning.stopwatch import Say, Times
 from concord.variants import DEFAULT, TUNED, Variant
-
-RUNS = {"unet": DEFAULT_STEPS}  # of a network in one request, where it is not 1
+from concord_client import Pipeline
 
 Combination = tuple[Variant, ...]
-"""A variant of every network of a pipeline."""
+"""A variant of every network of a group."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pipelines that share networks, for which one choice is made; most pipelines are a group of their own.
+
+    Attributes:
+        networks: of all of them.
+    """
+
+    pipelines: tuple[Pipeline, ...]
+    networks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its pipelines'."""
+        return " + ".join(pipeline.name for pipeline in self.pipelines)
+
+    def runs(self, network: str) -> int:
+        """How often one request to each of the pipelines runs a network."""
+        users = [pipeline for pipeline in self.pipelines if network in networks(pipeline, self.networks)]
+        return sum(steps(pipeline) if stepping(pipeline) == network else 1 for pipeline in users)
+
+    def served(self, combination: Combination) -> list[Served]:
+        """The pipelines with the networks of a combination."""
+        chosen = {variant.model: variant for variant in combination}
+        return [Served(each, tuple(chosen[name] for name in networks(each, chosen))) for each in self.pipelines]
+
+
+def groups(pipelines: Iterable[Pipeline], known: Mapping[str, object]) -> list[Group]:
+    """Groups of pipelines, by the networks among those known."""
+    found: list[Group] = []
+    for pipeline in pipelines:
+        mine = networks(pipeline, known)
+        shared = [group for group in found if set(group.networks) & set(mine)]
+        members = tuple(each for group in shared for each in group.pipelines)
+        theirs = (network for group in shared for network in group.networks)
+        found = [group for group in found if group not in shared]
+        found.append(Group((*members, pipeline), tuple(dict.fromkeys((*theirs, *mine)))))
+    return found
 
 
 @dataclass(frozen=True)
@@ -33,8 +72,8 @@ class Choice:
     """The chosen variants.
 
     Attributes:
-        combinations: by pipeline.
-        gates: by pipeline, that of its combination; none for the default, which needs none.
+        combinations: by the group's name.
+        gates: the same, of its combination; none where it is the default, which needs none.
         refusals: in the order in which they were tried.
     """
 
@@ -46,49 +85,52 @@ class Choice:
         """The chosen variant of a network."""
         return next(each for chosen in self.combinations.values() for each in chosen if each.model == model)
 
-    def pipeline(self, model: str) -> str:
-        """The pipeline that runs a network."""
-        return next(name for name in self.combinations if model in NETWORKS[name])
+    def gate(self, model: str) -> Gate | None:
+        """That of the pipelines that run a network."""
+        groups = (name for name, chosen in self.combinations.items() if any(each.model == model for each in chosen))
+        return self.gates.get(next(groups))
 
 
-def choose(times: Times, held_out: HeldOut, repositories: Sequence[Path], say: Say) -> Choice:
-    """Tries every pipeline's combinations, the fastest first, until one passes its gate; the default always passes.
+def choose(groups: Iterable[Group], times: Times, held_out: HeldOut, repositories: Sequence[Path], say: Say) -> Choice:
+    """Tries the combinations of every group from the fastest on, until one keeps the gate; the default always does.
 
     Raises:
         ConcordError, ConcordClientError: the server cannot be started with networks with which it was started before,
             or does not answer.
     """
     choice = Choice()
-    waiting = {name: combinations(name, times) for name in NETWORKS if timed(name, times)}
+    complete = {group.name: group for group in groups if timed(group, times)}
+    waiting = {name: combinations(group, times) for name, group in complete.items()}
     tried = {name: next(each) for name, each in waiting.items()}
     reference: Answers = {}
     while tried:
-        for name in [name for name, combination in tried.items() if is_default(combination)]:
+        for name in [name for name, combination in tried.items() if not changed(combination)]:
             choice.combinations[name] = tried.pop(name)
         if not tried:
             break
+        pipelines = [pipeline for name in tried for pipeline in complete[name].pipelines]
         if not reference:
             say(f"the default answers {', '.join(tried)}")
-            reference = serve({}, tried, held_out, repositories)
+            reference = serve({}, pipelines, held_out, repositories)
         for name, combination in tried.items():
             say(f"asking for {name} of {in_words(combination)}")
         chosen = {variant.model: variant for combination in tried.values() for variant in combination}
-        answers = serve(chosen, tried, held_out, repositories)
+        answers = serve(chosen, pipelines, held_out, repositories)
         for name, combination in list(tried.items()):
-            gate = verdict(TUNED, {name: combination}, held_out, reference, answers)
-            if not gate["failed"]:
+            gate = verdict(TUNED, complete[name].served(combination), held_out, reference, answers)
+            if not gate.failed:
                 choice.combinations[name] = tried.pop(name)
                 choice.gates[name] = gate
                 continue
-            say(f"refused: {'; '.join(gate['failed'])}")
-            choice.refusals.append(Refusal(combination, gate["failed"]))
+            say(f"refused: {'; '.join(gate.failed)}")
+            choice.refusals.append(Refusal(combination, gate.failed))
             refused = [set(changed(refusal.combination)) for refusal in choice.refusals]
             tried[name] = next(each for each in waiting[name] if not any(few <= set(each) for few in refused))
     return choice
 
 
 def serve(
-    chosen: Mapping[str, Variant], pipelines: Iterable[str], held_out: HeldOut, repositories: Sequence[Path]
+    chosen: Mapping[str, Variant], pipelines: Iterable[Pipeline], held_out: HeldOut, repositories: Sequence[Path]
 ) -> Answers:
     """The answers of pipelines that are served with the chosen variants, and with the default elsewhere."""
     with TemporaryDirectory() as folder:
@@ -97,30 +139,26 @@ def serve(
             return answered(server.grpc_url, pipelines, held_out)
 
 
-def combinations(pipeline: str, times: Times) -> Iterator[Combination]:
+def combinations(group: Group, times: Times) -> Iterator[Combination]:
     """Every combination of timed variants, the fastest first."""
-    choices = [[each for each in times.milliseconds if each.model == model] for model in NETWORKS[pipeline]]
-    return iter(sorted(product(*choices), key=lambda combination: milliseconds(combination, times)))
+    choices = [[each for each in times.milliseconds if each.model == model] for model in group.networks]
+    return iter(sorted(product(*choices), key=lambda combination: milliseconds(group, combination, times)))
 
 
-def milliseconds(combination: Combination, times: Times) -> float:
-    """Time of the networks for one request."""
-    return sum(RUNS.get(variant.model, 1) * times.median(variant) for variant in combination)
+def milliseconds(group: Group, combination: Combination, times: Times) -> float:
+    """What the networks take for one request to each pipeline."""
+    return sum(group.runs(variant.model) * times.median(variant) for variant in combination)
 
 
-def timed(pipeline: str, times: Times) -> bool:
+def timed(group: Group, times: Times) -> bool:
     """Whether the default of every network was timed."""
     defaults = {variant.model for variant in times.milliseconds if variant.profile == DEFAULT}
-    return defaults.issuperset(NETWORKS[pipeline])
+    return defaults.issuperset(group.networks)
 
 
 def changed(combination: Combination) -> Combination:
     """The variants other than the default."""
     return tuple(variant for variant in combination if variant.profile != DEFAULT)
-
-
-def is_default(combination: Combination) -> bool:
-    return not changed(combination)
 
 
 def in_words(combination: Combination) -> str:

@@ -12,18 +12,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from tritonclient.grpc import InferenceServerClient, model_config_pb2  # type: ignore[import-untyped]
-from tritonclient.utils import InferenceServerException, triton_to_np_dtype  # type: ignore[import-untyped]
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
 from concord.instruments.networks import request_tensors
 from concord.instruments.started_server import serving
-from concord.loops.request import RESOLUTIONS, Defaults
 from concord.tuning.arrangement import arrange
-from concord.variants import DEFAULT, Variant
-from concord_client.diffusion import DIFFHARMONY
+from concord.variants import Variant
 
 LEAST_REQUESTS = 3
 
@@ -103,46 +100,3 @@ def _time(client: Any, model: str, feeds: Feeds, seconds: float) -> float:
         client.infer(model, inputs)
         spent.append((time.perf_counter() - began) * 1000)
     return float(np.median(spent))
-
-
-def sample(variant: Variant, resolution: int) -> Feeds:
-    """One sample of a network's inputs: black and white noise (valid as a mask, too), normal floats, zeros for tokens.
-
-    Args:
-        resolution: side in pixels of the square on which the diffusion's networks work; free sizes follow it.
-
-    Raises:
-        ServerFailure: the configuration has no warm-up, from which the sizes at the smallest resolution are read.
-    """
-    config = variant.settings
-    if not config.model_warmup:
-        raise ServerFailure(f"{variant.model}/{variant.config.name}", "it has no model_warmup to take sizes from")
-    generator = np.random.default_rng(0)
-    feeds: dict[str, NDArray[Any]] = {}
-    for tensor in config.input:
-        warm = config.model_warmup[0].inputs[tensor.name].dims
-        sides = zip(tensor.dims, warm, strict=True)
-        shape = [1, *(size if size > 0 else given * resolution // RESOLUTIONS[0] for size, given in sides)]
-        name = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-        match name:
-            case "UINT8":
-                feeds[tensor.name] = generator.integers(0, 2, shape, np.uint8) * np.uint8(255)
-            case "FP32":
-                feeds[tensor.name] = generator.standard_normal(shape, np.float32)
-            case _:
-                feeds[tensor.name] = np.zeros(shape, triton_to_np_dtype(name))
-    return feeds
-
-
-def default_resolution(repositories: Iterable[Path]) -> int:
-    """Pixels of the square that the diffusion works on where a request does not say it.
-
-    Raises:
-        InvalidParameter: its configuration has another.
-    """
-    for repository in repositories:
-        loop = Variant(DIFFHARMONY, DEFAULT, repository / DIFFHARMONY / "config.pbtxt")
-        if loop.config.is_file():
-            config = json_format.MessageToDict(loop.settings, preserving_proto_field_name=True)
-            return Defaults.from_config(config).resolution
-    return RESOLUTIONS[0]

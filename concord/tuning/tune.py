@@ -71,36 +71,39 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
         ConcordError, ConcordClientError: the server does not answer.
     """
     # OpenCV and gRPC take a second to import, and `concord --help` imports this module.
-    from concord.gates.pictures import NETWORKS, HeldOut
+    from concord.gates.pictures import HeldOut, gated
+    from concord.gates.tasks import GATED
     from concord.instruments.machine import machine
-    from concord.tuning.choice import choose
-    from concord.tuning.stopwatch import default_resolution, sample, time_variants
+    from concord.instruments.networks import sample
+    from concord.instruments.pipelines import networks, scale
+    from concord.tuning.choice import choose, groups
+    from concord.tuning.stopwatch import time_variants
     from concord.tuning.tuned_profile import rows, write
 
     known = variants(repositories)
-    models = [model for networks in NETWORKS.values() for model in networks]
-    candidates = [each for model in models for each in known.get(model, {}).values() if each.profile != TUNED]
+    pipelines = gated(repositories).values()
+    scales = {model: scale(pipeline) for pipeline in pipelines for model in networks(pipeline, known)}
+    candidates = [each for model in scales for each in known[model].values() if each.profile != TUNED]
     problems = {variant: problem for variant in candidates if (problem := variant.problem() or unusable(variant))}
     usable = [variant for variant in candidates if variant not in problems]
     defaults = {variant.model: variant for variant in usable if variant.profile == DEFAULT}
     if not defaults:
-        raise ServerFailure("model repository", f"none of the networks that are tuned is exported: {', '.join(models)}")
-    groups = {
+        raise ServerFailure("model repository", f"no pipeline of a task that has a gate is there: {', '.join(GATED)}")
+    profiles = {
         profile: [variant for variant in usable if variant.profile == profile and variant.model in defaults]
         for profile in dict.fromkeys(variant.profile for variant in usable)
     }
-    if others := [model for model in known if model not in models and known[model][DEFAULT].made]:
+    if others := [model for model in known if model not in scales and known[model][DEFAULT].made]:
         _say(f"left as they are, because the gate does not ask for them: {', '.join(others)}")
-    resolution = default_resolution(repositories)
-    feeds = {model: sample(variant, resolution) for model, variant in defaults.items()}
-    times = time_variants(groups, feeds, rounds, seconds, _say)
+    feeds = {model: sample(variant, scales[model]) for model, variant in defaults.items()}
+    times = time_variants(profiles, feeds, rounds, seconds, _say)
     for default in defaults.values():
         if default in times.problems:
             raise ServerFailure(default.model, f"its default {times.problems[default]}")
     held_out = HeldOut.draw(scenes)
     if not held_out.photographs:
         _say("without scikit-image, the gate has scenes only, no photographs")
-    choice = choose(times, held_out, repositories, _say)
+    choice = choose(groups(pipelines, known), times, held_out, repositories, _say)
     table = list(rows(choice, times, problems))
     show(table)
     if not dry_run:
@@ -118,14 +121,17 @@ def show(table: Iterable["Row"]) -> None:
 
 def unusable(variant: Variant) -> str:
     """Why the embedded server cannot serve a variant on this machine; empty if no reason is known."""
-    import onnxruntime
     from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
+
+    from concord.session import provider
 
     if not (BACKENDS / variant.settings.backend / "model.py").is_file():
         return f"the embedded server has no backend {variant.settings.backend}"
-    on_gpu = any(group.kind == ModelInstanceGroup.KIND_GPU for group in variant.settings.instance_group)
-    if on_gpu and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return "it needs a GPU, and an onnxruntime that uses it"
+    if any(group.kind == ModelInstanceGroup.KIND_GPU for group in variant.settings.instance_group):
+        try:
+            provider("GPU")
+        except RuntimeError as error:
+            return str(error)
     return ""
 
 

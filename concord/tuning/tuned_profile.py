@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def write(
                 "chosen": chosen[model].profile,
                 "machine": dict(machine),
                 "variants": {row.variant.profile: _entry(row, times) for row in by_model[model]},
-                "gate": choice.gates.get(choice.pipeline(model)),
+                "gate": asdict(gate) if (gate := choice.gate(model)) else None,
             }
             _replace(folder / f"{TUNED}.json", json.dumps(record, indent=2) + "\n")
             written.append(_replace(folder / f"{TUNED}.pbtxt", chosen[model].config.read_text()))

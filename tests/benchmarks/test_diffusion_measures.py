@@ -1,13 +1,12 @@
 """The arithmetic of the diffusion's benchmark."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.floors.diffusion import Networks, feeds
-from benchmarks.parts.gpu import gpu, in_pytorch
+from benchmarks.parts import gpu
+from benchmarks.parts.gpu import in_pytorch
 from concord.instruments.memory import model_of
 from concord.instruments.stages import mean_batch
 from concord.instruments.timing import StepTimes, settled
@@ -24,8 +23,8 @@ def unet(steps: int, runs: int) -> dict:
 
 
 def test_the_mean_batch_is_steps_over_runs_between_the_readings() -> None:
-    assert mean_batch([(unet(0, 0), unet(6, 4))]) == 1.5
-    assert mean_batch([(unet(0, 0), unet(6, 4)), (unet(10, 8), unet(30, 14))]) == 2.6
+    assert mean_batch("unet", [(unet(0, 0), unet(6, 4))]) == 1.5
+    assert mean_batch("unet", [(unet(0, 0), unet(6, 4)), (unet(10, 8), unet(30, 14))]) == 2.6
 
 
 def test_the_time_of_a_step_leaves_the_first_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,5 +82,5 @@ def test_pytorch_s_unet_in_half_answers_nearly_what_it_answers_in_full() -> None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_nothing_of_it_is_said(tmp_path: Path) -> None:
-    assert gpu(tmp_path, tmp_path) == {} and list(tmp_path.iterdir()) == []
+def test_without_a_gpu_nothing_of_it_is_measured() -> None:
+    assert gpu.measure() == gpu.Numbers() and not gpu.FOLDER.exists()

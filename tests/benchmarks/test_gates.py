@@ -7,20 +7,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from concord_client.pipelines import HARMONIZE, SEGMENT
 from onnx import numpy_helper
 
-from benchmarks.parts import forms
+from benchmarks.parts import gates as forms
 from concord.errors import InvalidSetting
-from concord.gates.gate import FAILED, PASSED, answered, gates, main, pipelines_of, tables, verdict
-from concord.gates.pictures import NETWORKS, HeldOut
+from concord.gates.gate import FAILED, PASSED, Served, answered, gates, main, served, tables, verdict
+from concord.gates.pictures import HeldOut, gated
 from concord.gates.thresholds import GATES, in_words, measures
 from concord.instruments.started_server import serving
 from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, PRECISIONS, variants
-from concord_client import ServerError
-from tests.tuning.harmonizing import MODELS, NETWORK, add_variant, network, write_harmonizing
+from concord_client import Pipeline, ServerError
+from tests.tuning.harmonizing import MODELS, NETWORK, PIPELINE, add_variant, network, write_harmonizing
+
+HARMONIZING, SEGMENTING = (Pipeline("any", task, "any") for task in ("harmonize", "segment"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def held_out() -> HeldOut:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """`harmonize` with the project's network, and as the profile `noised` with other weights."""
+    """The pipeline with the project's network, and as the profile `noised` with other weights."""
     write_harmonizing(tmp_path)
     add_variant(tmp_path, "noised", noised(onnx.load(MODELS / NETWORK / "1" / "model.onnx")), "int8")
     return tmp_path
@@ -38,7 +39,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dimming(tmp_path: Path) -> Path:
-    """`harmonize` with a tiny network, and as the profile `broken` with one whose answers are not finite."""
+    """The pipeline with a tiny network, and as the profile `broken` with one whose answers are not finite."""
     write_harmonizing(tmp_path, network())
     add_variant(tmp_path, "broken", network(broken=True))
     return tmp_path
@@ -55,22 +56,24 @@ def noised(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def test_the_default_keeps_its_own_gate(server: EmbeddedServer, held_out: HeldOut) -> None:
-    pipelines = pipelines_of(DEFAULT, variants(MODEL_REPOSITORIES))
-    reference, answers = (answered(server.grpc_url, pipelines, held_out) for _ in range(2))
-    gate = verdict(DEFAULT, pipelines, held_out, reference, answers)
-    assert gate["failed"] == [] and gate["precisions"] == dict.fromkeys(NETWORKS, "fp32")
-    assert {row["model"] for row in gate["tensors"]} == {model for models in NETWORKS.values() for model in models}
-    assert {(row["pipeline"], row["pictures"], row["count"]) for row in gate["measures"]} == {
+    pipelines = gated(MODEL_REPOSITORIES)
+    changed = served(DEFAULT, pipelines.values(), variants(MODEL_REPOSITORIES))
+    reference, answers = (answered(server.grpc_url, pipelines.values(), held_out) for _ in range(2))
+    gate = verdict(DEFAULT, changed, held_out, reference, answers)
+    assert gate.failed == [] and gate.precisions == dict.fromkeys(pipelines, "fp32")
+    assert {row.model for row in gate.tensors} == {each.model for found in changed for each in found.variants}
+    harmonizing = [name for name, pipeline in pipelines.items() if pipeline.task == "harmonize"]
+    assert len(harmonizing) >= 2 and {(row.pipeline, row.pictures, row.count) for row in gate.measures} == {
         ("segment", "scenes", 2),
-        *((name, *each) for name in ("harmonize", "diffharmony") for each in (("scenes", 2), ("photographs", 1))),
+        *((name, *each) for name in harmonizing for each in (("scenes", 2), ("photographs", 1))),
     }
-    assert FAILED not in tables(gate) and tables(gate).count(PASSED) == len(gate["measures"]) + len(gate["tensors"])
+    assert FAILED not in tables(gate) and tables(gate).count(PASSED) == len(gate.measures) + len(gate.tensors)
 
 
 def test_a_server_elsewhere_is_compared_with_the_repository(dimming: Path) -> None:
     with serving([dimming]) as server:
         gate = gates(["broken"], 1, [dimming], url=server.grpc_url)["broken"]
-    assert gate["failed"] == [] and [row["value"] for row in gate["measures"] if row["measure"] == "psnr"] == [None] * 2
+    assert gate.failed == [] and [row.value for row in gate.measures if row.measure == "psnr"] == [None] * 2
 
 
 def test_a_perturbed_network_fails_and_the_measure_is_named(
@@ -78,13 +81,13 @@ def test_a_perturbed_network_fails_and_the_measure_is_named(
 ) -> None:
     assert main(["noised", "--pictures", "1", "--model-repository", str(repository)]) == 1
     shown = capsys.readouterr()
-    assert "gates: noised failed: harmonize, 1 photographs: psnr" in shown.err and "fmse_worse" in shown.err
-    assert "| harmonize | int8 | 1 photographs | psnr |" in shown.out and FAILED in shown.out
+    assert f"gates: noised failed: {PIPELINE.name}, 1 photographs: psnr" in shown.err and "fmse_worse" in shown.err
+    assert f"| {PIPELINE.name} | int8 | 1 photographs | psnr |" in shown.out and FAILED in shown.out
 
 
 def test_a_network_whose_answer_is_not_finite_fails_and_is_named(dimming: Path) -> None:
-    [failure, *_] = gates(["broken"], 1, [dimming])["broken"]["failed"]
-    assert failure.startswith("harmonize: ")
+    [failure, *_] = gates(["broken"], 1, [dimming])["broken"].failed
+    assert failure.startswith(f"{PIPELINE.name}: ")
 
 
 def test_a_profile_that_is_not_there_is_named(dimming: Path) -> None:
@@ -97,14 +100,16 @@ def test_a_profile_that_is_not_there_is_named(dimming: Path) -> None:
 
 def test_a_pipeline_that_lacks_a_file_has_failed(dimming: Path, held_out: HeldOut) -> None:
     (dimming / NETWORK / "1" / "model.broken.onnx").unlink()
-    gate = verdict("broken", {HARMONIZE: [variants([dimming])[NETWORK]["broken"]]}, held_out, {}, {})
-    assert gate["failed"] == ["dht: not made: there is no model.broken.onnx"] and gate["measures"] == []
+    [pipeline] = gated([dimming]).values()
+    gate = verdict("broken", [Served(pipeline, (variants([dimming])[NETWORK]["broken"],))], held_out, {}, {})
+    assert gate.failed == [f"{NETWORK}: not made: there is no model.broken.onnx"] and gate.measures == []
 
 
-def test_an_error_of_the_default_is_nothing_to_compare_with(held_out: HeldOut) -> None:
-    pipelines = {HARMONIZE: [variants(MODEL_REPOSITORIES)[NETWORK][DEFAULT]]}
+def test_an_error_of_the_default_is_nothing_to_compare_with(dimming: Path, held_out: HeldOut) -> None:
+    [(name, pipeline)] = gated([dimming]).items()
+    pipelines = [Served(pipeline, (variants([dimming])[NETWORK][DEFAULT],))]
     with pytest.raises(ServerError, match="it broke"):
-        verdict(DEFAULT, pipelines, held_out, {HARMONIZE: ServerError("it broke")}, {HARMONIZE: ServerError("too")})
+        verdict(DEFAULT, pipelines, held_out, {name: ServerError("it broke")}, {name: ServerError("too")})
 
 
 def test_the_measures_are_those_of_their_definitions(held_out: HeldOut) -> None:
@@ -112,11 +117,11 @@ def test_the_measures_are_those_of_their_definitions(held_out: HeldOut) -> None:
     truths = [scene.truth for scene in scenes.scenes]
     default = [np.where(truth < 128, truth + 2, truth - 2).astype(np.uint8) for truth in truths]
     worse = [np.where(truth < 128, truth + 3, truth - 3).astype(np.uint8) for truth in truths]
-    psnr, fmse = measures(HARMONIZE, scenes, {"scenes": default}, {"scenes": worse}, GATES["int8"])
-    assert psnr["value"] == pytest.approx(20 * np.log10(255)) and psnr["passed"]
-    assert psnr["means"] == {"mean": 1.0, "largest": 1.0}
-    assert fmse["value"] == pytest.approx(9 / 4 - 1) and not fmse["passed"]
-    assert in_words(fmse) == "harmonize, 2 scenes: fmse_worse +125.0%, allowed ≤ +5.0%"
+    psnr, fmse = measures(HARMONIZING, scenes, {"scenes": default}, {"scenes": worse}, GATES["int8"])
+    assert psnr.value == pytest.approx(20 * np.log10(255)) and psnr.passed
+    assert psnr.means == {"mean": 1.0, "largest": 1.0}
+    assert fmse.value == pytest.approx(9 / 4 - 1) and not fmse.passed
+    assert in_words(fmse) == "any, 2 scenes: fmse_worse +125.0%, allowed ≤ +5.0%"
 
 
 def test_forms_are_made_where_they_are_missing_or_of_another_network(tmp_path: Path, monkeypatch) -> None:
@@ -149,7 +154,7 @@ def test_every_precision_has_thresholds() -> None:
 def test_a_lost_part_of_a_mask_is_a_loss_of_iou_and_a_gained_one_is_none(held_out: HeldOut) -> None:
     found = [scene.mask for scene in held_out.scenes]
     none = [np.zeros_like(mask) for mask in found]
-    [lost] = measures(SEGMENT, held_out, {"scenes": found}, {"scenes": none}, GATES["int8"])
-    [gained] = measures(SEGMENT, held_out, {"scenes": none}, {"scenes": found}, GATES["int8"])
-    assert (lost["value"], lost["passed"]) == (1.0, False)
-    assert (gained["value"], gained["passed"]) == (-1.0, True)
+    [lost] = measures(SEGMENTING, held_out, {"scenes": found}, {"scenes": none}, GATES["int8"])
+    [gained] = measures(SEGMENTING, held_out, {"scenes": none}, {"scenes": found}, GATES["int8"])
+    assert (lost.value, lost.passed) == (1.0, False)
+    assert (gained.value, gained.passed) == (-1.0, True)

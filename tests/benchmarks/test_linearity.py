@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.report.linearity import REST, Curve, departure, describe, fit, full
+from benchmarks.curves.linearity import REST, Curve, departure, describe, fit, full
 
 AT = (0.25, 1, 2, 4, 8, 12, 24)
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks.load.__main__ import main
-from benchmarks.parts.identity_model import write_instant
+from benchmarks.load.identity_model import write_instant
 from concord.server.embedded import EmbeddedServer, Ports
+from concord_client import Client, Pipeline
 from tests.benchmarks.plain_kserve import plain_kserve
 
 BRIEF = ("--seconds", "0.3", "--warm-up", "0.05", "--width", "64", "--height", "64")
@@ -20,7 +21,7 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models that give back what they get, `harmonize` at once and `sleepy` after a while."""
+    """Two models that give back what they get, `instant` at once and `sleepy` after a while."""
     folder = tmp_path_factory.mktemp("models")
     write_instant(folder)
     write_instant(folder, "sleepy", seconds=0.01)
@@ -53,13 +54,13 @@ def url(request: pytest.FixtureRequest, instant: EmbeddedServer) -> str:
 def test_every_request_of_closed_and_open_loops_is_counted_and_the_warm_up_is_not(
     run: Run, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run("--url", url, "--pipeline", "harmonize", "--clients", 3, "--rate", 100)
+    result = run("--url", url, "--pipeline", "instant", "--clients", 3, "--rate", 100)
     assert [load["load"] for load in result["loads"]] == ["3 clients", "100 requests/s"]
     table = capsys.readouterr().out
     for load in result["loads"]:
         assert load["asked"] == load["answered"] > 0 and not load["errors"] and load["per_second"] > 0
         assert load["milliseconds"]["p50"] <= load["milliseconds"]["p95"] <= load["milliseconds"]["p99"]
-        assert load["stages"]["harmonize"]["requests"] == load["answered"]
+        assert load["stages"]["instant"]["requests"] == load["answered"]
         assert not load["server"] and len(load["windows"]) == 5
         assert f"| {load['load']} | {load['milliseconds']['p50']:.3g}" in table
 
@@ -77,8 +78,11 @@ def test_concord_s_pipelines_get_what_they_need(run: Run, server: EmbeddedServer
 
 
 def test_time_is_split_by_model_without_the_ensemble(run: Run, server: EmbeddedServer) -> None:
-    [load] = run("--url", f"http://{server.http_url}", "--pipeline", "harmonize")["loads"]
-    assert load["stages"].keys() == {"decode", "decode_mask", "dht_preprocess", "dht", "compose"}
+    pipeline = harmonizing(server, "TEXT")
+    result = run("--url", f"http://{server.http_url}")
+    assert result["recipe"]["pipeline"] == pipeline.name
+    [load] = result["loads"]
+    assert load["stages"].keys() == set(pipeline.members)
     assert {stage["requests"] for stage in load["stages"].values()} == {load["answered"]}
 
 
@@ -86,11 +90,19 @@ def test_refusals_are_errors_of_their_kind_and_no_answers(
     run: Run, server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "request.json").write_text('{"inputs": [{"name": "IMAGE", "data": ["no image"]}]}')
-    arguments = ("--url", server.grpc_url, "--pipeline", "harmonize", "--data", tmp_path / "request.json")
-    [load] = run(*arguments, status=1)["loads"]
+    pipeline = harmonizing(server, "MASK").name
+    [load] = run("--url", server.grpc_url, "--pipeline", pipeline, "--data", tmp_path / "request.json", status=1)[
+        "loads"
+    ]
     assert (load["answered"], load["milliseconds"]) == (0, {})
     assert load["errors"]["INVALID_ARGUMENT invalid_image"]["count"] == load["asked"] > 0
     assert "invalid_image: " in capsys.readouterr().out
+
+
+def harmonizing(server: EmbeddedServer, given: str) -> Pipeline:
+    """The default pipeline for a text or a mask."""
+    with Client(server.grpc_url) as client:
+        return client.catalogue().choose("harmonize", None, {"IMAGE", given}, streams=False)
 
 
 def test_a_kserve_server_without_triton_s_extensions_is_measured_too(run: Run) -> None:
@@ -103,14 +115,14 @@ def test_a_slower_recipe_is_told_from_its_base_and_a_faster_one(
     run: Run, instant: EmbeddedServer, tmp_path: Path
 ) -> None:
     base = tmp_path / "base.json"
-    base.write_text(json.dumps(run("--url", instant.grpc_url, "--pipeline", "harmonize")))
+    base.write_text(json.dumps(run("--url", instant.grpc_url, "--pipeline", "instant")))
     slower = run("--compare", base, "--pipeline", "sleepy", "--pairs", 6)
     base.write_text(json.dumps(slower))
     [compared] = slower["comparisons"]
     assert compared["p50"]["verdict"] == compared["throughput"]["verdict"] == "slower"
     assert compared["p50"]["ratio"] > 1 > compared["throughput"]["ratio"]
     assert len(compared["base"]) == len(compared["here"]) == 6
-    faster = run("--compare", base, "--pipeline", "harmonize", "--url", f"http://{instant.http_url}", "--pairs", 6)
+    faster = run("--compare", base, "--pipeline", "instant", "--url", f"http://{instant.http_url}", "--pairs", 6)
     [compared] = faster["comparisons"]
     assert compared["p50"]["verdict"] == compared["throughput"]["verdict"] == "faster"
 
@@ -127,10 +139,10 @@ def test_a_server_that_is_not_ready_is_said_by_the_command() -> None:
         (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer HTTP"),
         (["--url", "ftp://127.0.0.1:9"], "url: is 'ftp://127.0.0.1:9'; allowed: HOST:PORT"),
         (["--url", "127.0.0.1:9", "--profile", "int8"], "url: a server that runs has a profile"),
-        (["--url", "GRPC", "--pipeline", "nothing"], "no 'nothing'; allowed: harmonize, sleepy"),
-        (["--url", "HTTP", "--pipeline", "nothing"], "no 'nothing'; allowed: harmonize, sleepy"),
-        (["--url", "HTTP", "--pipeline", "harmonize", "--data", "OTHER"], "no input 'X'; allowed: IMAGE, MASK"),
-        (["--url", "GRPC", "--pipeline", "harmonize", "--data", "WRONG"], "MASK cannot be read"),
+        (["--url", "GRPC", "--pipeline", "nothing"], "no 'nothing'; allowed: instant, sleepy"),
+        (["--url", "HTTP", "--pipeline", "nothing"], "no 'nothing'; allowed: instant, sleepy"),
+        (["--url", "HTTP", "--pipeline", "instant", "--data", "OTHER"], "no input 'X'; allowed: IMAGE, MASK"),
+        (["--url", "GRPC", "--pipeline", "instant", "--data", "WRONG"], "MASK cannot be read"),
         (["--profile", "int"], "profile: no model has 'int'; allowed: "),
         (["--data", "nowhere.json"], "data: nowhere.json cannot be read"),
         (["--compare", "nowhere.json"], "compare: nowhere.json cannot be read"),

@@ -11,13 +11,30 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.instead import section as instead_of_concord
 from benchmarks.load.comparison import FASTER, FEWEST_PAIRS, SLOWER
 from benchmarks.load.generator import Reply, generator
+from benchmarks.parts.peers import (
+    BF16,
+    FACADE,
+    FASTAPI,
+    GRPC,
+    LITSERVE,
+    ONNX_RUNTIME,
+    Ask,
+    Block,
+    Numbers,
+    compare,
+    from_outside,
+    in_process,
+    instead,
+    over,
+    over_http,
+    question,
+    section,
+)
 from benchmarks.peers.app import App, app
-from benchmarks.peers.comparison import Ask, compare, from_outside, in_process, over, over_http, question
-from benchmarks.peers.names import BF16, FACADE, FASTAPI, GRPC, LITSERVE, ONNX_RUNTIME, RATE
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
-from benchmarks.peers.table import instead, section
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import HOST, EmbeddedServer
 from concord_client import Client
@@ -79,7 +96,8 @@ def test_a_comparison_is_a_table_with_ours_over_each() -> None:
 
     served = {GRPC: every(10), FACADE: every(10), BF16: every(5), LITSERVE: every(20), FASTAPI: every(40)}
     part = compare(served, {ONNX_RUNTIME: every(5)}, (1, 8), FEWEST_PAIRS, seconds=1)
-    written = section(part | {"request": "a request", "memory_mib": {GRPC: 100.0}}) + instead({"peers": part})
+    numbers = Numbers(**vars(part), request="a request", memory_mib={GRPC: 100.0})
+    written = section(numbers) + instead_of_concord(list(instead(numbers)))
     assert "| Concord, gRPC | 800 | 10.0 | 10.0 | 200 x 4800 | 100 |" in written
     assert "| LitServe | demo weights, 8 clients, requests/s | 400 | 800 | 2.00 (2.00 to 2.00) |" in written
     assert "| LitServe | demo weights in BF16, 8 clients, requests/s | 400 | 1600 | 4.00 (4.00 to 4.00) |" in written
@@ -88,8 +106,8 @@ def test_a_comparison_is_a_table_with_ours_over_each() -> None:
 
 
 def test_a_ratio_is_larger_than_one_where_ours_is_faster() -> None:
-    ours = [{RATE: rate, "p50": 10.0, "p99": 40.0} for rate in (4.0, 6.0, 5.0, 4.0, 6.0, 5.0)]
-    theirs = [{RATE: each[RATE] / 2, "p50": 20.0, "p99": 20.0} for each in ours]
+    ours = [Block(rate, p50=10.0, p90=30.0, p99=40.0) for rate in (4.0, 6.0, 5.0, 4.0, 6.0, 5.0)]
+    theirs = [Block(each.requests_per_second / 2, p50=20.0, p90=20.0, p99=20.0) for each in ours]
     ratios = over(ours, theirs)
-    assert [ratios[key]["ratio"] for key in (RATE, "p50", "p99")] == pytest.approx([2, 2, 0.5])
-    assert [ratios[key]["verdict"] for key in (RATE, "p99")] == [FASTER, SLOWER]
+    assert [ratios[key].ratio for key in ("requests_per_second", "p50", "p99")] == pytest.approx([2, 2, 0.5])
+    assert [ratios[key].verdict for key in ("requests_per_second", "p99")] == [FASTER, SLOWER]

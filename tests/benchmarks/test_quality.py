@@ -36,7 +36,7 @@ def add(subset: Path, name: str, scene: Scene) -> None:
 
 
 def quality(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.quality.measure", *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.quality", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -47,7 +47,7 @@ def test_composites_are_scored_by_sub_set_and_the_rest_is_listed(
     assert run.returncode == 0, run.stderr
     report = (tmp_path / "out" / "report.md").read_text()
     assert report in run.stdout
-    assert "dht: 2 of 4 composites, 2 left out" in report
+    assert "ht: 2 of 4 composites, 2 left out" in report
     assert "HCOCO/c7_1_1: no masks/c7_1 and real_images/c7" in report
     assert "HCOCO/c8_1_1.jpg: cannot identify image file" in report
     assert all(f"| {name} | 1 |" in report for name in ("HCOCO", "Hday2night")) and "| all | 2 |" in report

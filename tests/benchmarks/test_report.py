@@ -2,18 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from benchmarks.curves.points import measure_points, parts
+from benchmarks.floors.loop import asking
 from benchmarks.load.generator import generator
-from benchmarks.parts.curves import by_clients, by_image_size, parts, points
-from benchmarks.parts.diffusion import asking
-from benchmarks.report.page import read, render, write
+from benchmarks.parts.clients import by_clients
+from benchmarks.parts.image_size import by_image_size
+from benchmarks.report import read, render, write
 from concord.instruments.markdown import significant, table
 from concord.server.embedded import EmbeddedServer
-from concord_client import Client, Diffusion
+from concord_client import Client
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -29,14 +32,14 @@ MACHINE = {
 @pytest.fixture(scope="module")
 def report(server: EmbeddedServer) -> dict:
     with Client(server.grpc_url) as client:
-        calls = {steps: asking(client, Diffusion(steps=steps, seed=0)) for steps in (1, 2)}
+        calls = {steps: asking(client, {"steps": steps}) for steps in (1, 2)}
         measured = {
-            "image_size": {"points": by_image_size(server, client, (0.05, 0.1), rounds=1)},
-            "steps": {"points": points(server.grpc_url, server.processes(), calls, rounds=1)},
+            "image_size": asdict(by_image_size(server, client, (0.05, 0.1), rounds=1)),
+            "steps": asdict(measure_points(server.grpc_url, server.processes(), calls, rounds=1)),
         }
     with generator() as asking_process:
-        measured["clients"] = {"points": by_clients(server, asking_process, (1, 2), rounds=1, seconds=0.4)}
-    measured["batch"] = {"dht": measured["image_size"], "unet": measured["steps"]}
+        measured["clients"] = asdict(by_clients(server, asking_process, (1, 2), rounds=1, seconds=0.4))
+    measured["batch"] = {"ht": measured["image_size"], "unet": measured["steps"]}
     return {"machine": MACHINE, "measured": {"steps": "2026-01-02 03:04"}} | measured
 
 
@@ -53,7 +56,7 @@ def test_a_report_has_a_table_a_line_and_a_chart_of_each_curve(report: dict, tmp
 
 def test_a_curve_has_the_time_of_every_model_that_answered(report: dict) -> None:
     for point in report["image_size"]["points"]:
-        assert {"decode", "cris", "dht", "compose", "waiting for dht"} <= set(point["parts"])
+        assert {"decode", "cris", "ht", "compose", "waiting for ht"} <= set(point["parts"])
         assert all(spent >= 0 for spent in point["parts"].values())
 
 
@@ -71,8 +74,18 @@ def test_a_report_is_what_its_numbers_say(report: dict, tmp_path: Path) -> None:
 
 
 def test_what_needs_a_gpu_was_not_measured_without_one(report: dict) -> None:
-    assert render(report).count("| not measured |") == 3
+    assert render(report | {"gpu": {}}).count("| not measured |") == 3
     assert "| 91.0 |" in render(report | {"gpu": {"device": "A GPU", "diffharmony_ms": 91.0}})
+
+
+def test_what_another_version_measured_and_this_one_cannot_read_is_left_out_and_named(
+    report: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = {"demo": {"milliseconds": {}}, "steps": {"points": [{"at": 1}]}}
+    page = render(report | older)
+    assert "## Cost by image size" in page and "## Cost by diffusion steps" not in page and "## Demo" not in page
+    said = capsys.readouterr().err
+    assert "report: demo is left out, measure it again: over_bare: Field required" in said and "report: steps" in said
 
 
 def test_the_page_in_docs_is_made_from_the_numbers_beside_it() -> None:
@@ -83,7 +96,7 @@ def test_the_page_in_docs_is_made_from_the_numbers_beside_it() -> None:
 def test_a_file_that_is_no_report_is_refused_in_words(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "report.json").write_text(content)
-    command = [sys.executable, "-m", "benchmarks.report.page", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
+    command = [sys.executable, "-m", "benchmarks.report", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 1 and "report.json" in run.stderr and "Traceback" not in run.stderr
     assert not (tmp_path / "page.md").exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.floors import published
-from benchmarks.parts.published_diffusion import COMPANIONS, companions, pipeline
+from benchmarks.floors.published import companions, pipeline
+from benchmarks.subjects import companions as names_of_companions
 from export.networks import PARTS
 from export.onnx_file import publish
 from export.pipelines import diffharmony
@@ -30,7 +31,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["cris", "dht", *PARTS, *COMPANIONS])
+@pytest.mark.parametrize("model", ["cris", "dht", "ht", *PARTS, *names_of_companions()])
 def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
     record = build(repository, model, precision=precision)
     assert record["bindings"] == told(model)

@@ -1,4 +1,4 @@
-"""A model repository with `harmonize` and nothing else, whose network there are several variants of."""
+"""A model repository with one pipeline that harmonizes by a mask, whose network there are several variants of."""
 
 import hashlib
 import json
@@ -8,20 +8,23 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from concord.instruments.pipelines import networks
+from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import Variant, variants
 from tests.serving.tiny_networks import SQUARE, Graph
 
 MODELS, PIPELINES = MODEL_REPOSITORIES
-NETWORK = "dht"
+PIPELINE = catalogue(MODEL_REPOSITORIES).choose("harmonize", None, {"IMAGE", "MASK"}, streams=False)
+[NETWORK] = networks(PIPELINE, variants(MODEL_REPOSITORIES))
 _CHANNELS = 16
 
 
 def write_harmonizing(repository: Path, network: onnx.ModelProto | None = None) -> None:
-    """Links what `harmonize` is made of; another network can take the place of the project's."""
-    for name in ("decode", "decode_mask", "dht_preprocess", "compose"):
+    """Links what the pipeline is made of; another network can take the place of the project's."""
+    for name in set(PIPELINE.members) - {NETWORK}:
         (repository / name).symlink_to(MODELS / name)
-    (repository / "harmonize").symlink_to(PIPELINES / "harmonize")
+    (repository / PIPELINE.name).symlink_to(PIPELINES / PIPELINE.name)
     version = repository / NETWORK / "1"
     version.mkdir(parents=True)
     (repository / NETWORK / "config.pbtxt").write_text((MODELS / NETWORK / "config.pbtxt").read_text())

@@ -12,7 +12,7 @@ import pytest
 from concord.instruments.started_server import served_config, serving
 from concord.tuning import tune as tuning_command
 from concord.variants import TUNED, outdated, variants
-from tests.tuning.harmonizing import NETWORK, add_variant, network, write_harmonizing
+from tests.tuning.harmonizing import NETWORK, PIPELINE, add_variant, network, write_harmonizing
 
 FEW = ("--scenes", "2", "--rounds", "1", "--seconds", "0.3")
 
@@ -64,7 +64,7 @@ def test_the_fastest_that_keeps_its_gate_is_chosen(tuned):
 
 def test_a_faster_one_that_fails_its_gate_is_refused_by_name(tuned):
     _, run = tuned
-    assert "refused: harmonize, 2 scenes: psnr" in run.verdict("wrong")
+    assert f"refused: {PIPELINE.name}, 2 scenes: psnr" in run.verdict("wrong")
 
 
 def test_what_is_stale_or_was_not_compared_well_is_not_even_timed(tuned):
@@ -101,7 +101,7 @@ def test_a_default_that_cannot_be_loaded_is_named(tmp_path):
 
 def test_a_repository_without_networks_is_named(tmp_path):
     run = tune(tmp_path)
-    assert run.status == 1 and "none of the networks that are tuned is exported: cris, dht" in run.words
+    assert run.status == 1 and "no pipeline of a task that has a gate is there: segment, harmonize" in run.words
     run = tune(tmp_path / "none")
     assert run.status == 1 and f"there is no folder {tmp_path}/none" in run.words
 
@@ -114,5 +114,5 @@ def test_what_the_embedded_server_cannot_run_is_left_out(tmp_path):
     plan.config.write_text(plan.config.read_text().replace('backend: "onnxruntime"', 'backend: "tensorrt"'))
     found = variants([tmp_path])[NETWORK]
     assert tuning_command.unusable(found["default"]) == ""
-    assert tuning_command.unusable(found["gpu"]) == "it needs a GPU, and an onnxruntime that uses it"
+    assert tuning_command.unusable(found["gpu"]).startswith("the installed onnxruntime has no CUDA")
     assert tuning_command.unusable(found["plan"]) == "the embedded server has no backend tensorrt"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from concord.gates.gate import Gate, gates
+from benchmarks import OUTPUT
+from concord.gates.gate import Gate, gates, tables
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import variants
 from export import fp16, quantization
@@ -17,17 +18,15 @@ BUILDERS: dict[str, Callable[[str, Path], str]] = {
     "int8": partial(quantization.build, precision="int8"),
 }
 """By profile."""
+FOLDER = OUTPUT / "demo"
+Numbers = dict[str, Gate]
+"""By profile."""
 
 
-def measured_gates(folder: Path) -> dict[str, Gate]:
-    """The gates of every profile of the project's models.
-
-    Args:
-        folder: receives the models in every variant, and keeps them between runs.
-    """
+def measure() -> Numbers:
     networks, *pipelines = MODEL_REPOSITORIES
-    make_forms(networks, folder)
-    return gates(PROFILES, repositories=(folder, *pipelines))
+    make_forms(networks, FOLDER)
+    return gates(PROFILES, repositories=(FOLDER, *pipelines))
 
 
 def make_forms(repository: Path, folder: Path) -> None:
@@ -37,3 +36,8 @@ def make_forms(repository: Path, folder: Path) -> None:
         for profile, build in BUILDERS.items():
             if profile in profiles and profiles[profile].problem():
                 print(build(model, folder), flush=True)
+
+
+def section(numbers: Numbers) -> str:
+    found = [f"### `{name}`\n\n{tables(gate)}" for name, gate in numbers.items()]
+    return "\n\n".join(["## Gates: profiles against the FP32 default", *found])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from concord_client.pipelines import HARMONIZE
+from concord_client import Harmonize
 
 INSTANCES = 1
 LARGEST_BATCH = 32
@@ -23,7 +23,7 @@ class TritonPythonModel:
 """
 
 
-def write_instant(repository: Path, name: str = HARMONIZE, seconds: float = 0) -> None:
+def write_instant(repository: Path, name: str = "instant", seconds: float = 0) -> None:
     """Writes a model that returns IMAGE into a folder of models; each run of a batch sleeps for the given time."""
     version = repository / name / "1"
     version.mkdir(parents=True)
@@ -37,6 +37,8 @@ input [
   {{ name: "MASK" data_type: TYPE_STRING dims: [ 1 ] }}
 ]
 output [ {{ name: "HARMONIZED" data_type: TYPE_STRING dims: [ 1 ] }} ]
+parameters {{ key: "task" value {{ string_value: "{Harmonize.TASK}" }} }}
+parameters {{ key: "model" value {{ string_value: "{name}" }} }}
 instance_group [ {{ count: {INSTANCES} kind: KIND_CPU }} ]
 dynamic_batching {{ }}
 """

@@ -6,33 +6,16 @@ All of its numbers come from the JSON file beside the page.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import engines, runtime_options
-from benchmarks.peers import table as peers
-from benchmarks.report import growth, tables
-from concord.gates import gate as gates
+from pydantic import TypeAdapter, ValidationError
 
-Part = Mapping[str, Any]
-Report = Mapping[str, Part]
-SECTIONS: dict[str, Callable[[Part], str]] = {
-    "peers": peers.section,
-    "demo": tables.demo,
-    "published": tables.published,
-    "diffusion_demo": tables.diffusion_demo,
-    "diffusion_published": tables.diffusion_published,
-    "engines": engines.text_guided_section,
-    "engines_diffusion": engines.diffusion_section,
-    "runtime_options": runtime_options.section,
-    "gates": gates.section,
-    "large_photograph": tables.large_photograph,
-    **{name: partial(growth.section, name) for name in growth.TITLES},
-    "facade": tables.facade,
-}
-"""A section of each part that was measured, in this order."""
+from benchmarks import instead
+from benchmarks.parts import PARTS, Part, part
+
+Report = Mapping[str, Any]
 
 
 class UnreadableReport(Exception):
@@ -40,14 +23,31 @@ class UnreadableReport(Exception):
 
 
 def render(report: Report) -> str:
-    """The page. Parts that were not measured have no section, except the GPU, whose section says so."""
-    sections = [heading(report["machine"], report.get("measured", {})), peers.instead(report)]
-    sections += [section(report[name]) for name, section in SECTIONS.items() if name in report]
-    sections.append(tables.gpu(report.get("gpu", {})))
+    """The page; of a part whose numbers are not in the report there is no section."""
+    parts = list(measured(report))
+    rows = [row for each, numbers in parts if hasattr(each, "instead") for row in each.instead(numbers)]
+    sections = [heading(report["machine"], report.get("measured", {})), instead.section(rows)]
+    sections += [each.section(numbers) for each, numbers in parts]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def heading(machine: Part, measured: Mapping[str, str]) -> str:
+def measured(report: Report) -> Iterator[tuple[Part, Any]]:
+    """The parts in the report, with their numbers.
+
+    A part that was measured by another version of this program, and whose numbers it cannot read, is left out and named
+    on the standard error.
+    """
+    for name in (name for name in PARTS if name in report):
+        module = part(name)
+        try:
+            yield module, TypeAdapter(module.Numbers).validate_python(report[name])
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            print(f"report: {name} is left out, measure it again: {place}: {first['msg']}", file=sys.stderr)
+
+
+def heading(machine: Mapping[str, Any], measured: Mapping[str, str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
     when = f" Measured from {min(measured.values())} to {max(measured.values())} (UTC)." if measured else ""
     return (
@@ -60,12 +60,13 @@ def heading(machine: Part, measured: Mapping[str, str]) -> str:
 
 def write(report: Report, page: Path) -> None:
     """Writes the page, its charts and its JSON beside each other."""
-    from benchmarks.report import charts  # matplotlib takes seconds to import
-
     page.parent.mkdir(parents=True, exist_ok=True)
     page.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     page.write_text(render(report))
-    charts.draw(report, page.parent)
+    for each, numbers in measured(report):
+        if hasattr(each, "charts"):
+            for name, figure in each.charts(numbers).items():
+                figure.savefig(page.parent / name, dpi=100)
 
 
 def read(path: Path) -> Report:
@@ -95,3 +96,7 @@ def main() -> int:
         return 1
     print(f"written to {arguments.page}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

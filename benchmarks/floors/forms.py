@@ -1,0 +1,119 @@
+"""A network at its published size in every engine and precision, in turns."""
+
+import gc
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnxruntime
+import openvino
+from google.protobuf import json_format  # type: ignore[import-untyped]
+
+from benchmarks.floors.networks import Feeds, running
+from concord.instruments.markdown import significant, table
+from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
+from concord.openvino_properties import properties
+from concord.repository.profiles import INT8_FILE
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.session import session_options
+from concord.variants import DEFAULT, variants
+from export import direct_form, quantization
+from export.onnx_file import session
+from export.publication import MODEL
+
+INT8 = "int8"
+EAGER, DIRECT = "PyTorch eager", "ONNX Runtime"
+PROFILES = {"Concord": DEFAULT, "OpenVINO": "openvino", "OpenVINO BF16": "bf16", "OpenVINO INT8": INT8}
+ESSENTIAL = ("Concord", "OpenVINO INT8")
+SAMPLES = 10  # that INT8 is calibrated on: random weights are not worth more
+
+
+@dataclass(frozen=True)
+class Int8:
+    """What the record of a network's INT8 form says, and its size."""
+
+    snr_db: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What a network takes by form.
+
+    Attributes:
+        milliseconds: percentiles.
+        eager_over: how many times as long PyTorch takes.
+        over_onnx_runtime: over the network as it was published, in ONNX Runtime's default session.
+    """
+
+    milliseconds: dict[str, dict[str, float]]
+    eager_over: dict[str, float]
+    over_onnx_runtime: dict[str, float]
+    int8: Int8
+
+
+def measured(
+    name: str, folder: Path, feeds: Feeds, eager: Callable[[], object], rounds: int, only: tuple[str, ...] = ()
+) -> Forms:
+    """Times a network of a repository in every form, or in PyTorch, ONNX Runtime's default and those named."""
+    record = build_int8(name, folder)
+    with TemporaryDirectory(dir=folder.parent) as place:  # left over from a killed run
+        calls: Calls = {EAGER: eager, DIRECT: direct(folder / name / "1" / MODEL, Path(place), feeds)} | {
+            form: loaded(name, folder, profile, feeds)
+            for form, profile in PROFILES.items()
+            if form in (only or PROFILES)
+        }
+        milliseconds = {form: percentiles(times) for form, times in in_turns(calls, rounds).items()}
+    times = {form: row["p50"] for form, row in milliseconds.items()}
+    return Forms(
+        milliseconds,
+        eager_over={form: times[EAGER] / each for form, each in times.items()},
+        over_onnx_runtime={form: each / times[DIRECT] for form, each in times.items()},
+        int8=record,
+    )
+
+
+def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
+    """The network as published, in ONNX Runtime's default session; `place` keeps its file meanwhile."""
+    direct_form.write(path, place / MODEL)
+    return running(session(place / MODEL, THREADS), feeds)
+
+
+def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], object]:
+    """A network in this process, with the profile's configuration."""
+    variant = variants(MODEL_REPOSITORIES)[name][profile]
+    settings, path = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True), variant.file
+    if variant.settings.backend == "openvino":
+        compiled = openvino.Core().compile_model(folder / name / "1" / path, "CPU", properties(settings))
+        request, inputs = (
+            compiled.create_infer_request(),
+            {tensor.any_name: feeds[tensor.any_name] for tensor in compiled.inputs},
+        )
+        return lambda: request.infer(inputs, share_inputs=True)
+    return running(onnxruntime.InferenceSession(folder / name / "1" / path, session_options(settings)), feeds)
+
+
+def build_int8(name: str, folder: Path) -> Int8:
+    """The record of a network's INT8 form, which is made where it is missing."""
+    version = folder / name / "1"
+    if not (version / INT8_FILE).exists():
+        print(quantization.build(name, folder, "int8", number=SAMPLES), flush=True)
+        gc.collect()
+    record = json.loads((version / f"{INT8_FILE}.json").read_text())
+    return Int8(record["snr_db"][0], (version / INT8_FILE).with_suffix(".bin").stat().st_size / 1e6)
+
+
+def written(forms: Mapping[str, Forms]) -> str:
+    """Every form of every network, for the report."""
+    rows = [
+        [f"`{name}`", form, row["p50"], network.eager_over[form], network.over_onnx_runtime[form]]
+        for name, network in forms.items()
+        for form, row in network.milliseconds.items()
+    ]
+    made = "; ".join(
+        f"`{name}` {significant(each.int8.megabytes)} MB, {each.int8.snr_db:.1f} dB" for name, each in forms.items()
+    )
+    text = table(["network", "form", "ms", "eager takes times as long", "over ONNX Runtime's default"], rows)
+    return f"{text}\n\nINT8 on disk, and its signal to noise: {made}."

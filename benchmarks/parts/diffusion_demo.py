@@ -1,0 +1,160 @@
+"""Diffusion on demo weights: a request, what its loop costs, requests side by side, and a cancel."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from benchmarks.floors import diffusion as bare_diffusion
+from benchmarks.floors.loop import Loop, against_floor, asking, written
+from benchmarks.subjects import diffusion, network
+from concord.instruments.markdown import significant, times
+from concord.instruments.memory import MIB, resident
+from concord.instruments.stages import Statistics, inferences, mean_batch, read_statistics
+from concord.instruments.timing import in_turns, percentiles, settled
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.exported import unexported
+from concord.server.installation import MODEL_REPOSITORIES
+from concord_client import Cancellation, Cancelled, Client, Progress
+
+SIDE_BY_SIDE = 4
+CANCEL_AFTER = 3  # steps
+STILL = 1.0  # seconds without a finished step; at least three times the time of a step
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """So many requests at once against as many in turn: time over time, and steps in a run of the UNet."""
+
+    requests: int
+    milliseconds: dict[str, dict[str, float]]
+    at_once_over_in_turn: float
+    mean_unet_batch: float
+
+
+@dataclass(frozen=True)
+class Cancels:
+    """Requests of so many steps, each cancelled after one of them: steps that were finished all the same."""
+
+    steps: int
+    after_step: int
+    unet_steps_after: list[int]
+
+
+@dataclass(frozen=True)
+class Measured(Loop):
+    """One client, clients side by side, and cancels, at the default resolution."""
+
+    side_by_side: SideBySide
+    cancel: Cancels
+    server_mib: float
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why nothing was measured."""
+
+    left_out: str
+
+
+Numbers = Measured | LeftOut
+
+
+def measure(rounds: int = 10, cancels: int = 5) -> Numbers:
+    models, _ = MODEL_REPOSITORIES
+    missing = unexported(MODEL_REPOSITORIES)
+    if diffusion().name in missing:
+        networks = ", ".join(sorted(name for name in missing if (models / name).is_dir()))
+        return LeftOut(f"not exported: {networks}")
+    with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
+        alone = one_request(server, client, rounds)
+        together = side_by_side(server, client, rounds)
+        stopped = cancelled(server, client, cancels, max(STILL, 3 * alone.loop_step_ms / 1000))
+        return Measured(
+            **vars(alone), side_by_side=together, cancel=stopped, server_mib=resident(server.processes()) / MIB
+        )
+
+
+def one_request(server: EmbeddedServer, client: Client, rounds: int) -> Loop:
+    """A request and the bare networks, alternating."""
+    size = int(diffusion().settings["RESOLUTION"].default or 0)
+    floor = bare_diffusion.onnx_runtime(server.model_repositories[0], server.grpc_url, size)
+    asking(client, {"steps": 1})()
+    floor.harmonize(1)
+    return against_floor(server, client, size, floor, rounds)
+
+
+def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideBySide:
+    """`SIDE_BY_SIDE` concurrent requests against as many in sequence: ratio of the times, and the UNet's mean batch."""
+    asks = [asking(client, {"seed": seed}) for seed in range(SIDE_BY_SIDE)]
+    readings: list[tuple[Statistics, Statistics]] = []
+
+    def in_turn() -> None:
+        for ask in asks:
+            ask()
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+
+        def at_once() -> None:
+            before = read_statistics(server.grpc_url)
+            for answer in [threads.submit(ask) for ask in asks]:
+                answer.result()
+            readings.append((before, read_statistics(server.grpc_url)))
+
+        spent = in_turns({"in turn": in_turn, "at once": at_once}, rounds)
+    milliseconds = {name: percentiles(values) for name, values in spent.items()}
+    over = milliseconds["at once"]["p50"] / milliseconds["in turn"]["p50"]
+    return SideBySide(SIDE_BY_SIDE, milliseconds, over, mean_batch(network("unet"), readings))
+
+
+def cancelled(server: EmbeddedServer, client: Client, number: int, still: float) -> Cancels:
+    """Requests of the most steps, each cancelled when its client sees step `CANCEL_AFTER`.
+
+    Args:
+        number: how many, one after the other.
+        still: seconds without a finished step after which there will be none.
+    """
+    after = [steps_after_cancel(server, client, still) for _ in range(number)]
+    return Cancels(most_steps(), CANCEL_AFTER, after)
+
+
+def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> int:
+    """Steps of the UNet that finish after the cancellation, including the one that was running."""
+    cancellation = Cancellation()
+    done = 0
+
+    def on_step(progress: Progress) -> None:
+        nonlocal done
+        if progress.step == CANCEL_AFTER:
+            # Read first: steps that finish during the reading count as after the cancellation.
+            done = steps_so_far(server)
+            cancellation.cancel()
+
+    with suppress(Cancelled):
+        asking(client, {"steps": most_steps()}, on_step, cancellation)()
+    return settled(lambda: steps_so_far(server), still) - done
+
+
+def most_steps() -> int:
+    """The most that may be asked for."""
+    return int(diffusion().settings["STEPS"].highest or 0)
+
+
+def steps_so_far(server: EmbeddedServer) -> int:
+    """Steps of the UNet that have finished, whatever requests they were of."""
+    return inferences(read_statistics(server.grpc_url)[network("unet")])
+
+
+def section(numbers: Numbers) -> str:
+    title = "## Diffusion, demo weights"
+    if isinstance(numbers, LeftOut):
+        return f"{title}\n\nNot measured: {numbers.left_out}."
+    together, cancel = numbers.side_by_side, numbers.cancel
+    return (
+        f"{title}, {numbers.steps} steps at {numbers.resolution} pixels, one client\n\n{written(numbers)}\n\n"
+        f"The server uses {significant(numbers.server_mib)} MiB.\n\n"
+        f"### {together.requests} requests\n\n{times(together.milliseconds)}\n\n"
+        f"At once they take {together.at_once_over_in_turn:.2f} of the time in turn; a run of the UNet has "
+        f"{together.mean_unet_batch:.2f} steps on average. After a cancellation at step {cancel.after_step} of "
+        f"{cancel.steps} the UNet runs at most {max(cancel.unet_steps_after)} more "
+        f"({len(cancel.unet_steps_after)} cancellations)."
+    )

@@ -1,0 +1,264 @@
+"""Concord and what a user would run instead: the same request to each, in alternating blocks.
+
+All read the same ONNX files. Concord runs a second time with the profile `bf16`, which passes its gate and which
+`concord tune` chooses on CPUs with BF16. Pipelines in this process have one client only.
+"""
+
+import http.client
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.curves.figure import SIZE
+from benchmarks.instead import Row
+from benchmarks.load import generator as load
+from benchmarks.load.comparison import FEWEST_PAIRS, Ratio, ratio
+from benchmarks.load.facade import form_request, serving
+from benchmarks.load.generator import Destination, Generator, Replies, Reply, Status, Target, generator, statuses
+from benchmarks.load.grpc_target import target_of
+from benchmarks.load.result import answers
+from benchmarks.peers.app import App, app, tree
+from benchmarks.peers.pipeline import Pipeline, onnx_runtime, openvino
+from benchmarks.subjects import text_guided
+from concord.instruments.markdown import table
+from concord.instruments.memory import MIB, resident
+from concord.instruments.timing import percentiles
+from concord.scenes.encoded import scene, scene_jpeg
+from concord.server.embedded import HOST, EmbeddedServer, Ports
+
+GRPC, FACADE, BF16 = "Concord, gRPC", "Concord, facade", "Concord, facade, BF16"
+OURS = {FACADE: "", BF16: " in BF16"}
+"""What speaks HTTP, as the others do, and its precision in words."""
+LITSERVE, FASTAPI = "LitServe", "FastAPI"
+ONNX_RUNTIME, OPENVINO = "ONNX Runtime, in process", "OpenVINO, in process"
+IN_PROCESS = {ONNX_RUNTIME: onnx_runtime, OPENVINO: openvino}
+CLIENTS = (1, 8)
+CHART = "peers.png"
+
+Ask = Callable[[int, float], Replies]
+"""Asks a system with so many clients, each again when it is answered, for so many seconds."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Throughput, and percentiles in milliseconds."""
+
+    requests_per_second: float
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class System(Block):
+    """The medians of the blocks'; the statuses of all together."""
+
+    blocks: list[Block]
+    statuses: dict[Status, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Systems by clients; and by clients and measure, how many times as fast each of `OURS` is as the other servers."""
+
+    block_seconds: float
+    clients: dict[int, dict[str, System]]
+    over: dict[int, dict[str, dict[str, dict[str, Ratio]]]]
+
+
+@dataclass(frozen=True)
+class Numbers(Compared):
+    """What was asked in words, and the memory of each system."""
+
+    request: str
+    memory_mib: dict[str, float]
+
+
+def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
+    """Text and a 512x512 JPEG to a PNG on demo weights.
+
+    Args:
+        rounds: blocks of each system and number of clients, at least `FEWEST_PAIRS`.
+        seconds: of a block.
+    """
+    image, text = scene_jpeg(512, 512), scene().expression.encode()
+    form = {"image": image, "text": text}
+    with (
+        generator() as asking,
+        EmbeddedServer(ports=Ports(0, 0, 0)) as server,
+        EmbeddedServer(ports=Ports(0, 0, 0), model_config_name="bf16") as faster,
+        serving(server) as facade,
+        serving(faster) as bf16,
+        app("litserve_app") as litserve,
+        app("fastapi_app") as fastapi,
+    ):
+        served: dict[str, Destination] = {
+            GRPC: question(server.grpc_url, image, text),
+            FACADE: facade.target(form),
+            BF16: bf16.target(form),
+            LITSERVE: over_http(litserve, form),
+            FASTAPI: over_http(fastapi, form),
+        }
+        asks = {name: from_outside(asking, destination) for name, destination in served.items()}
+        alone = {name: in_process(Pipeline(network), image, text) for name, network in IN_PROCESS.items()}
+        compared = compare(asks, alone, CLIENTS, rounds, seconds)
+        triton = resident(server.processes()) / MIB
+        memory = {
+            GRPC: triton,
+            FACADE: triton + resident(tree(facade.process)) / MIB,
+            BF16: (resident(faster.processes()) + resident(tree(bf16.process))) / MIB,
+            LITSERVE: resident(tree(litserve.process)) / MIB,
+            FASTAPI: resident(tree(fastapi.process)) / MIB,
+        }
+    request = "Text to harmonized 512x512 JPEG on demo weights"
+    return Numbers(**vars(compared), request=request, memory_mib=memory)
+
+
+def compare(
+    served: Mapping[str, Ask], alone: Mapping[str, Ask], clients: Sequence[int], rounds: int, seconds: float
+) -> Compared:
+    """Each system's results by clients, and the ratio of each of `OURS` to the other servers (above 1 is faster)."""
+    turns = [(number, name, ask) for number in clients for name, ask in served.items()]
+    turns += [(1, name, ask) for name, ask in alone.items()]
+    blocks = in_blocks(turns, rounds, seconds)
+    systems = {
+        number: {name: summary(each, seconds) for name, each in everyone.items()} for number, everyone in blocks.items()
+    }
+    others = [name for name in served if name not in (GRPC, *OURS)]
+    ratios = {
+        number: {
+            ours: {name: over(everyone[ours].blocks, everyone[name].blocks) for name in others}
+            for ours in OURS
+            if ours in everyone
+        }
+        for number, everyone in systems.items()
+    }
+    return Compared(seconds, systems, ratios)
+
+
+def over(ours: Sequence[Block], theirs: Sequence[Block]) -> dict[str, Ratio]:
+    """How many times as fast ours is, by throughput and percentiles; see `benchmarks.load.comparison.ratio`."""
+    ratios = {}
+    for key in ("requests_per_second", "p50", "p99"):
+        mine, other = ([getattr(block, key) for block in blocks] for blocks in (ours, theirs))
+        base, here = (other, mine) if key == "requests_per_second" else (mine, other)
+        ratios[key] = ratio(base, here, less_is_faster=False)
+    return ratios
+
+
+def in_blocks(
+    turns: Sequence[tuple[int, str, Ask]], rounds: int, seconds: float
+) -> dict[int, dict[str, list[Replies]]]:
+    """The replies by clients, system and block; every other round runs backwards."""
+    blocks: dict[int, dict[str, list[Replies]]] = {}
+    for clients, name, ask in turns:
+        blocks.setdefault(clients, {})[name] = []
+        ask(clients, min(seconds, 1))
+    for number in range(rounds):
+        for clients, name, ask in turns if number % 2 == 0 else reversed(turns):
+            blocks[clients][name].append(ask(clients, seconds))
+    return blocks
+
+
+def summary(blocks: list[Replies], seconds: float) -> System:
+    """What a system's blocks came to."""
+    rows = [
+        Block(answers(block, 0, seconds, closed=True) / seconds, **percentiles(load.milliseconds(block, accepted=True)))
+        for block in blocks
+    ]
+    medians = {key: float(np.median([getattr(row, key) for row in rows])) for key in asdict(rows[0])}
+    return System(**medians, blocks=rows, statuses=statuses([reply for block in blocks for reply in block]))
+
+
+def question(url: str, image: bytes, text: bytes) -> Destination:
+    """A request for the harmonized picture only, because the others answer with nothing else."""
+    return target_of(url, text_guided().name, {"IMAGE": image, "TEXT": text}, "HARMONIZED")
+
+
+def over_http(running: App, form: dict[str, bytes]) -> Target:
+    return Target(HOST, running.port, form_request("/harmonize", form))
+
+
+def from_outside(asking: Generator, destination: Destination) -> Ask:
+    return lambda clients, seconds: asking.run(load.closed_loop, destination, clients, seconds)
+
+
+def in_process(pipeline: Pipeline, image: bytes, text: bytes) -> Ask:
+    """Calls in sequence, without a server."""
+
+    def ask(clients: int, seconds: float) -> Replies:
+        assert clients == 1
+        began = time.perf_counter()
+        replies = []
+        while (due := time.perf_counter()) - began < seconds:
+            pipeline(image, text)
+            replies.append(Reply(http.client.OK, time.perf_counter() - due, due - began))
+        return replies
+
+    return ask
+
+
+def section(numbers: Numbers) -> str:
+    """Throughput, times and memory of each system, by clients."""
+    pieces = [
+        "## Other servers with the same networks",
+        f"{numbers.request}, alternating blocks of {numbers.block_seconds:g} s; medians of the blocks.",
+        f"![Throughput of Concord and others]({CHART})",
+    ]
+    for clients, systems in numbers.clients.items():
+        rows = [
+            [
+                name,
+                row.requests_per_second,
+                row.p50,
+                row.p99,
+                ", ".join(f"{status} x {count}" for status, count in row.statuses.items()),
+                numbers.memory_mib.get(name, ""),
+            ]
+            for name, row in systems.items()
+        ]
+        pieces += [f"### {counted(clients)}", table(["", "requests/s", "p50 ms", "p99 ms", "answers", "MiB"], rows)]
+    return "\n\n".join(pieces)
+
+
+def instead(numbers: Compared) -> Iterator[Row]:
+    """Each of ours over the other servers, then over what runs in this process."""
+    for clients, systems in numbers.clients.items():
+        for name, everyone in numbers.over[clients].items():
+            place = f"demo weights{OURS[name]}, {counted(clients)}"
+            for other, measures in everyone.items():
+                for key, over in measures.items():
+                    what = "requests/s" if key == "requests_per_second" else f"{key} ms"
+                    theirs, ours = (getattr(systems[each], key) for each in (other, name))
+                    yield (
+                        other,
+                        f"{place}, {what}",
+                        theirs,
+                        ours,
+                        f"{over.ratio:.2f} ({over.low:.2f} to {over.high:.2f})",
+                    )
+    alone = numbers.clients[1]
+    for other in IN_PROCESS:
+        if other in alone:
+            bare, ours = (alone[name].p50 for name in (other, GRPC))
+            yield other, "demo weights, the whole pipeline, p50 ms", bare, ours, f"{bare / ours:.2f}"
+
+
+def charts(numbers: Numbers) -> Mapping[str, Figure]:
+    """Throughput of each system by clients."""
+    figure = Figure(SIZE, layout="constrained")
+    for axes, (clients, systems) in zip(
+        figure.subplots(1, len(numbers.clients), squeeze=False)[0], numbers.clients.items(), strict=True
+    ):
+        axes.barh(list(systems), [row.requests_per_second for row in systems.values()])
+        axes.invert_yaxis()
+        axes.set_xlabel("requests/s")
+        axes.set_title(counted(clients))
+    return {CHART: figure}
+
+
+def counted(clients: int) -> str:
+    return f"{clients} client{'' if clients == 1 else 's'}"

@@ -1,1 +1,0 @@
-"""The performance page, from the measurements: ``python -m benchmarks.report``."""
