@@ -92,9 +92,10 @@ def written(page: str) -> str:
     """
     for name, text in blocks():
         block = re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)", re.DOTALL)
-        if not block.search(page):
+        found = block.search(page)
+        if found is None:
             raise ValueError(f"there is no block {name}")
-        page = block.sub(lambda _found, text=text: f"{text}\n", page)
+        page = f"{page[: found.start()]}{text}\n{page[found.end() :]}"
     return page
 
 

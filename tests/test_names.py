@@ -12,6 +12,9 @@ DECLARED = ("export/networks/", "export/pipelines/", "export/__main__.py")
 """Where a model is declared, or what is exported is listed."""
 
 SUBJECTS = {
+    "benchmarks/subjects.py": "which models the performance page is about",
+    "demo/tasks/autoencoder.py": "the folder of the weights that it trains",
+    "demo/tasks/denoiser.py": "the folder of the weights that it trains",
     "demo/train.py": "each demo network is trained by a command of its own",
 }
 """Files that are about one model, and why."""
