@@ -1,13 +1,14 @@
 # `make help` lists the targets. Serving lives in .venv, the fast tests in .venv-fast (neither has torch), everything else in
 # .venv-test. Each is made anew when it is asked for with another Python.
 
-# Triton's stubs load libpython, and Debian has venv in a package of its own.
+# Triton's stubs load libpython, and Debian has venv in a package of its own. Python 3.13 comes last: numpy 1 has no wheel for
+# it and is compiled, which takes a C++ compiler and minutes.
 USABLE := import ctypes, ensurepip, os, sysconfig, venv; \
 	name = "libpython%s.so.1.0" % sysconfig.get_python_version(); \
 	path = os.path.join(sysconfig.get_config_var("LIBDIR") or "", name); \
 	ctypes.CDLL(path if os.path.exists(path) else name)
 ifndef PYTHON
-PYTHON := $(shell for each in python3.13 python3.12 python3.11; do \
+PYTHON := $(shell for each in python3.12 python3.11 python3.13; do \
 	$$each -c '$(USABLE)' 2>/dev/null && echo $$each && exit; done; echo python3)
 endif
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -29,12 +30,10 @@ help: ## list the targets
 usable: # whether PYTHON can serve
 	@$(PYTHON) -c '$(USABLE)'
 
-# $(1): the environment, $(2): what is installed with the client. nvidia-pytriton comes by itself, since what it asks for
-# is not there for Python 3.13, and its server does not need it.
+# $(1): the environment, $(2): what is installed with the client.
 define install
 	test -x $(1)/bin/python$(VERSION) || $(PYTHON) -m venv --clear $(1)
 	$(1)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e '$(2)'
-	$(1)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps nvidia-pytriton
 	@touch $@
 endef
 

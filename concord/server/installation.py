@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from concord.errors import ServerFailure
@@ -45,9 +46,7 @@ class Installation:
         """
         spec = importlib.util.find_spec("pytriton")
         if spec is None or spec.origin is None:
-            raise ServerFailure(
-                "nvidia-pytriton", "the package is not installed", "pip install --no-deps nvidia-pytriton"
-            )
+            raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install nvidia-pytriton")
         package = Path(spec.origin).parent
         return cls(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
 
@@ -67,7 +66,11 @@ class Installation:
         return self.wheel / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}" / STUB
 
     def require_stub(self) -> None:
-        """Raises ServerFailure, naming the versions there are, if the running Python has no stub."""
+        """Looks for the running Python's stub, and for a numpy that it can run with.
+
+        Raises:
+            ServerFailure: there is no such stub, with the versions there are, or it would crash with the installed numpy.
+        """
         if not self.stub.is_file():
             wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
             versions = sorted((folder.name for folder in self.stub.parent.parent.glob("3.*")), key=_minor)
@@ -76,6 +79,10 @@ class Installation:
                 f"the installed nvidia-pytriton has no stub for Python {wanted}",
                 f"Python {', '.join(versions) or 'none: the wheel holds no stub at all'}",
             )
+        numpy = version("numpy")
+        if int(numpy.partition(".")[0]) > 1:
+            # The stub reads the size of an element from where numpy 1 keeps it.
+            raise ServerFailure("numpy", f"Triton's stubs crash with the installed {numpy}", "pip install 'numpy<2'")
 
     def missing_libraries(self) -> list[str]:
         """Names of the shared libraries that the stub needs and the loader does not find, as ``ldd`` says."""

@@ -150,3 +150,10 @@ def test_the_command_fails_when_something_is_wrong(server):
     assert wrong.returncode == 1 and f"[problem] http port: {taken} on {HOST} is taken" in wrong.stdout
     right = subprocess.run([*command, "0"], capture_output=True, text=True)
     assert right.returncode == 0 and "[problem]" not in right.stdout
+
+
+def test_a_numpy_that_the_stubs_crash_with_is_named(monkeypatch):
+    monkeypatch.setattr("concord.server.installation.version", lambda _distribution: "2.4.6")
+    with pytest.raises(ServerFailure, match="crash with the installed 2.4.6") as refusal:
+        Installation.find().require_stub()
+    assert refusal.value.allowed == "pip install 'numpy<2'"
