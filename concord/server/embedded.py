@@ -193,6 +193,9 @@ class EmbeddedServer:
             self._lifeline = None
         self._process.wait()
         self._process = None
+        # Of the log, what can still be asked for is kept, and no file is left open.
+        with self._log as log:
+            self._log = io.BytesIO(log.read())
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def restart(self) -> None:

@@ -69,7 +69,7 @@ class Installation:
         """Looks for the running Python's stub, and for a numpy that it can run with.
 
         Raises:
-            ServerFailure: there is no such stub, with the versions there are, or it would crash with the installed numpy.
+            ServerFailure: there is no such stub, or it would crash with the installed numpy; names what there is.
         """
         if not self.stub.is_file():
             wanted = f"{sys.version_info.major}.{sys.version_info.minor}"

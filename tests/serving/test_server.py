@@ -50,6 +50,7 @@ def test_nothing_is_left_of_a_server_that_was_stopped(repository):
     assert not server.is_alive() and not server.processes()
 
 
+@pytest.mark.server
 def test_nothing_is_left_of_a_server_whose_owner_was_killed(repository):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, repository], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

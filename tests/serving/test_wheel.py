@@ -14,6 +14,9 @@ from concord.server.installation import ROOT
 from tests.images import copied, copy
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
+# They start their servers in other processes, where tests/needs.py does not look.
+pytestmark = pytest.mark.server
+
 DOCKERFILE = ROOT / "deploy" / "Dockerfile.facade"
 SERVED = ("backends", "ensembles", "model_repository")
 PORTS = ("--port", "0", "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
