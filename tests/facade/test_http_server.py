@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 from starlette.applications import Starlette
@@ -133,10 +134,11 @@ def test_an_idle_connection_does_not_keep_it_from_stopping():
 
 
 def test_what_lies_unread_at_the_stop_is_answered():
-    with served() as (server, first, thread):
+    with served() as (server, first, thread), ExitStack() as opened:
         first.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert greeted(first)
-        others = [socket.create_connection(first.getpeername(), timeout=PATIENCE) for _ in range(50)]
+        connect = partial(socket.create_connection, first.getpeername(), timeout=PATIENCE)
+        others = [opened.enter_context(connect()) for _ in range(50)]
         for other in others:
             other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         server.stop()
