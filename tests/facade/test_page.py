@@ -53,6 +53,13 @@ def paged(everything) -> Iterator[Facade]:
         yield facade
 
 
+@pytest.fixture(autouse=True)
+def folder_of_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio's folder is one for the process, so a test with another page gives it back to the one that goes on."""
+    if "GRADIO_TEMP_DIR" in os.environ:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ["GRADIO_TEMP_DIR"])
+
+
 @pytest.fixture
 def desk(browser, paged) -> Iterator[Tab]:
     """A tab on a desk."""
