@@ -1,6 +1,5 @@
 """``python -m docs.tensors``: writes the tables of ``docs/tensors.md`` from the configurations and the tasks."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -91,10 +90,11 @@ def written(page: str) -> str:
         ValueError: a block is not on the page.
     """
     for name, text in blocks():
-        block = re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)", re.DOTALL)
-        if not block.search(page):
+        before, begin, rest = page.partition(f"<!-- {name}: begin -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->")
+        if not end:
             raise ValueError(f"there is no block {name}")
-        page = block.sub(lambda _found, text=text: f"{text}\n", page)
+        page = f"{before}{begin}{text}\n{end}{after}"
     return page
 
 
