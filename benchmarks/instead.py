@@ -1,4 +1,4 @@
-"""Concord over each thing that a user would run instead: the first section of the report, of rows from its parts."""
+"""The first section of the report: Concord compared with each thing that a user would run instead."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ Row = tuple[str, str, float, float, str]
 
 
 def section(rows: Sequence[Row]) -> str:
-    """A row of each; nothing where nothing of it was measured."""
+    """A row for each; empty if nothing was measured."""
     if not rows:
         return ""
     header = ["instead of Concord", "measure", "that", "Concord", "factor (above 1: Concord is faster)"]

@@ -23,7 +23,7 @@ class UnreadableReport(Exception):
 
 
 def render(report: Report) -> str:
-    """The page; of a part whose numbers are not in the report there is no section."""
+    """The page. Parts without readable numbers have no section."""
     parts = list(measured(report))
     rows = [row for each, numbers in parts if hasattr(each, "instead") for row in each.instead(numbers)]
     sections = [heading(report["machine"], report.get("measured", {})), instead.section(rows)]
@@ -32,10 +32,10 @@ def render(report: Report) -> str:
 
 
 def measured(report: Report) -> Iterator[tuple[Part, Any]]:
-    """The parts in the report, with their numbers.
+    """The parts in the report with their numbers.
 
-    A part that was measured by another version of this program, and whose numbers it cannot read, is left out and named
-    on the standard error.
+    A part whose numbers another version of this program wrote, and which cannot be read, is skipped and named on the
+    standard error.
     """
     for name in (name for name in PARTS if name in report):
         module = part(name)

@@ -1,4 +1,4 @@
-"""The models that are measured: their pipelines and networks, by what the project's configurations declare."""
+"""The pipelines and networks to measure, from the project's configurations."""
 
 from functools import cache
 
@@ -44,10 +44,10 @@ def diffusion_networks() -> tuple[str, ...]:
 
 
 def diffusion_steps() -> int:
-    """Steps of a request to it that does not say how many."""
+    """Default number of steps of a request."""
     return steps(diffusion())
 
 
 def companions() -> tuple[str, ...]:
-    """The networks of the diffusion that only some requests run, and that change the picture."""
+    """The networks of the diffusion that only some requests run and that change the picture."""
     return tuple(map(network, ("harmony_decoder", "refinement")))

@@ -60,8 +60,8 @@ def cup_and_saucer(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Mask [H, W] of 0 and 255: the cup and the saucer with everything on it."""
     mask = np.zeros(shape, np.uint8)
     for centre, axes, rotation in _ELLIPSES:
-        cv2.ellipse(mask, centre, axes, rotation, 0, 360, [255], cv2.FILLED)
-    cv2.fillPoly(mask, [np.array(_BODY)], [255])
+        cv2.ellipse(mask, centre, axes, rotation, 0, 360, (255,), -1)
+    cv2.fillPoly(mask, [np.array(_BODY, np.int32)], (255,))
     return mask
 
 

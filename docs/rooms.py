@@ -157,7 +157,7 @@ def drawn(root: Path = ROOT) -> str:
     y = float(_PAD)
     for storey in reversed(floors(rooms)):
         within = {name: contents(files, graph, name) for name in storey}
-        shares = {name: 6 + sum(map(len, packages)) + len(single) / 4 for name, (packages, single) in within.items()}
+        shares = {name: 8 + sum(map(len, packages)) + len(single) / 4 for name, (packages, single) in within.items()}
         unit = (_WIDTH - _PAD * (len(storey) + 1)) / sum(shares.values())
         texts = {name: _texts(name, *within[name], shares[name] * unit - 2 * _PAD) for name in storey}
         height = max(map(len, texts.values())) * _LINE + 2 * _PAD

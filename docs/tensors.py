@@ -1,6 +1,5 @@
 """``python -m docs.tensors``: writes the tables of ``docs/tensors.md`` from the configurations and the tasks."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -91,11 +90,11 @@ def written(page: str) -> str:
         ValueError: a block is not on the page.
     """
     for name, text in blocks():
-        block = re.compile(rf"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)", re.DOTALL)
-        found = block.search(page)
-        if found is None:
+        before, begin, rest = page.partition(f"<!-- {name}: begin -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->")
+        if not end:
             raise ValueError(f"there is no block {name}")
-        page = f"{page[: found.start()]}{text}\n{page[found.end() :]}"
+        page = f"{before}{begin}{text}\n{end}{after}"
     return page
 
 

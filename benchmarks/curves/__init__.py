@@ -1,1 +1,1 @@
-"""How costs grow along an axis: measurements at places, lines through them, and what the report says of both."""
+"""How costs grow along an axis: measurements at points, lines through them, and sentences of the report."""

@@ -1,4 +1,4 @@
-"""Pieces of the curves' charts."""
+"""Parts of the curves' charts."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ SIZE = (13, 4)  # inches
 
 
 def three(title: str, along: str) -> tuple[Figure, Sequence[Axes]]:
-    """A figure whose axes are for time, for what explains it, and for memory."""
+    """A figure with axes for time, for its parts, and for memory."""
     figure = Figure(SIZE, layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(1, 3)
@@ -26,7 +26,7 @@ def three(title: str, along: str) -> tuple[Figure, Sequence[Axes]]:
 
 
 def finish(axes: Sequence[Axes]) -> None:
-    """Axes from 0, and legends where something has a name."""
+    """Lets the axes start at 0, and adds legends to those with names."""
     for each in axes:
         each.set_ylim(bottom=0)
         if each.get_legend_handles_labels()[1]:

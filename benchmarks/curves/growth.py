@@ -1,4 +1,4 @@
-"""How a cost grows, as a section of the report: tables, fitted lines and what the measurements say of them."""
+"""The growth of a cost as a section of the report: tables, fitted lines and sentences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Numbers = Points | Mapping[str, Points]
 
 @dataclass(frozen=True)
 class Growth:
-    """What the report says along one axis.
+    """A section about one axis.
 
     Attributes:
         name: of the part that measured it.
@@ -35,7 +35,7 @@ class Growth:
         return f"cost_by_{self.name}.png"
 
     def section(self, numbers: Numbers) -> str:
-        """Of each series a table and sentences."""
+        """A table and sentences for each series."""
         pieces = [self.head()]
         for name, measured in series(numbers).items():
             if name:
@@ -49,7 +49,7 @@ class Growth:
         return f"## {self.title}\n\n{self.subtitle} {memory}\n\n![{self.title}]({self.chart})"
 
     def charts(self, numbers: Numbers) -> dict[str, Figure]:
-        """Time and memory with their fitted lines, and between them where the time goes."""
+        """Time and memory with their fitted lines, and the parts of the time between them."""
         drawn, axes = figure.three(self.title, f"{self.each}s")
         time, between, memory = axes
         everything = series(numbers)

@@ -1,4 +1,4 @@
-"""Measurements at places along an axis: time, its parts, and memory."""
+"""Measurements at points of an axis: time, its parts, and memory."""
 
 import time
 from collections import Counter
@@ -18,13 +18,13 @@ Place = TypeVar("Place", int, float)
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at a place.
+    """The measurements at a point.
 
     Attributes:
-        at: the place.
+        at: its position.
         milliseconds: of each call.
         parts: mean milliseconds of each part of a call.
-        extra_mib: the most memory that was taken above what it was before the first call at all.
+        extra_mib: the largest memory above that before the very first call.
     """
 
     at: float

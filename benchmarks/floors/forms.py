@@ -1,4 +1,4 @@
-"""A network at its published size in every engine and precision, in turns."""
+"""A network at its published size in every engine and precision, alternating."""
 
 import gc
 import json
@@ -32,7 +32,7 @@ SAMPLES = 10  # that INT8 is calibrated on: random weights are not worth more
 
 @dataclass(frozen=True)
 class Int8:
-    """What the record of a network's INT8 form says, and its size."""
+    """The record of a network's INT8 variant, and its size."""
 
     snr_db: float
     megabytes: float
@@ -40,12 +40,12 @@ class Int8:
 
 @dataclass(frozen=True)
 class Forms:
-    """What a network takes by form.
+    """A network's times by variant.
 
     Attributes:
         milliseconds: percentiles.
-        eager_over: how many times as long PyTorch takes.
-        over_onnx_runtime: over the network as it was published, in ONNX Runtime's default session.
+        eager_over: ratio of PyTorch's time.
+        over_onnx_runtime: ratio to the network as published, in ONNX Runtime's default session.
     """
 
     milliseconds: dict[str, dict[str, float]]
@@ -57,7 +57,7 @@ class Forms:
 def measured(
     name: str, folder: Path, feeds: Feeds, eager: Callable[[], object], rounds: int, only: tuple[str, ...] = ()
 ) -> Forms:
-    """Times a network of a repository in every form, or in PyTorch, ONNX Runtime's default and those named."""
+    """Times a network of a repository in every variant, or in PyTorch, ONNX Runtime's default and those named."""
     record = build_int8(name, folder)
     with TemporaryDirectory(dir=folder.parent) as place:  # left over from a killed run
         calls: Calls = {EAGER: eager, DIRECT: direct(folder / name / "1" / MODEL, Path(place), feeds)} | {
@@ -96,7 +96,7 @@ def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], 
 
 
 def build_int8(name: str, folder: Path) -> Int8:
-    """The record of a network's INT8 form, which is made where it is missing."""
+    """The record of a network's INT8 variant, which is built if it is missing."""
     version = folder / name / "1"
     if not (version / INT8_FILE).exists():
         print(quantization.build(name, folder, "int8", number=SAMPLES), flush=True)
@@ -106,7 +106,7 @@ def build_int8(name: str, folder: Path) -> Int8:
 
 
 def written(forms: Mapping[str, Forms]) -> str:
-    """Every form of every network, for the report."""
+    """Every variant of every network, for the report."""
     rows = [
         [f"`{name}`", form, row["p50"], network.eager_over[form], network.over_onnx_runtime[form]]
         for name, network in forms.items()

@@ -1,4 +1,4 @@
-"""A diffusion's request against its bare networks."""
+"""A diffusion's request and its bare networks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Loop:
     """Measured times.
 
     Attributes:
-        resolution: pixels of the side of the square.
-        milliseconds: percentiles of the request, of the bare networks and of what else was called in turns with them.
+        resolution: side of the square in pixels.
+        milliseconds: percentiles of the request, of the bare networks and of the other calls.
         over_bare: the request over the bare networks.
         loop_step_ms: of a step of the loop.
         bare_unet_ms: of a bare call of the network that steps.
@@ -42,7 +42,7 @@ class Loop:
 def against_floor(
     server: EmbeddedServer, client: Client, size: int, floor: Networks, rounds: int, others: Calls | None = None
 ) -> Loop:
-    """Requests of the default steps, the bare networks and other calls in turns; nothing is warmed up here."""
+    """Requests of the default steps, the bare networks and other calls, alternating; nothing is warmed up here."""
     loop, bare = StepTimes(), StepTimes()
     steps = diffusion_steps()
     calls: Calls = {

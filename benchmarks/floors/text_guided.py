@@ -23,7 +23,7 @@ class TextGuided:
     """Measured times.
 
     Attributes:
-        milliseconds: percentiles of `WHOLE`, of the bare networks and of what else was called in turns with them.
+        milliseconds: percentiles of `WHOLE`, of the bare networks and of the other calls.
         over_bare: the pipeline over the sum of the bare networks.
         stage_milliseconds: of each model of the pipeline.
         server_mib: memory of the server.
@@ -43,7 +43,7 @@ def against_floor(
     others: Calls | None = None,
     model: str = LIGHT,
 ) -> TextGuided:
-    """The pipeline on a 512x512 JPEG, its networks alone, and other calls, in turns."""
+    """The pipeline on a 512x512 JPEG, its networks alone, and other calls, alternating."""
     before = read_statistics(server.grpc_url)
     times = in_turns({WHOLE: asking(client, scene_jpeg(512, 512), model), **floor, **(others or {})}, rounds)
     bare = [sum(each) for each in zip(*(times[name] for name in floor), strict=True)]

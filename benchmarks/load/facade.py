@@ -1,4 +1,4 @@
-"""A facade in a process of its own, and what it is sent."""
+"""A facade in its own process, and requests for it."""
 
 import http.client
 import re

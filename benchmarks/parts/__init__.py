@@ -1,4 +1,4 @@
-"""What the benchmark measures: each part is a module here, and stands in `PARTS` in the order of the report."""
+"""The parts of the benchmark, one module each, in `PARTS` in the order of the report."""
 
 import importlib
 from typing import Any, Protocol, cast

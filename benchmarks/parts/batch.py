@@ -41,7 +41,7 @@ def measure(rounds: int = 9) -> Numbers:
 
 
 def batch_inputs(largest: int) -> dict[str, dict[str, NDArray[Any]]]:
-    """So many times the same sample for each network."""
+    """The same sample, repeated, for each network."""
     known = variants(MODEL_REPOSITORIES)
     return {
         name: {tensor: value.repeat(largest, 0) for tensor, value in sample(known[name][DEFAULT]).items()}

@@ -35,7 +35,7 @@ GROWTH = Growth(
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of a closed loop; milliseconds."""
+    """A part of a closed loop; times in milliseconds."""
 
     requests_per_second: float
     mean: float
@@ -46,7 +46,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Clients(Point):
-    """So many clients; the milliseconds are the blocks' means."""
+    """One number of clients; the milliseconds are the blocks' means."""
 
     blocks: list[Block]
 
@@ -70,7 +70,7 @@ def measure(rounds: int = 3, seconds: float = 6) -> Numbers:
 def by_clients(
     server: EmbeddedServer, asking: Generator, numbers: Sequence[int], rounds: int, seconds: float
 ) -> Numbers:
-    """Blocks of a closed loop in turns."""
+    """Blocks of a closed loop, alternating."""
     url = server.grpc_url
     values = {"IMAGE": scene_jpeg(512, 512), "TEXT": scene().expression.encode()}
     destination = target_of(url, text_guided().name, values, "HARMONIZED")
@@ -126,7 +126,7 @@ def section(numbers: Numbers) -> str:
 
 
 def charts(numbers: Numbers) -> Mapping[str, Figure]:
-    """Time and memory with their fitted lines, and between them throughput."""
+    """Time and memory with their fitted lines, and throughput between them."""
     drawn, axes = figure.three(GROWTH.title, "clients")
     measured = Points(list(numbers.points))
     figure.lined(axes[0], GROWTH.time(measured), "")

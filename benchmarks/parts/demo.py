@@ -1,4 +1,4 @@
-"""Text to harmonized image on demo weights, one client, against the bare networks in turns."""
+"""Text to harmonized image with demo weights, one client, and the bare networks, alternating."""
 
 from benchmarks.floors.networks import running
 from benchmarks.floors.text_guided import TextGuided, against_floor, written

@@ -1,4 +1,4 @@
-"""Diffusion on demo weights: a request, what its loop costs, requests side by side, and a cancel."""
+"""Diffusion with demo weights: a request, the loop's cost, concurrent requests, and cancellations."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +23,7 @@ STILL = 1.0  # seconds without a finished step; at least three times the time of
 
 @dataclass(frozen=True)
 class SideBySide:
-    """So many requests at once against as many in turn: time over time, and steps in a run of the UNet."""
+    """Concurrent requests against as many in sequence: ratio of the times, and the UNet's mean batch."""
 
     requests: int
     milliseconds: dict[str, dict[str, float]]
@@ -33,7 +33,7 @@ class SideBySide:
 
 @dataclass(frozen=True)
 class Cancels:
-    """Requests of so many steps, each cancelled after one of them: steps that were finished all the same."""
+    """Requests that are cancelled after one of their steps: the number of steps that finished nevertheless."""
 
     steps: int
     after_step: int
@@ -42,7 +42,7 @@ class Cancels:
 
 @dataclass(frozen=True)
 class Measured(Loop):
-    """One client, clients side by side, and cancels, at the default resolution."""
+    """One client, concurrent clients, and cancellations, at the default resolution."""
 
     side_by_side: SideBySide
     cancel: Cancels
@@ -107,11 +107,11 @@ def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideByS
 
 
 def cancelled(server: EmbeddedServer, client: Client, number: int, still: float) -> Cancels:
-    """Requests of the most steps, each cancelled when its client sees step `CANCEL_AFTER`.
+    """Requests of the largest number of steps, each cancelled when its client receives step `CANCEL_AFTER`.
 
     Args:
-        number: how many, one after the other.
-        still: seconds without a finished step after which there will be none.
+        number: of requests, one after the other.
+        still: seconds without a finished step after which none is expected.
     """
     after = [steps_after_cancel(server, client, still) for _ in range(number)]
     return Cancels(most_steps(), CANCEL_AFTER, after)
@@ -135,12 +135,12 @@ def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> 
 
 
 def most_steps() -> int:
-    """The most that may be asked for."""
+    """The largest number of steps that a request can ask for."""
     return int(diffusion().settings["STEPS"].highest or 0)
 
 
 def steps_so_far(server: EmbeddedServer) -> int:
-    """Steps of the UNet that have finished, whatever requests they were of."""
+    """Number of steps that the UNet has finished, of all requests together."""
     return inferences(read_statistics(server.grpc_url)[network("unet")])
 
 

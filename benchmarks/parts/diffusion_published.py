@@ -1,4 +1,4 @@
-"""Diffusion at published sizes: a request against ONNX Runtime and diffusers in turns; the memory of everything."""
+"""Diffusion at published sizes: a request, ONNX Runtime and diffusers, alternating; and the whole server's memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,9 +62,9 @@ def latency(rounds: int) -> Loop:
 
 
 def memory() -> Memory:
-    """After a request of all steps, through the companions too.
+    """Memory after a full request that uses the companions, too.
 
-    Nobody else maps the weights at that time, so that they all count.
+    No other process maps the weights at that time, so they count in full.
     """
     settings: dict[str, SettingValue] = {"resolution": SIZE, "decoder": "harmony", "refine": True}
     with serving(published.diffusion(), published.text_guided()) as server, Client(server.grpc_url) as client:

@@ -21,7 +21,7 @@ from export.networks import declared
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Text to harmonized image served in INT8, and over its two networks in INT8 and in ONNX Runtime's default."""
+    """Text to harmonized image in INT8: times, and ratios to its networks in INT8 and in ONNX Runtime's default."""
 
     milliseconds: dict[str, dict[str, float]]
     over_bare: float
@@ -31,7 +31,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Every form of each network, then CRIS with either of the harmonizers served in INT8."""
+    """Every variant of each network, then CRIS with each of the harmonizers served in INT8."""
 
     forms: dict[str, Forms]
     pipelines: dict[str, Pipeline]

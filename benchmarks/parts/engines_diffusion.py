@@ -22,7 +22,7 @@ LARGEST = "unet"  # role of the network of which no more forms than the essentia
 
 @dataclass(frozen=True)
 class Numbers:
-    """Every form of each network, then a request with all of them in INT8."""
+    """Every variant of each network, then a request with all of them in INT8."""
 
     forms: dict[str, Forms]
     steps: int

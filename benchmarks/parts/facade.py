@@ -35,7 +35,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What it carries with a Triton that answers at once."""
+    """The throughput with a Triton that answers at once."""
 
     connections: int
     statuses: dict[Status, int]
@@ -45,7 +45,7 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Overload:
-    """What becomes of more requests than can be carried; `bound_ms` is the most that a p99 should be."""
+    """The results of more requests than the capacity; `bound_ms` is the largest p99 that is acceptable."""
 
     sustainable_per_second: float
     asked_per_second: float
@@ -72,7 +72,7 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Numbers:
-    """`added_at_once` and `throughput` with a Triton that answers at once, the others on demo weights."""
+    """`added_at_once` and `throughput` with a Triton that answers at once, the others with demo weights."""
 
     added: Added
     added_at_once: Added
@@ -155,7 +155,7 @@ def overloaded(facade: Facade, asking: Generator, seconds: float) -> Overload:
 
 
 def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clients: int) -> Disconnected:
-    """So many clients send a request each and leave."""
+    """Lets a number of clients send a request each and disconnect."""
     target = facade.target({"image": scene_jpeg(512, 512), "text": scene().expression.encode()})
     before = answered(server)
     asking.run(load.disconnect, target, clients, 0.3)

@@ -30,7 +30,7 @@ FOLDER = OUTPUT / "published_gpu"
 
 @dataclass(frozen=True)
 class Numbers:
-    """What was measured; None where the package for it is not installed: an ONNX Runtime for CUDA, or a TensorRT."""
+    """The results; None if the package for one is not installed: an ONNX Runtime for CUDA, or a TensorRT."""
 
     device: str = "no GPU"
     diffharmony_ms: float | None = None

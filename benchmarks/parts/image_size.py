@@ -26,7 +26,7 @@ def measure(rounds: int = 5) -> Numbers:
 
 
 def by_image_size(server: EmbeddedServer, client: Client, megapixels: Sequence[float], rounds: int) -> Points:
-    """Photographs of so many megapixels."""
+    """Photographs of several sizes in megapixels."""
     calls = {each: asking(client, photograph(each), without=("mask",)) for each in megapixels}
     return measure_points(server.grpc_url, server.processes(), calls, rounds)
 

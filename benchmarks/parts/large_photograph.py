@@ -16,7 +16,7 @@ from concord_client import Client
 
 @dataclass(frozen=True)
 class Numbers:
-    """Milliseconds of a request, all of it, what is not the networks', and by model; and memory."""
+    """Milliseconds of a request, of everything outside its networks, and by model; and memory."""
 
     segment_harmonize_ms: float
     without_networks_ms: float

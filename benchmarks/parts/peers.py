@@ -71,7 +71,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Numbers(Compared):
-    """What was asked in words, and the memory of each system."""
+    """The request in words, and the memory of each system."""
 
     request: str
     memory_mib: dict[str, float]
@@ -164,7 +164,7 @@ def in_blocks(
 
 
 def summary(blocks: list[Replies], seconds: float) -> System:
-    """What a system's blocks came to."""
+    """A system's results, from its blocks."""
     rows = [
         Block(answers(block, 0, seconds, closed=True) / seconds, **percentiles(load.milliseconds(block, accepted=True)))
         for block in blocks
@@ -225,7 +225,7 @@ def section(numbers: Numbers) -> str:
 
 
 def instead(numbers: Compared) -> Iterator[Row]:
-    """Each of ours over the other servers, then over what runs in this process."""
+    """Each of `OURS` compared with the other servers, then with the pipelines in this process."""
     for clients, systems in numbers.clients.items():
         for name, everyone in numbers.over[clients].items():
             place = f"demo weights{OURS[name]}, {counted(clients)}"

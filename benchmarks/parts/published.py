@@ -1,4 +1,4 @@
-"""Text to harmonized image at published sizes (CRIS R50, DHT+), against ONNX Runtime and PyTorch eager in turns."""
+"""Text to harmonized image at published sizes (CRIS R50, DHT+), ONNX Runtime and PyTorch eager, alternating."""
 
 from collections.abc import Iterator
 

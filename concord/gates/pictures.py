@@ -47,7 +47,7 @@ class HeldOut:
         return cls(list(islice(_scenes(), scenes)), composites)
 
     def of(self, task: str) -> Mapping[str, list[Picture]]:
-        """What a task is asked, by kind."""
+        """The pictures for a task, by kind."""
         kinds: dict[str, list[Picture]] = {"scenes": [*self.scenes]}
         if not GATED[task].words:
             kinds["photographs"] = [*self.photographs]
@@ -61,7 +61,7 @@ def _scenes() -> Iterable[Scene]:
 
 
 def gated(repositories: Iterable[Path]) -> dict[str, Pipeline]:
-    """The pipelines that are asked, by name: of every model of a task that has a gate, if its networks are exported.
+    """The pipelines to ask, by name: those of every model of a task with a gate, if their networks are exported.
 
     Raises:
         ServerFailure: a configuration cannot be read, or nothing has been exported.
@@ -89,7 +89,7 @@ def ask(client: Client, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Ans
 
 
 def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
-    """The mask or picture that one picture is answered with.
+    """A pipeline's answer to one picture: a mask or a picture.
 
     Raises:
         ConcordClientError: the server does not answer, or lacks the pipeline.

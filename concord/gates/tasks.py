@@ -1,4 +1,4 @@
-"""The tasks that have a gate: what is asked of a held-out picture, and how its answers are measured."""
+"""The tasks with a gate: their requests for a held-out picture, and the measures of their answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ Means = dict[str, float]
 
 @dataclass(frozen=True)
 class GatedTask:
-    """How the answers of a task are judged.
+    """How a task's answers are judged.
 
     Attributes:
         given: the inputs of its request.
-        words: whether that needs words for what was changed, which only scenes have.
-        request: of a picture.
-        answer: name of the field that holds the mask or picture.
+        words: whether that needs a text for the changed part, which only scenes have.
+        request: for a picture.
+        answer: name of the field with the mask or picture.
         measures: from pictures, the default's answers and the profile's: by name the value that is compared with a
             threshold of `concord.gates.thresholds.Thresholds`, and the means that it was computed from.
     """
@@ -46,7 +46,7 @@ def _ask_for_mask(scene: Scene) -> Segment:
 def _overlap(
     pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]
 ) -> Mapping[str, tuple[float, Means]]:
-    """How much of the IoU with the true masks is lost."""
+    """The loss of IoU with the true masks."""
     iou = _means(intersection_over_union, default, profile, [(picture.mask,) for picture in pictures])
     return {"iou_loss": (iou["default"] - iou["profile"], iou)}
 
@@ -58,7 +58,7 @@ def _ask_for_picture(picture: Picture) -> Harmonize:
 def _fidelity(
     pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]
 ) -> Mapping[str, tuple[float, Means]]:
-    """PSNR against the default's pictures, and how much worse than theirs the fMSE against the truth is."""
+    """PSNR against the default's pictures, and the growth of the fMSE against the truth."""
     errors = [_squared_error(*pair) for pair in zip(default, profile, strict=True)]
     mse = {"mean": float(np.mean(errors)), "largest": float(np.max(errors))}
     fmse = _means(foreground_mse, default, profile, [(picture.truth, picture.mask) for picture in pictures])

@@ -62,7 +62,7 @@ def measures(
     answers: Mapping[str, list[Pixels]],
     thresholds: Thresholds,
 ) -> Iterator[Measure]:
-    """A pipeline's measures, which are those of its task.
+    """A pipeline's measures, those of its task.
 
     Args:
         reference, answers: of the default and of the profile, by kind of picture.

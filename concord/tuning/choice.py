@@ -21,7 +21,7 @@ Combination = tuple[Variant, ...]
 
 @dataclass(frozen=True)
 class Group:
-    """Pipelines that share networks, for which one choice is made; most pipelines are a group of their own.
+    """Pipelines that share networks and therefore a choice; most pipelines are a group of their own.
 
     Attributes:
         networks: of all of them.
@@ -73,7 +73,7 @@ class Choice:
 
     Attributes:
         combinations: by the group's name.
-        gates: the same, of its combination; none where it is the default, which needs none.
+        gates: of the combinations, by the group's name; none for the default, which needs none.
         refusals: in the order in which they were tried.
     """
 
@@ -92,7 +92,7 @@ class Choice:
 
 
 def choose(groups: Iterable[Group], times: Times, held_out: HeldOut, repositories: Sequence[Path], say: Say) -> Choice:
-    """Tries the combinations of every group from the fastest on, until one keeps the gate; the default always does.
+    """Tries every group's combinations, the fastest first, until one passes its gate; the default always passes.
 
     Raises:
         ConcordError, ConcordClientError: the server cannot be started with networks with which it was started before,
