@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import OUTPUT
 from concord.gates.gate import Gate, gates, tables
 from concord.server.installation import MODEL_REPOSITORIES
-from concord.variants import variants
+from concord.variants import DEFAULT, variants
 from export import fp16, quantization
 
 PROFILES = ("openvino", "bf16", "int8", "fp16")
@@ -30,11 +30,14 @@ def measure() -> Numbers:
 
 
 def make_forms(repository: Path, folder: Path) -> None:
-    """Copies a repository to `folder`, and builds every variant there that is missing or belongs to another network."""
+    """Copies a repository to `folder`, and builds every variant there that is missing or belongs to another network.
+
+    Networks that have not been exported are left as they are.
+    """
     shutil.copytree(repository, folder, ignore=shutil.ignore_patterns("__pycache__", *MADE), dirs_exist_ok=True)
     for model, profiles in variants([folder]).items():
         for profile, build in BUILDERS.items():
-            if profile in profiles and profiles[profile].problem():
+            if profile in profiles and profiles[DEFAULT].made and profiles[profile].problem():
                 print(build(model, folder), flush=True)
 
 

@@ -22,7 +22,7 @@ from benchmarks.load.grpc_target import target_of
 from benchmarks.load.result import answers
 from benchmarks.peers.app import App, app, tree
 from benchmarks.peers.pipeline import Pipeline, onnx_runtime, openvino
-from benchmarks.subjects import text_guided
+from benchmarks.subjects import text_guided, text_guided_networks
 from concord.instruments.markdown import table
 from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import percentiles
@@ -85,15 +85,15 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
         seconds: of a block.
     """
     image, text = scene_jpeg(512, 512), scene().expression.encode()
-    form = {"image": image, "text": text}
+    form, networks = {"image": image, "text": text}, text_guided_networks()
     with (
         generator() as asking,
         EmbeddedServer(ports=Ports(0, 0, 0)) as server,
         EmbeddedServer(ports=Ports(0, 0, 0), model_config_name="bf16") as faster,
         serving(server) as facade,
         serving(faster) as bf16,
-        app("litserve_app") as litserve,
-        app("fastapi_app") as fastapi,
+        app("litserve_app", networks) as litserve,
+        app("fastapi_app", networks) as fastapi,
     ):
         served: dict[str, Destination] = {
             GRPC: question(server.grpc_url, image, text),
@@ -103,7 +103,7 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
             FASTAPI: over_http(fastapi, form),
         }
         asks = {name: from_outside(asking, destination) for name, destination in served.items()}
-        alone = {name: in_process(Pipeline(network), image, text) for name, network in IN_PROCESS.items()}
+        alone = {name: in_process(Pipeline(network, networks), image, text) for name, network in IN_PROCESS.items()}
         compared = compare(asks, alone, CLIENTS, rounds, seconds)
         triton = resident(server.processes()) / MIB
         memory = {

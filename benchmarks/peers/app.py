@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -26,14 +26,14 @@ class App:
 
 
 @contextmanager
-def app(module: str) -> Iterator[App]:
-    """Runs a module of this package that serves at the given port; stops all of its processes afterwards.
+def app(module: str, networks: Sequence[str]) -> Iterator[App]:
+    """Runs a module of this package that serves the networks at a port; stops all of its processes afterwards.
 
     Raises:
         RuntimeError: it did not start.
     """
     port = Ports(0, 0, 0).chosen().http
-    command = [sys.executable, "-m", f"{__package__}.{module}", str(port)]
+    command = [sys.executable, "-m", f"{__package__}.{module}", str(port), *networks]
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until_healthy(module, port, process)

@@ -1,6 +1,7 @@
-"""The pipeline in plain FastAPI, as in its documentation: `python -m benchmarks.peers.fastapi_app PORT`."""
+"""The pipeline in plain FastAPI, as in its documentation: `python -m benchmarks.peers.fastapi_app PORT NETWORKS`."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import uvicorn
@@ -10,10 +11,10 @@ from benchmarks.peers.pipeline import Pipeline, onnx_runtime
 from concord.server.embedded import HOST
 
 
-def create_app() -> FastAPI:
+def create_app(networks: Sequence[str]) -> FastAPI:
     """The application; FastAPI runs each request in a thread."""
     app = FastAPI()
-    pipeline = Pipeline(onnx_runtime)
+    pipeline = Pipeline(onnx_runtime, networks)
 
     @app.get("/health")
     def health() -> str:
@@ -27,4 +28,4 @@ def create_app() -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(), host=HOST, port=int(sys.argv[1]), log_level="warning")
+    uvicorn.run(create_app(sys.argv[2:]), host=HOST, port=int(sys.argv[1]), log_level="warning")

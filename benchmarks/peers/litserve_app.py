@@ -1,4 +1,4 @@
-"""The pipeline in LitServe, with batching as in its documentation: `python -m benchmarks.peers.litserve_app PORT`."""
+"""The pipeline in LitServe, batched as in its documentation: `python -m benchmarks.peers.litserve_app PORT NAMES`."""
 
 import sys
 
@@ -13,10 +13,10 @@ BATCH_SECONDS = 0.01
 
 
 class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
-    """One worker with both networks."""
+    """One worker with both networks, which the command line names."""
 
     def setup(self, device: str) -> None:
-        self._pipeline = Pipeline(onnx_runtime)
+        self._pipeline = Pipeline(onnx_runtime, sys.argv[2:])
 
     def decode_request(self, request) -> Question:  # type: ignore[no-untyped-def] # with a type, it would be parsed as JSON
         return self._pipeline.read(request["image"].file.read(), request["text"].encode())

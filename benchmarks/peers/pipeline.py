@@ -13,7 +13,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from benchmarks.subjects import text_guided_networks
 from concord.images import DecodedImage, decode_image, encode_png
 from concord.letterbox import letterbox, mask_from_logits
 from concord.limits import Limits
@@ -53,10 +52,11 @@ class Pipeline:
 
     Args:
         load: makes a network from the path of its ONNX file.
+        names: of the network that segments and of the one that harmonizes.
     """
 
-    def __init__(self, load: Callable[[Path], Network]) -> None:
-        self._segment, self._harmonize = (load(MODELS / name / "1" / "model.onnx") for name in text_guided_networks())
+    def __init__(self, load: Callable[[Path], Network], names: Sequence[str]) -> None:
+        self._segment, self._harmonize = (load(MODELS / name / "1" / "model.onnx") for name in names)
         self._tokenizer = Tokenizer.load()
         self._limits = Limits.from_environment()
 

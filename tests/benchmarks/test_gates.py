@@ -145,6 +145,10 @@ def test_forms_are_made_where_they_are_missing_or_of_another_network(tmp_path: P
     (tmp_path / "forms" / NETWORK / "1" / "model.noised.onnx.json").unlink()
     forms.make_forms(tmp_path / "noised", tmp_path / "forms")
     assert made == [NETWORK] * 2
+    for repository in ("noised", "forms"):
+        (tmp_path / repository / NETWORK / "1" / "model.onnx").unlink()
+    forms.make_forms(tmp_path / "noised", tmp_path / "forms")
+    assert made == [NETWORK] * 2
 
 
 def test_every_precision_has_thresholds() -> None:

@@ -35,17 +35,19 @@ from benchmarks.parts.peers import (
 )
 from benchmarks.peers.app import App, app
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
+from benchmarks.subjects import text_guided_networks
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import HOST, EmbeddedServer
 from concord_client import Client
 
 IMAGE, TEXT = scene_jpeg(240, 320), scene().expression
+NETWORKS = text_guided_networks()
 ROUNDING = 1  # grey levels: networks in other sessions sum in another order
 
 
 @pytest.fixture(scope="module")
 def apps() -> Iterator[dict[str, App]]:
-    with app("litserve_app") as litserve, app("fastapi_app") as fastapi:
+    with app("litserve_app", NETWORKS) as litserve, app("fastapi_app", NETWORKS) as fastapi:
         yield {LITSERVE: litserve, FASTAPI: fastapi}
 
 
@@ -75,7 +77,7 @@ def test_another_server_answers_with_the_same_picture(name: str, apps: dict[str,
 
 @pytest.mark.parametrize("network", [onnx_runtime, openvino])
 def test_the_same_picture_comes_without_a_server(network: Callable[[Path], Network], ours: NDArray[np.int16]) -> None:
-    assert np.abs(pixels(Pipeline(network)(IMAGE, TEXT.encode())) - ours).max() <= ROUNDING
+    assert np.abs(pixels(Pipeline(network, NETWORKS)(IMAGE, TEXT.encode())) - ours).max() <= ROUNDING
 
 
 def test_each_server_is_asked_in_its_own_way(server: EmbeddedServer, apps: dict[str, App]) -> None:
@@ -83,7 +85,7 @@ def test_each_server_is_asked_in_its_own_way(server: EmbeddedServer, apps: dict[
     with generator() as asking:
         for destination in (question(server.grpc_url, **form), *(over_http(each, form) for each in apps.values())):
             assert all(reply.good for reply in from_outside(asking, destination)(1, 0.01))
-    assert all(reply.good for reply in in_process(Pipeline(onnx_runtime), **form)(1, 0.01))
+    assert all(reply.good for reply in in_process(Pipeline(onnx_runtime, NETWORKS), **form)(1, 0.01))
 
 
 def test_a_comparison_is_a_table_with_ours_over_each() -> None:
