@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Nothing of gRPC's own log is news beside the typed errors.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # So that SIGTERM cancels requests and cleans up half-written files as Ctrl-C does.
+    # So that SIGTERM cancels requests and cleans up half-written files as Ctrl-C does, also in a job in the background,
+    # for which a shell ignores SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name that is not UTF-8 goes out as it came in.

@@ -177,8 +177,9 @@ def test_a_stream_that_is_left_ends_its_diffusion(diffusing_facade, image):
         next(stream)
         stream.close()
     service = diffusing_facade.service
-    running = service.admission.running
-    diffusing_facade.wait_until(lambda: not service.jobs and not any(running.values()), "the diffusion ends")
+    diffusing_facade.wait_until(
+        lambda: not service.jobs and not any(service.admission.running.values()), "the diffusion ends"
+    )
 
 
 def test_a_cancelled_stream_is_the_packages_own_exception(diffusing_facade, diffusing_http, image):
