@@ -1,6 +1,7 @@
 """A public model's name stands in its declaration, and in no other code."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from concord.server.declared import catalogue
@@ -20,6 +21,7 @@ SUBJECTS = {
 """Files that are about one model, and why."""
 
 
+@cache
 def names() -> set[str]:
     """Models, and the pipelines that answer for them."""
     pipelines = catalogue(MODEL_REPOSITORIES, missing=()).pipelines
