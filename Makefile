@@ -63,7 +63,7 @@ browser:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || true
 
 test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: a minute
-	$(FAST) -m pytest -n 4 -m "not server and not browser and not torch and not full"
+	$(FAST) -m pytest $(SPREAD) -m "not server and not browser and not torch and not full"
 
 check: lint test-fast ## what to run before a commit
 
