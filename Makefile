@@ -62,7 +62,7 @@ lint: .venv-test/installed ## ruff and mypy
 browser:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || true
 
-test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: a minute
+test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: two minutes
 	$(FAST) -m pytest $(SPREAD) -m "not server and not browser and not torch and not full"
 
 check: lint test-fast ## what to run before a commit
