@@ -1,14 +1,13 @@
 # `make help` lists the targets. Serving lives in .venv, the fast tests in .venv-fast (neither has torch), everything else in
 # .venv-test. Each is made anew when it is asked for with another Python.
 
-# Triton's stubs load libpython, and Debian has venv in a package of its own. Python 3.13 comes last: numpy 1 has no wheel for
-# it and is compiled, which takes a C++ compiler and minutes.
+# Triton's stubs load libpython, and Debian has venv in a package of its own.
 USABLE := import ctypes, ensurepip, os, sysconfig, venv; \
 	name = "libpython%s.so.1.0" % sysconfig.get_python_version(); \
 	path = os.path.join(sysconfig.get_config_var("LIBDIR") or "", name); \
 	ctypes.CDLL(path if os.path.exists(path) else name)
 ifndef PYTHON
-PYTHON := $(shell for each in python3.12 python3.11 python3.13; do \
+PYTHON := $(shell for each in python3.12 python3.11; do \
 	$$each -c '$(USABLE)' 2>/dev/null && echo $$each && exit; done; echo python3)
 endif
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
