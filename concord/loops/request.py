@@ -73,22 +73,3 @@ def _seconds(value: float) -> float:
     if not (math.isfinite(value) and 0 < value <= MAX_TIMEOUT):
         raise InvalidSetting(TIMEOUT, f"is {value:g}", f"seconds, more than 0 and at most {MAX_TIMEOUT}")
     return value
-
-
-RESOLUTIONS = (256, 512, 768, 1024)
-DECODERS = ("plain", "harmony")
-DEFAULT_STEPS = 5
-DEFAULT_SAMPLER = "euler_ancestral"
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What a configuration decides for requests that leave it open."""
-
-    resolution: int = 512
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Reads a pipeline's configuration in Triton's JSON form."""
-        pipeline = Pipeline.of(config)
-        return cls(int(pipeline.settings["RESOLUTION"].default or 512) if pipeline else 512)

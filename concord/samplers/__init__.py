@@ -12,8 +12,6 @@ from concord.samplers.heun import Heun
 from concord.samplers.plms import Plms
 from concord.samplers.sampler import Sampler
 
-MAX_STEPS = 50
-
 SAMPLERS: dict[str, Callable[[int, int], Sampler]] = {
     "euler_ancestral": EulerAncestral,
     "dpmpp_2m": DpmSolverMultistep,

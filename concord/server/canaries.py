@@ -16,9 +16,9 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype  # type: ignore[import-untyped]
 
 from concord import canary
+from concord.repository.profiles import PATIENCE
 
 _DEAD_STUB = "Stub process"
-_PATIENCE = "canary_patience_seconds"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Canaries:
     def _model(self, url: str, config: Any, patience: float) -> AskedModel:
         decoupled = config.model_transaction_policy.decoupled
         inputs = [_zeros(tensor, config.max_batch_size > 0) for tensor in config.input if not tensor.optional]
-        longer = config.parameters[_PATIENCE].string_value if _PATIENCE in config.parameters else "0"
+        longer = config.parameters[PATIENCE].string_value if PATIENCE in config.parameters else "0"
         client = triton.InferenceServerClient(url) if decoupled else self._unary
         return AskedModel(inputs, max(patience, float(longer)), client, decoupled)
 
