@@ -59,7 +59,7 @@ class Watchdog:
             self._forget()
 
     def _confirmed_problem(self) -> str:
-        """A problem that two canaries of one model show in turn.
+        """The problems that two canaries of one model show in turn.
 
         Triton calls a stub dead that a busy machine kept waiting for a second, so one is not enough.
         """
@@ -68,7 +68,7 @@ class Watchdog:
         try:
             self._canaries = self._canaries or Canaries(self._server.grpc_url, self._patience)
             answers = self._canaries.poll(self._interval)
-            return next((problem for model, problem in answers if self._is_confirmed(model, problem)), "")
+            return "; ".join(problem for model, problem in answers if self._is_confirmed(model, problem))
         except InferenceServerException as error:
             problem = _unanswered(error)
             return problem if self._is_confirmed("", problem) else ""

@@ -311,9 +311,10 @@ def test_the_page_fits_a_phone(browser, paged):
 def test_the_keyboard_is_enough(desk):
     def reach(name: str, role: str = "button") -> None:
         wanted = desk.page.get_by_role(role, name=name)
-        for _ in range(40):
+        expect(wanted.first).to_be_visible()
+        for _ in range(60):
             desk.page.keyboard.press("Tab")
-            if wanted.count() and wanted.first.evaluate("each => each === document.activeElement"):
+            if wanted.first.evaluate("each => each === document.activeElement"):
                 return
         pytest.fail(f"{name} is not reached")
 
