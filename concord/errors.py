@@ -81,7 +81,8 @@ class ServerFailure(ConcordError, code="server_failure", http_status=503):
 
 def typed_error(message: str) -> ConcordError | None:
     """The error that another model's message carries, whatever Triton put before it; None if it carries none."""
-    kinds = {kind.code: kind for kind in (ConcordError, *ConcordError.__subclasses__())}
-    if (found := Message.find(message)) and found.code in kinds:
-        return kinds[found.code](found.field, found.problem, found.allowed)
-    return None
+    kinds: list[type[ConcordError]] = [ConcordError, *ConcordError.__subclasses__()]
+    if (found := Message.find(message)) is None:
+        return None
+    named = (kind for kind in kinds if kind.code == found.code)
+    return next((kind(found.field, found.problem, found.allowed) for kind in named), None)

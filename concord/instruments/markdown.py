@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
-    """A page with the text of its blocks replaced; one lies between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
+    """A page with the text of its blocks replaced, each between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
 
     Raises:
         ValueError: a block is not on the page.

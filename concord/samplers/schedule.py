@@ -49,7 +49,7 @@ def sigmas_at(timesteps: Floats) -> NDArray[np.float64]:
 
 
 class UnitPower:
-    """Latents of power 1, of which the signal has a share ``kept`` and standard normal noise the rest; methods as in `Sampler`.
+    """Latents of power 1, of which the signal has a share ``kept`` and standard normal noise the rest. See `Sampler`.
 
     Args:
         kept: at each call, and at the end.
@@ -72,7 +72,7 @@ class UnitPower:
 
 
 class SignalPlusNoise:
-    """Latents that are the signal plus ``sigma`` times standard normal noise; methods as in `Sampler`.
+    """Latents that are the signal plus ``sigma`` times standard normal noise. See `Sampler`.
 
     Args:
         sigmas: at each call, and at the end.
