@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
+from concord.arrays import Pixels
 from concord.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from concord.limits import MAX_SIDE, Limits
 
@@ -49,7 +49,7 @@ class DecodedImage:
         icc_profile: the RGB profile of the pixels; empty if there is none.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     icc_profile: bytes
 
 
@@ -89,7 +89,7 @@ def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def encode_png(pixels: NDArray[np.uint8], icc_profile: bytes = b"") -> bytes:
+def encode_png(pixels: Pixels, icc_profile: bytes = b"") -> bytes:
     """Encodes uint8 pixels, grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], as PNG; the same pixels give the same bytes.
 
     For speed: one filter and run-length deflate. 12 megapixels take 0.4 s where Pillow's fastest takes 0.9 s.
@@ -103,7 +103,7 @@ def encode_png(pixels: NDArray[np.uint8], icc_profile: bytes = b"") -> bytes:
     return png[:_PNG_HEADER_BYTES] + _profile_chunk(icc_profile) + png[_PNG_HEADER_BYTES:]
 
 
-def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+def encode_jpeg(pixels: Pixels) -> bytes:
     """Encodes uint8 RGB pixels [H, W, 3] as JPEG."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     return encoded.tobytes()

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.errors import ConcordError
-
-Floats = NDArray[np.float32]
 
 _BAND = 32
 # A network errs more where it changes the image than where it repeats it: the power of its error in the background is
@@ -22,18 +21,18 @@ _JPEG_NOISE = (1.3 / 255) ** 2
 
 
 def transfer(
-    pixels: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    small_composite: NDArray[np.uint8],
-    small_mask: NDArray[np.uint8],
-    small_result: NDArray[np.float32],
+    pixels: Pixels,
+    mask: Pixels,
+    small_composite: Pixels,
+    small_mask: Pixels,
+    small_result: Floats,
     *,
     radius: int = 4,
     epsilon: float = 1e-3,
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Harmonizes the foreground of an image from a network's result at small size.
 
     The larger the image, the less of the result's finest detail is taken, since a network blurs what the original has
@@ -108,7 +107,7 @@ def transfer(
 
 
 def _fit(
-    composite: NDArray[np.uint8],
+    composite: Pixels,
     inside: NDArray[np.bool_],
     result: Floats,
     radius: int,
@@ -147,7 +146,7 @@ def _fit(
 
 
 def _background_error(
-    composite: NDArray[np.uint8], inside: NDArray[np.bool_], result: Floats, radius: int, sigma: float
+    composite: Pixels, inside: NDArray[np.bool_], result: Floats, radius: int, sigma: float
 ) -> Floats:
     """Where the result renders the background wrongly, but for its local mean, fp32 [n, 3]."""
     if inside.all():
@@ -206,7 +205,7 @@ def _bilinear_matrix(size: int, full_size: int, first: int, count: int) -> Float
     return np.asarray(np.maximum(1 - distance, 0), np.float32)
 
 
-def _depth(mask: NDArray[np.uint8], y: int, x: int, height: int, width: int) -> Floats:
+def _depth(mask: Pixels, y: int, x: int, height: int, width: int) -> Floats:
     """Distance in pixels to the background, 1 at the mask's edge; the image's own border is no edge."""
     top, left = min(y, 1), min(x, 1)
     around = mask[y - top : y + height + 1, x - left : x + width + 1]

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
 from concord.images import DecodedImage, decode_image, encode_png
 from concord.limits import Limits
-from concord.loops.host import Floats, Host, Sample, ask_network
+from concord.loops.host import Host, Sample, ask_network
 from concord.loops.latent import denoise, draw_preview
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
@@ -31,15 +31,15 @@ class Square:
         mask: uint8 [S, S] of 0 and 1.
     """
 
-    composite: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    mask: Pixels
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], mask: NDArray[np.uint8], size: int) -> "Square":
+    def of(cls, pixels: Pixels, mask: Pixels, size: int) -> "Square":
         """Squashes uint8 pixels [H, W, 3 or 4] and a mask [H, W] of 0 and 255."""
         return cls(squash_image(pixels, size), squash_mask(mask, size))
 
-    def tensors(self) -> dict[str, NDArray[np.uint8]]:
+    def tensors(self) -> dict[str, Pixels]:
         """The networks' inputs."""
         return {"COMPOSITE": self.composite, "COMPOSITE_MASK": self.mask}
 
@@ -86,7 +86,7 @@ class DiffHarmony(Loop):
         png = await self.host.compute(_compose, image, mask, square, result)
         return {**found, "HARMONIZED": png}
 
-    async def _mask(self, image: DecodedImage) -> tuple[NDArray[np.uint8], Sample]:
+    async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
         inputs = self.request.inputs
         if "MASK" in inputs:
@@ -98,10 +98,10 @@ class DiffHarmony(Loop):
         found = await self.host.ask(self.request.models["segment"], asked, ("MASK", "SCORE", "TRUNCATED"))
         return await self._decode_mask(image, found["MASK"]), found
 
-    async def _decode_mask(self, image: DecodedImage, mask: bytes) -> NDArray[np.uint8]:
+    async def _decode_mask(self, image: DecodedImage, mask: bytes) -> Pixels:
         return await self.host.compute(decode_mask, mask, *image.pixels.shape[:2], self.limits)
 
-    async def _denoise(self, composite: Floats, mask: NDArray[np.uint8], aspect: float) -> Floats:
+    async def _denoise(self, composite: Floats, mask: Pixels, aspect: float) -> Floats:
         """The harmonized latent, fp32 [4, S/8, S/8], from the composite's and the mask of 0 and 1, [S, S]."""
         models = self.request.models
 
@@ -122,9 +122,7 @@ class DiffHarmony(Loop):
             return await ask_network(self.host, model, inputs, "SMALL_RESULT", "decoding")
         return await ask_network(self.host, models["decoder"], {"LATENT": latent}, "SMALL_RESULT", "decoding")
 
-    async def _refine(
-        self, pixels: NDArray[np.uint8], mask: NDArray[np.uint8], result: Floats
-    ) -> tuple[Square, Floats]:
+    async def _refine(self, pixels: Pixels, mask: Pixels, result: Floats) -> tuple[Square, Floats]:
         square = await self.host.compute(Square.of, pixels, mask, _REFINEMENT_SIZE)
         small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
         inputs = {"RESULT": small} | square.tensors()
@@ -132,6 +130,6 @@ class DiffHarmony(Loop):
         return square, await ask_network(self.host, model, inputs, "SMALL_RESULT", "refining")
 
 
-def _compose(image: DecodedImage, mask: NDArray[np.uint8], square: Square, result: Floats) -> bytes:
+def _compose(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
     """The network's result at full size, as PNG."""
     return encode_png(transfer(image.pixels, mask, square.composite, square.mask, result), image.icc_profile)

@@ -5,11 +5,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats
 from concord.errors import NotFinite
 
-Floats = NDArray[np.float32]
 Sample = Mapping[str, Any]
 """Tensors of one sample by name, without a batch axis; a STRING [1] tensor is ``bytes``."""
 

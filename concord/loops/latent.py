@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.images import encode_jpeg
-from concord.loops.host import Floats, Host, Sample, ask_network
+from concord.loops.host import Host, Sample, ask_network
 from concord.noise import SeededNoise
 from concord.samplers.sampler import Sampler
 
@@ -81,7 +81,7 @@ async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) ->
     return await host.compute(_thumbnail, shown["PREVIEW"], aspect)
 
 
-def _thumbnail(preview: NDArray[np.uint8], aspect: float) -> bytes:
+def _thumbnail(preview: Pixels, aspect: float) -> bytes:
     longest = 2 * max(preview.shape[:2])
     size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))
     return encode_jpeg(np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR), np.uint8))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.scenes.chance import one_of, shuffled
 
 # Weights of the kinds; most iHarmony4 composites look like transfer and white balance.
@@ -34,11 +35,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class LabStatistics:
     """Mean and standard deviation of L (0..100), a and b over some pixels, [3] each."""
 
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    mean: Floats
+    deviation: Floats
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8]) -> Self:
+    def of(cls, pixels: Pixels) -> Self:
         """Statistics of RGB pixels [N, 3]."""
         lab = cv2.cvtColor(pixels.reshape(-1, 1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
         return cls(lab.mean(0), lab.std(0))
@@ -65,25 +66,23 @@ class Adjustment:
     and top).
     """
 
-    curves: NDArray[np.float32]
-    matrix: NDArray[np.float32] | None = None
-    lab: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    gradient: NDArray[np.float32] | None = None
+    curves: Floats
+    matrix: Floats | None = None
+    lab: tuple[Floats, Floats] | None = None
+    gradient: Floats | None = None
 
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, pixels: Pixels) -> Pixels:
         """The change applied to a crop [h, w, 3]; the gradient spans the crop."""
         height, width = pixels.shape[:2]
         x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
         return self._at(pixels, x, y)
 
-    def apply_to_samples(
-        self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
+    def apply_to_samples(self, pixels: Pixels, x: Floats, y: Floats) -> Pixels:
         """The same change applied to pixels [N, 3] of the crop at x and y [N], each from -1 to 1 across the crop."""
         return self._at(pixels[:, None], x[:, None, None], y[:, None, None])[:, 0]
 
-    def _at(self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _at(self, pixels: Pixels, x: Floats, y: Floats) -> Pixels:
         changed: Any = cv2.LUT(np.ascontiguousarray(pixels), self.curves[None])
         if self.matrix is not None:
             changed = cv2.transform(changed, self.matrix)
@@ -96,15 +95,15 @@ class Adjustment:
         if self.gradient is not None:
             changed = changed * (1 + x * self.gradient[0] + y * self.gradient[1])
         changed = changed * 255 + 0.5
-        finished: NDArray[np.uint8] = np.clip(changed, 0, 255, out=changed).astype(np.uint8)
+        finished: Pixels = np.clip(changed, 0, 255, out=changed).astype(np.uint8)
         return finished
 
 
-def _saturation_matrix(amount: float) -> NDArray[np.float32]:
+def _saturation_matrix(amount: float) -> Floats:
     return (amount * np.eye(3, dtype=np.float32) + (1 - amount) * np.tile(_LUMA, (3, 1))).astype(np.float32)
 
 
-def _hue_matrix(radians: float) -> NDArray[np.float32]:
+def _hue_matrix(radians: float) -> Floats:
     """Rotation about the grey axis (Rodrigues' formula)."""
     cosine, sine = np.cos(radians), np.sin(radians)
     third, root = (1 - cosine) / 3, sine / np.sqrt(3)
@@ -193,7 +192,7 @@ def random_adjustment(
     return Adjustment(curves.astype(np.float32), matrix, lab, gradient)
 
 
-def clipped_share(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+def clipped_share(before: Pixels, after: Pixels) -> float:
     """The share of pixels [N, 3] that a change made black or white, so that their content is lost."""
     lost = ((after <= 1) & (before > 8)) | ((after >= 254) & (before < 247))
     return float(lost.any(-1).mean())

@@ -3,7 +3,8 @@
 import colorsys
 
 import numpy as np
-from numpy.typing import NDArray
+
+from concord.arrays import Floats
 
 # Hue in degrees, saturation and value in 0..1, of the paint before any light falls on it.
 PAINTS: dict[str, tuple[float, float, float]] = {
@@ -19,7 +20,7 @@ PAINTS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
+def paint(rng: np.random.Generator, name: str) -> Floats:
     """A paint of the named colour, RGB in 0..1 (gamma-encoded), slightly different each time."""
     hue, saturation, value = PAINTS[name]
     hue = (hue + rng.uniform(-5, 5)) % 360
@@ -28,7 +29,7 @@ def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
     return np.array(colorsys.hsv_to_rgb(hue / 360, saturation, value), np.float32)
 
 
-def colour_word(rgb: NDArray[np.float32]) -> str | None:
+def colour_word(rgb: Floats) -> str | None:
     """The word that everybody would use for a mean colour (RGB in 0..1, gamma-encoded); None if people would differ.
 
     The gaps between the hue ranges are deliberate: a colour in a gap has no clear name.

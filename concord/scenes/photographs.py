@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from concord.arrays import Pixels
 from concord.scenes.adjustments import Adjustment, LabStatistics, clipped_share, random_adjustment
 from concord.scenes.chance import one_of
 
@@ -47,7 +48,7 @@ class Photograph:
     """RGB pixels [H, W, 3], and labels [h, w] of several segmentations of a smaller copy."""
 
     name: str
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     segmentations: tuple[NDArray[np.int32], ...]
 
 
@@ -55,19 +56,19 @@ class Photograph:
 class PhotoComposite:
     """A view of a photograph (truth) and the same view with one part changed; uint8 [H, W, 3], mask [H, W] 0 or 255."""
 
-    composite: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    truth: Pixels
+    mask: Pixels
 
 
-def _shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _shrunk(pixels: Pixels, side: int) -> Pixels:
     scale = side / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
     return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def read_photograph(package: str, filename: str) -> NDArray[np.uint8]:
+def read_photograph(package: str, filename: str) -> Pixels:
     """A picture that ships inside a package, uint8 RGB [H, W, 3]."""
     with (files(package) / filename).open("rb") as file, Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
@@ -105,7 +106,7 @@ def _reference_statistics(split: str) -> tuple[LabStatistics, ...]:
     return tuple(references)
 
 
-def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> NDArray[np.uint8]:
+def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> Pixels:
     """A connected union of neighbouring segments with about `share` of the area, grown from a random one; 0 or 255."""
     count = int(labels.max()) + 1
     areas = np.bincount(labels.ravel(), minlength=count)
@@ -134,7 +135,7 @@ def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: fl
     return np.where(inside[labels], 255, 0).astype(np.uint8)
 
 
-def _drawn_region(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+def _drawn_region(rng: np.random.Generator, height: int, width: int) -> Pixels:
     """A wobbly ellipse or a polygon; 0 or 255."""
     count = int(rng.integers(4, 9)) if rng.random() < 0.5 else 60
     angle = (
@@ -157,7 +158,7 @@ def _drawn_region(rng: np.random.Generator, height: int, width: int) -> NDArray[
     return mask
 
 
-def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tuple[int, int]) -> Pixels:
     height, width = size
     if rng.random() < 0.2:
         mask = _drawn_region(rng, height, width)
@@ -171,9 +172,7 @@ def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tupl
     return mask
 
 
-def _crop(
-    rng: np.random.Generator, photograph: Photograph, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _crop(rng: np.random.Generator, photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, NDArray[np.int32]]:
     """A random view of the photograph at `size`, and a segmentation of it (at the segmentation's own resolution)."""
     height, width = size
     full_height, full_width = photograph.pixels.shape[:2]
@@ -198,7 +197,7 @@ def _crop(
     return np.ascontiguousarray(view), np.ascontiguousarray(labels)
 
 
-def random_view(rng: np.random.Generator, size: tuple[int, int], split: str = "train") -> NDArray[np.uint8]:
+def random_view(rng: np.random.Generator, size: tuple[int, int], split: str = "train") -> Pixels:
     """A crop of one of the split's photographs, uint8 [height, width, 3]."""
     return _crop(rng, _draw(rng, split), size)[0]
 
@@ -208,7 +207,7 @@ def _draw(rng: np.random.Generator, split: str) -> Photograph:
     return one_of(rng, choices, [_WEIGHTS.get(photograph.name, 1.0) for photograph in choices])
 
 
-def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _jittered(rng: np.random.Generator, view: Pixels) -> Pixels:
     """The whole photograph in other light and colours, so that few photographs give many looks."""
     if rng.random() < 0.15:
         view = np.ascontiguousarray(view[:, :, rng.permutation(3)])
@@ -221,9 +220,7 @@ def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.u
     return view
 
 
-def change_foreground(
-    rng: np.random.Generator, truth: NDArray[np.uint8], mask: NDArray[np.uint8], split: str
-) -> NDArray[np.uint8] | None:
+def change_foreground(rng: np.random.Generator, truth: Pixels, mask: Pixels, split: str) -> Pixels | None:
     """The truth with the masked part changed; None if no draw made a suitable difference."""
     x, y, width, height = cv2.boundingRect(mask)
     box = (slice(y, y + height), slice(x, x + width))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.scenes import lighting, photographs, textures
 from concord.scenes.adjustments import KINDS, Adjustment, LabStatistics, clipped_share, random_adjustment
 from concord.scenes.chance import one_of
@@ -23,7 +24,7 @@ _NAME_WEIGHTS = tuple({"black": 0.25, "white": 0.65}.get(name, 1.0) for name in 
 class Referral:
     """An object's mask [H, W] (0 or 255), and expressions that only it satisfies: one, and equally good others."""
 
-    mask: NDArray[np.uint8]
+    mask: Pixels
     expression: str
     alternatives: tuple[str, ...]
 
@@ -36,9 +37,9 @@ class Scene:
     referrals: every object that a text can identify, the target first.
     """
 
-    composite: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    truth: Pixels
+    mask: Pixels
     expression: str
     alternatives: tuple[str, ...]
     objects: tuple[Described, ...]
@@ -55,7 +56,7 @@ class _Plan:
     centre: tuple[float, float]
     radius: float
     polygons: list[NDArray[np.int32]]
-    paint: NDArray[np.float32]
+    paint: Floats
 
 
 def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float, float, float]]:
@@ -77,11 +78,9 @@ def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float
     return placed
 
 
-def _attributes(
-    rng: np.random.Generator, count: int, ground: NDArray[np.float32]
-) -> list[tuple[str, str, NDArray[np.float32]]]:
+def _attributes(rng: np.random.Generator, count: int, ground: Floats) -> list[tuple[str, str, Floats]]:
     """Shape, colour name and paint of each object; a later one often shares a shape or a colour with an earlier one."""
-    chosen: list[tuple[str, str, NDArray[np.float32]]] = []
+    chosen: list[tuple[str, str, Floats]] = []
     for _ in range(count):
         shape = one_of(rng, SHAPES)
         name = one_of(rng, _NAMES, _NAME_WEIGHTS)
@@ -104,7 +103,7 @@ def _attributes(
     return chosen
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> NDArray[np.uint8]:
+def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> Pixels:
     if rng.random() >= 0.2:
         return textures.surface(rng, size)
     view = photographs.random_view(rng, size, split)
@@ -113,7 +112,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> 
     return cv2.GaussianBlur(view, (0, 0), rng.uniform(0.8, 5) * min(size) / 256).astype(np.uint8, copy=False)
 
 
-def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> NDArray[np.float32]:
+def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> Floats:
     """The share of direct light that the objects block at each point, 0..1: outlines swept away from the light."""
     side = min(size)
     shadow = np.zeros(size, np.uint8)
@@ -130,9 +129,7 @@ def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Il
     return cv2.GaussianBlur(shadow, (0, 0), max(0.7, illumination.softness * side)).astype(np.float32) * (0.88 / 255)
 
 
-def _draw_object(
-    rng: np.random.Generator, linear: NDArray[np.float32], plan: _Plan, illumination: lighting.Illumination
-) -> NDArray[np.uint8]:
+def _draw_object(rng: np.random.Generator, linear: Floats, plan: _Plan, illumination: lighting.Illumination) -> Pixels:
     """Draws one object onto the linear canvas and returns its coverage, uint8 [H, W]."""
     height, width = linear.shape[:2]
     reach = int(plan.radius * 1.25) + 3
@@ -158,21 +155,19 @@ def _draw_object(
     return coverage
 
 
-def _encoded(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _encoded(linear: Floats) -> Pixels:
     return np.minimum(np.sqrt(linear) * 255 + 0.5, 255).astype(np.uint8)
 
 
-def _mean_colour(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _mean_colour(samples: Pixels) -> Floats:
     """Mean of pixels [N, 3] without the brightest tenth, which may be a highlight and not the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
-    mean: NDArray[np.float32] = kept.mean(0, dtype=np.float32) / 255
+    mean: Floats = kept.mean(0, dtype=np.float32) / 255
     return mean
 
 
-def _picked(
-    rng: np.random.Generator, coverage: NDArray[np.uint8], count: int = 400
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _picked(rng: np.random.Generator, coverage: Pixels, count: int = 400) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of random pixels well inside an object."""
     inside = np.flatnonzero(coverage.ravel() > 250)
     chosen = inside[rng.integers(inside.size, size=count)]
@@ -180,8 +175,8 @@ def _picked(
 
 
 def _change(
-    rng: np.random.Generator, truth: NDArray[np.uint8], coverage: NDArray[np.uint8], word: str | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str | None
+) -> tuple[Pixels, Pixels] | None:
     """The composite and its mask: one object changed so that its colour word stays true; None if no draw does that."""
     x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
     box = (slice(y, y + height), slice(x, x + width))
@@ -206,7 +201,7 @@ def _change(
     return None
 
 
-def _planned(rng: np.random.Generator, size: tuple[int, int], ground: NDArray[np.float32]) -> list[_Plan]:
+def _planned(rng: np.random.Generator, size: tuple[int, int], ground: Floats) -> list[_Plan]:
     places = _layout(rng, size)
     plans = []
     for (x, y, radius), (shape, name, colour) in zip(places, _attributes(rng, len(places), ground), strict=True):
@@ -225,7 +220,7 @@ def _describe(plan: _Plan, size: tuple[int, int], word: str | None) -> Described
 
 
 def _referral(
-    rng: np.random.Generator, objects: tuple[Described, ...], index: int, coverage: NDArray[np.uint8]
+    rng: np.random.Generator, objects: tuple[Described, ...], index: int, coverage: Pixels
 ) -> Referral | None:
     said = list(islice(expressions(rng, objects, index), 5))
     if not said:
