@@ -1,6 +1,7 @@
 """Scenes of lit objects, one of which is changed afterwards, so that the truth is known; with texts that name it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import cv2
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.scenes import lighting, photographs, textures
-from concord.scenes.adjustments import KINDS, Adjustment, LabStatistics, clipped_share, random_adjustment
+from concord.scenes.adjustments import KINDS, binary, change_part, picked, random_adjustment
 from concord.scenes.chance import one_of
 from concord.scenes.colours import PAINTS, colour_word, paint
 from concord.scenes.expressions import Described, expressions
@@ -163,42 +164,19 @@ def _mean_colour(samples: Pixels) -> Floats:
     """Mean of pixels [N, 3] without the brightest tenth, which may be a highlight and not the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
-    mean: Floats = kept.mean(0, dtype=np.float32) / 255
-    return mean
+    return np.asarray(kept.mean(0, dtype=np.float32) / 255, np.float32)
 
 
-def _picked(rng: np.random.Generator, coverage: Pixels, count: int = 400) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of random pixels well inside an object."""
-    inside = np.flatnonzero(coverage.ravel() > 250)
-    chosen = inside[rng.integers(inside.size, size=count)]
-    return np.divmod(chosen, coverage.shape[1])
-
-
-def _change(
-    rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str | None
-) -> tuple[Pixels, Pixels] | None:
-    """The composite and its mask: one object changed so that its colour word stays true; None if no draw does that."""
-    x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
-    box = (slice(y, y + height), slice(x, x + width))
-    rows, columns = _picked(rng, coverage[box])
-    samples = truth[box][rows, columns]
-    at_x = (2 * columns / (width - 1) - 1).astype(np.float32)
-    at_y = (2 * rows / (height - 1) - 1).astype(np.float32)
-    own = LabStatistics.of(samples)
+def _change(rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str | None) -> Pixels | None:
+    """The composite: one object changed so that its colour word stays true; None if no draw does that."""
     kinds = tuple(kind for kind in KINDS if word != "black" or kind not in ("hue", "saturation"))
-    for _ in range(10):
-        adjustment: Adjustment = random_adjustment(rng, own, strength=1.15, kinds=kinds)
-        changed = adjustment.apply_to_samples(samples, at_x, at_y)
-        error = float(np.mean((changed.astype(np.float32) - samples) ** 2))
-        if not 300 <= error <= 7000 or clipped_share(samples, changed) > 0.06:
-            continue
-        if word is not None and colour_word(_mean_colour(changed)) != word:
-            continue
-        mask = np.where(coverage > 127, 255, 0).astype(np.uint8)
-        composite = truth.copy()
-        cv2.copyTo(adjustment.apply(truth[box]), mask[box], composite[box])
-        return composite, mask
-    return None
+
+    def is_suitable(after: Pixels, error: float, clipped: float) -> bool:
+        seen = 300 <= error <= 7000 and clipped <= 0.06
+        return seen and (word is None or colour_word(_mean_colour(after)) == word)
+
+    draw = partial(random_adjustment, rng, strength=1.15, kinds=kinds)
+    return change_part(rng, truth, coverage, 10, draw, is_suitable)
 
 
 def _planned(rng: np.random.Generator, size: tuple[int, int], ground: Floats) -> list[_Plan]:
@@ -225,7 +203,7 @@ def _referral(
     said = list(islice(expressions(rng, objects, index), 5))
     if not said:
         return None
-    return Referral(np.where(coverage > 127, 255, 0).astype(np.uint8), said[0], tuple(said[1:]))
+    return Referral(binary(coverage), said[0], tuple(said[1:]))
 
 
 def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Scene | None:
@@ -243,7 +221,7 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
 
     words = []
     for plan, coverage in zip(plans, coverages, strict=True):
-        rows, columns = _picked(rng, coverage)
+        rows, columns = picked(rng, coverage)
         word = colour_word(_mean_colour(truth[rows, columns]))
         # A word other than the paint's would be true of the composite but not of the truth.
         words.append(word if word == plan.name else None)
@@ -255,10 +233,9 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
         changed = _change(rng, truth, coverages[target], words[target]) if referral is not None else None
         if referral is None or changed is None:
             continue
-        composite, mask = changed
         others = (_referral(rng, objects, i, coverages[i]) for i in range(len(plans)) if i != target)
-        referrals = (replace(referral, mask=mask), *(other for other in others if other is not None))
-        return Scene(composite, truth, mask, referral.expression, referral.alternatives, objects, target, referrals)
+        said = (referral.mask, referral.expression, referral.alternatives)
+        return Scene(changed, truth, *said, objects, target, (referral, *filter(None, others)))
     return None
 
 

@@ -54,15 +54,14 @@ def random_palette(rng: np.random.Generator, hue: float | None = None) -> Floats
     hue = rng.uniform() if hue is None else hue
     saturation, value = rng.beta(1.6, 3.0) * 0.75, rng.uniform(0.3, 0.85)
     spread = rng.uniform(0.05, 0.22)
-    stops = []
-    for offset in np.linspace(-1, 1, 4):
-        stops.append(
-            colorsys.hsv_to_rgb(
-                (hue + rng.normal(0, 0.03)) % 1,
-                float(np.clip(saturation + rng.normal(0, 0.07), 0, 0.75)),
-                float(np.clip(value + offset * spread + rng.normal(0, 0.03), 0.08, 0.97)),
-            )
+    stops = [
+        colorsys.hsv_to_rgb(
+            (hue + rng.normal(0, 0.03)) % 1,
+            float(np.clip(saturation + rng.normal(0, 0.07), 0, 0.75)),
+            float(np.clip(value + offset * spread + rng.normal(0, 0.03), 0.08, 0.97)),
         )
+        for offset in np.linspace(-1, 1, 4)
+    ]
     knots = np.linspace(0, 255, 4)
     return np.stack([np.interp(np.arange(256), knots, channel) for channel in np.array(stops).T], 1).astype(np.float32)
 
@@ -113,8 +112,7 @@ def _bricks(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     field = 0.35 + 0.35 * tone + 0.5 * (noise(rng, "fine", size, min(size) / 256) - 0.5)
     image = _through(random_palette(rng), field)
     mortar = cv2.GaussianBlur((gap > 0.455).astype(np.float32), (0, 0), 0.7)[..., None]
-    walled: Pixels = (image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
-    return walled
+    return np.asarray(image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
 
 
 def _cloth(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
@@ -184,5 +182,4 @@ def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> Floa
         pattern = np.tanh(6 * np.sin(u * turns * np.pi) * np.sin(v * turns * np.pi))
     else:
         pattern = np.sin(u * turns * 2 * np.pi + 14 * noise(rng, "smooth", size, unit / 80))
-    shown: Floats = (1 - depth / 2 + depth / 2 * pattern).astype(np.float32)
-    return shown
+    return np.asarray(1 - depth / 2 + depth / 2 * pattern, np.float32)
