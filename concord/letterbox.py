@@ -21,13 +21,9 @@ _POSITIVE_WEIGHTS = 1.4453125
 
 
 def letterbox(pixels: Pixels) -> Pixels:
-    """Fits an image into CRIS's square: centred, cubic interpolation, border of CLIP's mean colour.
+    """Fits an image, uint8 [H, W, 3 or 4] RGB(A), into CRIS's square, [416, 416, 3]; alpha is ignored.
 
-    Args:
-        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
-
-    Returns:
-        uint8 [416, 416, 3] RGB.
+    Centred, with cubic interpolation and a border of CLIP's mean colour.
     """
     height, width = pixels.shape[:2]
     colours = np.ascontiguousarray(pixels[..., :3])
@@ -38,16 +34,9 @@ def letterbox(pixels: Pixels) -> Pixels:
 
 
 def mask_from_logits(logits: Floats, height: int, width: int) -> tuple[Pixels, float]:
-    """Turns CRIS's logits into a mask of the original image.
+    """CRIS's logits, fp32 [1, 104, 104], as a mask of the original image, uint8 [H, W] of 0 and 255, and its score.
 
-    Args:
-        logits: fp32 [1, 104, 104].
-        height: of the original image, in pixels.
-        width: of the original image, in pixels.
-
-    Returns:
-        The mask, uint8 [H, W] of 0 and 255, and its score: the mean probability inside the mask, taken at CRIS's
-        resolution; 0 if the mask is empty.
+    The score is the mean probability inside the mask, taken at CRIS's resolution; 0 if the mask is empty.
     """
     probabilities = square_probabilities(logits)
     mask = _threshold_out_of_square(probabilities, height, width)
@@ -84,11 +73,9 @@ def _corners(height: int, width: int) -> tuple[Floats, Floats]:
 def _threshold_out_of_square(probabilities: Floats, height: int, width: int) -> Pixels:
     """``warpAffine`` of the probabilities to the image's size, thresholded, without warping where the answer is known.
 
-    Most of a mask is far from its edge, so that nearly all of a large image's cubic sampling is saved, and so is the
-    float picture of its size that the plain warp makes.
-
-    Equal to the plain warp pixel for pixel: a tile whose probabilities cannot reach the threshold is background, one
-    whose cannot fall to it is foreground, and any other is sampled at the coordinates that ``warpAffine`` would take.
+    Most of a mask is far from its edge, so this saves nearly all of a large image's cubic sampling, and the float
+    picture of its size. Equal to the plain warp pixel for pixel: a tile whose probabilities cannot reach the threshold
+    is background, one whose cannot fall to it is foreground, and any other is sampled at ``warpAffine``'s coordinates.
     """
     source, target = _corners(height, width)
     back = cv2.invertAffineTransform(cv2.getAffineTransform(target, source))

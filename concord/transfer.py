@@ -107,12 +107,7 @@ def transfer(
 
 
 def _fit(
-    composite: Pixels,
-    inside: NDArray[np.bool_],
-    result: Floats,
-    radius: int,
-    epsilon: float,
-    sigma: float,
+    composite: Pixels, inside: NDArray[np.bool_], result: Floats, radius: int, epsilon: float, sigma: float
 ) -> tuple[Floats, Floats, Floats]:
     """Slope, offset and what they leave over, fp32 [h, w, 3] each, of the map from composite to result in 0..1."""
     weight = inside.astype(np.float32)

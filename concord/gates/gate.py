@@ -41,13 +41,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Tensors:
-    """How much a network's answers differ from those of the network it was built from, by its record.
-
-    Attributes:
-        engine: that computed the answers; the profile may use another.
-        measure, value, threshold: see `Comparison`; empty and None if the record has none.
-        problem: why the file is not valid; empty if it is.
-    """
+    """What a network's record says: `Comparison`, if there is one, the engine that it used, and `Variant.problem`."""
 
     model: str
     file: str

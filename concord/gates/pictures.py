@@ -90,21 +90,14 @@ def answered(url: str, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answ
 
 
 def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
-    """A pipeline's answer to one picture: a mask or a picture.
+    """A pipeline's answer to one picture, with the same noise for every picture and the least resolution.
 
     Raises:
         ConcordClientError: the server does not answer, or lacks the pipeline.
     """
     task = GATED[pipeline.task]
-    answered = client.run(task.request(picture), model=pipeline.model, settings=_settings(pipeline))
-    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))
-
-
-def _settings(pipeline: Pipeline) -> dict[str, SettingValue]:
-    """The same noise for every picture, and the least resolution."""
-    fixed: dict[str, SettingValue] = {}
-    if "SEED" in pipeline.settings:
-        fixed["seed"] = SEED
+    fixed: dict[str, SettingValue] = {"seed": SEED} if "SEED" in pipeline.settings else {}
     if resolution := pipeline.settings.get("RESOLUTION"):
         fixed["resolution"] = int(least(resolution))
-    return fixed
+    answered = client.run(task.request(picture), model=pipeline.model, settings=fixed)
+    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))

@@ -26,7 +26,6 @@ class GatedTask:
     Attributes:
         given: the inputs of its request.
         words: whether that needs a text for the changed part, which only scenes have.
-        request: for a picture.
         answer: name of the field with the mask or picture.
         measures: from pictures, the default's answers and the profile's: by name the value that is compared with a
             threshold of `concord.gates.thresholds.Thresholds`, and the means that it was computed from.

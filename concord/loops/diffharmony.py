@@ -1,8 +1,10 @@
 """Harmonization by latent diffusion (DiffHarmony, Zhou et al. 2024)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
@@ -39,8 +41,7 @@ class Square:
         """Squashes uint8 pixels [H, W, 3 or 4] and a mask [H, W] of 0 and 255."""
         return cls(squash_image(pixels, size), squash_mask(mask, size))
 
-    def tensors(self) -> dict[str, Pixels]:
-        """The networks' inputs."""
+    def tensors(self) -> dict[str, NDArray[Any]]:
         return {"COMPOSITE": self.composite, "COMPOSITE_MASK": self.mask}
 
 
@@ -72,19 +73,22 @@ class DiffHarmony(Loop):
             png = await self.host.compute(encode_png, image.pixels, image.icc_profile)
             return {**found, "HARMONIZED": png}
         square = await self.host.compute(Square.of, image.pixels, mask, self.request.settings["RESOLUTION"])
-        composite = await ask_network(
-            self.host,
-            models["encoder"],
-            {"COMPOSITE": square.composite},
-            "COMPOSITE_LATENT",
-            "encoding the composite",
-        )
-        latent = await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])
-        result = await self._decode(latent, square)
+        asked = {"COMPOSITE": square.composite}
+        composite = await self._ask("encoder", asked, "encoding the composite", "COMPOSITE_LATENT")
+        latent = {"LATENT": await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])}
+        if "harmony_decoder" in models:
+            result = await self._ask("harmony_decoder", latent | square.tensors(), "decoding")
+        else:
+            result = await self._ask("decoder", latent, "decoding")
         if "refinement" in models:
-            square, result = await self._refine(image.pixels, mask, result)
+            square = await self.host.compute(Square.of, image.pixels, mask, _REFINEMENT_SIZE)
+            small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
+            result = await self._ask("refinement", {"RESULT": small} | square.tensors(), "refining")
         png = await self.host.compute(_compose, image, mask, square, result)
         return {**found, "HARMONIZED": png}
+
+    async def _ask(self, role: str, inputs: Sample, doing: str, output: str = "SMALL_RESULT") -> Floats:
+        return await ask_network(self.host, self.request.models[role], inputs, output, doing)
 
     async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
@@ -114,20 +118,6 @@ class DiffHarmony(Loop):
         latent = self.noise.draw(0, composite.shape) * np.float32(sampler.initial_scale)
         conditions = {"LATENT_MASK": latent_mask(mask), "COMPOSITE_LATENT": composite}
         return await denoise(self.host, models["unet"], sampler, latent, conditions, self.noise, on_step=tell)
-
-    async def _decode(self, latent: Floats, square: Square) -> Floats:
-        models = self.request.models
-        if model := models.get("harmony_decoder"):
-            inputs = {"LATENT": latent} | square.tensors()
-            return await ask_network(self.host, model, inputs, "SMALL_RESULT", "decoding")
-        return await ask_network(self.host, models["decoder"], {"LATENT": latent}, "SMALL_RESULT", "decoding")
-
-    async def _refine(self, pixels: Pixels, mask: Pixels, result: Floats) -> tuple[Square, Floats]:
-        square = await self.host.compute(Square.of, pixels, mask, _REFINEMENT_SIZE)
-        small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
-        inputs = {"RESULT": small} | square.tensors()
-        model = self.request.models["refinement"]
-        return square, await ask_network(self.host, model, inputs, "SMALL_RESULT", "refining")
 
 
 def _compose(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:

@@ -21,11 +21,8 @@ class Loop:
     batches.
 
     Args:
-        request: what is asked for.
-        host: runs the networks and speaks with the client.
         limits: the largest image accepted.
-        noise: draws the noise; by default that of the request's seed. Draw 0 starts, draw ``i`` belongs to the
-            ``i``-th call of a network.
+        noise: by default that of the request's seed. Draw 0 starts, draw ``i`` is of the ``i``-th call of a network.
 
     Attributes:
         steps: how many the request takes, as its client counts them.
@@ -46,10 +43,7 @@ class Loop:
         self._done = 0
 
     async def run(self) -> Sample:
-        """Answers the request.
-
-        Returns:
-            Outputs by name: those of `answer`, and SEED, int64 [1], where the pipeline has that setting.
+        """The outputs of `answer` by name, and SEED, int64 [1], where the pipeline has that setting.
 
         Raises:
             ConcordError: `DeadlineExceeded`, `Cancelled`, `NotFinite`, or that of a bad input or a network.

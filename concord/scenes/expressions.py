@@ -23,12 +23,7 @@ SHAPE_WORDS = {
 ANYTHING = ("thing", "object", "one", "shape")
 SIZE_WORDS = {"big": ("big", "large"), "small": ("small", "little")}
 EXTREME_WORDS = {"biggest": ("biggest", "largest"), "smallest": ("smallest",)}
-PLACE_WORDS = {
-    "left": ("left",),
-    "right": ("right",),
-    "top": ("top", "upper"),
-    "bottom": ("bottom", "lower"),
-}
+PLACE_WORDS = {"left": ("left",), "right": ("right",), "top": ("top", "upper"), "bottom": ("bottom", "lower")}
 RELATION_WORDS = {
     "above": ("above", "over"),
     "below": ("below", "under"),
@@ -231,40 +226,25 @@ def _related(rng: np.random.Generator, named: _Named, objects: Sequence[Describe
 
 
 _Template = Callable[[np.random.Generator, _Named, Sequence[Described]], str | None]
-# Kinds of phrase, the noun phrases each takes, and how often each is tried first.
-_GRAMMAR: tuple[tuple[_Template, str, float], ...] = (
-    (_plain, "colour shape", 0.22),
-    (_plain, "shape", 0.14),
-    (_plain, "colour", 0.07),
-    (_sized, "colour shape", 0.07),
-    (_sized, "shape", 0.04),
-    (_sized, "colour", 0.02),
-    (_extreme, "shape", 0.03),
-    (_extreme, "colour shape", 0.02),
-    (_extreme, "colour", 0.02),
-    (_extreme, "any", 0.02),
-    (_at_side, "colour shape", 0.07),
-    (_at_side, "shape", 0.07),
-    (_at_side, "colour", 0.03),
-    (_at_side, "any", 0.02),
-    (_in_corner, "colour shape", 0.03),
-    (_in_corner, "shape", 0.03),
-    (_in_corner, "any", 0.02),
-    (_in_the_middle, "colour shape", 0.02),
-    (_in_the_middle, "shape", 0.02),
-    (_in_the_middle, "any", 0.01),
-    (_related, "colour shape", 0.03),
-    (_related, "shape", 0.03),
-    (_related, "any", 0.01),
-)
-_WEIGHTS = tuple(weight for _, _, weight in _GRAMMAR)
+# Kinds of phrase, and how often each is tried first with each of the noun phrases that it takes.
+_SHARES: dict[_Template, dict[str, float]] = {
+    _plain: {"colour shape": 0.22, "shape": 0.14, "colour": 0.07},
+    _sized: {"colour shape": 0.07, "shape": 0.04, "colour": 0.02},
+    _extreme: {"shape": 0.03, "colour shape": 0.02, "colour": 0.02, "any": 0.02},
+    _at_side: {"colour shape": 0.07, "shape": 0.07, "colour": 0.03, "any": 0.02},
+    _in_corner: {"colour shape": 0.03, "shape": 0.03, "any": 0.02},
+    _in_the_middle: {"colour shape": 0.02, "shape": 0.02, "any": 0.01},
+    _related: {"colour shape": 0.03, "shape": 0.03, "any": 0.01},
+}
+_GRAMMAR = [(template, noun) for template, nouns in _SHARES.items() for noun in nouns]
+_WEIGHTS = [share for nouns in _SHARES.values() for share in nouns.values()]
 
 
 def expressions(rng: np.random.Generator, objects: Sequence[Described], target: int) -> Iterator[str]:
     """Different expressions that only the target satisfies, in random order; empty if no expression identifies it."""
     nouns = _nouns(rng, objects, target)
     said = set()
-    for template, noun, _ in shuffled(rng, _GRAMMAR, _WEIGHTS):
+    for template, noun in shuffled(rng, _GRAMMAR, _WEIGHTS):
         if noun in nouns:
             expression = template(rng, nouns[noun], objects)
             if expression is not None and expression not in said:

@@ -80,12 +80,7 @@ def bulge(alpha: Pixels, bevel: float) -> tuple[Floats, Floats]:
 
 
 def light_object(
-    paint: Floats,
-    rim: Floats,
-    normals: Floats,
-    illumination: Illumination,
-    gloss: tuple[float, int],
-    falloff: float,
+    paint: Floats, rim: Floats, normals: Floats, illumination: Illumination, gloss: tuple[float, int], falloff: float
 ) -> Floats:
     """The light an object sends to the viewer [h, w, 3] (Blinn-Phong).
 

@@ -21,12 +21,11 @@ _DEAD_STUB = "Stub process"
 
 @dataclass(frozen=True)
 class AskedModel:
-    """A model that canaries are sent to.
+    """A model that canaries are sent to, and the client that carries them.
 
     Attributes:
         inputs: zeros in the smallest shapes that its configuration allows; optional inputs are left out.
         patience: seconds it may take to answer.
-        client: carries the canaries.
         decoupled: whether it can be asked over a stream only.
     """
 

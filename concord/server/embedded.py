@@ -69,7 +69,7 @@ class EmbeddedServer:
     Args:
         model_repositories: folders with models. Those whose networks have not been exported are left out, and so are
             the pipelines that need them.
-        model_config_name: Triton's ``--model-config-name``: a profile of ``<model>/configs/``.
+        model_config_name: a profile of ``<model>/configs/``.
         log_path: file that receives Triton's log; without it the log is kept only until the server stops.
         start_seconds: how long a start may take.
         drain_seconds: how long a stop waits for requests that are being answered.
@@ -103,7 +103,7 @@ class EmbeddedServer:
 
     @property
     def http_url(self) -> str:
-        """``host:port`` of the HTTP endpoint, as tritonclient wants it."""
+        """``host:port``, as tritonclient wants it."""
         return f"{HOST}:{self.ports.http}"
 
     @property
@@ -187,11 +187,7 @@ class EmbeddedServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def restart(self) -> None:
-        """Kills whatever is left of the server and starts it again on the same ports.
-
-        Raises:
-            ServerFailure: it could not be started again.
-        """
+        """Kills whatever is left of the server and starts it again on the same ports; errors as in `start`."""
         self.stop(drain=False)
         self.start()
 

@@ -20,7 +20,6 @@ class Watchdog:
     """Watches a server that has been started.
 
     Args:
-        server: what to watch.
         interval: seconds between two looks, and that a look takes at most.
         patience: seconds that a model may take to answer a canary, if its configuration does not give it longer.
         notify: is told in words what happened.

@@ -62,20 +62,13 @@ class Refusal:
 
 @dataclass
 class Choice:
-    """The chosen variants.
-
-    Attributes:
-        combinations: by the group's name.
-        gates: of the combinations, by the group's name; none for the default, which needs none.
-        refusals: in the order in which they were tried.
-    """
+    """The chosen combinations and their gates by the group's name (the default needs none), and what was refused."""
 
     combinations: dict[str, Combination] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
 
     def variant(self, model: str) -> Variant:
-        """The chosen variant of a network."""
         return next(each for chosen in self.combinations.values() for each in chosen if each.model == model)
 
     def gate(self, model: str) -> Gate | None:

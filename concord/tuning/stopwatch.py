@@ -27,18 +27,12 @@ Say = Callable[[str], object]
 
 @dataclass
 class Times:
-    """Measured times.
-
-    Attributes:
-        milliseconds: by variant, the median of every round.
-        problems: by variant, why it could not be served or asked.
-    """
+    """By variant, the median milliseconds of every round, or why it could not be served or asked."""
 
     milliseconds: dict[Variant, list[float]] = field(default_factory=dict)
     problems: dict[Variant, str] = field(default_factory=dict)
 
     def median(self, variant: Variant) -> float:
-        """Median milliseconds of a variant's requests."""
         return float(np.median(self.milliseconds[variant]))
 
 
