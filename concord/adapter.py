@@ -36,14 +36,10 @@ class SampleModel:
         """Prepares what :meth:`answer` needs; runs once."""
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
-        """Answers one sample.
+        """Outputs of one sample, by tensor name like its inputs: without the batch axis; a STRING [1] is ``bytes``.
 
         Args:
-            sample: inputs by tensor name, without the batch axis; a STRING [1] tensor is ``bytes``.
             requested: names of the outputs that are asked for; expensive ones that are not can be left out.
-
-        Returns:
-            Outputs by tensor name, in the same form.
 
         Raises:
             ConcordError: sent to the client as it is. Anything else is logged; the client learns only that it happened.

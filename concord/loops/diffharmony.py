@@ -15,7 +15,6 @@ from concord.loops.latent import denoise, draw_preview
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
 from concord.masks import decode_mask
-from concord.noise import SeededNoise
 from concord.samplers import make_sampler
 from concord.squash import SMALL_SIZE, latent_mask, squash_image, squash_mask, squash_result
 from concord.transfer import transfer
@@ -26,12 +25,7 @@ _REFINEMENT_SIZE = SMALL_SIZE
 
 @dataclass(frozen=True)
 class Square:
-    """Image and mask as the networks see them.
-
-    Attributes:
-        composite: uint8 [S, S, 3] RGB.
-        mask: uint8 [S, S] of 0 and 1.
-    """
+    """Image, uint8 [S, S, 3] RGB, and mask, uint8 [S, S] of 0 and 1, as the networks see them."""
 
     composite: Pixels
     mask: Pixels
@@ -57,8 +51,8 @@ class DiffHarmony(Loop):
 
     faster = "fewer STEPS or a smaller RESOLUTION"
 
-    def __init__(self, request: LoopRequest, host: Host, limits: Limits, noise: SeededNoise | None = None) -> None:
-        super().__init__(request, host, limits, noise)
+    def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
+        super().__init__(request, host, limits)
         given = [name for name in ("MASK", "TEXT") if name in request.inputs]
         if len(given) != 1:
             found = "both MASK and TEXT are given" if given else "neither MASK nor TEXT is given"

@@ -20,11 +20,8 @@ class Loop:
     The networks run elsewhere: the loop asks its `Host` for them, so that requests that run side by side share their
     batches.
 
-    Args:
-        limits: the largest image accepted.
-        noise: by default that of the request's seed. Draw 0 starts, draw ``i`` is of the ``i``-th call of a network.
-
     Attributes:
+        noise: draw 0 starts, draw ``i`` is of the ``i``-th call of a network.
         steps: how many the request takes, as its client counts them.
         faster: settings that make a request faster, in words; for the error when its time is up.
 
@@ -34,11 +31,11 @@ class Loop:
 
     faster: ClassVar[str] = ""
 
-    def __init__(self, request: LoopRequest, host: Host, limits: Limits, noise: SeededNoise | None = None) -> None:
+    def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
         self.request = request
         self.host = host
         self.limits = limits
-        self.noise = noise or SeededNoise(request.settings.get(SEED) or 0)
+        self.noise = SeededNoise(request.settings.get(SEED) or 0)
         self.steps: int = request.settings.get(STEPS) or 1
         self._done = 0
 

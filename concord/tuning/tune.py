@@ -58,10 +58,6 @@ def run(args: argparse.Namespace) -> int:
 def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float, dry_run: bool) -> None:
     """Times the variants, judges the fastest and writes the profile; see `DESCRIPTION`.
 
-    Args:
-        scenes: number of scenes, and of composites of photographs, for the gate.
-        rounds, seconds: of timing, see `time_variants`.
-
     Raises:
         ServerFailure: no network has variants, or a default cannot be served.
         ConcordError, ConcordClientError: the server does not answer.

@@ -51,12 +51,9 @@ def _verdict(variant: Variant, choice: Choice, times: Times) -> str:
 def write(
     repositories: Iterable[Path], choice: Choice, times: Times, table: Iterable[Row], machine: Mapping[str, Any]
 ) -> list[Path]:
-    """Writes the configuration of every chosen variant as the profile, and the record beside it.
+    """Writes the configuration of every chosen variant as the profile, and the record beside it; gives their paths.
 
     Networks without a choice lose their profile: it was chosen among other files.
-
-    Returns:
-        The configurations.
     """
     chosen = {each.model: each for combination in choice.combinations.values() for each in combination}
     by_model: dict[str, list[Row]] = {}
