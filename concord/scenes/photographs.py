@@ -130,8 +130,8 @@ def _drawn_region(rng: np.random.Generator, height: int, width: int) -> Pixels:
     turn = rng.uniform(0, np.pi)
     x, y = radius * np.cos(angle) * axes[0], radius * np.sin(angle) * axes[1]
     centre = rng.uniform(0.25, 0.75, 2) * (width, height)
-    turned = (x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn))
-    points = centre + np.stack(turned, 1)
+    across = centre[0] + x * np.cos(turn) - y * np.sin(turn)
+    points = np.stack([across, centre[1] + x * np.sin(turn) + y * np.cos(turn)], 1)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [points.round().astype(np.int32)], (255,))
     return mask
