@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from benchmarks import OUTPUT, report
 from benchmarks.parts import PARTS, part
-from concord.instruments.machine import machine
+from concord.instruments.timing import machine
 
 REPORT = OUTPUT / "report.json"
 PACKAGES = ("onnxruntime", "openvino", "torch", "diffusers", "litserve", "fastapi", "nvidia-pytriton")

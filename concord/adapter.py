@@ -1,7 +1,6 @@
 """What every Python model of Concord shares: it answers Triton's requests with a function of one sample.
 
-Triton hands a model a list of requests, merged by its dynamic batcher; each carries a batch of samples. A model
-subclasses :class:`SampleModel` and says only how one sample is answered.
+Triton hands a model a list of requests, merged by its dynamic batcher; each carries a batch of samples.
 """
 
 import os
@@ -37,14 +36,10 @@ class SampleModel:
         """Prepares what :meth:`answer` needs; runs once."""
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
-        """Answers one sample.
+        """Outputs of one sample, by tensor name like its inputs: without the batch axis; a STRING [1] is ``bytes``.
 
         Args:
-            sample: inputs by tensor name, without the batch axis; a STRING [1] tensor is ``bytes``.
             requested: names of the outputs that are asked for; expensive ones that are not can be left out.
-
-        Returns:
-            Outputs by tensor name, in the same form.
 
         Raises:
             ConcordError: sent to the client as it is. Anything else is logged; the client learns only that it happened.
@@ -52,7 +47,7 @@ class SampleModel:
         raise NotImplementedError
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Triton's entry point for requests; one response each, in order."""
+        """Triton's entry point for requests."""
         if len(requests) == 1:
             return [self._respond(requests[0])]
         return list(self._threads.map(self._respond, requests))
@@ -64,10 +59,8 @@ class SampleModel:
             requested = request.requested_output_names()
             answers = [self.answer(sample, requested) for sample in _samples(request)]
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, _stacked(name, answers)) for name in requested])
-        except ConcordError as error:
-            return error_response(error)
         except Exception as error:
-            return internal_error_response(self._name, error)
+            return error_response(self._name, error)
 
 
 def canary_response() -> Any:
@@ -75,33 +68,26 @@ def canary_response() -> Any:
     return pb_utils.InferenceResponse([])
 
 
-def error_response(error: ConcordError) -> Any:
-    """A response that carries a typed error to the client."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), _triton_code(error.http_status)))
-
-
-def internal_error_response(model: str, error: BaseException) -> Any:
-    """A response that tells the client nothing of the server's insides; the log gets the whole of it."""
-    pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
-    return error_response(ConcordError(model, "the server failed to answer; its log says why"))
-
-
-def _triton_code(http_status: int) -> Any:
-    if http_status == 499:
-        return pb_utils.TritonError.CANCELLED
-    if http_status == 503:
-        return pb_utils.TritonError.UNAVAILABLE
-    return pb_utils.TritonError.INVALID_ARG if http_status < 500 else pb_utils.TritonError.INTERNAL
+def error_response(model: str, error: BaseException) -> Any:
+    """A response with a typed error; of any other the client learns only that it happened, and the log all of it."""
+    if not isinstance(error, ConcordError):
+        pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+        error = ConcordError(model, "the server failed to answer; its log says why")
+    kinds = pb_utils.TritonError
+    other = kinds.INVALID_ARG if error.http_status < 500 else kinds.INTERNAL
+    code = {499: kinds.CANCELLED, 503: kinds.UNAVAILABLE}.get(error.http_status, other)
+    return pb_utils.InferenceResponse(error=kinds(str(error), code))
 
 
 def _samples(request: Any) -> list[dict[str, Any]]:
     """Splits a request along its batch axis."""
     inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
     size = len(next(iter(inputs.values())))
-    return [{name: _unwrapped(tensor[row]) for name, tensor in inputs.items()} for row in range(size)]
+    return [{name: unwrapped(tensor[row]) for name, tensor in inputs.items()} for row in range(size)]
 
 
-def _unwrapped(value: npt.NDArray[Any]) -> Any:
+def unwrapped(value: npt.NDArray[Any]) -> Any:
+    """A tensor without its batch axis; a STRING [1] is ``bytes``."""
     return value[0] if value.dtype == object else value
 
 

@@ -21,6 +21,10 @@ class ConcordError(Exception):
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
 
+    def __init_subclass__(cls, code: str = "", http_status: int = 0) -> None:
+        cls.code = code or cls.code
+        cls.http_status = http_status or cls.http_status
+
     def __init__(self, field: str, problem: str, allowed: str = "") -> None:
         self.field = field
         self.problem = problem
@@ -31,87 +35,54 @@ class ConcordError(Exception):
         return str(Message(self.code, self.field, self.problem, self.allowed))
 
 
-class InvalidImage(ConcordError):
+class InvalidImage(ConcordError, code="invalid_image", http_status=400):
     """The bytes are no image, or a damaged one."""
 
-    code = "invalid_image"
-    http_status = 400
 
-
-class UnsupportedImage(ConcordError):
+class UnsupportedImage(ConcordError, code="unsupported_image", http_status=415):
     """An image, but of a kind that is refused by name (CMYK, 16 bits a channel, an unknown format)."""
 
-    code = "unsupported_image"
-    http_status = 415
 
-
-class ImageTooLarge(ConcordError):
+class ImageTooLarge(ConcordError, code="image_too_large", http_status=413):
     """More bytes or pixels than the limits allow."""
 
-    code = "image_too_large"
-    http_status = 413
 
-
-class InvalidMask(ConcordError):
+class InvalidMask(ConcordError, code="invalid_mask", http_status=400):
     """A mask that cannot belong to the image."""
 
-    code = "invalid_mask"
-    http_status = 400
 
-
-class InvalidText(ConcordError):
+class InvalidText(ConcordError, code="invalid_text", http_status=400):
     """A referring expression that cannot be used."""
 
-    code = "invalid_text"
-    http_status = 400
 
-
-class InvalidSetting(ConcordError):
+class InvalidSetting(ConcordError, code="invalid_setting", http_status=400):
     """A setting of a request is out of range or unknown, or contradicts another."""
 
-    code = "invalid_setting"
-    http_status = 400
 
-
-class Busy(ConcordError):
+class Busy(ConcordError, code="busy", http_status=503):
     """As many requests as the server takes are being answered; the same one can be sent again later."""
 
-    code = "busy"
-    http_status = 503
 
-
-class Cancelled(ConcordError):
+class Cancelled(ConcordError, code="cancelled", http_status=499):
     """The client gave the request up."""
 
-    code = "cancelled"
-    http_status = 499
 
-
-class DeadlineExceeded(ConcordError):
+class DeadlineExceeded(ConcordError, code="deadline_exceeded", http_status=504):
     """The request was not answered in the time it was given."""
 
-    code = "deadline_exceeded"
-    http_status = 504
 
-
-class NotFinite(ConcordError):
+class NotFinite(ConcordError, code="not_finite"):
     """A network's output holds NaN or infinity; the field is the network, the problem says at which step."""
 
-    code = "not_finite"
 
-
-class ServerFailure(ConcordError):
+class ServerFailure(ConcordError, code="server_failure", http_status=503):
     """The server could not be started, or does not answer."""
-
-    code = "server_failure"
-    http_status = 503
 
 
 def typed_error(message: str) -> ConcordError | None:
     """The error that another model's message carries, whatever Triton put before it; None if it carries none."""
-    found = Message.find(message)
-    kinds: dict[str, type[ConcordError]] = {kind.code: kind for kind in ConcordError.__subclasses__()}
-    kinds[ConcordError.code] = ConcordError
-    if found is None or found.code not in kinds:
+    kinds: list[type[ConcordError]] = [ConcordError, *ConcordError.__subclasses__()]
+    if (found := Message.find(message)) is None:
         return None
-    return kinds[found.code](found.field, found.problem, found.allowed)
+    named = (kind for kind in kinds if kind.code == found.code)
+    return next((kind(found.field, found.problem, found.allowed) for kind in named), None)

@@ -6,7 +6,8 @@ both ways, sigmoid, bicubic upsampling with aligned corners, threshold 0.35.
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from concord.arrays import Floats, Pixels
 
 CRIS_SIZE = 416
 LOGITS_SIZE = 104
@@ -19,14 +20,10 @@ _TILE = 128
 _POSITIVE_WEIGHTS = 1.4453125
 
 
-def letterbox(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fits an image into CRIS's square: centred, cubic interpolation, border of CLIP's mean colour.
+def letterbox(pixels: Pixels) -> Pixels:
+    """Fits an image, uint8 [H, W, 3 or 4] RGB(A), into CRIS's square, [416, 416, 3]; alpha is ignored.
 
-    Args:
-        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
-
-    Returns:
-        uint8 [416, 416, 3] RGB.
+    Centred, with cubic interpolation and a border of CLIP's mean colour.
     """
     height, width = pixels.shape[:2]
     colours = np.ascontiguousarray(pixels[..., :3])
@@ -36,17 +33,10 @@ def letterbox(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.warpAffine(colours, into_square, size, flags=cv2.INTER_CUBIC, borderValue=border), np.uint8)
 
 
-def mask_from_logits(logits: NDArray[np.float32], height: int, width: int) -> tuple[NDArray[np.uint8], float]:
-    """Turns CRIS's logits into a mask of the original image.
+def mask_from_logits(logits: Floats, height: int, width: int) -> tuple[Pixels, float]:
+    """CRIS's logits, fp32 [1, 104, 104], as a mask of the original image, uint8 [H, W] of 0 and 255, and its score.
 
-    Args:
-        logits: fp32 [1, 104, 104].
-        height: of the original image, in pixels.
-        width: of the original image, in pixels.
-
-    Returns:
-        The mask, uint8 [H, W] of 0 and 255, and its score: the mean probability inside the mask, taken at CRIS's
-        resolution; 0 if the mask is empty.
+    The score is the mean probability inside the mask, taken at CRIS's resolution; 0 if the mask is empty.
     """
     probabilities = square_probabilities(logits)
     mask = _threshold_out_of_square(probabilities, height, width)
@@ -59,7 +49,7 @@ def mask_from_logits(logits: NDArray[np.float32], height: int, width: int) -> tu
     return mask, min(float(inside.mean()), 1.0) if inside.size else MASK_THRESHOLD
 
 
-def square_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def square_probabilities(logits: Floats) -> Floats:
     """Foreground probabilities at CRIS's input size, fp32 [416, 416], from logits fp32 [1, 104, 104].
 
     As ``torch.nn.functional.interpolate(sigmoid(logits), 416, mode="bicubic", align_corners=True)``; may leave 0..1 by
@@ -70,7 +60,7 @@ def square_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(_UPSAMPLE @ probabilities @ _UPSAMPLE.T, np.float32)
 
 
-def _corners(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _corners(height: int, width: int) -> tuple[Floats, Floats]:
     """Three corners (x, y) of the image, and where they lie in the square."""
     scale = min(CRIS_SIZE / height, CRIS_SIZE / width)
     new_height, new_width = height * scale, width * scale
@@ -80,14 +70,12 @@ def _corners(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.f
     return source, target
 
 
-def _threshold_out_of_square(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+def _threshold_out_of_square(probabilities: Floats, height: int, width: int) -> Pixels:
     """``warpAffine`` of the probabilities to the image's size, thresholded, without warping where the answer is known.
 
-    Most of a mask is far from its edge, so that nearly all of a large image's cubic sampling is saved, and so is the
-    float picture of its size that the plain warp makes.
-
-    Equal to the plain warp pixel for pixel: a tile whose probabilities cannot reach the threshold is background, one
-    whose cannot fall to it is foreground, and any other is sampled at the coordinates that ``warpAffine`` would take.
+    Most of a mask is far from its edge, so this saves nearly all of a large image's cubic sampling, and the float
+    picture of its size. Equal to the plain warp pixel for pixel: a tile whose probabilities cannot reach the threshold
+    is background, one whose cannot fall to it is foreground, and any other is sampled at ``warpAffine``'s coordinates.
     """
     source, target = _corners(height, width)
     back = cv2.invertAffineTransform(cv2.getAffineTransform(target, source))
@@ -116,7 +104,7 @@ def _threshold_out_of_square(probabilities: NDArray[np.float32], height: int, wi
     return mask
 
 
-def _bounds(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _bounds(probabilities: Floats) -> tuple[Floats, Floats]:
     """Least and largest value that the cubic can take between pixels, fp32 [418, 418] each.
 
     Entry [i, j] holds from pixel [i - 1, j - 1] to the next, and so depends on the 4 x 4 pixels around them.
@@ -129,7 +117,7 @@ def _bounds(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
     return np.asarray(largest - reach, np.float32), np.asarray(least + reach, np.float32)
 
 
-def _bicubic_matrix(size: int, new_size: int, a: float = -0.75) -> NDArray[np.float32]:
+def _bicubic_matrix(size: int, new_size: int, a: float = -0.75) -> Floats:
     """Cubic convolution (Keys 1981) with aligned corners and repeated edges, as a matrix [new_size, size]."""
     position = np.arange(new_size) * (size - 1) / (new_size - 1)
     first = np.floor(position).astype(int)

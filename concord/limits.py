@@ -14,12 +14,7 @@ HIGHEST_MAX_PIXELS = 178_956_970
 
 @dataclass(frozen=True)
 class Limits:
-    """What ``decode_image`` accepts.
-
-    Attributes:
-        max_pixels: width x height.
-        max_bytes: size of the encoded image in bytes.
-    """
+    """What ``decode_image`` accepts: width x height, and the size of the file."""
 
     max_pixels: int = 40_000_000
     max_bytes: int = 64 * 2**20

@@ -1,9 +1,9 @@
 """Masks: white (255) is the foreground, black (0) the background."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from concord.arrays import Pixels
 from concord.errors import InvalidMask
 from concord.images import encode_png, open_image
 from concord.limits import Limits
@@ -11,7 +11,7 @@ from concord.limits import Limits
 THRESHOLD = 128
 
 
-def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> NDArray[np.uint8]:
+def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixels:
     """Decodes a mask for an upright image of ``height`` x ``width``.
 
     Read is the luminance (ITU-R 601-2) of any image that ``decode_image`` accepts, over black where it is transparent;
@@ -35,6 +35,6 @@ def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> NDAr
     return (luminance >= THRESHOLD).astype(np.uint8) * np.uint8(255)
 
 
-def encode_mask(mask: NDArray[np.uint8]) -> bytes:
+def encode_mask(mask: Pixels) -> bytes:
     """Encodes a mask, uint8 [H, W] of 0 and 255, as an 8-bit grey PNG."""
     return encode_png(mask)

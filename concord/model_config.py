@@ -6,10 +6,8 @@ from typing import Any
 from concord.errors import ConcordError
 
 
-class InvalidParameter(ConcordError):
+class InvalidParameter(ConcordError, code="invalid_parameter"):
     """A parameter of a model configuration has a value that cannot be used."""
-
-    code = "invalid_parameter"
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, str]:

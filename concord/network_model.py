@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils  # part of the server: importable inside its stubs only
 
-from concord.adapter import canary_response, internal_error_response
+from concord.adapter import canary_response, error_response
 from concord.canary import is_canary
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -44,15 +44,7 @@ class NetworkModel:
         _compare("output", [tensor["name"] for tensor in config["output"]], outputs)
 
     def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
-        """Loads the network's file.
-
-        Args:
-            config: Triton's JSON form.
-            kind: "CPU" or "GPU".
-
-        Returns:
-            Names of its inputs and of its outputs.
-        """
+        """Loads the network's file on a kind of instance, "CPU" or "GPU"; gives the names of its inputs and outputs."""
         raise NotImplementedError
 
     def run(self, feeds: Tensors, names: Sequence[str]) -> Sequence[npt.NDArray[Any]]:
@@ -76,7 +68,7 @@ class NetworkModel:
             try:
                 [responses[position]] = self._answers([request])
             except Exception as error:
-                responses[position] = internal_error_response(self._name, error)
+                responses[position] = error_response(self._name, error)
         return [responses[position] for position in range(len(requests))]
 
     def _answers(self, requests: Sequence[Any]) -> list[Any]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from concord.arrays import Floats
 
 MAX_SEED = 2**63 - 1
 
@@ -21,7 +22,7 @@ class SeededNoise:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def draw(self, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
+    def draw(self, index: int, shape: Sequence[int]) -> Floats:
         """Noise of a shape, fp32; the same for the same index, independent for another."""
         size = int(np.prod(shape))
         pairs = (size + 1) // 2

@@ -57,11 +57,7 @@ def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
 
 
 def provider(kind: str) -> str:
-    """ONNX Runtime's execution provider for a kind of instance, "CPU" or "GPU".
-
-    Raises:
-        RuntimeError: the installed package does not have it.
-    """
+    """ONNX Runtime's provider for a kind of instance, "CPU" or "GPU"; RuntimeError if the package does not have it."""
     if (name := _PROVIDERS[kind]) not in ort.get_available_providers():
         raise RuntimeError(f"the installed onnxruntime has no {name}; use a profile with KIND_CPU")
     return name

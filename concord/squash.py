@@ -4,18 +4,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from concord.arrays import Floats, Pixels
+
 SMALL_SIZE = 256
 LATENT_STRIDE = 8
 """Pixels of the square to one of Stable Diffusion's latents."""
 
 
-def squash_image(pixels: NDArray[np.uint8], size: int = SMALL_SIZE) -> NDArray[np.uint8]:
+def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
     """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: bilinear, antialiased; alpha is ignored."""
     image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def squash_mask(mask: NDArray[np.uint8], size: int = SMALL_SIZE) -> NDArray[np.uint8]:
+def squash_mask(mask: Pixels, size: int = SMALL_SIZE) -> Pixels:
     """Squashes a mask, uint8 [H, W] of 0 and 255, to uint8 [size, size] of 0 and 1, by nearest pixel.
 
     A foreground that falls between the sampled pixels altogether marks the small pixels it lies in: the networks
@@ -25,13 +27,13 @@ def squash_mask(mask: NDArray[np.uint8], size: int = SMALL_SIZE) -> NDArray[np.u
     return (small if small.any() else _touched(mask, size)).astype(np.uint8)
 
 
-def squash_result(result: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def squash_result(result: Floats, size: int) -> Floats:
     """Squashes a network's result, fp32 [3, h, w], to fp32 [3, size, size] as `squash_image` does pixels."""
     channels = (Image.fromarray(channel).resize((size, size), Image.Resampling.BILINEAR) for channel in result)
     return np.stack([np.asarray(channel) for channel in channels])
 
 
-def latent_mask(small_mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+def latent_mask(small_mask: Pixels) -> Floats:
     """A squashed mask, uint8 [S, S] of 0 and 1, for the latents: fp32 [1, S/8, S/8] of 0 and 1.
 
     By the first pixel of each cell, which is torch's ``nearest``, as published; a foreground that this loses
@@ -41,7 +43,7 @@ def latent_mask(small_mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (cells if cells.any() else _touched(small_mask, len(cells))).astype(np.float32)[np.newaxis]
 
 
-def _touched(mask: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
+def _touched(mask: Pixels, size: int) -> NDArray[np.bool_]:
     """The cells of a grid of ``size`` x ``size`` that hold foreground."""
     rows, columns = np.nonzero(mask)
     touched = np.zeros((size, size), bool)

@@ -50,11 +50,7 @@ class Tokenizer:
     def encode(self, text: bytes) -> tuple[NDArray[np.int64], bool]:
         """Tokens of a referring expression, and whether it was too long and lost its end.
 
-        Args:
-            text: UTF-8.
-
-        Returns:
-            int64 [17]: 49406, up to 15 tokens, 49407, then zeros.
+        They are int64 [17]: 49406, up to 15 tokens, 49407, then zeros.
 
         Raises:
             InvalidText: empty, blank, not UTF-8, or more than 10 000 bytes.

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.errors import ConcordError
 
-Floats = NDArray[np.float32]
-
 _BAND = 32
+_RADIUS = 4  # of the windows of the fit, in small pixels
+_WINDOW = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
+_EPSILON = 1e-3  # pull of the slope towards 1, in squared units of 0..1
 # A network errs more where it changes the image than where it repeats it: the power of its error in the background is
 # taken this many times, less what JPEG puts there. Measured on the demo's harmonizer, against fixed shares.
 _CAUTION = 30
@@ -22,18 +24,16 @@ _JPEG_NOISE = (1.3 / 255) ** 2
 
 
 def transfer(
-    pixels: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    small_composite: NDArray[np.uint8],
-    small_mask: NDArray[np.uint8],
-    small_result: NDArray[np.float32],
+    pixels: Pixels,
+    mask: Pixels,
+    small_composite: Pixels,
+    small_mask: Pixels,
+    small_result: Floats,
     *,
-    radius: int = 4,
-    epsilon: float = 1e-3,
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Harmonizes the foreground of an image from a network's result at small size.
 
     The larger the image, the less of the result's finest detail is taken, since a network blurs what the original has
@@ -45,8 +45,6 @@ def transfer(
         small_composite: uint8 [h, w, 3], ``squash_image(pixels)``.
         small_mask: uint8 [h, w] of 0 and 1, ``squash_mask(mask)``.
         small_result: fp32 [3, h, w], the network's output before pasting; clipped to 0..1 here.
-        radius: of the windows of the fit, in small pixels.
-        epsilon: pull of the slope ``a`` towards 1, in squared units of 0..1.
         smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
         residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
@@ -70,14 +68,12 @@ def transfer(
     magnification = float(np.sqrt(mask.size / small_mask.size))
     sigma = min(smoothing, max(magnification - 1, 0))
     result = np.ascontiguousarray(np.moveaxis(small_result, 0, 2), np.float32)
-    near = _surroundings(inside, radius + int(np.ceil(3 * sigma)))
+    near = _surroundings(inside, _RADIUS + int(np.ceil(3 * sigma)))
     slope = np.zeros_like(result)
     offset, leftover = slope.copy(), slope.copy()
-    slope[near], offset[near], leftover[near] = _fit(
-        small_composite[near], inside[near], result[near], radius, epsilon, sigma
-    )
+    slope[near], offset[near], leftover[near] = _fit(small_composite[near], inside[near], result[near], sigma)
     if residual is None:
-        error = _background_error(small_composite, inside, result, radius, sigma)
+        error = _background_error(small_composite, inside, result, sigma)
         residual = _wiener_gain(leftover[inside], error)
     offset += np.float32(residual) * leftover
     offset *= np.float32(255)
@@ -107,14 +103,7 @@ def transfer(
     return harmonized
 
 
-def _fit(
-    composite: NDArray[np.uint8],
-    inside: NDArray[np.bool_],
-    result: Floats,
-    radius: int,
-    epsilon: float,
-    sigma: float,
-) -> tuple[Floats, Floats, Floats]:
+def _fit(composite: Pixels, inside: NDArray[np.bool_], result: Floats, sigma: float) -> tuple[Floats, Floats, Floats]:
     """Slope, offset and what they leave over, fp32 [h, w, 3] each, of the map from composite to result in 0..1."""
     weight = inside.astype(np.float32)
     weights = _in_colour(weight)
@@ -122,8 +111,9 @@ def _fit(
     y = np.where(weights > 0, np.clip(result, 0, 1), 0).astype(np.float32)
 
     def box(values: Floats) -> Floats:
-        size = (2 * radius + 1, 2 * radius + 1)
-        return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
+        return np.asarray(
+            cv2.boxFilter(values, -1, _WINDOW, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32
+        )
 
     def blur(values: Floats) -> Floats:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)
@@ -141,14 +131,12 @@ def _fit(
     mean_x, mean_y = mean(smooth_x), mean(smooth_y)
     covariance = mean(smooth_x * smooth_y) - mean_x * mean_y
     variance = np.maximum(mean(smooth_x * smooth_x) - mean_x * mean_x, 0)
-    slope = (covariance + epsilon) / (variance + epsilon)
+    slope = (covariance + _EPSILON) / (variance + _EPSILON)
     slope, offset = mean(slope), mean(mean_y - slope * mean_x)
     return slope, offset, smooth(y - slope * x - offset)
 
 
-def _background_error(
-    composite: NDArray[np.uint8], inside: NDArray[np.bool_], result: Floats, radius: int, sigma: float
-) -> Floats:
+def _background_error(composite: Pixels, inside: NDArray[np.bool_], result: Floats, sigma: float) -> Floats:
     """Where the result renders the background wrongly, but for its local mean, fp32 [n, 3]."""
     if inside.all():
         return np.empty((0, 3), np.float32)
@@ -156,11 +144,10 @@ def _background_error(
     error = np.clip(result, 0, 1)
     error -= composite.astype(np.float32) / 255
     error = np.where(weight > 0, error, np.float32(0))
-    box = (2 * radius + 1, 2 * radius + 1)
     if sigma:
         share = cv2.GaussianBlur(weight, (0, 0), sigma)
         error = cv2.GaussianBlur(error, (0, 0), sigma) / np.maximum(share, 1e-6) * weight
-    error -= cv2.blur(error, box) / np.maximum(cv2.blur(weight, box), 1e-6)
+    error -= cv2.blur(error, _WINDOW) / np.maximum(cv2.blur(weight, _WINDOW), 1e-6)
     return np.asarray(error[~inside], np.float32)
 
 
@@ -206,7 +193,7 @@ def _bilinear_matrix(size: int, full_size: int, first: int, count: int) -> Float
     return np.asarray(np.maximum(1 - distance, 0), np.float32)
 
 
-def _depth(mask: NDArray[np.uint8], y: int, x: int, height: int, width: int) -> Floats:
+def _depth(mask: Pixels, y: int, x: int, height: int, width: int) -> Floats:
     """Distance in pixels to the background, 1 at the mask's edge; the image's own border is no edge."""
     top, left = min(y, 1), min(x, 1)
     around = mask[y - top : y + height + 1, x - left : x + width + 1]

@@ -17,6 +17,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.repository import pbtxt
+from concord.repository.profiles import HINT_BF16
 
 DEFAULT = "default"
 """Stands for ``config.pbtxt``, which is no profile of Triton's."""
@@ -26,7 +27,6 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """From the finest to the coarsest."""
 DIFFERENCE, SNR = "difference", "snr"
 _ONNX = "model.onnx"
-_BF16 = "HINT_BF16"  # of Triton's backend `openvino`
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the value is acceptable; NaN is not."""
+        """NaN has not."""
         return self.value >= self.threshold if self.measure == SNR else self.value <= self.threshold
 
     def __str__(self) -> str:
@@ -56,13 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Variant:
-    """A network as one profile serves it.
-
-    Attributes:
-        model: its name in the repository.
-        profile: name of ``configs/<profile>.pbtxt``, or `DEFAULT`.
-        config: path of the configuration.
-    """
+    """A network as one profile serves it: ``configs/<profile>.pbtxt``, or `DEFAULT`."""
 
     model: str
     profile: str
@@ -70,11 +64,7 @@ class Variant:
 
     @cached_property
     def settings(self) -> model_config_pb2.ModelConfig:
-        """The configuration.
-
-        Raises:
-            ServerFailure: it cannot be read.
-        """
+        """The configuration; raises ServerFailure if it cannot be read."""
         return pbtxt.read(self.config, f"{self.model}/{self.config.name}")
 
     @property
@@ -110,7 +100,7 @@ class Variant:
             return ""
         named = self.record.get("precision")
         hints = self.settings.parameters
-        computed = "bf16" if _BF16 in hints and hints[_BF16].string_value == "YES" else ""
+        computed = "bf16" if HINT_BF16 in hints and hints[HINT_BF16].string_value == "YES" else ""
         return coarsest([named if named in PRECISIONS else "", computed])
 
     @property
@@ -175,10 +165,9 @@ def outdated(repositories: Iterable[Path]) -> Iterator[str]:
     """Networks whose profile `TUNED` is older than the files that it chose from, or chose a file that is gone."""
     for model, profiles in variants(repositories).items():
         if TUNED in profiles:
-            tuned = profiles[TUNED]
-            written = tuned.config.stat().st_mtime
-            files = [path for variant in profiles.values() if (path := variant.version / variant.file).is_file()]
-            if not tuned.made or any(path.stat().st_mtime > written for path in files):
+            written = profiles[TUNED].config.stat().st_mtime
+            files = [variant.version / variant.file for variant in profiles.values() if variant.made]
+            if not profiles[TUNED].made or any(path.stat().st_mtime > written for path in files):
                 yield model
 
 

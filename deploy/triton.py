@@ -8,9 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from concord.server.declared import catalogue
+from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.embedded import restrictions
-from concord.server.exported import show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES
 
 

@@ -1,13 +1,12 @@
 """``python -m docs.tensors``: writes the tables of ``docs/tensors.md`` from the configurations and the tasks."""
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tritonclient.grpc.model_config_pb2 import DataType  # type: ignore[import-untyped]
 
-from concord.instruments.markdown import table
+from concord.instruments.markdown import filled, table
 from concord.repository import pbtxt
 from concord.server.declared import catalogue
 from concord_client.catalogue import Catalogue, Pipeline
@@ -48,60 +47,40 @@ def settings(found: Catalogue) -> str:
 def _setting(setting: Setting) -> list[str]:
     default = setting.default
     shown = str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
-    return [setting.datatype.removeprefix("TYPE_").replace("STRING", "BYTES"), shown, setting.allowed, setting.about]
+    return [_type(setting.datatype), shown, setting.allowed, setting.about]
 
 
 def models() -> str:
     """Every model that is not a public pipeline."""
-    rows = []
-    for path in sorted(path for folder in REPOSITORIES for path in folder.glob("*/config.pbtxt")):
-        config = pbtxt.read(path, path.parent.name)
-        if "task" not in config.parameters:
-            rows.append([f"`{path.parent.name}`", _tensors(config.input), _tensors(config.output)])
+    configs = [pbtxt.read(path, path.parent.name) for folder in REPOSITORIES for path in folder.glob("*/config.pbtxt")]
+    rows = [
+        [f"`{config.name}`", _tensors(config.input), _tensors(config.output)]
+        for config in sorted(configs, key=lambda config: str(config.name))
+        if "task" not in config.parameters
+    ]
     return table(["model", "inputs", "outputs"], rows)
 
 
 def _tensors(tensors: Iterable[Any]) -> str:
-    return ", ".join(_tensor(tensor) for tensor in tensors)
+    return ", ".join(
+        f"`{each.name}` {_type(DataType.Name(each.data_type))} [{', '.join(map(str, each.dims))}]" for each in tensors
+    )
 
 
-def _tensor(tensor: Any) -> str:
-    kind = DataType.Name(tensor.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
-    return f"`{tensor.name}` {kind} [{', '.join(map(str, tensor.dims))}]"
+def _type(datatype: str) -> str:
+    return datatype.removeprefix("TYPE_").replace("STRING", "BYTES")
 
 
 def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def blocks() -> Iterator[tuple[str, str]]:
-    """The tables of the page by the names of their blocks."""
-    found = catalogue(REPOSITORIES, missing=())
-    yield "pipelines", pipelines(found)
-    yield "settings", settings(found)
-    yield "tensors", table(HEADER, rows())
-    yield "models", models()
-
-
 def written(page: str) -> str:
-    """The page with its tables made again.
-
-    Raises:
-        ValueError: a block is not on the page.
-    """
-    for name, text in blocks():
-        before, begin, rest = page.partition(f"<!-- {name}: begin -->\n")
-        _, end, after = rest.partition(f"<!-- {name}: end -->")
-        if not end:
-            raise ValueError(f"there is no block {name}")
-        page = f"{before}{begin}{text}\n{end}{after}"
-    return page
-
-
-def main() -> int:
-    PAGE.write_text(written(PAGE.read_text()))
-    return 0
+    """The page with its tables made again."""
+    found = catalogue(REPOSITORIES, missing=())
+    tables = {"pipelines": pipelines(found), "settings": settings(found)}
+    return filled(page, {**tables, "tensors": table(HEADER, rows()), "models": models()})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PAGE.write_text(written(PAGE.read_text()))

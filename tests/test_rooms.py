@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.rooms import PICTURE, circles, drawn, floors, imports, merged, modules, room, sub_room
+from docs.rooms import PAGE, circles, imports, merged, modules, room, sub_rooms, written
 
 MAY_IMPORT = {
     "concord_client": set(),
@@ -29,12 +29,12 @@ def test_a_room_imports_only_rooms_below_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAY_IMPORT)
 def test_no_two_sub_rooms_of_a_room_import_each_other(name: str) -> None:
-    inside = {module: sub_room(module) for module in FILES if room(module) == name}
-    assert circles(merged({module: GRAPH[module] & inside.keys() for module in inside}, inside)) == []
+    assert circles(merged(GRAPH, sub_rooms(FILES, name))) == []
 
 
 def test_the_picture_is_drawn_from_the_code() -> None:
-    assert PICTURE.read_text() == drawn(), "run: python -m docs.rooms"
+    page = PAGE.read_text()
+    assert page == written(page), "run: python -m docs.rooms"
 
 
 def test_an_import_inside_a_function_is_an_arrow_and_a_circle_is_found(tmp_path: Path) -> None:
@@ -45,4 +45,3 @@ def test_an_import_inside_a_function_is_an_arrow_and_a_circle_is_found(tmp_path:
     graph = imports({"first": first, "second": second, "third": third})
     assert graph == {"first": {"second"}, "second": {"first"}, "third": {"second"}}
     assert circles(graph) == [["first", "second"]]
-    assert floors(graph) == [["first", "second"], ["third"]]

@@ -17,9 +17,9 @@ from benchmarks.load.measure import measure, resolved, serving, subject_of
 from benchmarks.load.recipe import TOOL, Recipe, read_recipe
 from benchmarks.load.result import QUANTILES, LoadResult
 from concord.errors import ConcordError, InvalidSetting
-from concord.instruments.machine import machine
 from concord.instruments.markdown import table
 from concord.instruments.stages import SPENT
+from concord.instruments.timing import machine
 
 OUTPUT = Path("out/load_test.json")
 COMPARISON = Path("out/load_comparison.json")

@@ -7,11 +7,12 @@ say how much their answers differ from those of the network they were built from
 import argparse
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Self
 
 from concord.errors import ConcordError, InvalidSetting
-from concord.gates.pictures import Answers, HeldOut, ask, gated
+from concord.gates.pictures import Answers, HeldOut, answered, gated
 from concord.gates.thresholds import GATES, Measure, in_words, measures, written
 from concord.instruments import pipelines as instruments
 from concord.instruments.arguments import positive
@@ -19,7 +20,7 @@ from concord.instruments.markdown import table
 from concord.instruments.started_server import serving
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, Comparison, Variant, coarsest, variants
-from concord_client import Client, ConcordClientError, Pipeline, ServerError
+from concord_client import ConcordClientError, Pipeline, ServerError
 
 PICTURES = 64
 PASSED, FAILED = "passed", "**failed**"
@@ -40,13 +41,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Tensors:
-    """How much a network's answers differ from those of the network it was built from, by its record.
-
-    Attributes:
-        engine: that computed the answers; the profile may use another.
-        measure, value, threshold: see `Comparison`; empty and None if the record has none.
-        problem: why the file is not valid; empty if it is.
-    """
+    """What a network's record says: `Comparison`, if there is one, the engine that it used, and `Variant.problem`."""
 
     model: str
     file: str
@@ -57,15 +52,24 @@ class Tensors:
     threshold: float | None
     problem: str
 
+    @classmethod
+    def of(cls, variant: Variant) -> Self:
+        compared = variant.comparison
+        engine = variant.compared_in if compared else ""
+        measure, value, threshold = astuple(compared) if compared else ("", None, None)
+        return cls(variant.model, variant.file, variant.precision, engine, measure, value, threshold, variant.problem())
+
+    @property
+    def compared(self) -> str:
+        """The record's comparison in words."""
+        if self.value is None or self.threshold is None:
+            return ""
+        return f"{self.engine}: {self.measure} {Comparison(self.measure, self.value, self.threshold)}"
+
 
 @dataclass(frozen=True)
 class Gate:
-    """The result of a profile's gate.
-
-    Attributes:
-        precisions: by pipeline, the coarsest of its networks'.
-        failed: a sentence for each measure that failed.
-    """
+    """The result of a profile's gate: by pipeline the coarsest precision, and a sentence for each failure."""
 
     profile: str
     precisions: dict[str, str]
@@ -127,12 +131,6 @@ def served(profile: str, pipelines: Iterable[Pipeline], networks: Mapping[str, M
     return found
 
 
-def answered(url: str, pipelines: Iterable[Pipeline], held_out: HeldOut) -> Answers:
-    """The answers of the server at `url`, see `ask`."""
-    with Client(url) as client:
-        return ask(client, pipelines, held_out)
-
-
 def verdict(
     profile: str, pipelines: Collection[Served], held_out: HeldOut, reference: Answers, answers: Answers
 ) -> Gate:
@@ -144,9 +142,8 @@ def verdict(
     precisions = {each.pipeline.name: coarsest(variant.precision for variant in each.variants) for each in pipelines}
     found: list[Measure] = []
     failed = []
-    for pipeline in (each.pipeline for each in pipelines):
-        if (name := pipeline.name) not in answers:
-            continue
+    for pipeline in (each.pipeline for each in pipelines if each.pipeline.name in answers):
+        name = pipeline.name
         before, after = reference[name], answers[name]
         if isinstance(before, ServerError):
             raise before
@@ -156,63 +153,31 @@ def verdict(
             found += measures(pipeline, held_out, before, after, GATES[precisions[name]])
     failed += [in_words(measure) for measure in found if not measure.passed]
     # Pipelines that share a network share what its record says.
-    tensors = [tensors_of(each) for each in dict.fromkeys(each for served in pipelines for each in served.variants)]
+    tensors = [Tensors.of(each) for each in dict.fromkeys(each for served in pipelines for each in served.variants)]
     failed += [f"{each.model}: {each.problem}" for each in tensors if each.problem]
-    return Gate(profile=profile, precisions=precisions, measures=found, tensors=tensors, failed=failed)
-
-
-def tensors_of(variant: Variant) -> Tensors:
-    compared = variant.comparison
-    return Tensors(
-        model=variant.model,
-        file=variant.file,
-        precision=variant.precision,
-        engine=variant.compared_in if compared else "",
-        measure=compared.measure if compared else "",
-        value=compared.value if compared else None,
-        threshold=compared.threshold if compared else None,
-        problem=variant.problem(),
-    )
+    return Gate(profile, precisions, found, tensors, failed)
 
 
 def tables(gate: Gate) -> str:
     """Markdown tables: every measure with its threshold, then every network's record."""
-    pictures = [
-        [
-            each.pipeline,
-            gate.precisions[each.pipeline],
-            f"{each.count} {each.pictures}",
-            *written(each),
-            PASSED if each.passed else FAILED,
-        ]
-        for each in gate.measures
-    ]
-    tensors = [
-        [
-            f"`{row.model}`",
-            f"`{row.file}`",
-            row.precision,
-            in_record(row),
-            f"{FAILED}: {row.problem}" if row.problem else PASSED,
-        ]
-        for row in gate.tensors
-    ]
-    return "\n\n".join(
-        (
-            table(["pipeline", "precision", "pictures", "measure", "value", "allowed", ""], pictures),
-            table(["network", "file", "precision", "tensors", ""], tensors),
-        )
-    )
-
-
-def in_record(row: Tensors) -> str:
-    if row.value is None or row.threshold is None:
-        return ""
-    return f"{row.engine}: {row.measure} {Comparison(row.measure, row.value, row.threshold)}"
+    pictures, tensors = [], []
+    for each in gate.measures:
+        asked = (each.pipeline, gate.precisions[each.pipeline], f"{each.count} {each.pictures}")
+        pictures.append([*asked, *written(each), PASSED if each.passed else FAILED])
+    for row in gate.tensors:
+        result = f"{FAILED}: {row.problem}" if row.problem else PASSED
+        tensors.append([f"`{row.model}`", f"`{row.file}`", row.precision, row.compared, result])
+    first = table(["pipeline", "precision", "pictures", "measure", "value", "allowed", ""], pictures)
+    return first + "\n\n" + table(["network", "file", "precision", "tensors", ""], tensors)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse(arguments)
+    parser = argparse.ArgumentParser(prog="python -m concord.gates", description=__doc__)
+    parser.add_argument("profile", metavar="PROFILE", help=f"one of the networks' folders, or {DEFAULT}")
+    parser.add_argument("--pictures", type=positive, default=PICTURES, metavar="N", help="of each kind (%(default)s)")
+    parser.add_argument("--model-repository", type=Path, action="append", metavar="DIR", help="may be given repeatedly")
+    parser.add_argument("--url", default="", help="host:port of the gRPC of a server with that profile, a container's")
+    args = parser.parse_args(arguments)
     try:
         repositories = args.model_repository or MODEL_REPOSITORIES
         [gate] = gates([args.profile], args.pictures, repositories, args.url).values()
@@ -223,12 +188,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for failure in gate.failed:
         print(f"gates: {args.profile} failed: {failure}", file=sys.stderr)
     return int(bool(gate.failed))
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m concord.gates", description=__doc__)
-    parser.add_argument("profile", metavar="PROFILE", help=f"one of the networks' folders, or {DEFAULT}")
-    parser.add_argument("--pictures", type=positive, default=PICTURES, metavar="N", help="of each kind (%(default)s)")
-    parser.add_argument("--model-repository", type=Path, action="append", metavar="DIR", help="may be given repeatedly")
-    parser.add_argument("--url", default="", help="host:port of the gRPC of a server with that profile, a container's")
-    return parser.parse_args(arguments)

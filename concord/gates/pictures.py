@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from concord.gates.tasks import GATED, Picture, Pixels
+from concord.arrays import Pixels
+from concord.gates.tasks import GATED, Picture
 from concord.instruments.pipelines import least, of_task
 from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from concord.scenes.scene import Scene, make_scene
@@ -39,11 +40,10 @@ class HeldOut:
         Without scikit-image, which contains the photographs, there are none, and scenes in front of a photograph are
         skipped.
         """
-        wanted = scenes if photographs is None else photographs
-        try:
-            composites = [make_photo_composite(HELD_OUT_FROM + n, SIZE, "held out") for n in range(wanted)]
-        except ModuleNotFoundError:
-            composites = []
+        composites: list[PhotoComposite] = []
+        with suppress(ModuleNotFoundError):
+            for n in range(scenes if photographs is None else photographs):
+                composites.append(make_photo_composite(HELD_OUT_FROM + n, SIZE))
         return cls(list(islice(_scenes(), scenes)), composites)
 
     def of(self, task: str) -> Mapping[str, list[Picture]]:
@@ -70,40 +70,34 @@ def gated(repositories: Iterable[Path]) -> dict[str, Pipeline]:
     return {each.name: each for task, gate in GATED.items() for each in of_task(served, task, gate.given)}
 
 
-def ask(client: Client, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answers:
-    """The server's answers, one picture after the other, so that no answer depends on what is batched with it.
+def answered(url: str, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answers:
+    """A server's answers, one picture after the other, so that no answer depends on what is batched with it.
 
     Raises:
         ConcordClientError: the server does not answer, or lacks a pipeline.
     """
     answers: dict[str, Mapping[str, list[Pixels]] | ServerError] = {}
-    for pipeline in pipelines:
-        try:
-            answers[pipeline.name] = {
-                kind: [answer(client, pipeline, picture) for picture in each]
-                for kind, each in pictures.of(pipeline.task).items()
-            }
-        except ServerError as error:
-            answers[pipeline.name] = error
+    with Client(url) as client:
+        for pipeline in pipelines:
+            try:
+                answers[pipeline.name] = {
+                    kind: [answer(client, pipeline, picture) for picture in each]
+                    for kind, each in pictures.of(pipeline.task).items()
+                }
+            except ServerError as error:
+                answers[pipeline.name] = error
     return answers
 
 
 def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
-    """A pipeline's answer to one picture: a mask or a picture.
+    """A pipeline's answer to one picture, with the same noise for every picture and the least resolution.
 
     Raises:
         ConcordClientError: the server does not answer, or lacks the pipeline.
     """
     task = GATED[pipeline.task]
-    answered = client.run(task.request(picture), model=pipeline.model, settings=_settings(pipeline))
-    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))
-
-
-def _settings(pipeline: Pipeline) -> dict[str, SettingValue]:
-    """The same noise for every picture, and the least resolution."""
-    fixed: dict[str, SettingValue] = {}
-    if "SEED" in pipeline.settings:
-        fixed["seed"] = SEED
+    fixed: dict[str, SettingValue] = {"seed": SEED} if "SEED" in pipeline.settings else {}
     if resolution := pipeline.settings.get("RESOLUTION"):
         fixed["resolution"] = int(least(resolution))
-    return fixed
+    answered = client.run(task.request(picture), model=pipeline.model, settings=fixed)
+    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))

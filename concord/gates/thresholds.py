@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from concord.arrays import Pixels
 from concord.gates.pictures import HeldOut
-from concord.gates.tasks import GATED, Means, Pixels
+from concord.gates.tasks import GATED, Means
 from concord_client import Pipeline
 
 
@@ -62,11 +63,7 @@ def measures(
     answers: Mapping[str, list[Pixels]],
     thresholds: Thresholds,
 ) -> Iterator[Measure]:
-    """A pipeline's measures, those of its task.
-
-    Args:
-        reference, answers: of the default and of the profile, by kind of picture.
-    """
+    """The measures of a pipeline's task, from the default's answers and the profile's by kind of picture."""
     for kind, items in pictures.of(pipeline.task).items():
         found = GATED[pipeline.task].measures(items, reference[kind], answers[kind])
         for measure, (value, means) in found.items():

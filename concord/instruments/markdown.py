@@ -1,8 +1,23 @@
-"""Markdown tables of reports."""
+"""Markdown tables of reports, and pages that hold generated blocks."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+
+
+def filled(page: str, blocks: Mapping[str, str]) -> str:
+    """A page with the text of its blocks replaced, each between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
+
+    Raises:
+        ValueError: a block is not on the page.
+    """
+    for name, text in blocks.items():
+        before, begin, rest = page.partition(f"<!-- {name}: begin -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->")
+        if not end:
+            raise ValueError(f"there is no block {name}")
+        page = f"{before}{begin}{text}\n{end}{after}"
+    return page
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

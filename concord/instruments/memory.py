@@ -4,8 +4,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -20,10 +20,8 @@ def resident(processes: Iterable[psutil.Process]) -> int:
     """Bytes of RAM of the processes together: proportional set sizes, so that shared pages count once."""
     total = 0
     for process in processes:
-        try:
+        with suppress(psutil.Error):
             total += process.memory_full_info().pss
-        except psutil.Error:
-            continue
     return total
 
 
@@ -31,8 +29,7 @@ def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Proc
     """The model processes of a server, by model: one for each instance."""
     stubs = defaultdict(list)
     for process in processes:
-        model = model_of(process.cmdline())
-        if model:
+        if model := model_of(process.cmdline()):
             stubs[model].append(process)
     return dict(stubs)
 
@@ -57,9 +54,7 @@ class _Watcher(ABC):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -29,13 +29,7 @@ def _is_ensemble(grpc_url: str, model: str) -> bool:
 
 @dataclass(frozen=True)
 class Stage:
-    """One model's work between two readings: means per request in milliseconds.
-
-    Attributes:
-        requests: number of answered requests.
-        batch: mean size of a run.
-        queue: time in the queue; then `compute_input`, `compute_infer` and `compute_output`.
-    """
+    """One model's work between two readings: the requests, the mean size of a run, and means per request in ms."""
 
     requests: int
     batch: float

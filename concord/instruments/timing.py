@@ -1,10 +1,12 @@
-"""Times of calls in milliseconds, in alternating order, so that load on the machine affects all of them alike."""
+"""The machine, and times of calls in alternating order, so that load on it affects all of them alike."""
 
 import math
 import os
+import platform
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,17 @@ Calls = Mapping[str, Callable[[], object]]
 POLL = 0.02  # seconds
 Value = TypeVar("Value")
 THREADS = len(os.sched_getaffinity(0))
+
+
+def machine() -> dict[str, Any]:
+    """Processor, number of usable threads, and Python's version."""
+    return {"processor": processor(), "threads": THREADS, "python": platform.python_version()}
+
+
+def processor() -> str:
+    """The processor's name in Linux."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]:

@@ -1,19 +1,20 @@
 """Harmonization by latent diffusion (DiffHarmony, Zhou et al. 2024)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
 from concord.images import DecodedImage, decode_image, encode_png
 from concord.limits import Limits
-from concord.loops.host import Floats, Host, Sample, ask_network
+from concord.loops.host import Host, Sample, ask_network
 from concord.loops.latent import denoise, draw_preview
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
 from concord.masks import decode_mask
-from concord.noise import SeededNoise
 from concord.samplers import make_sampler
 from concord.squash import SMALL_SIZE, latent_mask, squash_image, squash_mask, squash_result
 from concord.transfer import transfer
@@ -24,23 +25,17 @@ _REFINEMENT_SIZE = SMALL_SIZE
 
 @dataclass(frozen=True)
 class Square:
-    """Image and mask as the networks see them.
+    """Image, uint8 [S, S, 3] RGB, and mask, uint8 [S, S] of 0 and 1, as the networks see them."""
 
-    Attributes:
-        composite: uint8 [S, S, 3] RGB.
-        mask: uint8 [S, S] of 0 and 1.
-    """
-
-    composite: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    mask: Pixels
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], mask: NDArray[np.uint8], size: int) -> "Square":
+    def of(cls, pixels: Pixels, mask: Pixels, size: int) -> "Square":
         """Squashes uint8 pixels [H, W, 3 or 4] and a mask [H, W] of 0 and 255."""
         return cls(squash_image(pixels, size), squash_mask(mask, size))
 
-    def tensors(self) -> dict[str, NDArray[np.uint8]]:
-        """The networks' inputs."""
+    def tensors(self) -> dict[str, NDArray[Any]]:
         return {"COMPOSITE": self.composite, "COMPOSITE_MASK": self.mask}
 
 
@@ -56,8 +51,8 @@ class DiffHarmony(Loop):
 
     faster = "fewer STEPS or a smaller RESOLUTION"
 
-    def __init__(self, request: LoopRequest, host: Host, limits: Limits, noise: SeededNoise | None = None) -> None:
-        super().__init__(request, host, limits, noise)
+    def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
+        super().__init__(request, host, limits)
         given = [name for name in ("MASK", "TEXT") if name in request.inputs]
         if len(given) != 1:
             found = "both MASK and TEXT are given" if given else "neither MASK nor TEXT is given"
@@ -72,21 +67,24 @@ class DiffHarmony(Loop):
             png = await self.host.compute(encode_png, image.pixels, image.icc_profile)
             return {**found, "HARMONIZED": png}
         square = await self.host.compute(Square.of, image.pixels, mask, self.request.settings["RESOLUTION"])
-        composite = await ask_network(
-            self.host,
-            models["encoder"],
-            {"COMPOSITE": square.composite},
-            "COMPOSITE_LATENT",
-            "encoding the composite",
-        )
-        latent = await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])
-        result = await self._decode(latent, square)
+        asked = {"COMPOSITE": square.composite}
+        composite = await self._ask("encoder", asked, "encoding the composite", "COMPOSITE_LATENT")
+        latent = {"LATENT": await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])}
+        if "harmony_decoder" in models:
+            result = await self._ask("harmony_decoder", latent | square.tensors(), "decoding")
+        else:
+            result = await self._ask("decoder", latent, "decoding")
         if "refinement" in models:
-            square, result = await self._refine(image.pixels, mask, result)
+            square = await self.host.compute(Square.of, image.pixels, mask, _REFINEMENT_SIZE)
+            small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
+            result = await self._ask("refinement", {"RESULT": small} | square.tensors(), "refining")
         png = await self.host.compute(_compose, image, mask, square, result)
         return {**found, "HARMONIZED": png}
 
-    async def _mask(self, image: DecodedImage) -> tuple[NDArray[np.uint8], Sample]:
+    async def _ask(self, role: str, inputs: Sample, doing: str, output: str = "SMALL_RESULT") -> Floats:
+        return await ask_network(self.host, self.request.models[role], inputs, output, doing)
+
+    async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
         inputs = self.request.inputs
         if "MASK" in inputs:
@@ -98,10 +96,10 @@ class DiffHarmony(Loop):
         found = await self.host.ask(self.request.models["segment"], asked, ("MASK", "SCORE", "TRUNCATED"))
         return await self._decode_mask(image, found["MASK"]), found
 
-    async def _decode_mask(self, image: DecodedImage, mask: bytes) -> NDArray[np.uint8]:
+    async def _decode_mask(self, image: DecodedImage, mask: bytes) -> Pixels:
         return await self.host.compute(decode_mask, mask, *image.pixels.shape[:2], self.limits)
 
-    async def _denoise(self, composite: Floats, mask: NDArray[np.uint8], aspect: float) -> Floats:
+    async def _denoise(self, composite: Floats, mask: Pixels, aspect: float) -> Floats:
         """The harmonized latent, fp32 [4, S/8, S/8], from the composite's and the mask of 0 and 1, [S, S]."""
         models = self.request.models
 
@@ -115,23 +113,7 @@ class DiffHarmony(Loop):
         conditions = {"LATENT_MASK": latent_mask(mask), "COMPOSITE_LATENT": composite}
         return await denoise(self.host, models["unet"], sampler, latent, conditions, self.noise, on_step=tell)
 
-    async def _decode(self, latent: Floats, square: Square) -> Floats:
-        models = self.request.models
-        if model := models.get("harmony_decoder"):
-            inputs = {"LATENT": latent} | square.tensors()
-            return await ask_network(self.host, model, inputs, "SMALL_RESULT", "decoding")
-        return await ask_network(self.host, models["decoder"], {"LATENT": latent}, "SMALL_RESULT", "decoding")
 
-    async def _refine(
-        self, pixels: NDArray[np.uint8], mask: NDArray[np.uint8], result: Floats
-    ) -> tuple[Square, Floats]:
-        square = await self.host.compute(Square.of, pixels, mask, _REFINEMENT_SIZE)
-        small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
-        inputs = {"RESULT": small} | square.tensors()
-        model = self.request.models["refinement"]
-        return square, await ask_network(self.host, model, inputs, "SMALL_RESULT", "refining")
-
-
-def _compose(image: DecodedImage, mask: NDArray[np.uint8], square: Square, result: Floats) -> bytes:
+def _compose(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
     """The network's result at full size, as PNG."""
     return encode_png(transfer(image.pixels, mask, square.composite, square.mask, result), image.icc_profile)

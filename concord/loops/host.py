@@ -5,11 +5,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats
 from concord.errors import NotFinite
 
-Floats = NDArray[np.float32]
 Sample = Mapping[str, Any]
 """Tensors of one sample by name, without a batch axis; a STRING [1] tensor is ``bytes``."""
 
@@ -23,11 +22,7 @@ class Host(Protocol):
     """
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
-        """Outputs of a model for one sample.
-
-        Raises:
-            ConcordError: the model refused or failed.
-        """
+        """Outputs of a model for one sample; raises ConcordError if the model refused or failed."""
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         """The function's value, computed in a thread, so that other requests go on."""
@@ -43,13 +38,10 @@ class Host(Protocol):
 
 
 async def ask_network(host: Host, model: str, inputs: Sample, output: str, doing: str) -> Floats:
-    """The one output of a network, fp32, which must be finite.
-
-    Args:
-        doing: what it is asked for, in words, for the error.
+    """The one output of a network, fp32.
 
     Raises:
-        NotFinite: it holds NaN or infinity.
+        NotFinite: it holds NaN or infinity; ``doing`` says in words what the network was asked for.
         ConcordError: as `Host.ask`.
     """
     answer: Floats = (await host.ask(model, inputs, (output,)))[output]

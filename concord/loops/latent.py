@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.images import encode_jpeg
-from concord.loops.host import Floats, Host, Sample, ask_network
+from concord.loops.host import Host, Sample, ask_network
 from concord.noise import SeededNoise
 from concord.samplers.sampler import Sampler
 
@@ -30,7 +30,6 @@ async def denoise(
     """Takes the noise from a latent, call by call of a network.
 
     Args:
-        host: runs the network.
         unet: the network's model: ``LATENT``, ``TIMESTEP`` and the conditions to ``NOISE``.
         sampler: new; it keeps the state of one request.
         latent: fp32 [C, h, w] that the first call starts from: noise times ``sampler.initial_scale``, or
@@ -39,7 +38,7 @@ async def denoise(
         noise: draw ``i + 1`` is used at call ``i``.
         before: changes the latent ahead of a call ``i``, at whose noise level it is: a loop that blends in an image's
             own latent does so with ``sampler.noised(image, noise, i)``.
-        after: changes the latent behind a call ``i``; it is at the noise level of call ``i + 1``.
+        after: changes the latent behind a call ``i``, at the noise level of the next.
         on_step: called with the number of steps done, and the latent without noise as far as that step can tell.
 
     Returns:
@@ -66,22 +65,17 @@ async def denoise(
 
 
 async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) -> bytes:
-    """A small picture of a latent.
+    """A small picture, as JPEG, of a latent fp32 [C, h, w] without noise.
 
     Args:
-        host: runs the model.
         model: ``LATENT`` to ``PREVIEW``, uint8 [h, w, 3].
-        latent: fp32 [C, h, w] without noise.
         aspect: width by height of the picture; its longer side has twice the latent's pixels.
-
-    Returns:
-        A JPEG.
     """
     shown = await host.ask(model, {"LATENT": latent}, ("PREVIEW",))
     return await host.compute(_thumbnail, shown["PREVIEW"], aspect)
 
 
-def _thumbnail(preview: NDArray[np.uint8], aspect: float) -> bytes:
+def _thumbnail(preview: Pixels, aspect: float) -> bytes:
     longest = 2 * max(preview.shape[:2])
     size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))
     return encode_jpeg(np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR), np.uint8))

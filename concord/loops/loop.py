@@ -20,14 +20,8 @@ class Loop:
     The networks run elsewhere: the loop asks its `Host` for them, so that requests that run side by side share their
     batches.
 
-    Args:
-        request: what is asked for.
-        host: runs the networks and speaks with the client.
-        limits: the largest image accepted.
-        noise: draws the noise; by default that of the request's seed. Draw 0 starts, draw ``i`` belongs to the
-            ``i``-th call of a network.
-
     Attributes:
+        noise: draw 0 starts, draw ``i`` is of the ``i``-th call of a network.
         steps: how many the request takes, as its client counts them.
         faster: settings that make a request faster, in words; for the error when its time is up.
 
@@ -37,19 +31,16 @@ class Loop:
 
     faster: ClassVar[str] = ""
 
-    def __init__(self, request: LoopRequest, host: Host, limits: Limits, noise: SeededNoise | None = None) -> None:
+    def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
         self.request = request
         self.host = host
         self.limits = limits
-        self.noise = noise or SeededNoise(request.settings.get(SEED) or 0)
+        self.noise = SeededNoise(request.settings.get(SEED) or 0)
         self.steps: int = request.settings.get(STEPS) or 1
         self._done = 0
 
     async def run(self) -> Sample:
-        """Answers the request.
-
-        Returns:
-            Outputs by name: those of `answer`, and SEED, int64 [1], where the pipeline has that setting.
+        """The outputs of `answer` by name, and SEED, int64 [1], where the pipeline has that setting.
 
         Raises:
             ConcordError: `DeadlineExceeded`, `Cancelled`, `NotFinite`, or that of a bad input or a network.

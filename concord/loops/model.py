@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import triton_python_backend_utils as pb_utils  # part of the server: importable inside its stubs only
 
-from concord.adapter import canary_response, error_response, internal_error_response
+from concord.adapter import canary_response, error_response, unwrapped
 from concord.canary import is_canary
 from concord.errors import Busy, Cancelled, ConcordError, InvalidSetting, typed_error
 from concord.limits import Limits
@@ -49,8 +49,7 @@ class LoopModel:
         config = json.loads(args["model_config"])
         self._name = args["model_name"]
         self._decoupled = pb_utils.using_decoupled_model_transaction_policy(config)
-        pipeline = Pipeline.of(config)
-        if pipeline is None:
+        if (pipeline := Pipeline.of(config)) is None:
             raise InvalidParameter("task", "is missing", "the pipeline's task")
         self._pipeline = pipeline
         self._max_jobs = whole_parameter(config, "max_jobs", 16, 1, _MOST_JOBS)
@@ -93,14 +92,14 @@ class LoopModel:
             self._jobs.add(host)
             asyncio.run_coroutine_threadsafe(self._answer(loop, host, finish), self._events)
         except Exception as error:
-            finish(_failed(self._name, error))
+            finish(error_response(self._name, error))
 
     async def _answer(self, loop: Loop, host: "_Host", finish: Callable[[Any], None]) -> None:
         try:
             await self._require(loop.request.models)
             response = host.response(loop.steps, loop.steps, b"", await loop.run())
         except BaseException as error:
-            response = _failed(self._name, error)
+            response = error_response(self._name, error)
         # Before the client gets its answer: it may send the next request at once.
         self._jobs.discard(host)
         await self._events.run_in_executor(self._computing, finish, response)
@@ -117,12 +116,7 @@ class _Host:
     """:class:`concord.loops.host.Host` for one request."""
 
     def __init__(
-        self,
-        model: str,
-        request: Any,
-        sender: Any,
-        computing: ThreadPoolExecutor,
-        barriers: Mapping[str, StepBarrier],
+        self, model: str, request: Any, sender: Any, computing: ThreadPoolExecutor, barriers: Mapping[str, StepBarrier]
     ) -> None:
         self._model = model
         self._is_cancelled = (sender or request).is_cancelled
@@ -143,7 +137,7 @@ class _Host:
         if response.has_error():
             raise _relayed(model, response.error().message())
         # Copied: the memory of a response's tensors goes with the response.
-        return {tensor.name(): _unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
+        return {tensor.name(): unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         self._check()
@@ -198,18 +192,9 @@ def _wrapped(value: Any) -> Any:
     return np.array([[value]], object) if isinstance(value, bytes) else np.ascontiguousarray(value)[np.newaxis]
 
 
-def _unwrapped(value: Any) -> Any:
-    return value.item() if value.dtype == object else value
-
-
 def _relayed(model: str, message: str) -> ConcordError:
     """The error of a model that was asked, for the client."""
-    error = typed_error(message)
-    if error is None:
-        pb_utils.Logger.log_error(f"{model}: {message}")
-        error = ConcordError(model, "the model failed to answer; the server's log says why")
-    return error
-
-
-def _failed(model: str, error: BaseException) -> Any:
-    return error_response(error) if isinstance(error, ConcordError) else internal_error_response(model, error)
+    if error := typed_error(message):
+        return error
+    pb_utils.Logger.log_error(f"{model}: {message}")
+    return ConcordError(model, "the model failed to answer; the server's log says why")

@@ -33,33 +33,17 @@ class Harmonizer:
 def pipelines(
     network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
 ) -> list[ModelConfig]:
-    """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which is given a text.
-
-    Args:
-        models: configurations of the steps by name.
-        segment: the ensemble that finds a mask.
-    """
+    """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which begins as the ensemble `segment`."""
     rest = (declared.preprocess, network, _COMPOSE)
     masked = [models[name] for name in (_DECODE, _DECODE_MASK, *rest)]
     text_guided = [models[name] for name in (*(step.model_name for step in segment.ensemble_scheduling.step), *rest)]
-    parameters = {
-        "task": _TASK,
-        "model": network,
-        "about": declared.about,
-        "rank": str(declared.rank),
-        "concurrency": str(declared.concurrency),
-    }
-    [harmonized] = models[_COMPOSE].output
-    found = [tensor.name for tensor in segment.output]
+    said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
+    parameters = {"task": _TASK, "model": network, **said}
+    outputs = [tensor.name for tensor in models[_COMPOSE].output]
+    named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
-        ensemble(f"{_TASK}_{network}", ("IMAGE", "MASK"), (harmonized.name,), masked, parameters),
-        ensemble(
-            f"segment_{_TASK}_{network}",
-            [tensor.name for tensor in segment.input],
-            (harmonized.name, *found),
-            text_guided,
-            parameters,
-        ),
+        ensemble(f"{_TASK}_{network}", ("IMAGE", "MASK"), outputs, masked, parameters),
+        ensemble(f"segment_{_TASK}_{network}", named, outputs + found, text_guided, parameters),
     ]
 
 
@@ -70,12 +54,7 @@ def ensemble(
     steps: Sequence[ModelConfig],
     parameters: Mapping[str, str],
 ) -> ModelConfig:
-    """Models one after the other, which hand tensors on by their names.
-
-    Args:
-        inputs: of the ensemble, each of them an input of a step.
-        outputs: of the ensemble, each of them an output of a step.
-    """
+    """Models one after the other, which hand tensors on by their names; so do those of the ensemble itself."""
     config = ModelConfig(name=name, platform="ensemble", max_batch_size=min(step.max_batch_size for step in steps))
     config.version_policy.latest.num_versions = 1
     taken = {tensor.name: tensor for step in steps for tensor in step.input}

@@ -26,14 +26,7 @@ _REASONS = {
 
 
 def read(path: Path, name: str) -> ModelConfig:
-    """A model's configuration.
-
-    Args:
-        name: of the configuration in an error.
-
-    Raises:
-        ServerFailure: it cannot be read.
-    """
+    """A model's configuration; raises ServerFailure, which calls it ``name``, if it cannot be read."""
     try:
         return text_format.Parse(path.read_text(), ModelConfig())
     except (OSError, ValueError, text_format.ParseError) as error:

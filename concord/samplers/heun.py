@@ -2,18 +2,17 @@
 
 import numpy as np
 
-from concord.samplers.sampler import Floats
-from concord.samplers.schedule import even_timesteps, sigmas_at
+from concord.arrays import Floats
+from concord.samplers.schedule import SignalPlusNoise, even_timesteps, sigmas_at
 
 
-class Heun:
+class Heun(SignalPlusNoise):
     """Heun's method, of second order (Karras et al. 2022, algorithm 1 without churn); deterministic.
 
     A step goes to the next timestep as Euler's does, calls the network there, and goes again with the mean of both
     predictions; the last step, to no noise at all, has one call only.
 
-    Equals ``HeunDiscreteScheduler(beta_schedule="scaled_linear")``, whose spacing is ``linspace``. Latents are the
-    signal plus ``sigma`` times noise.
+    Equals ``HeunDiscreteScheduler(beta_schedule="scaled_linear")``, whose spacing is ``linspace``.
     """
 
     def __init__(self, steps: int, start: int = 0) -> None:
@@ -21,17 +20,8 @@ class Heun:
         # Calls 2k and 2k + 1 belong to step k: one at its own timestep, one at the next.
         self.timesteps = np.repeat(timesteps, 2)[1:]
         self.step_of = tuple(call // 2 for call in range(len(self.timesteps)))
-        self._sigmas = np.append(np.repeat(sigmas_at(timesteps)[:-1], 2)[1:], 0.0)
-        self.initial_scale = float(self._sigmas[0])
+        super().__init__([*np.repeat(sigmas_at(timesteps)[:-1], 2)[1:].tolist(), 0.0])
         self._before: tuple[Floats, Floats] | None = None
-
-    def scale(self, latent: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return latent / np.float32(np.sqrt(self._sigmas[i] ** 2 + 1))
-
-    def estimate(self, latent: Floats, noise_prediction: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return latent - np.float32(self._sigmas[i]) * noise_prediction
 
     def step(self, latent: Floats, noise_prediction: Floats, i: int, noise: Floats) -> Floats:
         """See `Sampler`; uses no noise."""
@@ -42,7 +32,3 @@ class Heun:
         self._before = None
         mean = np.float32(0.5) * (first_prediction + noise_prediction)
         return latent + np.float32(self._sigmas[i] - self._sigmas[i - 1]) * mean
-
-    def noised(self, clean: Floats, noise: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return clean + np.float32(self._sigmas[i]) * noise

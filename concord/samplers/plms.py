@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from concord.samplers.sampler import Floats
-from concord.samplers.schedule import leading_timesteps, signal_power, with_noise, without_noise
+from concord.arrays import Floats
+from concord.samplers.schedule import UnitPower, leading_timesteps, signal_power
 
 # Adams and Bashforth's weights of the latest predictions, the newest first.
 _WEIGHTS = (
@@ -14,7 +14,7 @@ _WEIGHTS = (
 )
 
 
-class Plms:
+class Plms(UnitPower):
     """Pseudo linear multistep (Liu et al. 2022, PNDM without Runge-Kutta steps); deterministic.
 
     The first step is made twice: along the first prediction, then along the mean of it and the one at its end.
@@ -25,8 +25,6 @@ class Plms:
     second are told a timestep one stride below their latent's noise, as published.
     """
 
-    initial_scale = 1.0
-
     def __init__(self, steps: int, start: int = 0) -> None:
         timesteps, stride = leading_timesteps(steps)
         timesteps = np.insert(timesteps, 1, timesteps[1:2])[start:]
@@ -36,19 +34,11 @@ class Plms:
         kept = signal_power()
         self.timesteps = timesteps.astype(np.float32)
         self.step_of = tuple(max(call - 1, 0) for call in range(len(timesteps)))
-        self._kept = np.append(kept[timesteps], 1.0)
+        super().__init__([*kept[timesteps], 1.0])
         self._kept_before = kept[before]
         self._kept_after = kept[np.maximum(after, 0)]
         self._predictions: list[Floats] = []
         self._first: Floats | None = None
-
-    def scale(self, latent: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return latent
-
-    def estimate(self, latent: Floats, noise_prediction: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return without_noise(latent, noise_prediction, self._kept[i])
 
     def step(self, latent: Floats, noise_prediction: Floats, i: int, noise: Floats) -> Floats:
         """See `Sampler`; uses no noise."""
@@ -64,7 +54,3 @@ class Plms:
         # Formula 9 of the paper.
         moved = (after - before) / (before * np.sqrt(1 - after) + np.sqrt(before * (1 - before) * after))
         return np.float32(np.sqrt(after / before)) * latent - np.float32(moved) * direction
-
-    def noised(self, clean: Floats, noise: Floats, i: int) -> Floats:
-        """See `Sampler`."""
-        return with_noise(clean, noise, self._kept[i])

@@ -2,10 +2,7 @@
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float32]
+from concord.arrays import Floats
 
 
 class Sampler(Protocol):
@@ -35,15 +32,11 @@ class Sampler(Protocol):
         Args:
             latent: the current one, not scaled.
             noise_prediction: the network's output for ``scale(latent, i)`` and ``timesteps[i]``.
-            i: index of the call.
             noise: standard normal; not every sampler uses it.
         """
 
     def noised(self, clean: Floats, noise: Floats, i: int) -> Floats:
         """A clean latent with the noise of call ``i``: where an image-to-image loop starts, or what a hook blends in.
 
-        Args:
-            clean: without noise, such as an image's.
-            noise: standard normal.
-            i: index of the call; ``n`` stands for the end and returns ``clean``.
+        The noise is standard normal; at ``n``, the end, the answer is ``clean``.
         """

@@ -4,10 +4,12 @@
 deviation relative to the signal's.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from concord.samplers.sampler import Floats
+from concord.arrays import Floats
 
 TRAINING_STEPS = 1000
 _BETA_START, _BETA_END = 0.00085, 0.012
@@ -46,16 +48,50 @@ def sigmas_at(timesteps: Floats) -> NDArray[np.float64]:
     return np.append(sigmas, 0.0)
 
 
-def kept_at(sigma: float) -> float:
-    """The signal's share of the power at a sigma."""
-    return 1 / (sigma**2 + 1)
+class UnitPower:
+    """Latents of power 1, of which the signal has a share ``kept`` and standard normal noise the rest. See `Sampler`.
+
+    Args:
+        kept: at each call, and at the end.
+    """
+
+    initial_scale = 1.0
+
+    def __init__(self, kept: Sequence[float]) -> None:
+        self._kept = kept
+
+    def scale(self, latent: Floats, i: int) -> Floats:
+        return latent
+
+    def estimate(self, latent: Floats, noise_prediction: Floats, i: int) -> Floats:
+        kept = self._kept[i]
+        return (latent - np.float32(np.sqrt(1 - kept)) * noise_prediction) / np.float32(np.sqrt(kept))
+
+    def noised(self, clean: Floats, noise: Floats, i: int) -> Floats:
+        return mixed(clean, noise, self._kept[i])
 
 
-def with_noise(clean: Floats, noise: Floats, kept: float) -> Floats:
-    """A clean latent and standard normal noise, mixed so that the power stays 1."""
+class SignalPlusNoise:
+    """Latents that are the signal plus ``sigma`` times standard normal noise. See `Sampler`.
+
+    Args:
+        sigmas: at each call, and at the end.
+    """
+
+    def __init__(self, sigmas: Sequence[float]) -> None:
+        self._sigmas = sigmas
+        self.initial_scale = sigmas[0]
+
+    def scale(self, latent: Floats, i: int) -> Floats:
+        return latent / np.float32(np.sqrt(self._sigmas[i] ** 2 + 1))
+
+    def estimate(self, latent: Floats, noise_prediction: Floats, i: int) -> Floats:
+        return latent - np.float32(self._sigmas[i]) * noise_prediction
+
+    def noised(self, clean: Floats, noise: Floats, i: int) -> Floats:
+        return clean + np.float32(self._sigmas[i]) * noise
+
+
+def mixed(clean: Floats, noise: Floats, kept: float) -> Floats:
+    """A clean latent and noise, mixed so that the power stays 1."""
     return np.float32(np.sqrt(kept)) * clean + np.float32(np.sqrt(1 - kept)) * noise
-
-
-def without_noise(latent: Floats, noise_prediction: Floats, kept: float) -> Floats:
-    """What `with_noise` mixed the noise into."""
-    return (latent - np.float32(np.sqrt(1 - kept)) * noise_prediction) / np.float32(np.sqrt(kept))

@@ -5,6 +5,7 @@ The kinds are those by which iHarmony4 (Cong et al., CVPR 2020) makes composites
 white balance, saturation, hue), and a gradient of light across the foreground.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.scenes.chance import one_of, shuffled
 
 # Weights of the kinds; most iHarmony4 composites look like transfer and white balance.
@@ -34,11 +36,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class LabStatistics:
     """Mean and standard deviation of L (0..100), a and b over some pixels, [3] each."""
 
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    mean: Floats
+    deviation: Floats
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8]) -> Self:
+    def of(cls, pixels: Pixels) -> Self:
         """Statistics of RGB pixels [N, 3]."""
         lab = cv2.cvtColor(pixels.reshape(-1, 1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
         return cls(lab.mean(0), lab.std(0))
@@ -65,25 +67,22 @@ class Adjustment:
     and top).
     """
 
-    curves: NDArray[np.float32]
-    matrix: NDArray[np.float32] | None = None
-    lab: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    gradient: NDArray[np.float32] | None = None
+    curves: Floats
+    matrix: Floats | None = None
+    lab: tuple[Floats, Floats] | None = None
+    gradient: Floats | None = None
 
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, pixels: Pixels) -> Pixels:
         """The change applied to a crop [h, w, 3]; the gradient spans the crop."""
         height, width = pixels.shape[:2]
-        x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
-        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
-        return self._at(pixels, x, y)
+        x, y = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
+        return self._at(pixels, x[None, :, None], y[:, None, None])
 
-    def apply_to_samples(
-        self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
+    def apply_to_samples(self, pixels: Pixels, x: Floats, y: Floats) -> Pixels:
         """The same change applied to pixels [N, 3] of the crop at x and y [N], each from -1 to 1 across the crop."""
         return self._at(pixels[:, None], x[:, None, None], y[:, None, None])[:, 0]
 
-    def _at(self, pixels: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _at(self, pixels: Pixels, x: Floats, y: Floats) -> Pixels:
         changed: Any = cv2.LUT(np.ascontiguousarray(pixels), self.curves[None])
         if self.matrix is not None:
             changed = cv2.transform(changed, self.matrix)
@@ -96,15 +95,14 @@ class Adjustment:
         if self.gradient is not None:
             changed = changed * (1 + x * self.gradient[0] + y * self.gradient[1])
         changed = changed * 255 + 0.5
-        finished: NDArray[np.uint8] = np.clip(changed, 0, 255, out=changed).astype(np.uint8)
-        return finished
+        return np.asarray(np.clip(changed, 0, 255, out=changed), np.uint8)
 
 
-def _saturation_matrix(amount: float) -> NDArray[np.float32]:
+def _saturation_matrix(amount: float) -> Floats:
     return (amount * np.eye(3, dtype=np.float32) + (1 - amount) * np.tile(_LUMA, (3, 1))).astype(np.float32)
 
 
-def _hue_matrix(radians: float) -> NDArray[np.float32]:
+def _hue_matrix(radians: float) -> Floats:
     """Rotation about the grey axis (Rodrigues' formula)."""
     cosine, sine = np.cos(radians), np.sin(radians)
     third, root = (1 - cosine) / 3, sine / np.sqrt(3)
@@ -116,8 +114,7 @@ def _random_gains(rng: np.random.Generator, strength: float) -> NDArray[np.float
     """Gains of white balance: mainly along the daylight axis, with some tint."""
     warmth = rng.normal(0, 0.20) * strength
     tint = rng.normal(0, 0.08) * strength
-    gains: NDArray[np.float64] = np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2]))
-    return gains
+    return np.asarray(np.exp(np.array([warmth + tint / 2, -tint, -warmth + tint / 2])))
 
 
 def _random_curve(rng: np.random.Generator, tone: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
@@ -127,8 +124,7 @@ def _random_curve(rng: np.random.Generator, tone: NDArray[np.float64], strength:
     heights = np.maximum.accumulate(heights + 0.05 * knots)
     fine = np.interp(np.linspace(0, 1, 33), knots, heights)
     smooth = np.convolve(np.pad(fine, 4, mode="reflect", reflect_type="odd"), np.ones(9) / 9, "valid")
-    curve: NDArray[np.float64] = np.interp(tone, np.linspace(0, 1, 33), smooth)
-    return curve
+    return np.interp(tone, np.linspace(0, 1, 33), smooth)
 
 
 def random_adjustment(
@@ -177,23 +173,63 @@ def random_adjustment(
     if "gradient" in drawn:
         direction = rng.uniform(0, 2 * np.pi)
         tint = 1 + rng.normal(0, 0.25, 3)
-        gradient = np.outer((np.cos(direction), np.sin(direction)), tint * rng.uniform(0.12, 0.4) * each).astype(
-            np.float32
-        )
+        tints = tint * rng.uniform(0.12, 0.4) * each
+        gradient = np.outer((np.cos(direction), np.sin(direction)), tints).astype(np.float32)
 
     lab = None
     if "transfer" in drawn:
-        goal = (
-            own.perturbed(rng, each)
-            if reference is None
-            else own.towards(reference, rng.uniform(0.25, 0.75) * min(each, 1.2))
-        )
+        if reference is None:
+            goal = own.perturbed(rng, each)
+        else:
+            goal = own.towards(reference, rng.uniform(0.25, 0.75) * min(each, 1.2))
         scale = np.clip(goal.deviation / np.maximum(own.deviation, 0.5), 0.5, 1.7).astype(np.float32)
         lab = (scale, (goal.mean - own.mean * scale).astype(np.float32))
     return Adjustment(curves.astype(np.float32), matrix, lab, gradient)
 
 
-def clipped_share(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+def picked(rng: np.random.Generator, coverage: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of 400 random pixels well inside an object, of which ``coverage`` is the share, 0..255."""
+    inside = np.flatnonzero(coverage.ravel() > 250)
+    return np.divmod(inside[rng.integers(inside.size, size=400)], coverage.shape[1])
+
+
+def change_part(
+    rng: np.random.Generator,
+    truth: Pixels,
+    coverage: Pixels,
+    attempts: int,
+    draw: Callable[[LabStatistics], Adjustment],
+    is_suitable: Callable[[Pixels, float, float], bool],
+) -> Pixels | None:
+    """The truth [H, W, 3] with a part [H, W] changed; None if no attempt made a suitable difference.
+
+    draw: a change for the part's statistics. is_suitable: whether to keep it, by changed samples [N, 3], their mean
+    squared difference and their `clipped_share`.
+    """
+    x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
+    box = (slice(y, y + height), slice(x, x + width))
+    rows, columns = picked(rng, coverage[box])
+    samples = truth[box][rows, columns]
+    at_x = (2 * columns / max(width - 1, 1) - 1).astype(np.float32)
+    at_y = (2 * rows / max(height - 1, 1) - 1).astype(np.float32)
+    own = LabStatistics.of(samples)
+    for _ in range(attempts):
+        adjustment = draw(own)
+        changed = adjustment.apply_to_samples(samples, at_x, at_y)
+        error = float(np.mean((changed.astype(np.float32) - samples) ** 2))
+        if is_suitable(changed, error, clipped_share(samples, changed)):
+            composite = truth.copy()
+            cv2.copyTo(adjustment.apply(truth[box]), binary(coverage)[box], composite[box])
+            return composite
+    return None
+
+
+def binary(coverage: Pixels) -> Pixels:
+    """The mask, 0 or 255, of what is more than half covered."""
+    return np.where(coverage > 127, 255, 0).astype(np.uint8)
+
+
+def clipped_share(before: Pixels, after: Pixels) -> float:
     """The share of pixels [N, 3] that a change made black or white, so that their content is lost."""
     lost = ((after <= 1) & (before > 8)) | ((after >= 254) & (before < 247))
     return float(lost.any(-1).mean())

@@ -3,7 +3,8 @@
 import colorsys
 
 import numpy as np
-from numpy.typing import NDArray
+
+from concord.arrays import Floats
 
 # Hue in degrees, saturation and value in 0..1, of the paint before any light falls on it.
 PAINTS: dict[str, tuple[float, float, float]] = {
@@ -19,7 +20,20 @@ PAINTS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
+# Lowest and highest hue, and what saturation and value have to exceed.
+_WORDS = (
+    ("red", 350, 360, 0.52, 0.30),
+    ("red", 0, 13, 0.52, 0.30),
+    ("orange", 18, 38, 0.6, 0.55),
+    ("yellow", 44, 66, 0.44, 0.56),
+    ("green", 80, 165, 0, 0),
+    ("blue", 198, 250, 0.38, 0),
+    ("purple", 258, 300, 0, 0),
+    ("pink", 308, 343, 0, 0.62),
+)
+
+
+def paint(rng: np.random.Generator, name: str) -> Floats:
     """A paint of the named colour, RGB in 0..1 (gamma-encoded), slightly different each time."""
     hue, saturation, value = PAINTS[name]
     hue = (hue + rng.uniform(-5, 5)) % 360
@@ -28,7 +42,7 @@ def paint(rng: np.random.Generator, name: str) -> NDArray[np.float32]:
     return np.array(colorsys.hsv_to_rgb(hue / 360, saturation, value), np.float32)
 
 
-def colour_word(rgb: NDArray[np.float32]) -> str | None:
+def colour_word(rgb: Floats) -> str | None:
     """The word that everybody would use for a mean colour (RGB in 0..1, gamma-encoded); None if people would differ.
 
     The gaps between the hue ranges are deliberate: a colour in a gap has no clear name.
@@ -40,20 +54,9 @@ def colour_word(rgb: NDArray[np.float32]) -> str | None:
         return "black" if value - min(red, green, blue) < 0.09 else None
     if saturation < 0.27:
         return "white" if value > 0.60 else None
-    if saturation < 0.32:
-        return None
-    if (hue >= 350 or hue <= 13) and saturation > 0.52 and value > 0.30:
-        return "red"
-    if 18 <= hue <= 38 and saturation > 0.6 and value > 0.55:
-        return "orange"
-    if 44 <= hue <= 66 and saturation > 0.44 and value > 0.56:
-        return "yellow"
-    if 80 <= hue <= 165:
-        return "green"
-    if 198 <= hue <= 250 and saturation > 0.38:
-        return "blue"
-    if 258 <= hue <= 300:
-        return "purple"
-    if 308 <= hue <= 343 and value > 0.62:
-        return "pink"
-    return None
+    named = (
+        word
+        for word, lowest, highest, dullest, darkest in _WORDS
+        if lowest <= hue <= highest and saturation > dullest and value > darkest
+    )
+    return next(named, None) if saturation >= 0.32 else None

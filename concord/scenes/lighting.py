@@ -5,7 +5,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from concord.arrays import Floats, Pixels
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,13 @@ class Illumination:
     units of the shorter side.
     """
 
-    direction: NDArray[np.float32]
-    light: NDArray[np.float32]
-    ambient: NDArray[np.float32]
+    direction: Floats
+    light: Floats
+    ambient: Floats
     falloff: float
     softness: float
 
-    def falloff_at(self, x: NDArray[np.float32] | float, y: NDArray[np.float32] | float) -> Any:
+    def falloff_at(self, x: Floats | float, y: Floats | float) -> Any:
         """Relative brightness at x, y (shorter sides from the centre): a number or an array, as they are."""
         length = float(np.hypot(self.direction[0], self.direction[1])) + 1e-6
         return 1 + self.falloff * (x * (self.direction[0] / length) + y * (self.direction[1] / length)) * 2
@@ -51,7 +52,7 @@ def random_illumination(rng: np.random.Generator) -> Illumination:
     )
 
 
-def light_ground(linear: NDArray[np.float32], shadow: NDArray[np.float32], illumination: Illumination) -> None:
+def light_ground(linear: Floats, shadow: Floats, illumination: Illumination) -> None:
     """Lights flat ground [h, w, 3] in place; shadow [h, w] is 1 where no direct light arrives."""
     height, width = linear.shape[:2]
     side = min(height, width)
@@ -63,7 +64,7 @@ def light_ground(linear: NDArray[np.float32], shadow: NDArray[np.float32], illum
         linear[..., channel] *= direct * illumination.light[channel] + falloff * illumination.ambient[channel]
 
 
-def bulge(alpha: NDArray[np.uint8], bevel: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def bulge(alpha: Pixels, bevel: float) -> tuple[Floats, Floats]:
     """How far inside the rounded rim each point is (0 at the edge to 1), and the surface normals [h, w, 3].
 
     alpha: coverage, 0..255. bevel: width of the rounded rim in pixels; a disc whose bevel is its radius is a sphere.
@@ -79,13 +80,8 @@ def bulge(alpha: NDArray[np.uint8], bevel: float) -> tuple[NDArray[np.float32], 
 
 
 def light_object(
-    paint: NDArray[np.float32],
-    rim: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    illumination: Illumination,
-    gloss: tuple[float, int],
-    falloff: float,
-) -> NDArray[np.float32]:
+    paint: Floats, rim: Floats, normals: Floats, illumination: Illumination, gloss: tuple[float, int], falloff: float
+) -> Floats:
     """The light an object sends to the viewer [h, w, 3] (Blinn-Phong).
 
     paint: linear RGB [h, w, 3]. rim: 0 at the edge to 1 inside. gloss: strength of the highlight, and how often its

@@ -9,34 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from concord.scenes.adjustments import Adjustment, LabStatistics, clipped_share, random_adjustment
+from concord.arrays import Pixels
+from concord.scenes.adjustments import Adjustment, LabStatistics, binary, change_part, clipped_share, random_adjustment
 from concord.scenes.chance import one_of
 
 HELD_OUT_FROM = 1_000_000
 """Seeds from here on are never trained on; they see other photographs than the seeds below."""
 
 _SKIMAGE, _SKLEARN = "skimage.data", "sklearn.datasets.images"
+# With the weights by which they are drawn: everyday things more often than pictures from a microscope.
 _FILES = {
     "train": (
-        (_SKIMAGE, "astronaut.png"),
-        (_SKIMAGE, "chelsea.png"),
-        (_SKIMAGE, "motorcycle_left.png"),
-        (_SKIMAGE, "motorcycle_right.png"),
-        (_SKIMAGE, "ihc.png"),
-        (_SKIMAGE, "retina.jpg"),
-        (_SKLEARN, "china.jpg"),
+        (_SKIMAGE, "astronaut.png", 1.0),
+        (_SKIMAGE, "chelsea.png", 1.0),
+        (_SKIMAGE, "motorcycle_left.png", 0.6),
+        (_SKIMAGE, "motorcycle_right.png", 0.4),
+        (_SKIMAGE, "ihc.png", 0.25),
+        (_SKIMAGE, "retina.jpg", 0.12),
+        (_SKLEARN, "china.jpg", 1.2),
     ),
-    "held out": ((_SKIMAGE, "coffee.png"), (_SKIMAGE, "rocket.jpg"), (_SKLEARN, "flower.jpg")),
-}
-# Weights of the training photographs: everyday things more often than pictures from a microscope.
-_WEIGHTS = {
-    "astronaut": 1.0,
-    "chelsea": 1.0,
-    "motorcycle_left": 0.6,
-    "motorcycle_right": 0.4,
-    "ihc": 0.25,
-    "retina": 0.12,
-    "china": 1.2,
+    "held out": ((_SKIMAGE, "coffee.png", 1.0), (_SKIMAGE, "rocket.jpg", 1.0), (_SKLEARN, "flower.jpg", 1.0)),
 }
 _SEGMENTATION_SIDE = 320
 _ANALYSED = 640
@@ -47,7 +39,7 @@ class Photograph:
     """RGB pixels [H, W, 3], and labels [h, w] of several segmentations of a smaller copy."""
 
     name: str
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     segmentations: tuple[NDArray[np.int32], ...]
 
 
@@ -55,19 +47,19 @@ class Photograph:
 class PhotoComposite:
     """A view of a photograph (truth) and the same view with one part changed; uint8 [H, W, 3], mask [H, W] 0 or 255."""
 
-    composite: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    truth: Pixels
+    mask: Pixels
 
 
-def _shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _shrunk(pixels: Pixels, side: int) -> Pixels:
     scale = side / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
     return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def read_photograph(package: str, filename: str) -> NDArray[np.uint8]:
+def read_photograph(package: str, filename: str) -> Pixels:
     """A picture that ships inside a package, uint8 RGB [H, W, 3]."""
     with (files(package) / filename).open("rb") as file, Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
@@ -79,7 +71,7 @@ def photographs(split: str = "train") -> tuple[Photograph, ...]:
     from skimage.segmentation import felzenszwalb, slic  # scenes without a photograph work without scikit-image
 
     found = []
-    for package, filename in _FILES[split]:
+    for package, filename, _ in _FILES[split]:
         pixels = _shrunk(read_photograph(package, filename), _ANALYSED)
         small = _shrunk(pixels, _SEGMENTATION_SIDE)
         segmentations = (
@@ -99,25 +91,17 @@ def _reference_statistics(split: str) -> tuple[LabStatistics, ...]:
     for photograph in photographs(split):
         labels = photograph.segmentations[0]
         small = cv2.resize(photograph.pixels, labels.shape[::-1], interpolation=cv2.INTER_AREA)
-        references += [
-            LabStatistics.of(small[labels == label]) for label in range(labels.max() + 1) if (labels == label).any()
-        ]
+        references += [LabStatistics.of(small[labels == label]) for label in np.unique(labels)]
     return tuple(references)
 
 
-def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> NDArray[np.uint8]:
+def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> Pixels:
     """A connected union of neighbouring segments with about `share` of the area, grown from a random one; 0 or 255."""
     count = int(labels.max()) + 1
     areas = np.bincount(labels.ravel(), minlength=count)
-    pairs = np.concatenate(
-        [
-            np.stack([labels[:, 1:].ravel(), labels[:, :-1].ravel()]),
-            np.stack([labels[1:].ravel(), labels[:-1].ravel()]),
-        ],
-        axis=1,
-    )
     touching = np.zeros((count, count), bool)
-    touching[pairs[0], pairs[1]] = True
+    touching[labels[:, 1:], labels[:, :-1]] = True
+    touching[labels[1:], labels[:-1]] = True
     touching |= touching.T
     inside = np.zeros(count, bool)
     inside[labels[rng.integers(labels.shape[0]), rng.integers(labels.shape[1])]] = True
@@ -134,46 +118,36 @@ def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: fl
     return np.where(inside[labels], 255, 0).astype(np.uint8)
 
 
-def _drawn_region(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+def _drawn_region(rng: np.random.Generator, height: int, width: int) -> Pixels:
     """A wobbly ellipse or a polygon; 0 or 255."""
-    count = int(rng.integers(4, 9)) if rng.random() < 0.5 else 60
-    angle = (
-        np.sort(rng.uniform(0, 2 * np.pi, count)) if count < 60 else np.linspace(0, 2 * np.pi, count, endpoint=False)
-    )
-    if count < 60:
-        radius = rng.uniform(0.6, 1.0, count)
+    if rng.random() < 0.5:
+        count = int(rng.integers(4, 9))
+        angle, radius = np.sort(rng.uniform(0, 2 * np.pi, count)), rng.uniform(0.6, 1.0, count)
     else:
-        waves = sum(rng.normal(0, 0.12 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(2, 6))
-        radius = 1 + waves
+        angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+        radius = 1 + sum(rng.normal(0, 0.12 / k) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(2, 6))
     axes = rng.uniform(0.16, 0.42, 2) * (width, height)
     turn = rng.uniform(0, np.pi)
     x, y = radius * np.cos(angle) * axes[0], radius * np.sin(angle) * axes[1]
     centre = rng.uniform(0.25, 0.75, 2) * (width, height)
-    points = np.stack(
-        [centre[0] + x * np.cos(turn) - y * np.sin(turn), centre[1] + x * np.sin(turn) + y * np.cos(turn)], 1
-    )
+    across = centre[0] + x * np.cos(turn) - y * np.sin(turn)
+    points = np.stack([across, centre[1] + x * np.sin(turn) + y * np.cos(turn)], 1)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [points.round().astype(np.int32)], (255,))
     return mask
 
 
-def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _random_mask(rng: np.random.Generator, labels: NDArray[np.int32], size: tuple[int, int]) -> Pixels:
     height, width = size
     if rng.random() < 0.2:
-        mask = _drawn_region(rng, height, width)
-    else:
-        # Log-uniform: small foregrounds are as common as large ones.
-        region = _grown_region(rng, labels, float(np.exp(rng.uniform(np.log(0.04), np.log(0.40)))))
-        smooth = cv2.GaussianBlur(
-            cv2.resize(region, (width, height), interpolation=cv2.INTER_LINEAR), (0, 0), height / 128 + 0.5
-        )
-        mask = np.where(smooth > 127, 255, 0).astype(np.uint8)
-    return mask
+        return _drawn_region(rng, height, width)
+    # Log-uniform: small foregrounds are as common as large ones.
+    region = _grown_region(rng, labels, float(np.exp(rng.uniform(np.log(0.04), np.log(0.40)))))
+    region = np.asarray(cv2.resize(region, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return binary(np.asarray(cv2.GaussianBlur(region, (0, 0), height / 128 + 0.5), np.uint8))
 
 
-def _crop(
-    rng: np.random.Generator, photograph: Photograph, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _crop(rng: np.random.Generator, photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, NDArray[np.int32]]:
     """A random view of the photograph at `size`, and a segmentation of it (at the segmentation's own resolution)."""
     height, width = size
     full_height, full_width = photograph.pixels.shape[:2]
@@ -186,9 +160,8 @@ def _crop(
     view = photograph.pixels[top : top + crop_height, left : left + crop_width]
     labels = photograph.segmentations[rng.integers(len(photograph.segmentations))]
     scale = labels.shape[0] / full_height
-    labels = labels[
-        int(top * scale) : int((top + crop_height) * scale), int(left * scale) : int((left + crop_width) * scale)
-    ]
+    rows = slice(int(top * scale), int((top + crop_height) * scale))
+    labels = labels[rows, int(left * scale) : int((left + crop_width) * scale)]
     way = cv2.INTER_AREA if crop_height > height else cv2.INTER_LINEAR
     view = cv2.resize(view, (width, height), interpolation=way).astype(np.uint8, copy=False)
     if rng.random() < 0.5:
@@ -198,17 +171,16 @@ def _crop(
     return np.ascontiguousarray(view), np.ascontiguousarray(labels)
 
 
-def random_view(rng: np.random.Generator, size: tuple[int, int], split: str = "train") -> NDArray[np.uint8]:
+def random_view(rng: np.random.Generator, size: tuple[int, int], split: str = "train") -> Pixels:
     """A crop of one of the split's photographs, uint8 [height, width, 3]."""
     return _crop(rng, _draw(rng, split), size)[0]
 
 
 def _draw(rng: np.random.Generator, split: str) -> Photograph:
-    choices = photographs(split)
-    return one_of(rng, choices, [_WEIGHTS.get(photograph.name, 1.0) for photograph in choices])
+    return one_of(rng, photographs(split), [weight for *_, weight in _FILES[split]])
 
 
-def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _jittered(rng: np.random.Generator, view: Pixels) -> Pixels:
     """The whole photograph in other light and colours, so that few photographs give many looks."""
     if rng.random() < 0.15:
         view = np.ascontiguousarray(view[:, :, rng.permutation(3)])
@@ -221,30 +193,18 @@ def _jittered(rng: np.random.Generator, view: NDArray[np.uint8]) -> NDArray[np.u
     return view
 
 
-def change_foreground(
-    rng: np.random.Generator, truth: NDArray[np.uint8], mask: NDArray[np.uint8], split: str
-) -> NDArray[np.uint8] | None:
+def change_foreground(rng: np.random.Generator, truth: Pixels, mask: Pixels, split: str) -> Pixels | None:
     """The truth with the masked part changed; None if no draw made a suitable difference."""
-    x, y, width, height = cv2.boundingRect(mask)
-    box = (slice(y, y + height), slice(x, x + width))
-    rows, columns = np.nonzero(mask[box])
-    picked = rng.integers(rows.size, size=400)
-    rows, columns = rows[picked], columns[picked]
-    samples = truth[box][rows, columns]
-    own = LabStatistics.of(samples)
-    at_x = (2 * columns / max(width - 1, 1) - 1).astype(np.float32)
-    at_y = (2 * rows / max(height - 1, 1) - 1).astype(np.float32)
     references = _reference_statistics(split)
-    for _ in range(6):
+
+    def draw(own: LabStatistics) -> Adjustment:
         reference = references[rng.integers(len(references))] if rng.random() < 0.6 else None
-        adjustment: Adjustment = random_adjustment(rng, own, reference)
-        changed = adjustment.apply_to_samples(samples, at_x, at_y)
-        error = np.mean((changed.astype(np.float32) - samples) ** 2)
-        if 80 <= error <= 7000 and clipped_share(samples, changed) < 0.10:
-            composite = truth.copy()
-            cv2.copyTo(adjustment.apply(truth[box]), mask[box], composite[box])
-            return composite
-    return None
+        return random_adjustment(rng, own, reference)
+
+    def is_suitable(_after: Pixels, error: float, clipped: float) -> bool:
+        return 80 <= error <= 7000 and clipped < 0.10
+
+    return change_part(rng, truth, mask, 6, draw, is_suitable)
 
 
 def split_of(seed: int) -> str:
@@ -265,7 +225,6 @@ def make_photo_composite(seed: int, size: tuple[int, int], split: str | None = N
         mask = _random_mask(rng, labels, size)
         if not 0.03 <= np.count_nonzero(mask) / mask.size <= 0.6:
             continue
-        composite = change_foreground(rng, truth, mask, split)
-        if composite is not None:
+        if (composite := change_foreground(rng, truth, mask, split)) is not None:
             return PhotoComposite(composite, truth, mask)
     raise RuntimeError(f"no photo composite for seed {seed}")

@@ -1,14 +1,16 @@
 """Scenes of lit objects, one of which is changed afterwards, so that the truth is known; with texts that name it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.scenes import lighting, photographs, textures
-from concord.scenes.adjustments import KINDS, Adjustment, LabStatistics, clipped_share, random_adjustment
+from concord.scenes.adjustments import KINDS, binary, change_part, picked, random_adjustment
 from concord.scenes.chance import one_of
 from concord.scenes.colours import PAINTS, colour_word, paint
 from concord.scenes.expressions import Described, expressions
@@ -23,7 +25,7 @@ _NAME_WEIGHTS = tuple({"black": 0.25, "white": 0.65}.get(name, 1.0) for name in 
 class Referral:
     """An object's mask [H, W] (0 or 255), and expressions that only it satisfies: one, and equally good others."""
 
-    mask: NDArray[np.uint8]
+    mask: Pixels
     expression: str
     alternatives: tuple[str, ...]
 
@@ -36,9 +38,9 @@ class Scene:
     referrals: every object that a text can identify, the target first.
     """
 
-    composite: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    composite: Pixels
+    truth: Pixels
+    mask: Pixels
     expression: str
     alternatives: tuple[str, ...]
     objects: tuple[Described, ...]
@@ -55,7 +57,7 @@ class _Plan:
     centre: tuple[float, float]
     radius: float
     polygons: list[NDArray[np.int32]]
-    paint: NDArray[np.float32]
+    paint: Floats
 
 
 def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float, float, float]]:
@@ -77,11 +79,9 @@ def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float
     return placed
 
 
-def _attributes(
-    rng: np.random.Generator, count: int, ground: NDArray[np.float32]
-) -> list[tuple[str, str, NDArray[np.float32]]]:
+def _attributes(rng: np.random.Generator, count: int, ground: Floats) -> list[tuple[str, str, Floats]]:
     """Shape, colour name and paint of each object; a later one often shares a shape or a colour with an earlier one."""
-    chosen: list[tuple[str, str, NDArray[np.float32]]] = []
+    chosen: list[tuple[str, str, Floats]] = []
     for _ in range(count):
         shape = one_of(rng, SHAPES)
         name = one_of(rng, _NAMES, _NAME_WEIGHTS)
@@ -104,7 +104,7 @@ def _attributes(
     return chosen
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> NDArray[np.uint8]:
+def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> Pixels:
     if rng.random() >= 0.2:
         return textures.surface(rng, size)
     view = photographs.random_view(rng, size, split)
@@ -113,7 +113,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int], split: str) -> 
     return cv2.GaussianBlur(view, (0, 0), rng.uniform(0.8, 5) * min(size) / 256).astype(np.uint8, copy=False)
 
 
-def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> NDArray[np.float32]:
+def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Illumination) -> Floats:
     """The share of direct light that the objects block at each point, 0..1: outlines swept away from the light."""
     side = min(size)
     shadow = np.zeros(size, np.uint8)
@@ -130,9 +130,7 @@ def _shadow(plans: list[_Plan], size: tuple[int, int], illumination: lighting.Il
     return cv2.GaussianBlur(shadow, (0, 0), max(0.7, illumination.softness * side)).astype(np.float32) * (0.88 / 255)
 
 
-def _draw_object(
-    rng: np.random.Generator, linear: NDArray[np.float32], plan: _Plan, illumination: lighting.Illumination
-) -> NDArray[np.uint8]:
+def _draw_object(rng: np.random.Generator, linear: Floats, plan: _Plan, illumination: lighting.Illumination) -> Pixels:
     """Draws one object onto the linear canvas and returns its coverage, uint8 [H, W]."""
     height, width = linear.shape[:2]
     reach = int(plan.radius * 1.25) + 3
@@ -158,55 +156,30 @@ def _draw_object(
     return coverage
 
 
-def _encoded(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _encoded(linear: Floats) -> Pixels:
     return np.minimum(np.sqrt(linear) * 255 + 0.5, 255).astype(np.uint8)
 
 
-def _mean_colour(samples: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _mean_colour(samples: Pixels) -> Floats:
     """Mean of pixels [N, 3] without the brightest tenth, which may be a highlight and not the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
-    mean: NDArray[np.float32] = kept.mean(0, dtype=np.float32) / 255
-    return mean
+    return np.asarray(kept.mean(0, dtype=np.float32) / 255, np.float32)
 
 
-def _picked(
-    rng: np.random.Generator, coverage: NDArray[np.uint8], count: int = 400
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of random pixels well inside an object."""
-    inside = np.flatnonzero(coverage.ravel() > 250)
-    chosen = inside[rng.integers(inside.size, size=count)]
-    return np.divmod(chosen, coverage.shape[1])
-
-
-def _change(
-    rng: np.random.Generator, truth: NDArray[np.uint8], coverage: NDArray[np.uint8], word: str | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """The composite and its mask: one object changed so that its colour word stays true; None if no draw does that."""
-    x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
-    box = (slice(y, y + height), slice(x, x + width))
-    rows, columns = _picked(rng, coverage[box])
-    samples = truth[box][rows, columns]
-    at_x = (2 * columns / (width - 1) - 1).astype(np.float32)
-    at_y = (2 * rows / (height - 1) - 1).astype(np.float32)
-    own = LabStatistics.of(samples)
+def _change(rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str | None) -> Pixels | None:
+    """The composite: one object changed so that its colour word stays true; None if no draw does that."""
     kinds = tuple(kind for kind in KINDS if word != "black" or kind not in ("hue", "saturation"))
-    for _ in range(10):
-        adjustment: Adjustment = random_adjustment(rng, own, strength=1.15, kinds=kinds)
-        changed = adjustment.apply_to_samples(samples, at_x, at_y)
-        error = float(np.mean((changed.astype(np.float32) - samples) ** 2))
-        if not 300 <= error <= 7000 or clipped_share(samples, changed) > 0.06:
-            continue
-        if word is not None and colour_word(_mean_colour(changed)) != word:
-            continue
-        mask = np.where(coverage > 127, 255, 0).astype(np.uint8)
-        composite = truth.copy()
-        cv2.copyTo(adjustment.apply(truth[box]), mask[box], composite[box])
-        return composite, mask
-    return None
+
+    def is_suitable(after: Pixels, error: float, clipped: float) -> bool:
+        seen = 300 <= error <= 7000 and clipped <= 0.06
+        return seen and (word is None or colour_word(_mean_colour(after)) == word)
+
+    draw = partial(random_adjustment, rng, strength=1.15, kinds=kinds)
+    return change_part(rng, truth, coverage, 10, draw, is_suitable)
 
 
-def _planned(rng: np.random.Generator, size: tuple[int, int], ground: NDArray[np.float32]) -> list[_Plan]:
+def _planned(rng: np.random.Generator, size: tuple[int, int], ground: Floats) -> list[_Plan]:
     places = _layout(rng, size)
     plans = []
     for (x, y, radius), (shape, name, colour) in zip(places, _attributes(rng, len(places), ground), strict=True):
@@ -225,12 +198,12 @@ def _describe(plan: _Plan, size: tuple[int, int], word: str | None) -> Described
 
 
 def _referral(
-    rng: np.random.Generator, objects: tuple[Described, ...], index: int, coverage: NDArray[np.uint8]
+    rng: np.random.Generator, objects: tuple[Described, ...], index: int, coverage: Pixels
 ) -> Referral | None:
     said = list(islice(expressions(rng, objects, index), 5))
     if not said:
         return None
-    return Referral(np.where(coverage > 127, 255, 0).astype(np.uint8), said[0], tuple(said[1:]))
+    return Referral(binary(coverage), said[0], tuple(said[1:]))
 
 
 def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Scene | None:
@@ -248,7 +221,7 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
 
     words = []
     for plan, coverage in zip(plans, coverages, strict=True):
-        rows, columns = _picked(rng, coverage)
+        rows, columns = picked(rng, coverage)
         word = colour_word(_mean_colour(truth[rows, columns]))
         # A word other than the paint's would be true of the composite but not of the truth.
         words.append(word if word == plan.name else None)
@@ -260,10 +233,9 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
         changed = _change(rng, truth, coverages[target], words[target]) if referral is not None else None
         if referral is None or changed is None:
             continue
-        composite, mask = changed
         others = (_referral(rng, objects, i, coverages[i]) for i in range(len(plans)) if i != target)
-        referrals = (replace(referral, mask=mask), *(other for other in others if other is not None))
-        return Scene(composite, truth, mask, referral.expression, referral.alternatives, objects, target, referrals)
+        said = (referral.mask, referral.expression, referral.alternatives)
+        return Scene(changed, truth, *said, objects, target, (referral, *filter(None, others)))
     return None
 
 

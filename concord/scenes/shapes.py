@@ -23,8 +23,7 @@ SHAPES = tuple(_TURN)
 
 def _circle(radius: float, count: int = 72) -> NDArray[np.float64]:
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    points: NDArray[np.float64] = radius * np.stack([np.cos(angle), np.sin(angle)], 1)
-    return points
+    return np.asarray(radius * np.stack([np.cos(angle), np.sin(angle)], 1))
 
 
 def _regular(corners: int) -> NDArray[np.float64]:
@@ -33,13 +32,11 @@ def _regular(corners: int) -> NDArray[np.float64]:
 
 
 def _rectangle(half_width: float, half_height: float) -> NDArray[np.float64]:
-    corners: NDArray[np.float64] = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (half_width, half_height)
-    return corners
+    return np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (half_width, half_height)
 
 
 def _star(inner: float) -> NDArray[np.float64]:
-    points: NDArray[np.float64] = _regular(10) * np.where(np.arange(10) % 2, inner, 1.0)[:, None]
-    return points
+    return np.asarray(_regular(10) * np.where(np.arange(10) % 2, inner, 1.0)[:, None])
 
 
 def _cross(arm: float) -> NDArray[np.float64]:
@@ -53,8 +50,7 @@ def _heart() -> NDArray[np.float64]:
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    points: NDArray[np.float64] = np.stack([x, y - 2.5], 1) / 16
-    return points
+    return np.asarray(np.stack([x, y - 2.5], 1) / 16)
 
 
 def _moon(bite: float) -> NDArray[np.float64]:
@@ -67,8 +63,7 @@ def _moon(bite: float) -> NDArray[np.float64]:
     b = np.linspace(2 * np.pi - inner, inner, 40)
     rim = np.stack([np.cos(a), np.sin(a)], 1)
     hollow = np.stack([shift + bite * np.cos(b), bite * np.sin(b)], 1)
-    crescent: NDArray[np.float64] = np.concatenate([rim, hollow]) + np.array((0.15, 0))
-    return crescent
+    return np.asarray(np.concatenate([rim, hollow]) + np.array((0.15, 0)))
 
 
 def outline(rng: np.random.Generator, shape: str) -> Outline:

@@ -5,15 +5,15 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from concord.arrays import Floats, Pixels
 from concord.scenes.chance import one_of
 
 _TILE = 512
 
 
 @lru_cache(maxsize=1)
-def _noise_tiles() -> dict[str, NDArray[np.float32]]:
+def _noise_tiles() -> dict[str, Floats]:
     """Noise in 0..1 at several scales, repeated twice along both axes without a seam."""
     rng = np.random.default_rng(20)
     tiles = {}
@@ -28,7 +28,7 @@ def _noise_tiles() -> dict[str, NDArray[np.float32]]:
     return tiles
 
 
-def noise(rng: np.random.Generator, name: str, size: tuple[int, int], zoom: float = 1.0) -> NDArray[np.float32]:
+def noise(rng: np.random.Generator, name: str, size: tuple[int, int], zoom: float = 1.0) -> Floats:
     """A random crop [height, width] of a noise tile, in 0..1; features are `zoom` times as large as the tile's."""
     tile = _noise_tiles()[name]
     if rng.random() < 0.5:
@@ -39,7 +39,7 @@ def noise(rng: np.random.Generator, name: str, size: tuple[int, int], zoom: floa
     return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32, copy=False)
 
 
-def coordinates(size: tuple[int, int], angle: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def coordinates(size: tuple[int, int], angle: float) -> tuple[Floats, Floats]:
     """Two rotated coordinates [height, width], 0 at the centre, 1 unit = the shorter side."""
     height, width = size
     side = min(size)
@@ -49,37 +49,36 @@ def coordinates(size: tuple[int, int], angle: float) -> tuple[NDArray[np.float32
     return x[None] * cosine + y[:, None] * sine, y[:, None] * cosine - x[None] * sine
 
 
-def random_palette(rng: np.random.Generator, hue: float | None = None) -> NDArray[np.float32]:
+def random_palette(rng: np.random.Generator, hue: float | None = None) -> Floats:
     """A smooth run of 256 related muted colours [256, 3], RGB in 0..1."""
     hue = rng.uniform() if hue is None else hue
     saturation, value = rng.beta(1.6, 3.0) * 0.75, rng.uniform(0.3, 0.85)
     spread = rng.uniform(0.05, 0.22)
-    stops = []
-    for offset in np.linspace(-1, 1, 4):
-        stops.append(
-            colorsys.hsv_to_rgb(
-                (hue + rng.normal(0, 0.03)) % 1,
-                float(np.clip(saturation + rng.normal(0, 0.07), 0, 0.75)),
-                float(np.clip(value + offset * spread + rng.normal(0, 0.03), 0.08, 0.97)),
-            )
+    stops = [
+        colorsys.hsv_to_rgb(
+            (hue + rng.normal(0, 0.03)) % 1,
+            float(np.clip(saturation + rng.normal(0, 0.07), 0, 0.75)),
+            float(np.clip(value + offset * spread + rng.normal(0, 0.03), 0.08, 0.97)),
         )
+        for offset in np.linspace(-1, 1, 4)
+    ]
     knots = np.linspace(0, 255, 4)
     return np.stack([np.interp(np.arange(256), knots, channel) for channel in np.array(stops).T], 1).astype(np.float32)
 
 
-def _through(palette: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _through(palette: Floats, field: Floats) -> Pixels:
     index = (np.clip(field, 0, 1) * 255).astype(np.uint8)
     table = (palette * 255).astype(np.uint8)[None]
     return cv2.LUT(cv2.merge([index, index, index]), table).astype(np.uint8, copy=False)
 
 
-def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     unit = min(size) / 256
     field = noise(rng, one_of(rng, ("cloud", "smooth", "fine")), size, unit * rng.uniform(0.8, 2.0))
     return _through(random_palette(rng), field)
 
 
-def _wood(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _wood(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     unit = min(size) / 256
     u, v = coordinates(size, one_of(rng, (0, np.pi / 2)) + rng.uniform(-0.1, 0.1))
     warp = noise(rng, "smooth", size, unit * 1.5)
@@ -92,7 +91,7 @@ def _wood(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
     return image
 
 
-def _checks(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _checks(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     u, v = coordinates(size, rng.uniform(0, np.pi / 2))
     count = rng.uniform(3, 10)
     if rng.random() < 0.5:
@@ -104,7 +103,7 @@ def _checks(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8
     return _through(random_palette(rng), field)
 
 
-def _bricks(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _bricks(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     u, v = coordinates(size, rng.normal(0, 0.05))
     rows = v * rng.uniform(7, 13) + 50
     columns = u * rng.uniform(3, 6) + 50 + 0.5 * (np.floor(rows) % 2)
@@ -113,11 +112,10 @@ def _bricks(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8
     field = 0.35 + 0.35 * tone + 0.5 * (noise(rng, "fine", size, min(size) / 256) - 0.5)
     image = _through(random_palette(rng), field)
     mortar = cv2.GaussianBlur((gap > 0.455).astype(np.float32), (0, 0), 0.7)[..., None]
-    walled: NDArray[np.uint8] = (image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
-    return walled
+    return np.asarray(image * (1 - mortar) + rng.uniform(110, 210) * mortar).astype(np.uint8)
 
 
-def _cloth(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _cloth(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     u, v = coordinates(size, rng.uniform(0, np.pi / 2))
     count = rng.uniform(40, 80)
     field = 0.5 + 0.14 * np.sin(u * count * np.pi) + 0.14 * np.sin(v * count * np.pi)
@@ -125,7 +123,7 @@ def _cloth(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]
     return _through(random_palette(rng), field)
 
 
-def _bokeh(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _bokeh(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     """Out-of-focus blobs, drawn small and enlarged."""
     height, width = 64 * size[0] // min(size), 64 * size[1] // min(size)
     palette = random_palette(rng)
@@ -139,7 +137,7 @@ def _bokeh(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]
     return np.clip(cv2.resize(blurred, size[::-1], interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
-def _gradient(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _gradient(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     u, _ = coordinates(size, rng.uniform(0, 2 * np.pi))
     field = 0.5 + 0.6 * u + 0.5 * (noise(rng, "cloud", size, min(size) / 128) - 0.5)
     return _through(random_palette(rng), field)
@@ -149,7 +147,7 @@ _SURFACES = (_clouds, _wood, _checks, _bricks, _cloth, _bokeh, _gradient)
 _SURFACE_WEIGHTS = (0.2, 0.24, 0.12, 0.1, 0.12, 0.1, 0.12)
 
 
-def surface(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+def surface(rng: np.random.Generator, size: tuple[int, int]) -> Pixels:
     """A random background surface, gamma-encoded RGB [height, width, 3]."""
     chosen = one_of(rng, _SURFACES, _SURFACE_WEIGHTS)
     image = chosen(rng, size)
@@ -161,7 +159,7 @@ _RELIEFS = ("plain", "grain", "mottled", "stripes", "dots", "checks", "wood")
 _RELIEF_WEIGHTS = (0.2, 0.15, 0.2, 0.13, 0.1, 0.1, 0.12)
 
 
-def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> NDArray[np.float32]:
+def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> Floats:
     """The paint's relative brightness at each point of an object [height, width], around 1.
 
     unit: the object's radius in pixels.
@@ -184,5 +182,4 @@ def relief(rng: np.random.Generator, size: tuple[int, int], unit: float) -> NDAr
         pattern = np.tanh(6 * np.sin(u * turns * np.pi) * np.sin(v * turns * np.pi))
     else:
         pattern = np.sin(u * turns * 2 * np.pi + 14 * noise(rng, "smooth", size, unit / 80))
-    shown: NDArray[np.float32] = (1 - depth / 2 + depth / 2 * pattern).astype(np.float32)
-    return shown
+    return np.asarray(1 - depth / 2 + depth / 2 * pattern, np.float32)

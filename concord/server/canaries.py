@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
@@ -23,12 +21,11 @@ _DEAD_STUB = "Stub process"
 
 @dataclass(frozen=True)
 class AskedModel:
-    """A model that canaries are sent to.
+    """A model that canaries are sent to, and the client that carries them.
 
     Attributes:
         inputs: zeros in the smallest shapes that its configuration allows; optional inputs are left out.
         patience: seconds it may take to answer.
-        client: carries the canaries.
         decoupled: whether it can be asked over a stream only.
     """
 
@@ -48,8 +45,6 @@ class Canaries:
 
     Raises:
         InferenceServerException: the server does not answer.
-
-    Used as a context manager, or closed with :meth:`close`.
     """
 
     def __init__(self, url: str, patience: float) -> None:
@@ -61,14 +56,6 @@ class Canaries:
             config = self._unary.get_model_config(index.name, client_timeout=patience).config
             if not config.HasField("ensemble_scheduling"):
                 self._models[index.name] = self._model(url, config, patience)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Gives up every canary that is not answered."""
@@ -120,16 +107,18 @@ class Canaries:
     def _ask(self, name: str) -> None:
         model = self._models[name]
         parameters = {canary.PARAMETER: True}
-        self._asked[name] = time.monotonic()
-        note = partial(_note, self._answers, name, self._asked[name])
+        asked = self._asked[name] = time.monotonic()
+
+        def note(result: Any, error: Any) -> None:
+            self._answers.put((name, asked, "" if error is None else str(error)))
+
         try:
             if model.decoupled:
                 # A stream of its own each time: one that has failed once takes no further request.
                 _abandon_stream(model.client)
                 model.client.start_stream(note)
-                model.client.async_stream_infer(
-                    name, model.inputs, parameters=parameters, enable_empty_final_response=True
-                )
+                further = {"parameters": parameters, "enable_empty_final_response": True}
+                model.client.async_stream_infer(name, model.inputs, **further)
             else:
                 model.client.async_infer(name, model.inputs, note, client_timeout=model.patience, parameters=parameters)
         except InferenceServerException as error:
@@ -150,10 +139,6 @@ def _zeros(tensor: Any, batched: bool) -> Any:
     zeros = triton.InferInput(tensor.name, shape, datatype)
     zeros.set_data_from_numpy(np.zeros(shape, triton_to_np_dtype(datatype)))
     return zeros
-
-
-def _note(answers: "queue.Queue[tuple[str, float, str]]", model: str, asked: float, result: Any, error: Any) -> None:
-    answers.put((model, asked, "" if error is None else str(error)))
 
 
 def _silent(model: str) -> str:

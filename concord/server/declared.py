@@ -1,12 +1,19 @@
-"""The public pipelines of repositories on disk, as their configurations declare them."""
+"""What repositories on disk declare, and which of their models can be served.
 
-from collections.abc import Collection, Iterable, Iterator
+Those can whose networks have been exported, and what is built on them. Triton refuses to start where one model cannot
+be loaded, so these are shown to it in a folder of their own.
+"""
+
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
+
+from concord.errors import ServerFailure
 from concord.repository import pbtxt
-from concord.server.exported import config_json, refused, unexported
-from concord_client.catalogue import Catalogue
+from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import InvalidDeclaration
 
 
@@ -14,7 +21,6 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
     """The pipelines that a server with these repositories has.
 
     Args:
-        repositories: folders of models.
         missing: models that are not served; None for those whose networks have not been exported.
 
     Raises:
@@ -23,15 +29,72 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
     """
     repositories = list(repositories)
     missing = unexported(repositories) if missing is None else missing
-    configs = dict(_configs(repositories))
+    paths = [path for repository in repositories for path in sorted(repository.glob("*/config.pbtxt"))]
+    named = [(path.parent.name, pbtxt.read(path, f"{path.parent.name}/{path.name}")) for path in paths]
+    configs = {name: _json(config, name) for name, config in named}
     try:
         return Catalogue.of(configs.values(), configs.keys() - set(missing))
     except InvalidDeclaration as error:
-        raise refused(error) from error
+        raise _refused(error) from error
 
 
-def _configs(repositories: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for repository in repositories:
-        for path in sorted(repository.glob("*/config.pbtxt")):
-            name = path.parent.name
-            yield name, config_json(pbtxt.read(path, f"{name}/{path.name}"), name)
+def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set[str]:
+    """Names of the models that have a configuration but no network file, and of all that cannot do without them.
+
+    Args:
+        model_config_name: the profile that is served, as for Triton's ``--model-config-name``.
+
+    Raises:
+        ServerFailure: a configuration cannot be read (names file and parameter), or there is nothing left to serve.
+    """
+    missing, needs = set(), {}
+    for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
+        path = folder / "configs" / f"{model_config_name}.pbtxt"
+        path = path if path.is_file() else folder / "config.pbtxt"
+        if not path.is_file():
+            continue
+        config = pbtxt.read(path, f"{path.relative_to(folder.parent)}")
+        if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
+            missing.add(folder.name)
+        needs[folder.name] = _needs(config, folder.name)
+    while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
+        missing |= dependents
+    if missing and not needs.keys() - missing:
+        raise ServerFailure("model repository", f"no network has been exported: {', '.join(sorted(missing))}")
+    return missing
+
+
+def show_exported(repositories: Iterable[Path], unexported: set[str], directory: Path) -> list[Path]:
+    """Makes a folder in `directory` for each repository, with links to those of its models that can be served.
+
+    A folder without a configuration is not a model: a checkout of another version leaves such folders behind.
+    """
+    shown = []
+    for number, repository in enumerate(repositories):
+        view = directory / f"models-{number}"
+        view.mkdir()
+        for folder in repository.iterdir():
+            if (folder / "config.pbtxt").is_file() and folder.name not in unexported:
+                (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        shown.append(view)
+    return shown
+
+
+def _needs(config: model_config_pb2.ModelConfig, name: str) -> frozenset[str]:
+    """The models without which a model cannot answer any request."""
+    try:
+        pipeline = Pipeline.of(_json(config, name))
+    except InvalidDeclaration as error:
+        raise _refused(error) from error
+    steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
+    return steps | (pipeline.models() if pipeline else frozenset())
+
+
+def _json(config: model_config_pb2.ModelConfig, name: str) -> dict[str, Any]:
+    """A configuration in Triton's JSON form, which may leave its own name to its folder."""
+    return {**json_format.MessageToDict(config, preserving_proto_field_name=True), "name": name}
+
+
+def _refused(error: InvalidDeclaration) -> ServerFailure:
+    """A declaration that cannot be read: its file, its parameter and what is allowed."""
+    return ServerFailure(f"{error.pipeline}/config.pbtxt", f"{error.key}: {error.problem}", error.allowed)

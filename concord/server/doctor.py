@@ -5,14 +5,13 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from concord.errors import ServerFailure
-from concord.server.declared import catalogue
+from concord.server.declared import catalogue, unexported
 from concord.server.embedded import HOST, Ports
-from concord.server.exported import unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.variants import outdated
 
@@ -69,14 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a line for everything looked at; returns 1 if something is wrong, else 0."""
-    repositories = args.model_repository or MODEL_REPOSITORIES
-    ports = Ports(args.http_port, args.grpc_port, args.metrics_port)
     findings = [
         *packages(),
         *installation(),
-        *port_findings(ports),
-        port_finding(args.port),
-        *models(repositories),
+        port_finding("http port", args.http_port, "--http-port"),
+        port_finding("grpc port", args.grpc_port, "--grpc-port"),
+        port_finding("metrics port", args.metrics_port, "--metrics-port"),
+        port_finding("facade's port", args.port, "--port"),
+        *models(args.model_repository or MODEL_REPOSITORIES),
         shared_memory(),
     ]
     for finding in findings:
@@ -113,46 +112,33 @@ def installation() -> Iterator[Finding]:
         yield Finding("shared libraries of Triton's stub")
 
 
-def port_findings(ports: Ports) -> Iterator[Finding]:
-    """Whether each port is free."""
-    for name in ("http", "grpc", "metrics"):
-        port = getattr(ports, name)
-        try:
-            replace(Ports(0, 0, 0), **{name: port}).chosen()
-        except ServerFailure as failure:
-            advice = f"another server may be running; choose another with --{name}-port"
-            yield Finding(f"{name} port", f"{failure.problem}; {advice}")
-        else:
-            yield Finding(f"{name} port {port}")
-
-
-def port_finding(port: int) -> Finding:
-    """Whether the facade's port is free."""
+def port_finding(name: str, port: int, flag: str) -> Finding:
+    """Whether a port on loopback is free."""
     try:
-        Ports(http=port, grpc=0, metrics=0).chosen()
+        Ports(port, 0, 0).chosen()
     except ServerFailure:
-        return Finding("facade's port", f"{port} on {HOST} is taken; choose another with --port")
-    return Finding(f"facade's port {port}")
+        advice = f"another server may be running; choose another with {flag}"
+        return Finding(name, f"{port} on {HOST} is taken; {advice}")
+    return Finding(f"{name} {port}")
 
 
-def models(repositories: list[Path] | tuple[Path, ...]) -> Iterator[Finding]:
+def models(repositories: Sequence[Path]) -> Iterator[Finding]:
     """Whether the model repositories exist and hold something to serve.
 
     Named are networks that are not exported, and pipelines whose declaration cannot be read or claims another's place.
     """
-    for repository in repositories:
-        if not repository.is_dir():
-            yield Finding(f"model repository {repository}", "there is no such folder")
     folders = [repository for repository in repositories if repository.is_dir()]
+    for repository in repositories:
+        if repository not in folders:
+            yield Finding(f"model repository {repository}", "there is no such folder")
     advice = "`python -m export --help` says how a checkpoint becomes a network"
     try:
         left_out = unexported(folders)
         outlived = set(outdated(folders)) - left_out
         catalogue(folders, left_out)
     except ServerFailure as failure:
-        yield Finding(
-            failure.field, f"{failure.problem}; {f'allowed: {failure.allowed}' if failure.allowed else advice}"
-        )
+        help_ = f"allowed: {failure.allowed}" if failure.allowed else advice
+        yield Finding(failure.field, f"{failure.problem}; {help_}")
         return
     for name in sorted(outlived):
         yield Finding(f"model {name}", note="`concord tune` chose its form before its files were made; run it again")
@@ -171,12 +157,7 @@ def shared_memory() -> Finding:
     return Finding(str(SHARED_MEMORY), problem if free < MINIMUM_SHARED_MEMORY else "")
 
 
-def main() -> int:
-    """``python -m concord.server.doctor``."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="concord doctor", description=HELP)
     add_arguments(parser)
-    return run(parser.parse_args())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(parser.parse_args()))

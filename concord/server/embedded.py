@@ -16,18 +16,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 import psutil
 
 from concord.errors import ServerFailure
 from concord.server import process_guard
-from concord.server.declared import catalogue
-from concord.server.exported import show_exported, unexported
+from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import reason_of_failure
 
@@ -50,36 +48,32 @@ class Ports:
         Raises:
             ServerFailure: a port is taken.
         """
-        sockets = []
-        try:
+        free = []
+        with ExitStack() as sockets:
             for name, port in zip(("HTTP", "gRPC", "metrics"), astuple(self), strict=True):
-                listener = socket.socket()
-                sockets.append(listener)
+                listener = sockets.enter_context(socket.socket())
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     listener.bind((HOST, port))
                 except OSError as error:
                     raise ServerFailure(f"{name} port", f"{port} on {HOST} is taken", "a free port") from error
-            return Ports(*(listener.getsockname()[1] for listener in sockets))
-        finally:
-            for listener in sockets:
-                listener.close()
+                free.append(listener.getsockname()[1])
+        return Ports(*free)
 
 
 class EmbeddedServer:
     """A ``tritonserver`` of our own on loopback.
 
+    Used as a context manager, or with :meth:`start` and :meth:`stop`.
+
     Args:
-        model_repositories: folders with models; by default the project's models and ensembles. Models whose networks
-            have not been exported are left out, and so are the pipelines that need them.
-        ports: where to listen; 0 in it stands for any free port.
-        model_config_name: Triton's ``--model-config-name``: a profile of ``<model>/configs/``.
+        model_repositories: folders with models. Those whose networks have not been exported are left out, and so are
+            the pipelines that need them.
+        model_config_name: a profile of ``<model>/configs/``.
         log_path: file that receives Triton's log; without it the log is kept only until the server stops.
         start_seconds: how long a start may take.
         drain_seconds: how long a stop waits for requests that are being answered.
         options: further arguments for ``tritonserver``.
-
-    Used as a context manager, or with :meth:`start` and :meth:`stop`.
     """
 
     def __init__(
@@ -109,7 +103,7 @@ class EmbeddedServer:
 
     @property
     def http_url(self) -> str:
-        """``host:port`` of the HTTP endpoint, as tritonclient wants it."""
+        """``host:port``, as tritonclient wants it."""
         return f"{HOST}:{self.ports.http}"
 
     @property
@@ -126,9 +120,7 @@ class EmbeddedServer:
         self.start()
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -171,17 +163,13 @@ class EmbeddedServer:
             )
         os.close(lifeline)
         try:
-            self.wait_ready(self._start_seconds)
+            self._wait_ready()
         except BaseException:
             self.stop(drain=False)
             raise
 
     def stop(self, *, drain: bool = True) -> None:
-        """Stops the server and returns when nothing of it is left; nothing happens if it is not running.
-
-        Args:
-            drain: let requests that are being answered finish first.
-        """
+        """Stops the server and returns when nothing of it is left; ``drain``: its requests are finished first."""
         if self._process is None:
             return
         if not drain:
@@ -199,26 +187,17 @@ class EmbeddedServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def restart(self) -> None:
-        """Kills whatever is left of the server and starts it again on the same ports.
-
-        Raises:
-            ServerFailure: it could not be started again.
-        """
+        """Kills whatever is left of the server and starts it again on the same ports; errors as in `start`."""
         self.stop(drain=False)
         self.start()
 
-    def wait_ready(self, seconds: float) -> None:
-        """Returns when the server says that every model is ready.
-
-        Raises:
-            ServerFailure: it ended, or was not ready in time.
-        """
-        deadline = time.monotonic() + seconds
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + self._start_seconds
         while not self.is_ready():
             if not self.is_alive():
                 raise ServerFailure("server", f"it did not start: {reason_of_failure(self.log())}")
             if time.monotonic() > deadline:
-                raise ServerFailure("server", f"it was not ready within {seconds:g} seconds")
+                raise ServerFailure("server", f"it was not ready within {self._start_seconds:g} seconds")
             time.sleep(_POLL_SECONDS)
 
     def is_alive(self) -> bool:
@@ -248,13 +227,13 @@ class EmbeddedServer:
 
     def _command(self, installation: Installation, prefix: str) -> list[str]:
         command = [
-            str(installation.binary),
+            str(installation.wheel / "bin" / "tritonserver"),
             *(f"--model-repository={folder}" for folder in self._shown),
             "--disable-auto-complete-config",
             f"--backend-directory={self._directory / 'backends'}",
             f"--backend-config=python,shm-region-prefix-name={prefix}",
             f"--backend-config=python,stub-timeout-seconds={_STUB_TIMEOUT_SECONDS}",
-            f"--cache-directory={installation.caches}",
+            f"--cache-directory={installation.wheel / 'caches'}",
             f"--exit-timeout-secs={max(1, round(self._drain_seconds))}",
             f"--http-address={HOST}",
             f"--http-port={self.ports.http}",
@@ -278,11 +257,8 @@ def restrictions() -> list[str]:
 
 def is_ok(port: int, path: str) -> bool:
     """Whether a server on loopback answers GET with 200."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
+    with closing(http.client.HTTPConnection(HOST, port, timeout=5)) as connection:
+        with suppress(OSError, http.client.HTTPException):
+            connection.request("GET", path)
+            return connection.getresponse().status == http.client.OK
         return False
-    finally:
-        connection.close()

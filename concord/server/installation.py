@@ -18,6 +18,7 @@ from pathlib import Path
 from concord.errors import ServerFailure
 
 STUB = "triton_python_backend_stub"
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).resolve().parents[2]
 # A wheel carries inside the package what a checkout has beside it.
 _DATA = ROOT if (ROOT / "model_repository").is_dir() else ROOT / "concord" / "data"
@@ -27,23 +28,14 @@ MODEL_REPOSITORIES = (_DATA / "model_repository", _DATA / "ensembles")
 
 @dataclass(frozen=True)
 class Installation:
-    """The files of the wheel that matter to a server.
-
-    Attributes:
-        wheel: folder ``pytriton/tritonserver``.
-        libraries: folder with the shared libraries that were bundled with the wheel.
-    """
+    """The wheel's folder ``pytriton/tritonserver``, and that of the shared libraries bundled with it."""
 
     wheel: Path
     libraries: Path
 
     @classmethod
     def find(cls) -> "Installation":
-        """Looks for the wheel in the running interpreter's environment.
-
-        Raises:
-            ServerFailure: the package is not installed.
-        """
+        """The wheel in the running interpreter's environment; raises ServerFailure where it is not installed."""
         spec = importlib.util.find_spec("pytriton")
         if spec is None or spec.origin is None:
             raise ServerFailure("nvidia-pytriton", "the package is not installed", "pip install nvidia-pytriton")
@@ -51,34 +43,17 @@ class Installation:
         return cls(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
 
     @property
-    def binary(self) -> Path:
-        """The server itself."""
-        return self.wheel / "bin" / "tritonserver"
-
-    @property
-    def caches(self) -> Path:
-        """Triton's folder of response caches."""
-        return self.wheel / "caches"
-
-    @property
     def stub(self) -> Path:
         """The stub of the running Python's version; it need not exist."""
-        return self.wheel / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}" / STUB
+        return self.wheel / "python_backend_stubs" / _PYTHON / STUB
 
     def require_stub(self) -> None:
-        """Looks for the running Python's stub, and for a numpy that it can run with.
-
-        Raises:
-            ServerFailure: there is no such stub, or it would crash with the installed numpy; names what there is.
-        """
+        """Raises ServerFailure without a stub for the running Python, or with a numpy that it would crash with."""
         if not self.stub.is_file():
-            wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
-            versions = sorted((folder.name for folder in self.stub.parent.parent.glob("3.*")), key=_minor)
-            raise ServerFailure(
-                "Python",
-                f"the installed nvidia-pytriton has no stub for Python {wanted}",
-                f"Python {', '.join(versions) or 'none: the wheel holds no stub at all'}",
-            )
+            minors = sorted(int(folder.name[2:]) for folder in self.stub.parent.parent.glob("3.*"))
+            versions = ", ".join(f"3.{minor}" for minor in minors) or "none: the wheel holds no stub at all"
+            problem = f"the installed nvidia-pytriton has no stub for Python {_PYTHON}"
+            raise ServerFailure("Python", problem, f"Python {versions}")
         numpy = version("numpy")
         if int(numpy.partition(".")[0]) > 1:
             # The stub reads the size of an element from where numpy 1 keeps it.
@@ -90,8 +65,7 @@ class Installation:
         if ldd is None:
             return []
         interpreter = _libpython()
-        folders = [str(self.libraries)] + ([str(interpreter.parent)] if interpreter else [])
-        environment = os.environ | {"LD_LIBRARY_PATH": _joined(*folders, os.environ.get("LD_LIBRARY_PATH", ""))}
+        environment = os.environ | {"LD_LIBRARY_PATH": self._library_path(interpreter.parent if interpreter else "")}
         listing = subprocess.run([ldd, self.stub], env=environment, capture_output=True, text=True, check=False)  # noqa: S603
         return re.findall(r"^\s*(\S+) => not found", listing.stdout, flags=re.MULTILINE)
 
@@ -103,8 +77,7 @@ class Installation:
         (directory / "backends" / "python" / STUB).symlink_to(self.stub)
         libraries = directory / "lib"
         libraries.mkdir()
-        interpreter = _libpython()
-        if interpreter is not None:
+        if interpreter := _libpython():
             (libraries / interpreter.name).symlink_to(interpreter)
 
     def environment(self, directory: Path) -> dict[str, str]:
@@ -116,10 +89,11 @@ class Installation:
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)),
             "PYTHONPATH": _joined(*site_packages, str(ROOT), os.environ.get("PYTHONPATH", "")),
             # A folder of links instead of the interpreter's own: a conda environment's holds far more than libpython.
-            "LD_LIBRARY_PATH": _joined(
-                str(self.libraries), str(directory / "lib"), os.environ.get("LD_LIBRARY_PATH", "")
-            ),
+            "LD_LIBRARY_PATH": self._library_path(directory / "lib"),
         }
+
+    def _library_path(self, folder: Path | str) -> str:
+        return _joined(str(self.libraries), str(folder), os.environ.get("LD_LIBRARY_PATH", ""))
 
 
 def _libpython() -> Path | None:
@@ -130,7 +104,3 @@ def _libpython() -> Path | None:
 
 def _joined(*folders: str) -> str:
     return os.pathsep.join(dict.fromkeys(folder for folder in folders if folder))
-
-
-def _minor(version: str) -> int:
-    return int(version.partition(".")[2])

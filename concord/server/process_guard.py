@@ -43,9 +43,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _raise_killed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = subprocess.Popen(  # noqa: S603
-        command,
-        process_group=0,
-        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        command, process_group=0, preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     )
     try:
         with contextlib.suppress(_Killed):
@@ -72,13 +70,9 @@ def _wait(process: subprocess.Popen[bytes], lifeline: int, grace: float) -> None
 
 
 def _rests(group: int, ended: int, seconds: float, limit: float) -> bool:
-    """Waits until a process group used no processor time for a while; tells whether its leader has ended.
+    """Waits, at most ``limit``, until a process group used no processor time for some seconds.
 
-    Args:
-        group: the process group's number.
-        ended: descriptor that becomes readable when the leader ends.
-        seconds: how long the group must have used no time.
-        limit: seconds after which to stop waiting.
+    Tells whether its leader has ended; the descriptor ``ended`` is readable then.
     """
     deadline = time.monotonic() + limit
     used = _ticks(group)

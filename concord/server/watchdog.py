@@ -13,7 +13,6 @@ from concord.errors import ServerFailure
 from concord.server.canaries import Canaries
 from concord.server.embedded import EmbeddedServer
 
-_ENDED = "the server's process has ended"
 _ATTEMPTS = 5
 
 
@@ -21,7 +20,6 @@ class Watchdog:
     """Watches a server that has been started.
 
     Args:
-        server: what to watch.
         interval: seconds between two looks, and that a look takes at most.
         patience: seconds that a model may take to answer a canary, if its configuration does not give it longer.
         notify: is told in words what happened.
@@ -64,13 +62,13 @@ class Watchdog:
         Triton calls a stub dead that a busy machine kept waiting for a second, so one is not enough.
         """
         if not self._server.is_alive():
-            return _ENDED
+            return "the server's process has ended"
         try:
             self._canaries = self._canaries or Canaries(self._server.grpc_url, self._patience)
             answers = self._canaries.poll(self._interval)
             return "; ".join(problem for model, problem in answers if self._is_confirmed(model, problem))
         except InferenceServerException as error:
-            problem = _unanswered(error)
+            problem = f"the server does not answer ({error.message()})"
             return problem if self._is_confirmed("", problem) else ""
 
     def _is_confirmed(self, model: str, problem: str) -> bool:
@@ -96,7 +94,3 @@ class Watchdog:
             else:
                 self._notify("the server is ready again")
                 return
-
-
-def _unanswered(error: InferenceServerException) -> str:
-    return f"the server does not answer ({error.message()})"

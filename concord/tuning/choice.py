@@ -4,13 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from concord.gates.gate import Gate, Served, answered, verdict
-from concord.gates.pictures import Answers, HeldOut
+from concord.gates.gate import Gate, Served, verdict
+from concord.gates.pictures import Answers, HeldOut, answered
 from concord.instruments.pipelines import networks, stepping, steps
-from concord.instruments.started_server import serving
-from concord.tuning.arrangement import arrange
+from concord.instruments.started_server import serving_variants
 from concord.tuning.stopwatch import Say, Times
 from concord.variants import DEFAULT, TUNED, Variant
 from concord_client import Pipeline
@@ -21,18 +19,13 @@ Combination = tuple[Variant, ...]
 
 @dataclass(frozen=True)
 class Group:
-    """Pipelines that share networks and therefore a choice; most pipelines are a group of their own.
-
-    Attributes:
-        networks: of all of them.
-    """
+    """Pipelines that share networks and therefore a choice, and all their networks; most are a group of their own."""
 
     pipelines: tuple[Pipeline, ...]
     networks: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Its pipelines'."""
         return " + ".join(pipeline.name for pipeline in self.pipelines)
 
     def runs(self, network: str) -> int:
@@ -69,20 +62,13 @@ class Refusal:
 
 @dataclass
 class Choice:
-    """The chosen variants.
-
-    Attributes:
-        combinations: by the group's name.
-        gates: of the combinations, by the group's name; none for the default, which needs none.
-        refusals: in the order in which they were tried.
-    """
+    """The chosen combinations and their gates by the group's name (the default needs none), and what was refused."""
 
     combinations: dict[str, Combination] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
 
     def variant(self, model: str) -> Variant:
-        """The chosen variant of a network."""
         return next(each for chosen in self.combinations.values() for each in chosen if each.model == model)
 
     def gate(self, model: str) -> Gate | None:
@@ -99,7 +85,8 @@ def choose(groups: Iterable[Group], times: Times, held_out: HeldOut, repositorie
             or does not answer.
     """
     choice = Choice()
-    complete = {group.name: group for group in groups if timed(group, times)}
+    timed = {variant.model for variant in times.milliseconds if variant.profile == DEFAULT}
+    complete = {group.name: group for group in groups if timed.issuperset(group.networks)}
     waiting = {name: combinations(group, times) for name, group in complete.items()}
     tried = {name: next(each) for name, each in waiting.items()}
     reference: Answers = {}
@@ -111,11 +98,13 @@ def choose(groups: Iterable[Group], times: Times, held_out: HeldOut, repositorie
         pipelines = [pipeline for name in tried for pipeline in complete[name].pipelines]
         if not reference:
             say(f"the default answers {', '.join(tried)}")
-            reference = serve({}, pipelines, held_out, repositories)
+            with serving_variants({}, repositories) as server:
+                reference = answered(server.grpc_url, pipelines, held_out)
         for name, combination in tried.items():
             say(f"asking for {name} of {in_words(combination)}")
         chosen = {variant.model: variant for combination in tried.values() for variant in combination}
-        answers = serve(chosen, pipelines, held_out, repositories)
+        with serving_variants(chosen, repositories) as server:
+            answers = answered(server.grpc_url, pipelines, held_out)
         for name, combination in list(tried.items()):
             gate = verdict(TUNED, complete[name].served(combination), held_out, reference, answers)
             if not gate.failed:
@@ -129,31 +118,14 @@ def choose(groups: Iterable[Group], times: Times, held_out: HeldOut, repositorie
     return choice
 
 
-def serve(
-    chosen: Mapping[str, Variant], pipelines: Iterable[Pipeline], held_out: HeldOut, repositories: Sequence[Path]
-) -> Answers:
-    """The answers of pipelines that are served with the chosen variants, and with the default elsewhere."""
-    with TemporaryDirectory() as folder:
-        repository = arrange(Path(folder), chosen, repositories)
-        with serving([repository]) as server:
-            return answered(server.grpc_url, pipelines, held_out)
-
-
 def combinations(group: Group, times: Times) -> Iterator[Combination]:
-    """Every combination of timed variants, the fastest first."""
+    """Every combination of timed variants, the fastest for one request to each pipeline first."""
+
+    def milliseconds(combination: Combination) -> float:
+        return sum(group.runs(variant.model) * times.median(variant) for variant in combination)
+
     choices = [[each for each in times.milliseconds if each.model == model] for model in group.networks]
-    return iter(sorted(product(*choices), key=lambda combination: milliseconds(group, combination, times)))
-
-
-def milliseconds(group: Group, combination: Combination, times: Times) -> float:
-    """What the networks take for one request to each pipeline."""
-    return sum(group.runs(variant.model) * times.median(variant) for variant in combination)
-
-
-def timed(group: Group, times: Times) -> bool:
-    """Whether the default of every network was timed."""
-    defaults = {variant.model for variant in times.milliseconds if variant.profile == DEFAULT}
-    return defaults.issuperset(group.networks)
+    return iter(sorted(product(*choices), key=milliseconds))
 
 
 def changed(combination: Combination) -> Combination:

@@ -7,8 +7,6 @@ not disturb it. Servers are restarted every round, forwards and backwards, so th
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 
 from concord.errors import ServerFailure
 from concord.instruments.networks import request_tensors
-from concord.instruments.started_server import serving
-from concord.tuning.arrangement import arrange
+from concord.instruments.started_server import serving_variants
 from concord.variants import Variant
 
 LEAST_REQUESTS = 3
@@ -30,18 +27,12 @@ Say = Callable[[str], object]
 
 @dataclass
 class Times:
-    """Measured times.
-
-    Attributes:
-        milliseconds: by variant, the median of every round.
-        problems: by variant, why it could not be served or asked.
-    """
+    """By variant, the median milliseconds of every round, or why it could not be served or asked."""
 
     milliseconds: dict[Variant, list[float]] = field(default_factory=dict)
     problems: dict[Variant, str] = field(default_factory=dict)
 
     def median(self, variant: Variant) -> float:
-        """Median milliseconds of a variant's requests."""
         return float(np.median(self.milliseconds[variant]))
 
 
@@ -71,15 +62,14 @@ def _visit(group: list[Variant], feeds: Mapping[str, Feeds], seconds: float, tim
     if not group:
         return
     try:
-        with TemporaryDirectory() as folder:
-            repository = arrange(Path(folder), {variant.model: variant for variant in group})
-            with serving([repository]) as server, InferenceServerClient(server.grpc_url) as client:
-                for variant in group:
-                    try:
-                        spent = _time(client, variant.model, feeds[variant.model], seconds)
-                        times.milliseconds.setdefault(variant, []).append(spent)
-                    except InferenceServerException as error:
-                        times.problems[variant] = f"cannot be asked: {error.message()}"
+        chosen = {variant.model: variant for variant in group}
+        with serving_variants(chosen) as server, InferenceServerClient(server.grpc_url) as client:
+            for variant in group:
+                try:
+                    spent = _time(client, variant.model, feeds[variant.model], seconds)
+                    times.milliseconds.setdefault(variant, []).append(spent)
+                except InferenceServerException as error:
+                    times.problems[variant] = f"cannot be asked: {error.message()}"
     except ServerFailure as failure:
         # A variant that does not load prevents the whole server from starting.
         if len(group) == 1:

@@ -2,17 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from concord.errors import ConcordError, ServerFailure
 from concord.instruments.arguments import positive
 from concord.server.installation import BACKENDS, MODEL_REPOSITORIES
 from concord.variants import DEFAULT, TUNED, Variant, variants
-
-if TYPE_CHECKING:
-    from concord.tuning.tuned_profile import Row
 
 HELP = "find the fastest variant of every network that passes its gate on this machine, and write it as a profile"
 DESCRIPTION = f"""{HELP}.
@@ -21,7 +18,6 @@ Every network is timed alone in the real server, with each profile of its folder
 pictures with the fastest variants, and their answers are compared with the default's. A variant is not chosen if it
 fails its gate, has no comparison with the network it was built from, or was built from another network.
 `concord serve --model-config-name {TUNED}` serves the choice."""
-_FAILED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,16 +51,12 @@ def run(args: argparse.Namespace) -> int:
         tune(repositories, args.scenes, args.rounds, args.seconds, args.dry_run)
     except (ConcordError, ConcordClientError) as error:
         _say(str(error))
-        return _FAILED
+        return 1
     return 0
 
 
 def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float, dry_run: bool) -> None:
     """Times the variants, judges the fastest and writes the profile; see `DESCRIPTION`.
-
-    Args:
-        scenes: number of scenes, and of composites of photographs, for the gate.
-        rounds, seconds: of timing, see `time_variants`.
 
     Raises:
         ServerFailure: no network has variants, or a default cannot be served.
@@ -73,9 +65,9 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
     # OpenCV and gRPC take a second to import, and `concord --help` imports this module.
     from concord.gates.pictures import HeldOut, gated
     from concord.gates.tasks import GATED
-    from concord.instruments.machine import machine
     from concord.instruments.networks import sample
     from concord.instruments.pipelines import networks, scale
+    from concord.instruments.timing import machine
     from concord.tuning.choice import choose, groups
     from concord.tuning.stopwatch import time_variants
     from concord.tuning.tuned_profile import rows, write
@@ -105,18 +97,13 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
         _say("without scikit-image, the gate has scenes only, no photographs")
     choice = choose(groups(pipelines, known), times, held_out, repositories, _say)
     table = list(rows(choice, times, problems))
-    show(table)
-    if not dry_run:
-        written = write(repositories, choice, times, table, machine())
-        print(f"\nwrote {len(written)} configurations; `concord serve --model-config-name {TUNED}` serves them")
-
-
-def show(table: Iterable["Row"]) -> None:
-    """Prints every variant with its time and its verdict."""
     print(f"{'network':14} {'profile':10} {'precision':9} {'ms':>9}  verdict")
     for row in table:
         spent = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
         print(f"{row.variant.model:14} {row.variant.profile:10} {row.variant.precision:9} {spent:>9}  {row.verdict}")
+    if not dry_run:
+        written = write(repositories, choice, times, table, machine())
+        print(f"\nwrote {len(written)} configurations; `concord serve --model-config-name {TUNED}` serves them")
 
 
 def unusable(variant: Variant) -> str:
@@ -136,27 +123,11 @@ def unusable(variant: Variant) -> str:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a time of 0 to 3600 seconds")
-    return seconds
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= 3600:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a time of 0 to 3600 seconds")
 
 
 def _say(words: str) -> None:
     print(f"tune: {words}", file=sys.stderr, flush=True)
-
-
-def main() -> int:
-    """``python -m concord.tuning.tune``."""
-    parser = argparse.ArgumentParser(
-        prog="concord tune", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_arguments(parser)
-    return run(parser.parse_args())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

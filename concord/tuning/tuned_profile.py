@@ -1,7 +1,6 @@
 """The profile ``tuned``: each network's chosen configuration, and a record of the reasons."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 from concord.tuning.choice import Choice, changed, in_words
 from concord.tuning.stopwatch import Times
 from concord.variants import TUNED, Variant, variants
-
-CHOSEN, SLOWER = "chosen", "slower"
+from concord_client.atomic_file import write_atomically
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def rows(choice: Choice, times: Times, problems: Mapping[Variant, str]) -> Itera
 
 def _verdict(variant: Variant, choice: Choice, times: Times) -> str:
     if any(variant in combination for combination in choice.combinations.values()):
-        return CHOSEN
+        return "chosen"
     chosen = [each for combination in choice.combinations.values() for each in combination]
     if not any(each.model == variant.model for each in chosen):
         return "its pipeline lacks a network"
@@ -47,18 +45,15 @@ def _verdict(variant: Variant, choice: Choice, times: Times) -> str:
         if variant in refusal.combination and times.median(variant) < times.median(choice.variant(variant.model)):
             others = in_words(tuple(each for each in changed(refusal.combination) if each != variant))
             return f"refused{f' with {others}' if others else ''}: {'; '.join(refusal.failed)}"
-    return SLOWER
+    return "slower"
 
 
 def write(
     repositories: Iterable[Path], choice: Choice, times: Times, table: Iterable[Row], machine: Mapping[str, Any]
 ) -> list[Path]:
-    """Writes the configuration of every chosen variant as the profile, and the record beside it.
+    """Writes the configuration of every chosen variant as the profile, and the record beside it; gives their paths.
 
     Networks without a choice lose their profile: it was chosen among other files.
-
-    Returns:
-        The configurations.
     """
     chosen = {each.model: each for combination in choice.combinations.values() for each in combination}
     by_model: dict[str, list[Row]] = {}
@@ -76,8 +71,9 @@ def write(
                 "variants": {row.variant.profile: _entry(row, times) for row in by_model[model]},
                 "gate": asdict(gate) if (gate := choice.gate(model)) else None,
             }
-            _replace(folder / f"{TUNED}.json", json.dumps(record, indent=2) + "\n")
-            written.append(_replace(folder / f"{TUNED}.pbtxt", chosen[model].config.read_text()))
+            write_atomically(folder / f"{TUNED}.json", (json.dumps(record, indent=2) + "\n").encode())
+            written.append(folder / f"{TUNED}.pbtxt")
+            write_atomically(written[-1], chosen[model].config.read_bytes())
         elif TUNED in profiles:
             profiles[TUNED].config.unlink()
             profiles[TUNED].config.with_suffix(".json").unlink(missing_ok=True)
@@ -92,10 +88,3 @@ def _entry(row: Row, times: Times) -> dict[str, Any]:
         "rounds_ms": times.milliseconds.get(row.variant, []),
         "verdict": row.verdict,
     }
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Replaces a file atomically."""
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(text)
-    return temporary.replace(path)

@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from benchmarks.parts import gates as forms
 from concord.errors import InvalidSetting
-from concord.gates.gate import FAILED, PASSED, Served, answered, gates, main, served, tables, verdict
-from concord.gates.pictures import HeldOut, gated
+from concord.gates.gate import FAILED, PASSED, Served, gates, main, served, tables, verdict
+from concord.gates.pictures import HeldOut, answered, gated
 from concord.gates.thresholds import GATES, in_words, measures
 from concord.instruments.started_server import serving
 from concord.server.embedded import EmbeddedServer

@@ -1,7 +1,7 @@
 import pytest
 
 from concord.errors import ServerFailure
-from concord.server.exported import show_exported, unexported
+from concord.server.declared import show_exported, unexported
 
 NETWORK = 'backend: "onnxruntime" default_model_filename: "model.onnx"'
 PYTHON = 'backend: "python"'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from concord.server.exported import unexported
+from concord.server.declared import unexported
 from concord.server.installation import MODEL_REPOSITORIES
 from deploy.triton import command
 from facade.settings import rows
