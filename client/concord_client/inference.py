@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Generic
 
 import numpy as np
 
+from concord_client.cancellation import Cancellation
 from concord_client.catalogue import PREVIEW, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
 from concord_client.errors import InvalidInput
 from concord_client.settings import Scalar, Setting, SettingValue
-from concord_client.tasks.request import Request
+from concord_client.steps import OnStep
+from concord_client.tasks.request import A, Request
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,53 @@ class Inference:
         return replace(self, inputs={**self.inputs, TIMEOUT: np.float32(seconds)})
 
 
-def outputs_of(pipeline: Pipeline, request: type[Request[Any]], without: Collection[str] = ()) -> tuple[str, ...]:
-    """The tensors to ask a pipeline for: what it declares of a task's answer.
+@dataclass(frozen=True)
+class Wish(Generic[A]):
+    """A request, and how it is to be answered: the arguments of `concord_client.Client.run`."""
 
-    Args:
-        pipeline: what is asked.
-        request: the task.
-        without: names of fields of the answer that are not wanted.
+    request: Request[A]
+    model: str | None
+    settings: Mapping[str, SettingValue] | None
+    on_step: OnStep | None
+    without: Collection[str]
+    timeout: float | None
+    headers: Mapping[str, str] | None
+    cancellation: Cancellation | None = None
 
-    Raises:
-        ValueError: one of those is no field of the answer, or every answer has it.
-    """
-    answer = request.answer_type().fields()
-    optional = [each.name for each in answer if not each.required]
-    if odd := set(without) - set(optional):
-        raise ValueError(f"without is {', '.join(sorted(odd))}; allowed: {', '.join(optional) or 'nothing'}")
-    return tuple(each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in without)
+    def plan(self, catalogue: Catalogue, inputs: Mapping[str, Scalar], *, streams: bool) -> tuple[Pipeline, Inference]:
+        """The pipeline that answers it, and what that is asked.
+
+        Args:
+            catalogue: of the server.
+            inputs: the request's own tensors.
+            streams: whether the protocol can carry steps.
+
+        Raises:
+            ModelNotFound, InvalidInput, ValueError: see `concord_client.Client.run`.
+        """
+        pipeline = catalogue.choose(self.request.TASK, self.model, inputs.keys(), streams=streams)
+        has_steps = catalogue.has_steps(pipeline.task, pipeline.model)
+        if self.on_step is not None and not has_steps:
+            raise ValueError(f"on_step is for a model with steps; {pipeline.model} has none")
+        tensors = dict(inputs)
+        for name, value in (self.settings or {}).items():
+            # Previews come with the steps of a stream.
+            if name.upper() != PREVIEW or pipeline.streams or not has_steps:
+                setting = find_setting(catalogue, pipeline, name)
+                tensors[setting.name] = setting.tensor(value)
+        outputs = self._outputs(pipeline)
+        if pipeline.streams:
+            outputs = (STEP, TOTAL, *([PREVIEW] if tensors.get(PREVIEW) else []), *outputs)
+        return pipeline, Inference(pipeline.name, tensors, outputs, self.headers or {})
+
+    def _outputs(self, pipeline: Pipeline) -> tuple[str, ...]:
+        answer = self.request.answer_type().fields()
+        optional = [each.name for each in answer if not each.required]
+        if odd := set(self.without) - set(optional):
+            raise ValueError(f"without is {', '.join(sorted(odd))}; allowed: {', '.join(optional) or 'nothing'}")
+        return tuple(
+            each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in self.without
+        )
 
 
 def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting:
@@ -69,24 +102,3 @@ def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting
         problem = f"{pipeline.model} has no such setting"
         raise InvalidInput("invalid_setting", name.upper(), problem, allowed or "no setting")
     return declared[name]
-
-
-def read_settings(catalogue: Catalogue, pipeline: Pipeline, settings: Mapping[str, SettingValue]) -> dict[str, Scalar]:
-    """The tensors of settings, by their public names.
-
-    Raises:
-        InvalidInput: the model has no such setting, or the setting's tensor cannot hold the value.
-    """
-    tensors = {}
-    for name, value in settings.items():
-        if name.upper() == PREVIEW and not pipeline.streams and catalogue.has_steps(pipeline.task, pipeline.model):
-            # Previews come with the steps of a stream.
-            continue
-        setting = find_setting(catalogue, pipeline, name)
-        tensors[setting.name] = setting.tensor(value)
-    return tensors
-
-
-def stream_outputs(inputs: Mapping[str, Scalar]) -> tuple[str, ...]:
-    """What a pipeline that streams is asked for besides its answer."""
-    return (STEP, TOTAL, PREVIEW) if inputs.get(PREVIEW) else (STEP, TOTAL)
