@@ -112,14 +112,10 @@ class Client:
             image: the composite, encoded.
             text: a referring expression that names the part, such as "the teddy bear".
             mask: or the part itself: an encoded image of the same size, white (128 and above) where it is.
-            model: see `run`, like the arguments below and the errors.
-            settings: how the model is to work.
-            diffusion: the same for a diffusion model, by name.
-            on_step: is told of every step, in the thread of the call.
+            diffusion: settings of a diffusion model, by name.
             return_mask: whether the mask predicted for a text is wanted too.
-            timeout: seconds.
-            headers: sent along.
-            cancellation: lets another thread end the call.
+
+        Other arguments and errors are those of `run`.
 
         Raises:
             ValueError: neither or both of text and mask.

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-import tritonclient.grpc as triton
+import tritonclient.grpc as triton  # type: ignore[import-untyped]
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-from tritonclient.grpc import service_pb2, service_pb2_grpc  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer

@@ -6,7 +6,7 @@ from functools import cache
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,40 +76,26 @@ class TensorField:
 
 
 def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
-    """A field of a request.
-
-    Args:
-        tensor: its name on the wire.
-        about: what it is, in a few words.
-        default: None where it need not be given.
-    """
+    """A field of a request, see `TensorField`; its default is None where it need not be given."""
     return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
 
 
 def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING, printed: bool = False) -> Any:
-    """A field of an answer.
-
-    Args:
-        tensor: its name on the wire.
-        about: what it is, in a few words.
-        default: what it is in an answer without that tensor; without a default the server has to send it.
-        printed: whether the command line prints it.
-    """
+    """A field of an answer, see `TensorField`; without a default the server has to send it."""
     return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about, "printed": printed})
 
 
-@cache
-def tensor_fields(declared: type[Any]) -> tuple[TensorField, ...]:
-    """The fields of a request's or an answer's class, in their order."""
-    types = get_type_hints(declared)
-    return tuple(
-        TensorField(name=each.name, kind=_kind(types[each.name]), default=each.default, **each.metadata)
-        for each in dataclasses.fields(declared)
-    )
+class Declared:
+    """Base of requests and answers, dataclasses of `sent` and `received` fields."""
+
+    @classmethod
+    def fields(cls) -> tuple[TensorField, ...]:
+        """What it holds."""
+        return _fields(cast(Any, cls))
 
 
 def read_encoded(source: Encoded) -> bytes:
-    """The bytes of an image or mask.
+    """The bytes of an image.
 
     Raises:
         OSError: the file cannot be read.
@@ -120,6 +106,15 @@ def read_encoded(source: Encoded) -> bytes:
     if isinstance(source, PathLike):
         return Path(source).read_bytes()
     raise TypeError(f"an encoded image is bytes or a pathlib.Path, not {type(source).__name__}")
+
+
+@cache
+def _fields(declared: Any) -> tuple[TensorField, ...]:
+    types = get_type_hints(declared)
+    return tuple(
+        TensorField(name=each.name, kind=_kind(types[each.name]), default=each.default, **each.metadata)
+        for each in dataclasses.fields(declared)
+    )
 
 
 def _kind(declared: Any) -> Kind:
