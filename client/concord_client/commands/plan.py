@@ -3,7 +3,7 @@
 import glob
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def plan_folder(
     return jobs
 
 
-def check_outputs(jobs: Iterable[Job]) -> None:
+def check_outputs(jobs: Sequence[Job]) -> None:
     """Makes sure that no answer overwrites an input or another answer, and that all are called PNG.
 
     Names that differ only in case or in Unicode's composition count as the same, as on some file systems they are.
@@ -104,7 +104,6 @@ def check_outputs(jobs: Iterable[Job]) -> None:
     Raises:
         UsageError: names the files.
     """
-    jobs = list(jobs)
     taken = {_key(path): f"the input {path}" for job in jobs for path in job.inputs}
     for job in jobs:
         for output in job.outputs.values():
