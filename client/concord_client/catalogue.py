@@ -47,11 +47,7 @@ class Part:
 
     @classmethod
     def parse(cls, role: str, text: str) -> Self:
-        """Reads ``MODEL``, ``MODEL; INPUT`` or ``MODEL; INPUT=VALUE``.
-
-        Raises:
-            InvalidDeclaration: it is written in another way.
-        """
+        """Reads the parameter ``part.ROLE``; raises `InvalidDeclaration`."""
         model, _, condition = (word.strip() for word in text.partition(";"))
         name, _, value = (word.strip() for word in condition.partition("="))
         if not model or " " in model or (";" in text and not name):
@@ -177,9 +173,6 @@ class Pipeline:
 class Catalogue:
     """The public pipelines of a server.
 
-    Args:
-        pipelines: in any order.
-
     Raises:
         InvalidDeclaration: two of them claim the same task, model and inputs.
     """
@@ -201,7 +194,7 @@ class Catalogue:
         """Reads model configurations in Triton's JSON form.
 
         Args:
-            configs: of any models; those that are not public are left out.
+            configs: of any models.
             ready: names of the models that answer; None for all of ``configs``.
             readable: leave out what cannot be read, as a client does: its server may be newer, and one declaration
                 is no reason to refuse the other models.
@@ -246,7 +239,7 @@ class Catalogue:
 
         Args:
             task: what is wanted.
-            model: its name; None for the first of the task's models that takes what is given.
+            model: None for the first of the task's models that takes what is given.
             given: names of the inputs that the request has, settings not among them.
             streams: whether the protocol can carry steps; a pipeline that streams is then taken before one that does
                 not, and else not at all.

@@ -12,13 +12,9 @@ from typing import ClassVar, Self
 
 @dataclass(frozen=True)
 class Message:
-    """The words of a typed error: ``[code] FIELD: what was wrong; allowed: what is allowed``.
+    """The words of a typed error, see `InvalidInput`: ``[code] FIELD: what was wrong; allowed: what is allowed``.
 
-    Attributes:
-        code: stable name of the kind of error.
-        field: the input it is about, or a model.
-        problem: what was wrong, in plain words.
-        allowed: what would have been accepted; empty where nothing that is sent would help.
+    The field may be a model. What is allowed is empty where nothing that is sent would help.
     """
 
     code: str
@@ -81,14 +77,7 @@ class ModelNotFound(ConcordClientError):
 
 @dataclass(eq=False, repr=False)
 class InvalidDeclaration(ConcordClientError):
-    """A pipeline's configuration says something of it that cannot be read.
-
-    Attributes:
-        key: the parameter.
-        problem: what is wrong with it.
-        allowed: what it may be.
-        pipeline: the pipeline's name, where it is known.
-    """
+    """The parameter ``key`` of a pipeline's configuration cannot be read."""
 
     key: str
     problem: str

@@ -16,13 +16,10 @@ from concord_client.tasks.request import A, Request
 
 @dataclass(frozen=True)
 class Inference:
-    """One inference request.
+    """One inference request: to a pipeline, with tensors by their names, for the tensors named as outputs.
 
-    Attributes:
-        model: name of the pipeline.
-        inputs: tensor name to value; every input of a public pipeline is one value, shape [1, 1] on the wire.
-        outputs: names of the tensors to compute and send back.
-        headers: sent along, as gRPC metadata or HTTP headers.
+    Every input of a public pipeline is one value, shape [1, 1] on the wire. Headers go along as gRPC metadata or HTTP
+    headers.
     """
 
     model: str
@@ -49,15 +46,12 @@ class Wish(Generic[A]):
     cancellation: Cancellation | None = None
 
     def plan(self, catalogue: Catalogue, inputs: Mapping[str, Scalar], *, streams: bool) -> tuple[Pipeline, Inference]:
-        """The pipeline that answers it, and what that is asked.
+        """The pipeline that answers it, and what that is asked; the errors are those of `concord_client.Client.run`.
 
         Args:
             catalogue: of the server.
             inputs: the request's own tensors.
             streams: whether the protocol can carry steps.
-
-        Raises:
-            ModelNotFound, InvalidInput, ValueError: see `concord_client.Client.run`.
         """
         pipeline = catalogue.choose(self.request.TASK, self.model, inputs.keys(), streams=streams)
         has_steps = catalogue.has_steps(pipeline.task, pipeline.model)
@@ -69,31 +63,21 @@ class Wish(Generic[A]):
             if name.upper() != PREVIEW or pipeline.streams or not has_steps:
                 setting = find_setting(catalogue, pipeline, name)
                 tensors[setting.name] = setting.tensor(value)
-        outputs = self._outputs(pipeline)
-        if pipeline.streams:
-            outputs = (STEP, TOTAL, *([PREVIEW] if tensors.get(PREVIEW) else []), *outputs)
-        return pipeline, Inference(pipeline.name, tensors, outputs, self.headers or {})
-
-    def _outputs(self, pipeline: Pipeline) -> tuple[str, ...]:
         answer = self.request.answer_type().fields()
         optional = [each.name for each in answer if not each.required]
         if odd := set(self.without) - set(optional):
             raise ValueError(f"without is {', '.join(sorted(odd))}; allowed: {', '.join(optional) or 'nothing'}")
-        return tuple(
-            each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in self.without
-        )
+        outputs = [STEP, TOTAL] if pipeline.streams else []
+        outputs += [PREVIEW] if pipeline.streams and tensors.get(PREVIEW) else []
+        outputs += [each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in self.without]
+        return pipeline, Inference(pipeline.name, tensors, tuple(outputs), self.headers or {})
 
 
 def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting:
-    """A setting of a pipeline.
-
-    Args:
-        catalogue: says which models have the setting where this one does not.
-        pipeline: what is asked.
-        name: the setting's public name.
+    """A setting of a pipeline by its public name.
 
     Raises:
-        InvalidInput: the pipeline has no such setting.
+        InvalidInput: the pipeline has no such setting; says which models of the catalogue have it.
     """
     declared = {setting.public_name: setting for setting in pipeline.settings.values()}
     if name not in declared:

@@ -26,12 +26,7 @@ class Retry:
     uniform: Callable[[float, float], float] = random.uniform
 
     def delay(self, failures: int, remaining: float) -> float | None:
-        """Seconds to wait after that many failures; None to give up.
-
-        Args:
-            failures: calls made so far, all of which failed.
-            remaining: seconds to the deadline.
-        """
+        """Seconds to wait after that many failed calls, with ``remaining`` seconds to the deadline; None to give up."""
         if failures >= self.attempts:
             return None
         longest = min(self.first_delay * 2 ** (failures - 1), self.longest_delay)

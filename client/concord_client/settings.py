@@ -109,11 +109,7 @@ class Setting:
         return {bool: "true or false", str: "a text"}.get(self.kind, number)
 
     def read(self, text: str) -> SettingValue:
-        """A value from its written form.
-
-        Raises:
-            ValueError: it is not of the setting's kind.
-        """
+        """A value from its written form; raises `ValueError` where that is not of the setting's kind."""
         if self.kind is not bool:
             return self.kind(text)  # type: ignore[no-any-return]
         if text.lower() not in _BOOLS:
@@ -121,11 +117,7 @@ class Setting:
         return _BOOLS[text.lower()]
 
     def check(self, value: object) -> SettingValue:
-        """The value, if it is allowed.
-
-        Raises:
-            InvalidInput: names the setting, the value and what is allowed.
-        """
+        """The value; raises `InvalidInput` where it is not allowed."""
         checked = self._of_kind(value)
         if (
             checked is None

@@ -22,11 +22,6 @@ def tensor(value: Scalar) -> NDArray[Any]:
 
 
 def read_tensors(inference: Inference, infer_result: Any) -> Tensors:
-    """The tensors that were asked for and came back.
-
-    Args:
-        inference: what was asked.
-        infer_result: tritonclient's, of either protocol.
-    """
+    """The tensors of tritonclient's result that were asked for and came back."""
     tensors = {name: infer_result.as_numpy(name) for name in inference.outputs}
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}

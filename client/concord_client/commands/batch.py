@@ -30,13 +30,7 @@ LOW_SCORE = 0.5
 
 @dataclass(frozen=True)
 class Method:
-    """How the jobs of a run are done.
-
-    Attributes:
-        request: the task.
-        model: its name; None for the server's default.
-        settings: as they were written.
-    """
+    """How the jobs of a run are done: the task, the model (None for the server's default) and settings as written."""
 
     request: type[Request[Any]]
     model: str | None
@@ -69,8 +63,6 @@ async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
 
     Raises:
         UsageError: the model does not have a setting, or does not allow its value.
-        ConcordClientError: the request failed.
-        OSError: a file could not be read or written.
     """
     async with AsyncClient(**connection) as client:
         asking = await _Asking.of(client, method, job)
@@ -168,13 +160,7 @@ async def _work(asking: _Asking, queue: Iterator[Job], report: Report, progress:
 
 
 def _tell(answer: Answer, text: object, where: str = "") -> None:
-    """Says what there is to know of an answer besides its pictures, above any progress bar.
-
-    Args:
-        answer: of any task.
-        text: the referring expression, None where a mask was given.
-        where: begins every line.
-    """
+    """Says what there is to know of an answer to a text besides its pictures, above any progress bar."""
     score: float | None = getattr(answer, "score", None)
     remarks = []
     if getattr(answer, "truncated", False):

@@ -27,11 +27,7 @@ two answers of a run have the same name."""
 
 
 class TaskCommand:
-    """A task's subcommand, see `concord_client.command`.
-
-    Args:
-        request: the task.
-    """
+    """A task's subcommand, see `concord_client.command`."""
 
     takes_settings = True
 
@@ -75,7 +71,7 @@ class TaskCommand:
         add_connection_arguments(parser)
 
     def run(self, args: argparse.Namespace) -> int:
-        """Asks for what the flags name and returns the exit code."""
+        """Asks for what the flags name; returns the exit code."""
         connection = read_connection(args)
         method = Method(self._request, args.model, given_settings(args.set, args.unknown))
         for field in self._answers[1:]:

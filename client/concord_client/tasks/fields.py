@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -38,7 +38,7 @@ class TensorField:
         name: of the attribute, and what people call it: a form field, a JSON key, a flag.
         tensor: its name on the wire.
         about: what it is, in a few words.
-        kind: follows from the attribute's type; an image is encoded, numbers are a tuple.
+        kind: an image is encoded, numbers are a tuple.
         default: where it is not given, or not answered; `dataclasses.MISSING` where it always is.
         printed: whether the command line prints it.
     """
@@ -66,13 +66,9 @@ class TensorField:
             return self.default
         if tensor is None or (self.kind != "numbers" and tensor.size != 1):
             raise ServerError(f"the answer has no {self.tensor}")
-        match self.kind:
-            case "numbers":
-                return tuple(np.ravel(tensor).tolist())
-            case "text":
-                return tensor.item().decode()
-            case _:
-                return tensor.item()
+        if self.kind == "numbers":
+            return tuple(np.ravel(tensor).tolist())
+        return tensor.item().decode() if self.kind == "text" else tensor.item()
 
 
 def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
@@ -119,5 +115,4 @@ def _fields(declared: Any) -> tuple[TensorField, ...]:
 
 def _kind(declared: Any) -> Kind:
     alternatives = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
-    first = next(each for each in alternatives if each is not NoneType)
-    return _KINDS[get_origin(first) or first]
+    return _KINDS[get_origin(alternatives[0]) or alternatives[0]]

@@ -10,11 +10,7 @@ class Answer(Declared):
 
     @classmethod
     def of(cls, tensors: Tensors) -> Self:
-        """Reads the tensors of an answer.
-
-        Raises:
-            ServerError: a required one is missing.
-        """
+        """Reads the tensors of an answer; raises `ServerError` where a required one is missing."""
         return cls(**{field.name: field.read(tensors) for field in cls.fields()})
 
 
