@@ -1,20 +1,29 @@
-"""The asyncio client."""
+"""The asyncio client, whose coroutines the blocking client shares."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar, cast
 
-from concord_client.calls import Calls
-from concord_client.cancellation import Cancellation
-from concord_client.diffusion import Diffusion
-from concord_client.inference import Wish
-from concord_client.settings import SettingValue
-from concord_client.steps import OnStep
-from concord_client.tasks.fields import Encoded, read_encoded
+from concord_client.cancellation import Cancellation, Deadline
+from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
+from concord_client.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unavailable
+from concord_client.inference import Inference, Wish
+from concord_client.repository import Model
+from concord_client.retry import Retry
+from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
+from concord_client.steps import OnStep, Steps
+from concord_client.tasks.fields import Encoded, Tensors, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
-from concord_client.transport import Transport
+from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
+
+READY_PROBE_TIMEOUT = 5.0
+READY_INTERVAL = 0.2
+DOUBT_INTERVAL = 1.0
+"""Seconds after which what a client knows of its server is asked again before a request is refused because of it."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -22,12 +31,30 @@ _TOGETHER = 8
 """Questions about models that are under way at a time."""
 
 
-class AsyncClient(Calls):
+class AsyncClient:
     """`concord_client.Client` for asyncio: the same calls, arguments and errors.
 
     To be made anywhere and used in one event loop. Cancelling the task that awaits a call cancels the call, on the
     server too.
     """
+
+    _blocking: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        protocol: ProtocolName = "grpc",
+        timeout: float | None = None,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+    ) -> None:
+        self.address = Address.of(url, protocol)
+        self._timeout = timeout
+        self._retry = retry
+        self._opened: Transport | None = None
+        self._opening = threading.Lock()
+        self._catalogue: Catalogue | None = None
+        self._asked = -float("inf")
 
     async def run(
         self,
@@ -81,20 +108,63 @@ class AsyncClient(Calls):
         """See `Client.segment`."""
         return await self.run(Segment(image, text), model=model, settings=settings, timeout=timeout, headers=headers)
 
+    async def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
+        """See `Client.catalogue`."""
+        return await self._known(self._deadline(timeout), max_age)
+
+    async def models(self, *, timeout: float | None = None) -> list[Model]:
+        """See `Client.models`."""
+        deadline = self._deadline(timeout)
+
+        async def described(model: Model) -> Model:
+            return await self._transport.describe(model, deadline) if model.ready else model
+
+        async def attempt() -> list[Model]:
+            return await self._each(await self._transport.index(deadline), described)
+
+        return await self._persisting(attempt, deadline)
+
+    async def ready(self, *, timeout: float = READY_PROBE_TIMEOUT) -> bool:
+        """See `Client.ready`."""
+        try:
+            return await self._transport.ready(Deadline(timeout))
+        except (Unavailable, DeadlineExceeded):
+            return False
+
+    async def wait_until_ready(self, timeout: float = DEFAULT_DEADLINE) -> None:
+        """See `Client.wait_until_ready`."""
+        deadline = Deadline(timeout)
+        while True:
+            problem = Unavailable(f"the server at {self.address.url} was not ready within {timeout:g} s")
+            try:
+                if await self._transport.ready(Deadline(min(READY_PROBE_TIMEOUT, timeout))):
+                    return
+            except Unavailable as error:
+                problem = error
+            except DeadlineExceeded:
+                pass
+            if deadline.left <= READY_INTERVAL:
+                raise problem
+            await self._sleep(READY_INTERVAL, deadline.cancellation)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _open(self) -> Transport:
-        if self.address.protocol == "grpc":
-            from concord_client.grpc_transport import AsyncGrpcTransport
-
-            return AsyncGrpcTransport(self.address)
-        from concord_client.http_transport import AsyncHttpTransport
-
-        return AsyncHttpTransport(self.address)
+    @property
+    def _transport(self) -> Transport:
+        # Those for asyncio bind to the running event loop, which is there at the first call and not at construction.
+        with self._opening:
+            self._opened = self._opened or _open(self.address, blocking=self._blocking)
+            return self._opened
 
     async def _read(self, source: Encoded) -> bytes:
         return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
@@ -103,6 +173,7 @@ class AsyncClient(Calls):
         await asyncio.sleep(seconds)
 
     async def _each(self, items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
+        """What is answered to each item; the first error ends it."""
         places = asyncio.Semaphore(_TOGETHER)
 
         async def asked(item: S) -> T:
@@ -115,3 +186,96 @@ class AsyncClient(Calls):
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
+
+    async def _run(self, wish: Wish[A]) -> A:
+        deadline = self._deadline(wish.timeout, wish.cancellation)
+        deadline.cancellation.wait(0)
+        inputs: dict[str, Scalar] = {}
+        for each in wish.request.given():
+            value = getattr(wish.request, each.name)
+            inputs[each.tensor] = await self._read(value) if each.kind == "image" else encode_text(value)
+        answer_type = wish.request.answer_type()
+        steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
+        pipeline, inference = await self._planned(wish, inputs, deadline)
+        try:
+            tensors = await self._answered(pipeline, inference, steps, deadline)
+        except ModelNotFound:
+            # The server has changed since it was asked for its catalogue.
+            self._catalogue = None
+            another, inference = await self._planned(wish, inputs, deadline)
+            if steps.begun or another == pipeline:
+                raise
+            tensors = await self._answered(another, inference, steps, deadline)
+        return answer_type.of(tensors)
+
+    def _deadline(self, timeout: float | None, cancellation: Cancellation | None = None) -> Deadline:
+        return Deadline(self._timeout if timeout is None else timeout, cancellation)
+
+    async def _planned(
+        self, wish: Wish[A], inputs: Mapping[str, Scalar], deadline: Deadline
+    ) -> tuple[Pipeline, Inference]:
+        """A plan by the catalogue; one that is refused is made again if the server has changed since."""
+        catalogue = await self._known(deadline)
+        try:
+            return wish.plan(catalogue, inputs, streams=self.address.streams)
+        except (ModelNotFound, InvalidInput):
+            newer = await self._known(deadline, DOUBT_INTERVAL)
+            if newer is catalogue:
+                raise
+            return wish.plan(newer, inputs, streams=self.address.streams)
+
+    async def _answered(self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline) -> Tensors:
+        deadline.declare(pipeline.deadline)
+
+        async def attempt() -> Tensors:
+            timed = inference.within(deadline.left) if pipeline.has_deadline else inference
+            if not pipeline.streams:
+                return await self._transport.infer(timed, deadline)
+            await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
+            return steps.last
+
+        return await self._persisting(attempt, deadline, lambda: not steps.begun)
+
+    async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
+        known = self._catalogue
+        if known is not None and (max_age is None or time.monotonic() - self._asked < max_age):
+            return known
+
+        async def attempt() -> Catalogue:
+            asked = time.monotonic()
+            models = await self._transport.index(deadline)
+            ready = dict.fromkeys(model.name for model in models if model.ready)
+            try:
+                configs = await self._each(ready, lambda name: self._transport.config(name, deadline))
+            except ModelNotFound as error:
+                raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
+            self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
+            return self._catalogue
+
+        return await self._persisting(attempt, deadline)
+
+    async def _persisting(
+        self, attempt: Callable[[], Awaitable[T]], deadline: Deadline, may_retry: Callable[[], bool] = lambda: True
+    ) -> T:
+        failures = 0
+        while True:
+            deadline.cancellation.wait(0)
+            try:
+                return await attempt()
+            except Unavailable:
+                failures += 1
+                delay = self._retry.delay(failures, deadline.left)
+                if delay is None or not may_retry():
+                    raise
+            await self._sleep(delay, deadline.cancellation)
+
+
+def _open(address: Address, *, blocking: bool) -> Transport:
+    # Imported where it is used, because HTTP's brings gevent and aiohttp along.
+    if address.protocol == "grpc":
+        from concord_client.grpc_transport import AsyncGrpcTransport, GrpcTransport
+
+        return (GrpcTransport if blocking else AsyncGrpcTransport)(address)
+    from concord_client.http_transport import AsyncHttpTransport, HttpTransport
+
+    return (HttpTransport if blocking else AsyncHttpTransport)(address)

@@ -3,20 +3,19 @@
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, Self, TypeVar, cast
 
-from concord_client.calls import READY_PROBE_TIMEOUT, Calls
+from concord_client.aio import READY_PROBE_TIMEOUT, AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
-from concord_client.diffusion import Diffusion
 from concord_client.inference import Wish
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.settings import SettingValue
+from concord_client.settings import Diffusion, SettingValue
 from concord_client.steps import OnStep
 from concord_client.tasks.fields import Encoded, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
-from concord_client.transport import ProtocolName, Transport
+from concord_client.transport import ProtocolName
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -191,15 +190,10 @@ class Client:
         self.close()
 
 
-class _BlockingCalls(Calls):
-    def _open(self) -> Transport:
-        if self.address.protocol == "grpc":
-            from concord_client.grpc_transport import GrpcTransport
+class _BlockingCalls(AsyncClient):
+    """The same coroutines, in the caller's thread: nothing of them waits for an event loop."""
 
-            return GrpcTransport(self.address)
-        from concord_client.http_transport import HttpTransport
-
-        return HttpTransport(self.address)
+    _blocking = True
 
     async def _read(self, source: Encoded) -> bytes:
         return read_encoded(source)

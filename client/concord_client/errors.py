@@ -168,17 +168,12 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     elif unknown := _UNKNOWN_MODEL.search(message):
         return ModelNotFound(unknown["model"])
-    match status:
-        case "NOT_FOUND":
-            return ModelNotFound(model)
-        case "UNAVAILABLE":
-            return Unavailable(message)
-        case "DEADLINE_EXCEEDED":
-            return DeadlineExceeded(timeout)
-        case "CANCELLED":
-            return Cancelled()
-        case "INVALID_ARGUMENT":
-            return InvalidInput("invalid_argument", "request", message)
-        case "RESOURCE_EXHAUSTED":
-            return InvalidInput("request_too_large", "request", message)
-    return ServerError(message)
+    errors = {
+        "NOT_FOUND": ModelNotFound(model),
+        "UNAVAILABLE": Unavailable(message),
+        "DEADLINE_EXCEEDED": DeadlineExceeded(timeout),
+        "CANCELLED": Cancelled(),
+        "INVALID_ARGUMENT": InvalidInput("invalid_argument", "request", message),
+        "RESOURCE_EXHAUSTED": InvalidInput("request_too_large", "request", message),
+    }
+    return errors.get(status, ServerError(message))

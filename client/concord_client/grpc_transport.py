@@ -18,11 +18,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
-from concord_client.inference import Inference
+from concord_client.inference import DATATYPES, Inference
 from concord_client.repository import Model, read_index, read_metadata
 from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
-from concord_client.tensors import datatype, read_tensors
 from concord_client.transport import Address
 
 _NEVER_CONNECTED = re.compile(r"failed to connect|DNS resolution failed|name resolution|http1\.x server", re.IGNORECASE)
@@ -43,7 +42,7 @@ class AsyncGrpcTransport:
     async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
         request = _infer_request(inference)
         response = await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))
-        return _read_response(inference, response)
+        return inference.read(triton.InferResult(response))
 
     async def infer_steps(self, inference: Inference, deadline: Deadline, receive: Callable[[Tensors], None]) -> None:
         final = False
@@ -56,7 +55,7 @@ class AsyncGrpcTransport:
                 message = response.error_message
                 raise error_from_answer("", message, model=inference.model, timeout=deadline.seconds)
             final = response.infer_response.parameters[_FINAL].bool_param
-            receive(_read_response(inference, response.infer_response))
+            receive(inference.read(triton.InferResult(response.infer_response)))
 
         request = _infer_request(inference)
         request.parameters[_ASK_FOR_FINAL].bool_param = True
@@ -146,7 +145,7 @@ class GrpcTransport(AsyncGrpcTransport):
 def _infer_request(inference: Inference) -> Any:
     request = service_pb2.ModelInferRequest(model_name=inference.model)
     for name, value in inference.inputs.items():
-        request.inputs.add(name=name, datatype=datatype(value), shape=[1, 1])
+        request.inputs.add(name=name, datatype=DATATYPES[type(value)], shape=[1, 1])
         request.raw_input_contents.append(_raw(value))
     for name in inference.outputs:
         request.outputs.add(name=name)
@@ -155,10 +154,6 @@ def _infer_request(inference: Inference) -> Any:
 
 def _raw(value: Scalar) -> bytes:
     return struct.pack("<I", len(value)) + value if isinstance(value, bytes) else value.tobytes()
-
-
-def _read_response(inference: Inference, response: Any) -> Tensors:
-    return read_tensors(inference, triton.InferResult(response))
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

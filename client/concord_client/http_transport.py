@@ -11,14 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import numpy as np
 import tritonclient.http as triton  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
-from concord_client.inference import Inference
+from concord_client.inference import DATATYPES, Inference
 from concord_client.repository import Model, read_index, read_metadata
+from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
-from concord_client.tensors import datatype, read_tensors, tensor
 from concord_client.transport import Address
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -35,10 +36,7 @@ class AsyncHttpTransport:
 
     async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
         body, header_length = triton.InferenceServerClient.generate_request_body(
-            [
-                triton.InferInput(name, [1, 1], datatype(value)).set_data_from_numpy(tensor(value))
-                for name, value in inference.inputs.items()
-            ],
+            [_input(name, value) for name, value in inference.inputs.items()],
             outputs=[triton.InferRequestedOutput(name) for name in inference.outputs],
         )
         headers, content = await self._ask(
@@ -52,7 +50,7 @@ class AsyncHttpTransport:
         answered = triton.InferenceServerClient.parse_response_body(
             content, header_length=int(headers.get(HEADER_LENGTH, len(content)))
         )
-        return read_tensors(inference, answered)
+        return inference.read(answered)
 
     async def ready(self, deadline: Deadline) -> bool:
         try:
@@ -137,6 +135,11 @@ class HttpTransport(AsyncHttpTransport):
         except BaseException:
             outcome.cancel()
             raise
+
+
+def _input(name: str, value: Scalar) -> Any:
+    array = np.array([[value]], dtype=np.object_ if isinstance(value, bytes) else value.dtype)
+    return triton.InferInput(name, [1, 1], DATATYPES[type(value)]).set_data_from_numpy(array)
 
 
 def _words(content: bytes) -> str:

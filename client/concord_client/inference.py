@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import Any, Generic
 
 import numpy as np
 
@@ -11,7 +11,17 @@ from concord_client.catalogue import PREVIEW, STEP, TIMEOUT, TOTAL, Catalogue, P
 from concord_client.errors import InvalidInput
 from concord_client.settings import Scalar, Setting, SettingValue
 from concord_client.steps import OnStep
+from concord_client.tasks.fields import Tensors
 from concord_client.tasks.request import A, Request
+
+DATATYPES: Mapping[type[Scalar], str] = {
+    bytes: "BYTES",
+    np.int32: "INT32",
+    np.int64: "INT64",
+    np.float32: "FP32",
+    np.bool_: "BOOL",
+}
+"""KServe's names for the types of inputs."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,11 @@ class Inference:
     def within(self, seconds: float) -> "Inference":
         """The same request, which the server gives up by itself after a time."""
         return replace(self, inputs={**self.inputs, TIMEOUT: np.float32(seconds)})
+
+    def read(self, result: Any) -> Tensors:
+        """The tensors of tritonclient's result that were asked for and came back."""
+        tensors = {name: result.as_numpy(name) for name in self.outputs}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +67,7 @@ async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
     """
     async with AsyncClient(**connection) as client:
         asking = await _Asking.of(client, method, job)
-        with StepBar() as steps:
+        with closing(StepBar()) as steps:
             answer = await asking.answer(job, steps)
     _tell(answer, job.fields.get("text"))
     return ExitCode.OK
@@ -92,7 +93,7 @@ async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, c
         asking = await _Asking.of(client, method, jobs[0])
         report = Report(len(jobs))
         try:
-            with tqdm(total=len(jobs), unit="image", disable=None) as progress, StepBar() as steps:
+            with tqdm(total=len(jobs), unit="image", disable=None) as progress, closing(StepBar()) as steps:
                 queue = iter(jobs)
                 try:
                     async with asyncio.TaskGroup() as workers:

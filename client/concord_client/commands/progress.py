@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -33,10 +32,8 @@ class StepBar:
         finally:
             self._add(0, followed.step - followed.total)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
 
