@@ -38,27 +38,19 @@ def main() -> int:
             make_photo_composite(HELD_OUT_FROM + n, SIZE, "held out") for n in tqdm(range(PHOTOGRAPHS), "photographs")
         ]
         catalogue = client.catalogue()
-        coders = [pipeline for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        restored = {
-            " and ".join(names): each(lambda scene, n=names: restored_psnr(networks, scene, *n), scenes, "restoring")
-            for names in {tuple(pipeline.parts[role].model for role in ("encoder", "decoder")) for pipeline in coders}
-        }
-        overlap = {
-            pipeline.model: each(lambda scene, p=pipeline: iou(client, p, scene), scenes, f"{pipeline.model} on scenes")
-            for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given)
-        }
-        measured = {
-            f"{pipeline.model} on {kind}": each(
-                lambda item, p=pipeline: errors(client, p, item), items, f"{pipeline.model} on {kind}"
-            )
-            for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given)
-            for kind, items in (("scenes", scenes), ("photographs", photographs))
-        }
-    report: dict[str, Any] = {
-        "autoencoders": {name: float(np.mean(values)) for name, values in restored.items()},
-        "segmenters": {name: float(np.mean(values)) for name, values in overlap.items()},
-        "harmonizers": {name: summary(pairs) for name, pairs in measured.items()},
-    }
+        coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
+        report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}}
+        for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
+            values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), scenes, "restoring")
+            report["autoencoders"][" and ".join(names)] = float(values.mean())
+        for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given):
+            values = each(lambda scene, p=pipeline: iou(client, p, scene), scenes, f"{pipeline.model} on scenes")
+            report["segmenters"][pipeline.model] = float(values.mean())
+        for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given):
+            for kind, items in (("scenes", scenes), ("photographs", photographs)):
+                title = f"{pipeline.model} on {kind}"
+                pairs = each(lambda item, p=pipeline: errors(client, p, item), items, title)
+                report["harmonizers"][title] = summary(pairs)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{SCENES} scenes and {PHOTOGRAPHS} photographs, held out, {SIZE[0]}x{SIZE[1]}")

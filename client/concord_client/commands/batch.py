@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,10 @@ from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, exit_code, one_line
 from concord_client.commands.flags import Connection, read_given
 from concord_client.commands.plan import Job
-from concord_client.commands.progress import StepBar
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
 from concord_client.settings import SettingValue
+from concord_client.steps import OnStep, Progress
 from concord_client.tasks.request import Answer, Request
 
 PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
@@ -57,6 +57,46 @@ class Report:
         print(f"concord: {self.done} of {self.jobs} images done", file=sys.stderr)
         for job, error in self.failures:
             print(f"concord: {job.name}: {one_line(error)}", file=sys.stderr)
+
+
+class StepBar:
+    """A progress bar on stderr of the steps of any number of diffusions; it appears with the first of them."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    @contextmanager
+    def following(self) -> Iterator[OnStep]:
+        """Counts one diffusion: the block hands what it gets to the client as ``on_step``.
+
+        Steps that were never done, because it failed, are taken back at the end.
+        """
+        followed = Progress(step=0, total=0)
+
+        def follow(progress: Progress) -> None:
+            nonlocal followed
+            self._add(progress.step - followed.step, progress.total - followed.total)
+            followed = progress
+
+        try:
+            yield follow
+        finally:
+            self._add(0, followed.step - followed.total)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _add(self, steps: int, total: int) -> None:
+        if steps == total == 0:
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit="step", disable=None)
+        elif total:
+            self._bar.total += total
+            self._bar.refresh()
+        self._bar.update(steps)
 
 
 async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
