@@ -3,22 +3,20 @@
 import json
 import sys
 import time
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.images import encode_png
 from concord.instruments.pipelines import of_task
 from concord.instruments.stages import read_statistics, stage_milliseconds
-from concord.scenes.scene import Scene, make_scene
+from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, ConcordClientError, Harmonize, Harmonized, Pipeline
+from concord_client import Client, ConcordClientError, Harmonize, Pipeline
+from demo.pictures import decoded, side_by_side
 
 OUTPUT = Path("out/demo")
 SEEDS = (1_000_001, 1_000_002, 1_000_003, 1_000_005, 1_000_007, 1_000_010, 1_000_012, 1_000_026)
@@ -61,11 +59,14 @@ def harmonize(client: Client, pipeline: Pipeline, seed: int) -> dict[str, Any]:
     settings = {"seed": seed} if "SEED" in pipeline.settings else {}
     answer = client.run(request, model=pipeline.model, settings=settings)
     elapsed = (time.perf_counter() - began) * 1000
-    harmonized, mask = read(answer)
+    assert answer.mask is not None
+    harmonized, mask = decoded(answer.image), decoded(answer.mask)
     if not np.array_equal(harmonized[mask == 0], scene.composite[mask == 0]):
         raise ConcordError("HARMONIZED", "pixels outside the mask were changed")
     picture = f"{seed}_{pipeline.model}.png"
-    write_row(OUTPUT / picture, scene, mask, harmonized)
+    grey = np.repeat(mask[..., None], 3, axis=2)
+    row = side_by_side((scene.composite, grey, harmonized, scene.truth), GAP)
+    (OUTPUT / picture).write_bytes(encode_png(row))
     return {
         "model": pipeline.model,
         "picture": picture,
@@ -77,20 +78,6 @@ def harmonize(client: Client, pipeline: Pipeline, seed: int) -> dict[str, Any]:
         "psnr_after": psnr(harmonized, scene.truth),
         "milliseconds": elapsed,
     }
-
-
-def read(answer: Harmonized) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The harmonized picture [H, W, 3] and the predicted mask [H, W] of an answer."""
-    assert answer.mask is not None
-    return np.asarray(Image.open(BytesIO(answer.image))), np.asarray(Image.open(BytesIO(answer.mask)))
-
-
-def write_row(path: Path, scene: Scene, mask: NDArray[np.uint8], harmonized: NDArray[np.uint8]) -> None:
-    """Composite, predicted mask, harmonized and truth side by side."""
-    gap = np.full((scene.composite.shape[0], GAP, 3), 255, np.uint8)
-    grey = np.repeat(mask[..., None], 3, axis=2)
-    row = np.hstack((scene.composite, gap, grey, gap, harmonized, gap, scene.truth))
-    path.write_bytes(encode_png(row))
 
 
 def mean(rows: list[dict[str, Any]]) -> dict[str, Any]:

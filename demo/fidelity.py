@@ -11,14 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse
@@ -33,6 +31,7 @@ from concord.scenes.photographs import change_foreground, read_photograph
 from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client.catalogue import Pipeline
+from demo.pictures import decoded, side_by_side
 
 OUTPUT = Path("out/fidelity")
 PICTURES = ("composite", "decoded", "transferred")
@@ -61,12 +60,7 @@ SUBJECTS = (
 
 
 class ServerHost:
-    """`concord.loops.host.Host` that asks a server's networks, and keeps what one of them returned.
-
-    Args:
-        client: of the server.
-        kept: the network whose answer is kept.
-    """
+    """`concord.loops.host.Host` that asks a server's networks, and keeps what one of them returned."""
 
     def __init__(self, client: InferenceServerClient, kept: str) -> None:
         self._client = client
@@ -96,10 +90,7 @@ def main() -> int:
     parser.add_argument("--subjects", type=int, default=len(SUBJECTS), help="how many parts of photographs")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    with (
-        EmbeddedServer(ports=Ports(0, 0, 0)) as server,
-        InferenceServerClient(server.grpc_url) as client,
-    ):
+    with EmbeddedServer(ports=Ports(0, 0, 0)) as server, InferenceServerClient(server.grpc_url) as client:
         pipeline = decoding_pipeline(server)
         subjects = SUBJECTS[: arguments.subjects]
         rows = [compare(client, pipeline, subject, arguments.resolution, OUTPUT) for subject in subjects]
@@ -128,7 +119,7 @@ def compare(
     request = LoopRequest.read(pipeline, inputs)
     host = ServerHost(client, request.models["decoder"])
     answer = asyncio.run(DiffHarmony(request, host, Limits()).run())
-    harmonized = np.asarray(Image.open(BytesIO(answer["HARMONIZED"])))
+    harmonized = decoded(answer["HARMONIZED"])
     pictures = dict(zip(PICTURES, (composite, drawn_at(host.answer, *truth.shape[:2]), harmonized), strict=True))
     write_crops(folder / f"{subject.name.replace(' ', '_')}.png", [*pictures.values(), truth], subject)
     return {"subject": subject.name} | {
@@ -168,8 +159,7 @@ def write_crops(path: Path, pictures: Sequence[NDArray[np.uint8]], subject: Subj
     (x, y), (width, height) = subject.centre, subject.axes
     box = (slice(max(0, y - height - 8), y + height + 8), slice(max(0, x - width - 8), x + width + 8))
     crops = [cv2.resize(picture[box], None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST) for picture in pictures]
-    gap = np.full((crops[0].shape[0], GAP, 3), 255, np.uint8)
-    path.write_bytes(encode_png(np.hstack([part for crop in crops for part in (crop, gap)][:-1])))
+    path.write_bytes(encode_png(side_by_side(crops, GAP)))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
-from concord.gates.pictures import SIZE, answer
-from concord.gates.tasks import GATED
+from concord.gates.pictures import SIZE, HeldOut, answer
+from concord.gates.tasks import GATED, Picture
 from concord.instruments.networks import as_pixels, run_network
 from concord.instruments.pipelines import of_task
-from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
-from concord.scenes.scene import Scene, make_scene
+from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, Pipeline, Segment
 
@@ -33,32 +32,22 @@ def main() -> int:
         Client(server.grpc_url) as client,
         InferenceServerClient(server.grpc_url) as networks,
     ):
-        scenes = [make_scene(HELD_OUT_FROM + n, SIZE) for n in tqdm(range(SCENES), "making scenes")]
-        photographs = [
-            make_photo_composite(HELD_OUT_FROM + n, SIZE, "held out") for n in tqdm(range(PHOTOGRAPHS), "photographs")
-        ]
+        print("drawing scenes and photographs")
+        pictures = HeldOut.draw(SCENES, PHOTOGRAPHS)
         catalogue = client.catalogue()
-        coders = [pipeline for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        restored = {
-            " and ".join(names): each(lambda scene, n=names: restored_psnr(networks, scene, *n), scenes, "restoring")
-            for names in {tuple(pipeline.parts[role].model for role in ("encoder", "decoder")) for pipeline in coders}
-        }
-        overlap = {
-            pipeline.model: each(lambda scene, p=pipeline: iou(client, p, scene), scenes, f"{pipeline.model} on scenes")
-            for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given)
-        }
-        measured = {
-            f"{pipeline.model} on {kind}": each(
-                lambda item, p=pipeline: errors(client, p, item), items, f"{pipeline.model} on {kind}"
-            )
-            for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given)
-            for kind, items in (("scenes", scenes), ("photographs", photographs))
-        }
-    report: dict[str, Any] = {
-        "autoencoders": {name: float(np.mean(values)) for name, values in restored.items()},
-        "segmenters": {name: float(np.mean(values)) for name, values in overlap.items()},
-        "harmonizers": {name: summary(pairs) for name, pairs in measured.items()},
-    }
+        coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
+        report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}}
+        for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
+            values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
+            report["autoencoders"][" and ".join(names)] = float(values.mean())
+        for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given):
+            values = each(lambda scene, p=pipeline: iou(client, p, scene), pictures.scenes, pipeline.model)
+            report["segmenters"][pipeline.model] = float(values.mean())
+        for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given):
+            for kind, items in pictures.of(Harmonize.TASK).items():
+                title = f"{pipeline.model} on {kind}"
+                pairs = each(lambda item, p=pipeline: errors(client, p, item), items, title)
+                report["harmonizers"][title] = summary(pairs)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{SCENES} scenes and {PHOTOGRAPHS} photographs, held out, {SIZE[0]}x{SIZE[1]}")
@@ -92,12 +81,10 @@ def restored_psnr(networks: InferenceServerClient, scene: Scene, encoder: str, d
     return psnr(as_pixels(decoded.transpose(1, 2, 0)), scene.composite)
 
 
-def errors(client: Client, pipeline: Pipeline, composite: Scene | PhotoComposite) -> tuple[float, float]:
+def errors(client: Client, pipeline: Pipeline, picture: Picture) -> list[float]:
     """fMSE before and after harmonization with the true mask."""
-    return (
-        foreground_mse(composite.composite, composite.truth, composite.mask),
-        foreground_mse(answer(client, pipeline, composite), composite.truth, composite.mask),
-    )
+    both = (picture.composite, answer(client, pipeline, picture))
+    return [foreground_mse(each, picture.truth, picture.mask) for each in both]
 
 
 def summary(before_after: NDArray[np.float64]) -> dict[str, float]:

@@ -21,6 +21,7 @@ from concord.scenes.adjustments import Adjustment
 from concord.scenes.photographs import read_photograph
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, ConcordClientError
+from demo.pictures import decoded, side_by_side
 
 PICTURE = Path(__file__).parents[1] / "docs" / "photograph.png"
 PHOTOGRAPH = ("skimage.data", "coffee.png")
@@ -49,7 +50,7 @@ def main() -> int:
     except (ConcordError, ConcordClientError) as error:
         print(f"readme_picture: {error}", file=sys.stderr)
         return 1
-    harmonized = np.asarray(Image.open(BytesIO(answer.image)))
+    harmonized = decoded(answer.image)
     PICTURE.write_bytes(row(composite, np.repeat(mask[..., None], 3, axis=2), harmonized, truth))
     before, after = (foreground_mse(picture, truth, mask) for picture in (composite, harmonized))
     print(f"fMSE {before:.0f} -> {after:.0f}; {PICTURE}: {PICTURE.stat().st_size // 1024} KiB")
@@ -75,10 +76,8 @@ def in_daylight(truth: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np
 def row(*pictures: NDArray[np.uint8]) -> bytes:
     """The pictures [H, W, 3] side by side, as PNG with a palette, which is a third of the size."""
     small = [cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA) for picture in pictures]
-    gap = np.full((SIZE[1], GAP, 3), 255, np.uint8)
-    drawn = np.hstack([part for picture in small for part in (gap, picture)][1:])
     stream = BytesIO()
-    image = Image.fromarray(drawn)
+    image = Image.fromarray(side_by_side(small, GAP))
     # Pillow dithers only onto a palette that is given.
     palette = image.quantize(COLOURS, Image.Quantize.MEDIANCUT)
     image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(stream, "PNG", optimize=True)

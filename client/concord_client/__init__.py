@@ -4,7 +4,6 @@ from concord_client.aio import AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import Catalogue, Part, Pipeline
 from concord_client.client import Client
-from concord_client.diffusion import Diffusion
 from concord_client.errors import (
     Cancelled,
     ConcordClientError,
@@ -18,7 +17,7 @@ from concord_client.errors import (
 )
 from concord_client.repository import Model, Tensor
 from concord_client.retry import Retry
-from concord_client.settings import Setting
+from concord_client.settings import Diffusion, Setting
 from concord_client.steps import Progress
 from concord_client.tasks import TASKS
 from concord_client.tasks.harmonize import Harmonize, Harmonized

@@ -1,34 +1,29 @@
-"""The asyncio client."""
+"""The asyncio client, whose coroutines the blocking client shares."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import ClassVar, Self, TypeVar, cast
 
-from concord_client.calls import READY_PROBE_TIMEOUT, Calls, Wish
-from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
-from concord_client.diffusion import Diffusion
-from concord_client.operations import (
-    Call,
-    Configure,
-    Describe,
-    Index,
-    Infer,
-    InferSteps,
-    Operation,
-    Read,
-    Ready,
-    Sleep,
-)
+from concord_client.cancellation import Cancellation, Deadline
+from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
+from concord_client.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unavailable
+from concord_client.inference import Inference, Wish
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.settings import SettingValue
-from concord_client.steps import OnStep
-from concord_client.tasks.fields import Encoded, read_encoded
+from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
+from concord_client.steps import OnStep, Steps
+from concord_client.tasks.fields import Encoded, Tensors, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
-from concord_client.transport import Address, AsyncStreamingTransport, AsyncTransport, ProtocolName
+from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
+
+READY_PROBE_TIMEOUT = 5.0
+READY_INTERVAL = 0.2
+DOUBT_INTERVAL = 1.0
+"""Seconds after which what a client knows of its server is asked again before a request is refused because of it."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -41,16 +36,9 @@ class AsyncClient:
 
     To be made anywhere and used in one event loop. Cancelling the task that awaits a call cancels the call, on the
     server too.
-
-    Args:
-        url: as for `Client`, like the other arguments.
-        protocol: ``grpc``, or ``http``.
-        timeout: seconds a call may take, retries included; None for what the model declares.
-        retry: when and how often a call that found the server unavailable is tried again.
-
-    Raises:
-        ValueError: an address or protocol that cannot be.
     """
+
+    _blocking: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -61,8 +49,12 @@ class AsyncClient:
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
-        self._calls = Calls(self.address, timeout, retry)
-        self._opened: AsyncTransport | None = None
+        self._timeout = timeout
+        self._retry = retry
+        self._opened: Transport | None = None
+        self._opening = threading.Lock()
+        self._catalogue: Catalogue | None = None
+        self._asked = -float("inf")
 
     async def run(
         self,
@@ -76,8 +68,7 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
     ) -> A:
         """See `Client.run`; files are read in a thread, and on_step is called in the event loop."""
-        wish = Wish(request, model, settings or {}, on_step, without, headers or {})
-        return await self._do(self._calls.run(wish, timeout))
+        return await self._run(Wish(request, model, settings, on_step, without, timeout, headers))
 
     async def harmonize(
         self,
@@ -119,19 +110,42 @@ class AsyncClient:
 
     async def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
         """See `Client.catalogue`."""
-        return await self._do(self._calls.catalogue(max_age, timeout))
+        return await self._known(self._deadline(timeout), max_age)
 
     async def models(self, *, timeout: float | None = None) -> list[Model]:
         """See `Client.models`."""
-        return await self._do(self._calls.models(timeout))
+        deadline = self._deadline(timeout)
+
+        async def described(model: Model) -> Model:
+            return await self._transport.describe(model, deadline) if model.ready else model
+
+        async def attempt() -> list[Model]:
+            return await self._each(await self._transport.index(deadline), described)
+
+        return await self._persisting(attempt, deadline)
 
     async def ready(self, *, timeout: float = READY_PROBE_TIMEOUT) -> bool:
         """See `Client.ready`."""
-        return await self._do(self._calls.ready(timeout))
+        try:
+            return await self._transport.ready(Deadline(timeout))
+        except (Unavailable, DeadlineExceeded):
+            return False
 
     async def wait_until_ready(self, timeout: float = DEFAULT_DEADLINE) -> None:
         """See `Client.wait_until_ready`."""
-        await self._do(self._calls.wait_until_ready(timeout))
+        deadline = Deadline(timeout)
+        while True:
+            problem = Unavailable(f"the server at {self.address.url} was not ready within {timeout:g} s")
+            try:
+                if await self._transport.ready(Deadline(min(READY_PROBE_TIMEOUT, timeout))):
+                    return
+            except Unavailable as error:
+                problem = error
+            except DeadlineExceeded:
+                pass
+            if deadline.left <= READY_INTERVAL:
+                raise problem
+            await self._sleep(READY_INTERVAL, deadline.cancellation)
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -142,73 +156,126 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
-    def _transport(self) -> AsyncTransport:
-        # Both protocols bind to the running event loop, which is there at the first call and not at construction.
-        if self._opened is None:
-            self._opened = _open_transport(self.address)
-        return self._opened
+    def _transport(self) -> Transport:
+        # Those for asyncio bind to the running event loop, which is there at the first call and not at construction.
+        with self._opening:
+            self._opened = self._opened or _open(self.address, blocking=self._blocking)
+            return self._opened
 
-    async def _do(self, call: Call[T]) -> T:
+    async def _read(self, source: Encoded) -> bytes:
+        return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
+
+    async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _each(self, items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
+        """What is answered to each item; the first error ends it."""
+        places = asyncio.Semaphore(_TOGETHER)
+
+        async def asked(item: S) -> T:
+            async with places:
+                return await ask(item)
+
         try:
-            operation = next(call)
-            while True:
-                try:
-                    done = await self._perform(operation)
-                except BaseException as error:
-                    operation = call.throw(error)
-                else:
-                    operation = call.send(done)
-        except StopIteration as end:
-            return cast(T, end.value)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(asked(item)) for item in items]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [task.result() for task in tasks]
 
-    async def _perform(self, operation: Operation) -> Any:
-        match operation:
-            case Infer(inference, deadline):
-                return await self._transport.infer(inference, deadline.left)
-            case InferSteps(inference, deadline, receive):
-                transport = cast(AsyncStreamingTransport, self._transport)
-                return await transport.infer_steps(inference, deadline.left, receive)
-            case Ready(deadline):
-                return await self._transport.ready(deadline.left)
-            case Index(deadline):
-                return await self._transport.index(deadline.left)
-            case Describe(models, deadline):
-                return await _each(models, lambda model: self._transport.describe(model, deadline.left))
-            case Configure(models, deadline):
-                return await _each(models, lambda model: self._transport.config(model, deadline.left))
-            case Read(source):
-                return source if isinstance(source, bytes) else await asyncio.to_thread(read_encoded, source)
-            case Sleep(seconds):
-                return await asyncio.sleep(seconds)
+    async def _run(self, wish: Wish[A]) -> A:
+        deadline = self._deadline(wish.timeout, wish.cancellation)
+        deadline.cancellation.wait(0)
+        inputs: dict[str, Scalar] = {}
+        for each in wish.request.given():
+            value = getattr(wish.request, each.name)
+            inputs[each.tensor] = await self._read(value) if each.kind == "image" else encode_text(value)
+        answer_type = wish.request.answer_type()
+        steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
+        pipeline, inference = await self._planned(wish, inputs, deadline)
+        try:
+            tensors = await self._answered(pipeline, inference, steps, deadline)
+        except ModelNotFound:
+            # The server has changed since it was asked for its catalogue.
+            self._catalogue = None
+            another, inference = await self._planned(wish, inputs, deadline)
+            if steps.begun or another == pipeline:
+                raise
+            tensors = await self._answered(another, inference, steps, deadline)
+        return answer_type.of(tensors)
+
+    def _deadline(self, timeout: float | None, cancellation: Cancellation | None = None) -> Deadline:
+        return Deadline(self._timeout if timeout is None else timeout, cancellation)
+
+    async def _planned(
+        self, wish: Wish[A], inputs: Mapping[str, Scalar], deadline: Deadline
+    ) -> tuple[Pipeline, Inference]:
+        """A plan by the catalogue; one that is refused is made again if the server has changed since."""
+        catalogue = await self._known(deadline)
+        try:
+            return wish.plan(catalogue, inputs, streams=self.address.streams)
+        except (ModelNotFound, InvalidInput):
+            newer = await self._known(deadline, DOUBT_INTERVAL)
+            if newer is catalogue:
+                raise
+            return wish.plan(newer, inputs, streams=self.address.streams)
+
+    async def _answered(self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline) -> Tensors:
+        deadline.declare(pipeline.deadline)
+
+        async def attempt() -> Tensors:
+            timed = inference.within(deadline.left) if pipeline.has_deadline else inference
+            if not pipeline.streams:
+                return await self._transport.infer(timed, deadline)
+            await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
+            return steps.last
+
+        return await self._persisting(attempt, deadline, lambda: not steps.begun)
+
+    async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
+        known = self._catalogue
+        if known is not None and (max_age is None or time.monotonic() - self._asked < max_age):
+            return known
+
+        async def attempt() -> Catalogue:
+            asked = time.monotonic()
+            models = await self._transport.index(deadline)
+            ready = dict.fromkeys(model.name for model in models if model.ready)
+            try:
+                configs = await self._each(ready, lambda name: self._transport.config(name, deadline))
+            except ModelNotFound as error:
+                raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
+            self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
+            return self._catalogue
+
+        return await self._persisting(attempt, deadline)
+
+    async def _persisting(
+        self, attempt: Callable[[], Awaitable[T]], deadline: Deadline, may_retry: Callable[[], bool] = lambda: True
+    ) -> T:
+        failures = 0
+        while True:
+            deadline.cancellation.wait(0)
+            try:
+                return await attempt()
+            except Unavailable:
+                failures += 1
+                delay = self._retry.delay(failures, deadline.left)
+                if delay is None or not may_retry():
+                    raise
+            await self._sleep(delay, deadline.cancellation)
 
 
-async def _each(items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
-    """Asks about each item, a few at a time; the first error ends it."""
-    places = asyncio.Semaphore(_TOGETHER)
-
-    async def asked(item: S) -> T:
-        async with places:
-            return await ask(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(asked(item)) for item in items]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-def _open_transport(address: Address) -> AsyncTransport:
+def _open(address: Address, *, blocking: bool) -> Transport:
+    # Imported where it is used, because HTTP's brings gevent and aiohttp along.
     if address.protocol == "grpc":
-        from concord_client.grpc_transport import AsyncGrpcTransport
+        from concord_client.grpc_transport import AsyncGrpcTransport, GrpcTransport
 
-        return AsyncGrpcTransport(address)
-    from concord_client.http_transport import AsyncHttpTransport
+        return (GrpcTransport if blocking else AsyncGrpcTransport)(address)
+    from concord_client.http_transport import AsyncHttpTransport, HttpTransport
 
-    return AsyncHttpTransport(address)
+    return (HttpTransport if blocking else AsyncHttpTransport)(address)

@@ -9,10 +9,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file, replacing what was there only when the new content is on disk.
 
     The content goes to a hidden file in the same folder first, which is gone afterwards whatever happens. Where the
-    path is a symbolic link, the file it points to is replaced.
-
-    Raises:
-        OSError: the file cannot be written; the old one is untouched.
+    path is a symbolic link, the file it points to is replaced. An `OSError` leaves the old file untouched.
     """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".concord-{secrets.token_hex(8)}.part")

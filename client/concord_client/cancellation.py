@@ -1,9 +1,11 @@
-"""Cancelling a blocking call from another thread."""
+"""What ends a call before its answer: its time, or a cancellation from another thread."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from concord_client.catalogue import DEFAULT_DEADLINE
 from concord_client.errors import Cancelled
 
 
@@ -48,3 +50,28 @@ class Cancellation:
         finally:
             with self._lock:
                 self._stops.remove(stop)
+
+
+class Deadline:
+    """The time that a call has, from now on.
+
+    Args:
+        given: seconds in all; None for `DEFAULT_DEADLINE`, or what `declare` says.
+        cancellation: ends the call sooner.
+    """
+
+    def __init__(self, given: float | None, cancellation: Cancellation | None = None) -> None:
+        self.seconds = DEFAULT_DEADLINE if given is None else given
+        self.cancellation = cancellation or Cancellation()
+        self._given = given
+        self._begun = time.monotonic()
+
+    def declare(self, seconds: float) -> None:
+        """Says what a pipeline declares, which counts where no time was given."""
+        if self._given is None:
+            self.seconds = seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds, 0 when it is over."""
+        return max(self._begun + self.seconds - time.monotonic(), 0.0)

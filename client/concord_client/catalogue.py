@@ -13,7 +13,6 @@ Inputs, outputs and streaming stand in the configuration itself.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -48,11 +47,7 @@ class Part:
 
     @classmethod
     def parse(cls, role: str, text: str) -> Self:
-        """Reads ``MODEL``, ``MODEL; INPUT`` or ``MODEL; INPUT=VALUE``.
-
-        Raises:
-            InvalidDeclaration: it is written in another way.
-        """
+        """Reads the parameter ``part.ROLE``; raises `InvalidDeclaration`."""
         model, _, condition = (word.strip() for word in text.partition(";"))
         name, _, value = (word.strip() for word in condition.partition("="))
         if not model or " " in model or (";" in text and not name):
@@ -62,14 +57,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A public pipeline.
+    """A public pipeline: what its parameters say, see above, and what stands in its configuration.
 
     Attributes:
         name: what requests call it on the wire.
-        task: what it is for, such as ``harmonize``.
-        model: what a person calls it.
-        about: what it is, in a few words.
-        rank: its model's place among those of the task, the first being the default.
         required: inputs that every request has.
         optional: inputs that a request may have, settings and `TIMEOUT` not among them.
         outputs: in the order of the configuration.
@@ -78,7 +69,6 @@ class Pipeline:
         members: the models of an ensemble's steps, in their order.
         streams: whether it answers step by step.
         has_deadline: whether it takes the input `TIMEOUT`.
-        concurrency: requests of its model that make sense at a time.
         deadline: seconds a request may take.
     """
 
@@ -111,21 +101,24 @@ class Pipeline:
         try:
             return cls._of(config, parameters)
         except InvalidDeclaration as error:
-            raise InvalidDeclaration(error.key, error.problem, error.allowed, config.get("name", "")) from None
+            raise replace(error, pipeline=config.get("name", "")) from None
 
     @classmethod
     def _of(cls, config: Mapping[str, Any], parameters: Mapping[str, str]) -> Self:
         inputs = {tensor["name"]: tensor for tensor in config.get("input", ())}
-        settings = {}
-        for name in (key.removeprefix(_SETTING) for key in parameters if key.startswith(_SETTING)):
-            if name not in inputs:
-                allowed = f"an input of the pipeline: {', '.join(inputs)}"
-                raise InvalidDeclaration(f"{_SETTING}{name}", "there is no such input", allowed)
-            settings[name] = Setting.parse(name, inputs[name]["data_type"], parameters[f"{_SETTING}{name}"])
+        allowed = f"an input of the pipeline: {', '.join(inputs)}"
+        declared = {key.removeprefix(_SETTING): text for key, text in parameters.items() if key.startswith(_SETTING)}
+        if odd := declared.keys() - inputs.keys():
+            raise InvalidDeclaration(f"{_SETTING}{min(odd)}", "there is no such input", allowed)
+        # In the order of the inputs, which is the order in which people see them.
+        settings = {
+            name: Setting.parse(name, tensor["data_type"], declared[name])
+            for name, tensor in inputs.items()
+            if name in declared
+        }
         parts = [Part.parse(key.removeprefix(_PART), text) for key, text in parameters.items() if key.startswith(_PART)]
         for part in parts:
             if part.input and part.input not in inputs:
-                allowed = f"an input of the pipeline: {', '.join(inputs)}"
                 raise InvalidDeclaration(f"{_PART}{part.role}", f"there is no input {part.input}", allowed)
         given = [tensor for name, tensor in inputs.items() if name not in settings and name != TIMEOUT]
         optional = frozenset(tensor["name"] for tensor in given if tensor.get("optional"))
@@ -138,8 +131,7 @@ class Pipeline:
             required=frozenset(tensor["name"] for tensor in given) - optional,
             optional=optional,
             outputs=tuple(tensor["name"] for tensor in config.get("output", ())),
-            # In the order of the inputs, which is the order in which people see them.
-            settings={name: settings[name] for name in inputs if name in settings},
+            settings=settings,
             parts={part.role: part for part in parts},
             members=tuple(step["model_name"] for step in config.get("ensemble_scheduling", {}).get("step", ())),
             streams=bool(config.get("model_transaction_policy", {}).get("decoupled", False)),
@@ -173,17 +165,13 @@ class Pipeline:
         for part in (part for part in missing if part.input in settings):
             setting = settings[part.input]
             choices = setting.choices or ((False, True) if setting.kind is bool else ())
-            settings[part.input] = setting.limited_to(
-                tuple(choice for choice in choices if str(choice).lower() != part.value.lower())
-            )
+            left = tuple(choice for choice in choices if str(choice).lower() != part.value.lower())
+            settings[part.input] = replace(setting, choices=left)
         return replace(self, optional=self.optional - {part.input for part in missing}, settings=settings)
 
 
 class Catalogue:
     """The public pipelines of a server.
-
-    Args:
-        pipelines: in any order.
 
     Raises:
         InvalidDeclaration: two of them claim the same task, model and inputs.
@@ -206,7 +194,7 @@ class Catalogue:
         """Reads model configurations in Triton's JSON form.
 
         Args:
-            configs: of any models; those that are not public are left out.
+            configs: of any models.
             ready: names of the models that answer; None for all of ``configs``.
             readable: leave out what cannot be read, as a client does: its server may be newer, and one declaration
                 is no reason to refuse the other models.
@@ -216,7 +204,13 @@ class Catalogue:
         """
         configs = list(configs)
         ready = {config["name"] for config in configs} if ready is None else ready
-        found = [_readable(config) if readable else Pipeline.of(config) for config in configs]
+        found = []
+        for config in configs:
+            try:
+                found.append(Pipeline.of(config))
+            except InvalidDeclaration:
+                if not readable:
+                    raise
         return cls(each.narrowed(ready) for each in found if each is not None and each.name in ready)
 
     @property
@@ -245,7 +239,7 @@ class Catalogue:
 
         Args:
             task: what is wanted.
-            model: its name; None for the first of the task's models that takes what is given.
+            model: None for the first of the task's models that takes what is given.
             given: names of the inputs that the request has, settings not among them.
             streams: whether the protocol can carry steps; a pipeline that streams is then taken before one that does
                 not, and else not at all.
@@ -257,25 +251,14 @@ class Catalogue:
         models = self.models(task)
         if not models or (model is not None and model not in models):
             raise ModelNotFound(model or task, models)
-        able = [each for each in self.of_task(task) if model in (None, each.model)]
-        able = [each for each in able if streams or not each.streams]
-        # Of pipelines that all take it, the one that asks for most of it was made for it.
-        fitting = sorted(
-            (each for each in able if each.takes(given)),
-            key=lambda each: (each.rank, each.model, not each.streams, -len(each.required)),
-        )
-        if fitting:
-            return fitting[0]
+        able = [each for each in self.of_task(task) if model in (None, each.model) and (streams or not each.streams)]
+        if fitting := [each for each in able if each.takes(given)]:
+            # Of pipelines that all take it, the one that asks for most of it was made for it.
+            return min(fitting, key=lambda each: (each.rank, each.model, not each.streams, -len(each.required)))
         ways = [" + ".join(sorted(each.required)) for each in able] or ["nothing over this protocol"]
         odd = sorted(set(given) - frozenset().union(*(each.inputs for each in able))) or sorted(given)
         problem = f"{model or task} does not take {' + '.join(sorted(given))}"
         raise InvalidInput("invalid_setting", odd[0] if odd else "request", problem, ", or ".join(dict.fromkeys(ways)))
-
-
-def _readable(config: Mapping[str, Any]) -> Pipeline | None:
-    with suppress(InvalidDeclaration):
-        return Pipeline.of(config)
-    return None
 
 
 def _word(parameters: Mapping[str, str], key: str) -> str:

@@ -1,35 +1,23 @@
 """The blocking client."""
 
-from collections.abc import Collection, Mapping
-from types import TracebackType
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, Self, TypeVar, cast
 
-from concord_client.calls import READY_PROBE_TIMEOUT, Calls, Wish
+from concord_client.aio import READY_PROBE_TIMEOUT, AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
-from concord_client.diffusion import Diffusion
-from concord_client.operations import (
-    Call,
-    Configure,
-    Describe,
-    Index,
-    Infer,
-    InferSteps,
-    Operation,
-    Read,
-    Ready,
-    Sleep,
-)
+from concord_client.inference import Wish
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.settings import SettingValue
+from concord_client.settings import Diffusion, SettingValue
 from concord_client.steps import OnStep
 from concord_client.tasks.fields import Encoded, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
-from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
+from concord_client.transport import ProtocolName
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -60,9 +48,8 @@ class Client:
         timeout: float | None = None,
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
-        self.address = Address.of(url, protocol)
-        self._calls = Calls(self.address, timeout, retry)
-        self._transport = _open_transport(self.address)
+        self._calls = _BlockingCalls(url, protocol=protocol, timeout=timeout, retry=retry)
+        self.address = self._calls.address
 
     def run(
         self,
@@ -99,8 +86,9 @@ class Client:
             OSError: a file cannot be read.
             TypeError: an image that is neither bytes nor a path.
         """
-        wish = Wish(request, model, settings or {}, on_step, without, headers or {})
-        return self._do(self._calls.run(wish, timeout), cancellation)
+        return _ended(
+            self._calls._run(Wish(request, model, settings, on_step, without, timeout, headers, cancellation))
+        )
 
     def harmonize(
         self,
@@ -123,14 +111,10 @@ class Client:
             image: the composite, encoded.
             text: a referring expression that names the part, such as "the teddy bear".
             mask: or the part itself: an encoded image of the same size, white (128 and above) where it is.
-            model: see `run`, like the arguments below and the errors.
-            settings: how the model is to work.
-            diffusion: the same for a diffusion model, by name.
-            on_step: is told of every step, in the thread of the call.
+            diffusion: settings of a diffusion model, by name.
             return_mask: whether the mask predicted for a text is wanted too.
-            timeout: seconds.
-            headers: sent along.
-            cancellation: lets another thread end the call.
+
+        Other arguments and errors are those of `run`.
 
         Raises:
             ValueError: neither or both of text and mask.
@@ -177,15 +161,15 @@ class Client:
         Raises:
             InvalidDeclaration: a model's configuration cannot be read.
         """
-        return self._do(self._calls.catalogue(max_age, timeout))
+        return _ended(self._calls.catalogue(max_age=max_age, timeout=timeout))
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
         """Every model and pipeline of the server, sorted by name."""
-        return self._do(self._calls.models(timeout))
+        return _ended(self._calls.models(timeout=timeout))
 
     def ready(self, *, timeout: float = READY_PROBE_TIMEOUT) -> bool:
         """Whether the server answers and all its models are ready; False where nothing answers."""
-        return self._do(self._calls.ready(timeout))
+        return _ended(self._calls.ready(timeout=timeout))
 
     def wait_until_ready(self, timeout: float = DEFAULT_DEADLINE) -> None:
         """Returns as soon as the server is `ready`.
@@ -193,61 +177,38 @@ class Client:
         Raises:
             Unavailable: it was not within the time; `Unreachable` where nothing answered.
         """
-        self._do(self._calls.wait_until_ready(timeout))
+        _ended(self._calls.wait_until_ready(timeout))
 
     def close(self) -> None:
         """Ends the connection; the client cannot be used after it."""
-        self._transport.close()
+        _ended(self._calls.close())
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _do(self, call: Call[T], cancellation: Cancellation | None = None) -> T:
-        cancellation = cancellation or Cancellation()
-        try:
-            operation = next(call)
-            while True:
-                try:
-                    cancellation.wait(0)
-                    done = self._perform(operation, cancellation)
-                except BaseException as error:
-                    operation = call.throw(error)
-                else:
-                    operation = call.send(done)
-        except StopIteration as end:
-            return cast(T, end.value)
 
-    def _perform(self, operation: Operation, cancellation: Cancellation) -> Any:
-        match operation:
-            case Infer(inference, deadline):
-                return self._transport.infer(inference, deadline.left, cancellation)
-            case InferSteps(inference, deadline, receive):
-                transport = cast(StreamingTransport, self._transport)
-                return transport.infer_steps(inference, deadline.left, cancellation, receive)
-            case Ready(deadline):
-                return self._transport.ready(deadline.left, cancellation)
-            case Index(deadline):
-                return self._transport.index(deadline.left, cancellation)
-            case Describe(models, deadline):
-                return [self._transport.describe(model, deadline.left, cancellation) for model in models]
-            case Configure(models, deadline):
-                return [self._transport.config(model, deadline.left, cancellation) for model in models]
-            case Read(source):
-                return read_encoded(source)
-            case Sleep(seconds):
-                return cancellation.wait(seconds)
+class _BlockingCalls(AsyncClient):
+    """The same coroutines, in the caller's thread: nothing of them waits for an event loop."""
+
+    _blocking = True
+
+    async def _read(self, source: Encoded) -> bytes:
+        return read_encoded(source)
+
+    async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
+        cancellation.wait(seconds)
+
+    async def _each(self, items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
+        return [await ask(item) for item in items]
 
 
-def _open_transport(address: Address) -> Transport:
-    if address.protocol == "grpc":
-        from concord_client.grpc_transport import GrpcTransport
-
-        return GrpcTransport(address)
-    from concord_client.http_transport import HttpTransport
-
-    return HttpTransport(address)
+def _ended(call: Coroutine[Any, Any, T]) -> T:
+    """What a call answers that blocks instead of waiting for an event loop."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        return cast(T, end.value)
+    raise AssertionError("the call waits for an event loop")

@@ -12,13 +12,9 @@ from typing import ClassVar, Self
 
 @dataclass(frozen=True)
 class Message:
-    """The words of a typed error: ``[code] FIELD: what was wrong; allowed: what is allowed``.
+    """The words of a typed error, see `InvalidInput`: ``[code] FIELD: what was wrong; allowed: what is allowed``.
 
-    Attributes:
-        code: stable name of the kind of error.
-        field: the input it is about, or a model.
-        problem: what was wrong, in plain words.
-        allowed: what would have been accepted; empty where nothing that is sent would help.
+    The field may be a model. What is allowed is empty where nothing that is sent would help.
     """
 
     code: str
@@ -42,62 +38,51 @@ class Message:
 class ConcordClientError(Exception):
     """Base of every error a request can end with."""
 
+    def __post_init__(self) -> None:
+        # The dataclasses below are exceptions with their fields as arguments, as pickle wants them.
+        self.args = tuple(vars(self).values())
 
+
+@dataclass(eq=False, repr=False)
 class InvalidInput(ConcordClientError):
     """The server refused what it was sent; sending the same again ends the same.
 
-    Args:
+    Attributes:
         code: stable name of the kind of error (``invalid_image``, ``invalid_mask``, ``invalid_setting``, ...).
         field: the input it is about (``IMAGE``, ``MASK``, ``TEXT``, ``STEPS``, ...), or ``request``.
         problem: what was wrong, in plain words.
         allowed: what would have been accepted; empty where the server did not say.
     """
 
-    def __init__(self, code: str, field: str, problem: str, allowed: str = "") -> None:
-        self.code = code
-        self.field = field
-        self.problem = problem
-        self.allowed = allowed
-        super().__init__(code, field, problem, allowed)
+    code: str
+    field: str
+    problem: str
+    allowed: str = ""
 
     def __str__(self) -> str:
         return str(Message(self.code, self.field, self.problem, self.allowed))
 
 
+@dataclass(eq=False, repr=False)
 class ModelNotFound(ConcordClientError):
-    """The server does not have the model or pipeline that was asked for.
+    """The server does not have the model or pipeline that was asked for; ``known`` are those it has for the task."""
 
-    Args:
-        model: its name.
-        known: the models that it has for the task, where that is known.
-    """
-
-    def __init__(self, model: str, known: Sequence[str] = ()) -> None:
-        self.model = model
-        self.known = tuple(known)
-        super().__init__(model, self.known)
+    model: str
+    known: Sequence[str] = ()
 
     def __str__(self) -> str:
         known = f"; it has {', '.join(self.known)}" if self.known else ""
         return f"the server has no model named {self.model!r}{known}"
 
 
+@dataclass(eq=False, repr=False)
 class InvalidDeclaration(ConcordClientError):
-    """A pipeline's configuration says something of it that cannot be read.
+    """The parameter ``key`` of a pipeline's configuration cannot be read."""
 
-    Args:
-        key: the parameter.
-        problem: what is wrong with it.
-        allowed: what it may be.
-        pipeline: the pipeline's name, where it is known.
-    """
-
-    def __init__(self, key: str, problem: str, allowed: str, pipeline: str = "") -> None:
-        self.key = key
-        self.problem = problem
-        self.allowed = allowed
-        self.pipeline = pipeline
-        super().__init__(key, problem, allowed, pipeline)
+    key: str
+    problem: str
+    allowed: str
+    pipeline: str = ""
 
     def __str__(self) -> str:
         where = f"{self.pipeline}: " if self.pipeline else ""
@@ -111,14 +96,13 @@ class Unavailable(ConcordClientError):
     """
 
 
+@dataclass(eq=False, repr=False)
 class Unreachable(Unavailable):
     """Nothing that speaks the protocol answers at the address."""
 
-    def __init__(self, address: str, protocol: str, reason: str) -> None:
-        self.address = address
-        self.protocol = protocol
-        self.reason = reason
-        super().__init__(address, protocol, reason)
+    address: str
+    protocol: str
+    reason: str
 
     def __str__(self) -> str:
         return (
@@ -127,12 +111,11 @@ class Unreachable(Unavailable):
         )
 
 
+@dataclass(eq=False, repr=False)
 class DeadlineExceeded(ConcordClientError):
     """No answer within the time the caller gave."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        super().__init__(seconds)
+    seconds: float
 
     def __str__(self) -> str:
         return f"no answer within {self.seconds:g} s"
@@ -149,15 +132,19 @@ class ServerError(ConcordClientError):
     """The server failed; nothing is wrong with what it was sent."""
 
 
-_SERVER_CODES = frozenset({"internal", "server_failure", "not_finite"})
 _UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
+_CODES = {
+    "busy": "UNAVAILABLE",
+    "deadline_exceeded": "DEADLINE_EXCEEDED",
+    "cancelled": "CANCELLED",
+    **dict.fromkeys(("internal", "server_failure", "not_finite"), "INTERNAL"),
+}
+"""gRPC's status for the codes of messages that do not refuse an input."""
 _HTTP_STATUSES = {
     "400": "INVALID_ARGUMENT",
     "404": "NOT_FOUND",
     "413": "RESOURCE_EXHAUSTED",
     "429": "UNAVAILABLE",
-    "500": "INTERNAL",
-    "501": "UNIMPLEMENTED",
     "502": "UNAVAILABLE",
     "503": "UNAVAILABLE",
     "504": "DEADLINE_EXCEEDED",
@@ -174,33 +161,19 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
         timeout: seconds the call was given.
     """
     status = _HTTP_STATUSES.get(status, status.removeprefix("StatusCode."))
-    typed = Message.find(message)
-    if typed is not None:
-        match typed.code:
-            case "busy":
-                return Unavailable(str(typed))
-            case "deadline_exceeded":
-                return DeadlineExceeded(timeout)
-            case "cancelled":
-                return Cancelled()
-            case code if code in _SERVER_CODES:
-                return ServerError(str(typed))
-        return InvalidInput(typed.code, typed.field, typed.problem, typed.allowed)
+    if typed := Message.find(message):
+        if typed.code not in _CODES:
+            return InvalidInput(typed.code, typed.field, typed.problem, typed.allowed)
+        status, message = _CODES[typed.code], str(typed)
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
-    unknown = _UNKNOWN_MODEL.search(message)
-    if unknown:
+    elif unknown := _UNKNOWN_MODEL.search(message):
         return ModelNotFound(unknown["model"])
-    match status:
-        case "NOT_FOUND":
-            return ModelNotFound(model)
-        case "UNAVAILABLE":
-            return Unavailable(message)
-        case "DEADLINE_EXCEEDED":
-            return DeadlineExceeded(timeout)
-        case "CANCELLED":
-            return Cancelled()
-        case "INVALID_ARGUMENT":
-            return InvalidInput("invalid_argument", "request", message)
-        case "RESOURCE_EXHAUSTED":
-            return InvalidInput("request_too_large", "request", message)
-    return ServerError(message)
+    errors = {
+        "NOT_FOUND": ModelNotFound(model),
+        "UNAVAILABLE": Unavailable(message),
+        "DEADLINE_EXCEEDED": DeadlineExceeded(timeout),
+        "CANCELLED": Cancelled(),
+        "INVALID_ARGUMENT": InvalidInput("invalid_argument", "request", message),
+        "RESOURCE_EXHAUSTED": InvalidInput("request_too_large", "request", message),
+    }
+    return errors.get(status, ServerError(message))

@@ -7,167 +7,153 @@ asyncio one cannot ask for the final response.
 
 import ipaddress
 import re
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+import tritonclient.grpc as triton  # type: ignore[import-untyped]
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-from tritonclient.grpc import service_pb2, service_pb2_grpc  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from concord_client.cancellation import Cancellation
+from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
-from concord_client.grpc_messages import infer_request, read_response, read_streamed, stream_request
-from concord_client.inference import Inference
+from concord_client.inference import DATATYPES, Inference
 from concord_client.repository import Model, read_index, read_metadata
+from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address
 
 _NEVER_CONNECTED = re.compile(r"failed to connect|DNS resolution failed|name resolution|http1\.x server", re.IGNORECASE)
-
-
-class GrpcTransport:
-    """`StreamingTransport` over gRPC; calls may come from any number of threads."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._channel = grpc.insecure_channel(address.url, _channel_arguments(address))
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-
-    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
-        response = self._ask(
-            "ModelInfer", infer_request(inference), timeout, cancellation, inference.model, _metadata(inference)
-        )
-        return read_response(inference, response)
-
-    def infer_steps(
-        self, inference: Inference, timeout: float, cancellation: Cancellation, receive: Callable[[Tensors], None]
-    ) -> None:
-        final = False
-        responses = self._stub.ModelStreamInfer(
-            iter([stream_request(inference)]), timeout=timeout, metadata=_metadata(inference)
-        )
-        try:
-            with cancellation.stopping(responses.cancel):
-                for response in responses:
-                    tensors, final = read_streamed(inference, response, timeout)
-                    receive(tensors)
-        except BaseException as error:
-            responses.cancel()
-            if not isinstance(error, grpc.RpcError):
-                raise
-            # What happens to the stream after the last answer is no loss.
-            if not final:
-                raise _typed_error(error, self._address, timeout, inference.model) from None
-
-    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
-        return bool(self._ask("ServerReady", service_pb2.ServerReadyRequest(), timeout, cancellation).ready)
-
-    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
-        return _read_index(self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), timeout, cancellation))
-
-    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
-        metadata = self._ask("ModelMetadata", _metadata_request(model), timeout, cancellation, model.name)
-        return read_metadata(model, _as_dict(metadata))
-
-    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
-        return _as_dict(self._ask("ModelConfig", _config_request(model), timeout, cancellation, model).config)
-
-    def close(self) -> None:
-        self._channel.close()
-
-    def _ask(
-        self,
-        method: str,
-        request: Any,
-        timeout: float,
-        cancellation: Cancellation,
-        model: str = "",
-        metadata: tuple[tuple[str, str], ...] = (),
-    ) -> Any:
-        call = getattr(self._stub, method).future(request, timeout=timeout, metadata=metadata)
-        try:
-            with cancellation.stopping(call.cancel):
-                return call.result()
-        except grpc.FutureCancelledError:
-            raise Cancelled from None
-        except grpc.RpcError as error:
-            raise _typed_error(error, self._address, timeout, model) from None
-        except BaseException:
-            call.cancel()
-            raise
+_ASK_FOR_FINAL = "triton_enable_empty_final_response"
+_FINAL = "triton_final_response"
 
 
 class AsyncGrpcTransport:
-    """`AsyncStreamingTransport` over gRPC; made and used in one event loop."""
+    """`StreamingTransport` over gRPC; made and used in one event loop."""
+
+    _connect = staticmethod(grpc.aio.insecure_channel)
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._channel = grpc.aio.insecure_channel(address.url, _channel_arguments(address))
+        self._channel = self._connect(address.url, _channel_arguments(address))
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    async def infer(self, inference: Inference, timeout: float) -> Tensors:
-        response = await self._ask(
-            "ModelInfer", infer_request(inference), timeout, inference.model, _metadata(inference)
-        )
-        return read_response(inference, response)
+    async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
+        request = _infer_request(inference)
+        response = await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))
+        return inference.read(triton.InferResult(response))
 
-    async def infer_steps(self, inference: Inference, timeout: float, receive: Callable[[Tensors], None]) -> None:
+    async def infer_steps(self, inference: Inference, deadline: Deadline, receive: Callable[[Tensors], None]) -> None:
         final = False
-        responses = self._stub.ModelStreamInfer(
-            iter([stream_request(inference)]), timeout=timeout, metadata=_metadata(inference)
-        )
+
+        def take(response: Any) -> None:
+            nonlocal final
+            if response.error_message:
+                # There is no status, only words. Triton has a mode that ends the stream with one
+                # (``triton_grpc_error``), but 2.51 crashes in it now and then.
+                message = response.error_message
+                raise error_from_answer("", message, model=inference.model, timeout=deadline.seconds)
+            final = response.infer_response.parameters[_FINAL].bool_param
+            receive(inference.read(triton.InferResult(response.infer_response)))
+
+        request = _infer_request(inference)
+        request.parameters[_ASK_FOR_FINAL].bool_param = True
+        responses = self._stub.ModelStreamInfer(iter([request]), timeout=deadline.left, metadata=_metadata(inference))
         try:
-            async for response in responses:
-                tensors, final = read_streamed(inference, response, timeout)
-                receive(tensors)
+            with deadline.cancellation.stopping(responses.cancel):
+                await self._take_each(responses, take)
         except BaseException as error:
             responses.cancel()
             if not isinstance(error, grpc.RpcError):
                 raise
             # What happens to the stream after the last answer is no loss.
             if not final:
-                raise _typed_error(error, self._address, timeout, inference.model) from None
+                raise self._typed(error, deadline, inference.model) from None
 
-    async def ready(self, timeout: float) -> bool:
-        return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), timeout)).ready)
+    async def ready(self, deadline: Deadline) -> bool:
+        return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), deadline)).ready)
 
-    async def index(self, timeout: float) -> list[Model]:
-        return _read_index(await self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), timeout))
+    async def index(self, deadline: Deadline) -> list[Model]:
+        response = await self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), deadline)
+        return read_index(_as_dict(response).get("models", ()))
 
-    async def describe(self, model: Model, timeout: float) -> Model:
-        metadata = await self._ask("ModelMetadata", _metadata_request(model), timeout, model.name)
-        return read_metadata(model, _as_dict(metadata))
+    async def describe(self, model: Model, deadline: Deadline) -> Model:
+        request = service_pb2.ModelMetadataRequest(name=model.name, version=model.version)
+        return read_metadata(model, _as_dict(await self._ask("ModelMetadata", request, deadline, model.name)))
 
-    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
-        return _as_dict((await self._ask("ModelConfig", _config_request(model), timeout, model)).config)
+    async def config(self, model: str, deadline: Deadline) -> Mapping[str, Any]:
+        request = service_pb2.ModelConfigRequest(name=model)
+        return _as_dict((await self._ask("ModelConfig", request, deadline, model)).config)
 
     async def close(self) -> None:
         await self._channel.close()
 
     async def _ask(
-        self,
-        method: str,
-        request: Any,
-        timeout: float,
-        model: str = "",
-        metadata: tuple[tuple[str, str], ...] = (),
+        self, method: str, request: Any, deadline: Deadline, model: str = "", metadata: tuple[tuple[str, str], ...] = ()
     ) -> Any:
+        call = self._method(method)(request, timeout=deadline.left, metadata=metadata)
         try:
-            return await getattr(self._stub, method)(request, timeout=timeout, metadata=metadata)
+            with deadline.cancellation.stopping(call.cancel):
+                return await self._result(call)
+        except grpc.FutureCancelledError:
+            raise Cancelled from None
         except grpc.RpcError as error:
-            raise _typed_error(error, self._address, timeout, model) from None
+            raise self._typed(error, deadline, model) from None
+        except BaseException:
+            call.cancel()
+            raise
+
+    def _method(self, name: str) -> Any:
+        return getattr(self._stub, name)
+
+    async def _result(self, call: Any) -> Any:
+        return await call
+
+    async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
+        async for response in responses:
+            take(response)
+
+    def _typed(self, error: Any, deadline: Deadline, model: str) -> ConcordClientError:
+        """Types a ``grpc.RpcError``."""
+        message = error.details() or "no reason given"
+        typed = error_from_answer(str(error.code()), message, model=model, timeout=deadline.seconds)
+        if type(typed) is Unavailable and _NEVER_CONNECTED.search(message):
+            return Unreachable(self._address.url, self._address.protocol, message)
+        return typed
 
 
-def _config_request(model: str) -> Any:
-    return service_pb2.ModelConfigRequest(name=model)
+class GrpcTransport(AsyncGrpcTransport):
+    """The same, blocking; calls may come from any number of threads."""
+
+    _connect = staticmethod(grpc.insecure_channel)
+
+    async def close(self) -> None:
+        self._channel.close()
+
+    def _method(self, name: str) -> Any:
+        return getattr(self._stub, name).future
+
+    async def _result(self, call: Any) -> Any:
+        return call.result()
+
+    async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
+        for response in responses:
+            take(response)
 
 
-def _metadata_request(model: Model) -> Any:
-    return service_pb2.ModelMetadataRequest(name=model.name, version=model.version)
+def _infer_request(inference: Inference) -> Any:
+    request = service_pb2.ModelInferRequest(model_name=inference.model)
+    for name, value in inference.inputs.items():
+        request.inputs.add(name=name, datatype=DATATYPES[type(value)], shape=[1, 1])
+        request.raw_input_contents.append(_raw(value))
+    for name in inference.outputs:
+        request.outputs.add(name=name)
+    return request
 
 
-def _read_index(response: Any) -> list[Model]:
-    return read_index(_as_dict(response).get("models", ()))
+def _raw(value: Scalar) -> bytes:
+    return struct.pack("<I", len(value)) + value if isinstance(value, bytes) else value.tobytes()
 
 
 def _as_dict(message: Any) -> dict[str, Any]:
@@ -199,12 +185,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _typed_error(error: Any, address: Address, timeout: float, model: str) -> ConcordClientError:
-    """Types a ``grpc.RpcError``."""
-    message = error.details() or "no reason given"
-    typed = error_from_answer(str(error.code()), message, model=model, timeout=timeout)
-    if type(typed) is Unavailable and _NEVER_CONNECTED.search(message):
-        return Unreachable(address.url, address.protocol, message)
-    return typed

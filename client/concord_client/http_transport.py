@@ -4,48 +4,45 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import numpy as np
 import tritonclient.http as triton  # type: ignore[import-untyped]
 
-from concord_client.cancellation import Cancellation
+from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
-from concord_client.inference import Inference
+from concord_client.inference import DATATYPES, Inference
 from concord_client.repository import Model, read_index, read_metadata
+from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
-from concord_client.tensors import datatype, read_tensors, tensor
 from concord_client.transport import Address
 
-T = TypeVar("T")
 HEADER_LENGTH = "Inference-Header-Content-Length"
 LONGEST_WORDS = 500
 
 
 class AsyncHttpTransport:
-    """`AsyncTransport` over HTTP; made and used in one event loop."""
+    """`Transport` over HTTP; made and used in one event loop."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         # A deadline is for one call, so the session has none of its own.
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
 
-    async def infer(self, inference: Inference, timeout: float) -> Tensors:
+    async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
         body, header_length = triton.InferenceServerClient.generate_request_body(
-            [
-                triton.InferInput(name, [1, 1], datatype(value)).set_data_from_numpy(tensor(value))
-                for name, value in inference.inputs.items()
-            ],
+            [_input(name, value) for name, value in inference.inputs.items()],
             outputs=[triton.InferRequestedOutput(name) for name in inference.outputs],
         )
         headers, content = await self._ask(
             "POST",
             f"models/{quote(inference.model, safe='')}/infer",
-            timeout,
+            deadline,
             model=inference.model,
             data=io.BytesIO(body),
             headers={**inference.headers, HEADER_LENGTH: str(header_length)},
@@ -53,26 +50,26 @@ class AsyncHttpTransport:
         answered = triton.InferenceServerClient.parse_response_body(
             content, header_length=int(headers.get(HEADER_LENGTH, len(content)))
         )
-        return read_tensors(inference, answered)
+        return inference.read(answered)
 
-    async def ready(self, timeout: float) -> bool:
+    async def ready(self, deadline: Deadline) -> bool:
         try:
-            await self._ask("GET", "health/ready", timeout)
+            await self._ask("GET", "health/ready", deadline)
         except InvalidInput:  # the status is 400 while models load
             return False
         return True
 
-    async def index(self, timeout: float) -> list[Model]:
-        _, content = await self._ask("POST", "repository/index", timeout)
+    async def index(self, deadline: Deadline) -> list[Model]:
+        _, content = await self._ask("POST", "repository/index", deadline)
         return read_index(json.loads(content))
 
-    async def describe(self, model: Model, timeout: float) -> Model:
+    async def describe(self, model: Model, deadline: Deadline) -> Model:
         path = f"models/{quote(model.name, safe='')}/versions/{model.version}"
-        _, content = await self._ask("GET", path, timeout, model=model.name)
+        _, content = await self._ask("GET", path, deadline, model=model.name)
         return read_metadata(model, json.loads(content))
 
-    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
-        _, content = await self._ask("GET", f"models/{quote(model, safe='')}/config", timeout, model=model)
+    async def config(self, model: str, deadline: Deadline) -> Mapping[str, Any]:
+        _, content = await self._ask("GET", f"models/{quote(model, safe='')}/config", deadline, model=model)
         config: Mapping[str, Any] = json.loads(content)
         return config
 
@@ -80,27 +77,27 @@ class AsyncHttpTransport:
         await self._session.close()
 
     async def _ask(
-        self, method: str, path: str, timeout: float, *, model: str = "", **request: Any
+        self, method: str, path: str, deadline: Deadline, *, model: str = "", **request: Any
     ) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of a good answer; any other status is raised as its typed error."""
         try:
             async with (
-                asyncio.timeout(timeout),
+                asyncio.timeout(deadline.left),
                 self._session.request(method, f"http://{self._address.url}/v2/{path}", **request) as response,
             ):
                 content = await response.read()
         except TimeoutError:
-            raise DeadlineExceeded(timeout) from None
+            raise DeadlineExceeded(deadline.seconds) from None
         except (OSError, aiohttp.ClientError) as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(self._address.url, self._address.protocol, reason) from None
         if response.status != HTTPStatus.OK:
-            raise error_from_answer(str(response.status), _words(content), model=model, timeout=timeout)
+            raise error_from_answer(str(response.status), _words(content), model=model, timeout=deadline.seconds)
         return response.headers, content
 
 
-class HttpTransport:
-    """`Transport` over HTTP: `AsyncHttpTransport` in an event loop of its own, in a thread of its own.
+class HttpTransport(AsyncHttpTransport):
+    """The same, blocking: its requests are made in an event loop of its own, in a thread of its own.
 
     tritonclient's blocking client runs gevent's loop in the caller's thread: it can be used from one thread only, is
     not to be cancelled from another, has no deadline for a whole call and prints a traceback on Ctrl-C. Its asyncio
@@ -113,43 +110,36 @@ class HttpTransport:
         self._thread.start()
         self._loop = opened.result()
 
-    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
-        return self._run(self._http.infer(inference, timeout), cancellation)
-
-    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
-        return self._run(self._http.ready(timeout), cancellation)
-
-    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
-        return self._run(self._http.index(timeout), cancellation)
-
-    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
-        return self._run(self._http.describe(model, timeout), cancellation)
-
-    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
-        return self._run(self._http.config(model, timeout), cancellation)
-
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closed.set)
             self._thread.join()
 
     async def _live(self, address: Address, opened: "Future[asyncio.AbstractEventLoop]") -> None:
+        super().__init__(address)
         self._closed = asyncio.Event()
-        self._http = AsyncHttpTransport(address)
         opened.set_result(asyncio.get_running_loop())
         await self._closed.wait()
-        await self._http.close()
+        await super().close()
 
-    def _run(self, call: Coroutine[Any, Any, T], cancellation: Cancellation) -> T:
+    async def _ask(
+        self, method: str, path: str, deadline: Deadline, *, model: str = "", **request: Any
+    ) -> tuple[Mapping[str, str], bytes]:
+        call = super()._ask(method, path, deadline, model=model, **request)
         outcome = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
-            with cancellation.stopping(outcome.cancel):
+            with deadline.cancellation.stopping(outcome.cancel):
                 return outcome.result()
         except CancelledError:
             raise Cancelled from None
         except BaseException:
             outcome.cancel()
             raise
+
+
+def _input(name: str, value: Scalar) -> Any:
+    array = np.array([[value]], dtype=np.object_ if isinstance(value, bytes) else value.dtype)
+    return triton.InferInput(name, [1, 1], DATATYPES[type(value)]).set_data_from_numpy(array)
 
 
 def _words(content: bytes) -> str:

@@ -2,25 +2,34 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
+from concord_client.cancellation import Cancellation
 from concord_client.catalogue import PREVIEW, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
 from concord_client.errors import InvalidInput
 from concord_client.settings import Scalar, Setting, SettingValue
-from concord_client.tasks.request import Request
+from concord_client.steps import OnStep
+from concord_client.tasks.fields import Tensors
+from concord_client.tasks.request import A, Request
+
+DATATYPES: Mapping[type[Scalar], str] = {
+    bytes: "BYTES",
+    np.int32: "INT32",
+    np.int64: "INT64",
+    np.float32: "FP32",
+    np.bool_: "BOOL",
+}
+"""KServe's names for the types of inputs."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """One inference request.
+    """One inference request: to a pipeline, with tensors by their names, for the tensors named as outputs.
 
-    Attributes:
-        model: name of the pipeline.
-        inputs: tensor name to value; every input of a public pipeline is one value, shape [1, 1] on the wire.
-        outputs: names of the tensors to compute and send back.
-        headers: sent along, as gRPC metadata or HTTP headers.
+    Every input of a public pipeline is one value, shape [1, 1] on the wire. Headers go along as gRPC metadata or HTTP
+    headers.
     """
 
     model: str
@@ -32,35 +41,58 @@ class Inference:
         """The same request, which the server gives up by itself after a time."""
         return replace(self, inputs={**self.inputs, TIMEOUT: np.float32(seconds)})
 
+    def read(self, result: Any) -> Tensors:
+        """The tensors of tritonclient's result that were asked for and came back."""
+        tensors = {name: result.as_numpy(name) for name in self.outputs}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
-def outputs_of(pipeline: Pipeline, request: type[Request[Any]], without: Collection[str] = ()) -> tuple[str, ...]:
-    """The tensors to ask a pipeline for: what it declares of a task's answer.
 
-    Args:
-        pipeline: what is asked.
-        request: the task.
-        without: names of fields of the answer that are not wanted.
+@dataclass(frozen=True)
+class Wish(Generic[A]):
+    """A request, and how it is to be answered: the arguments of `concord_client.Client.run`."""
 
-    Raises:
-        ValueError: one of those is no field of the answer, or every answer has it.
-    """
-    answer = request.answer_type().fields()
-    optional = [each.name for each in answer if not each.required]
-    if odd := set(without) - set(optional):
-        raise ValueError(f"without is {', '.join(sorted(odd))}; allowed: {', '.join(optional) or 'nothing'}")
-    return tuple(each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in without)
+    request: Request[A]
+    model: str | None
+    settings: Mapping[str, SettingValue] | None
+    on_step: OnStep | None
+    without: Collection[str]
+    timeout: float | None
+    headers: Mapping[str, str] | None
+    cancellation: Cancellation | None = None
+
+    def plan(self, catalogue: Catalogue, inputs: Mapping[str, Scalar], *, streams: bool) -> tuple[Pipeline, Inference]:
+        """The pipeline that answers it, and what that is asked; the errors are those of `concord_client.Client.run`.
+
+        Args:
+            catalogue: of the server.
+            inputs: the request's own tensors.
+            streams: whether the protocol can carry steps.
+        """
+        pipeline = catalogue.choose(self.request.TASK, self.model, inputs.keys(), streams=streams)
+        has_steps = catalogue.has_steps(pipeline.task, pipeline.model)
+        if self.on_step is not None and not has_steps:
+            raise ValueError(f"on_step is for a model with steps; {pipeline.model} has none")
+        tensors = dict(inputs)
+        for name, value in (self.settings or {}).items():
+            # Previews come with the steps of a stream.
+            if name.upper() != PREVIEW or pipeline.streams or not has_steps:
+                setting = find_setting(catalogue, pipeline, name)
+                tensors[setting.name] = setting.tensor(value)
+        answer = self.request.answer_type().fields()
+        optional = [each.name for each in answer if not each.required]
+        if odd := set(self.without) - set(optional):
+            raise ValueError(f"without is {', '.join(sorted(odd))}; allowed: {', '.join(optional) or 'nothing'}")
+        outputs = [STEP, TOTAL] if pipeline.streams else []
+        outputs += [PREVIEW] if pipeline.streams and tensors.get(PREVIEW) else []
+        outputs += [each.tensor for each in answer if each.tensor in pipeline.outputs and each.name not in self.without]
+        return pipeline, Inference(pipeline.name, tensors, tuple(outputs), self.headers or {})
 
 
 def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting:
-    """A setting of a pipeline.
-
-    Args:
-        catalogue: says which models have the setting where this one does not.
-        pipeline: what is asked.
-        name: the setting's public name.
+    """A setting of a pipeline by its public name.
 
     Raises:
-        InvalidInput: the pipeline has no such setting.
+        InvalidInput: the pipeline has no such setting; says which models of the catalogue have it.
     """
     declared = {setting.public_name: setting for setting in pipeline.settings.values()}
     if name not in declared:
@@ -69,24 +101,3 @@ def find_setting(catalogue: Catalogue, pipeline: Pipeline, name: str) -> Setting
         problem = f"{pipeline.model} has no such setting"
         raise InvalidInput("invalid_setting", name.upper(), problem, allowed or "no setting")
     return declared[name]
-
-
-def read_settings(catalogue: Catalogue, pipeline: Pipeline, settings: Mapping[str, SettingValue]) -> dict[str, Scalar]:
-    """The tensors of settings, by their public names.
-
-    Raises:
-        InvalidInput: the model has no such setting, or the setting's tensor cannot hold the value.
-    """
-    tensors = {}
-    for name, value in settings.items():
-        if name.upper() == PREVIEW and not pipeline.streams and catalogue.has_steps(pipeline.task, pipeline.model):
-            # Previews come with the steps of a stream.
-            continue
-        setting = find_setting(catalogue, pipeline, name)
-        tensors[setting.name] = setting.tensor(value)
-    return tensors
-
-
-def stream_outputs(inputs: Mapping[str, Scalar]) -> tuple[str, ...]:
-    """What a pipeline that streams is asked for besides its answer."""
-    return (STEP, TOTAL, PREVIEW) if inputs.get(PREVIEW) else (STEP, TOTAL)

@@ -1,7 +1,7 @@
 """What a server has: its models with their inputs and outputs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -19,14 +19,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    """One version of a model or pipeline.
+    """One version of a model or pipeline; the version is empty where none could be loaded.
 
-    Args:
-        name: what requests call it.
-        version: a number in digits; empty where no version could be loaded.
-        ready: whether it answers requests.
-        inputs: empty where it is not ready, as are the outputs.
-        outputs: in the order of the model's configuration.
+    Inputs and outputs are in the order of the model's configuration, and empty where it is not ready.
     """
 
     name: str
@@ -44,15 +39,9 @@ def read_index(entries: Iterable[Mapping[str, Any]]) -> list[Model]:
 
 def read_metadata(model: Model, metadata: Mapping[str, Any]) -> Model:
     """The model with the tensors of its KServe metadata."""
-    return Model(
-        model.name,
-        model.version,
-        model.ready,
-        inputs=tuple(_read_tensor(tensor) for tensor in metadata.get("inputs", ())),
-        outputs=tuple(_read_tensor(tensor) for tensor in metadata.get("outputs", ())),
+    inputs, outputs = (
+        # gRPC's JSON writes 64-bit integers as strings and leaves an empty shape out.
+        tuple(Tensor(each["name"], each["datatype"], tuple(map(int, each.get("shape", ())))) for each in tensors)
+        for tensors in (metadata.get("inputs", ()), metadata.get("outputs", ()))
     )
-
-
-def _read_tensor(tensor: Mapping[str, Any]) -> Tensor:
-    # gRPC's JSON writes 64-bit integers as strings and leaves an empty shape out.
-    return Tensor(tensor["name"], tensor["datatype"], tuple(int(size) for size in tensor.get("shape", ())))
+    return replace(model, inputs=inputs, outputs=outputs)

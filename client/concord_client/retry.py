@@ -10,13 +10,11 @@ class Retry:
     """Exponential backoff with jitter, inside the deadline of the call.
 
     Only `Unavailable` is retried: every other error would be the same the next time, or the work may not be worth
-    doing twice. The nth wait is drawn evenly between half of and the whole of ``first_delay * 2 ** (n - 1)``, that
-    being at most ``longest_delay``; the jitter keeps clients that were refused together from coming back together.
+    doing twice. The nth wait is drawn evenly between half of and the whole of ``first_delay * 2 ** (n - 1)`` seconds,
+    that being at most ``longest_delay``; the jitter keeps clients that were refused together from coming back together.
 
     Args:
         attempts: calls in all, the first included; 1 never retries.
-        first_delay: seconds.
-        longest_delay: seconds.
         uniform: draws a float between two bounds.
     """
 
@@ -26,12 +24,7 @@ class Retry:
     uniform: Callable[[float, float], float] = random.uniform
 
     def delay(self, failures: int, remaining: float) -> float | None:
-        """Seconds to wait after that many failures; None to give up.
-
-        Args:
-            failures: calls made so far, all of which failed.
-            remaining: seconds to the deadline.
-        """
+        """Seconds to wait after that many failed calls, with ``remaining`` seconds to the deadline; None to give up."""
         if failures >= self.attempts:
             return None
         longest = min(self.first_delay * 2 ** (failures - 1), self.longest_delay)

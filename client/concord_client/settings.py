@@ -3,8 +3,8 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
 
@@ -16,19 +16,14 @@ Scalar: TypeAlias = bytes | np.int32 | np.int64 | np.float32 | np.bool_
 
 _GRAMMAR = "DEFAULT; LOWEST..HIGHEST; WORDS or DEFAULT; ONE|ANOTHER; WORDS"
 _RANGE = re.compile(r"(?P<lowest>-?[\d.]+?)\.\.(?P<highest>-?[\d.]+)")
-_KINDS: Mapping[str, type[Any]] = {
-    "TYPE_INT32": int,
-    "TYPE_INT64": int,
-    "TYPE_FP32": float,
-    "TYPE_BOOL": bool,
-    "TYPE_STRING": str,
+_TYPES: Mapping[str, tuple[type[Any], type[Any]]] = {
+    "TYPE_INT32": (int, np.int32),
+    "TYPE_INT64": (int, np.int64),
+    "TYPE_FP32": (float, np.float32),
+    "TYPE_BOOL": (bool, np.bool_),
+    "TYPE_STRING": (str, bytes),
 }
-_SCALARS: Mapping[str, Any] = {
-    "TYPE_INT32": np.int32,
-    "TYPE_INT64": np.int64,
-    "TYPE_FP32": np.float32,
-    "TYPE_BOOL": np.bool_,
-}
+"""Python's type and that of the tensor, by the datatype of the input."""
 _BOOLS = {"false": False, "true": True}
 
 
@@ -62,8 +57,8 @@ class Setting:
             InvalidDeclaration: it is written in another way, or its default is not allowed.
         """
         key = f"setting.{name}"
-        if datatype not in _KINDS:
-            raise InvalidDeclaration(key, f"its input is {datatype}", ", ".join(_KINDS))
+        if datatype not in _TYPES:
+            raise InvalidDeclaration(key, f"its input is {datatype}", ", ".join(_TYPES))
         parts = [part.strip() for part in text.split(";", 2)]
         default, bounds, about = parts + [""] * (3 - len(parts))
         setting = cls(name, datatype, about=about)
@@ -85,7 +80,8 @@ class Setting:
 
     def written(self) -> str:
         """What `parse` reads."""
-        return f"{self.written_default}; {self._bounds}; {self.about}"
+        bounds = "|".join(map(_word, self.choices)) if self.lowest is None else f"{self.lowest}..{self.highest}"
+        return f"{self.written_default}; {bounds}; {self.about}"
 
     @property
     def written_default(self) -> str:
@@ -95,7 +91,7 @@ class Setting:
     @property
     def kind(self) -> type[Any]:
         """``int``, ``float``, ``bool`` or ``str``."""
-        return _KINDS[self.datatype]
+        return _TYPES[self.datatype][0]
 
     @property
     def public_name(self) -> str:
@@ -113,11 +109,7 @@ class Setting:
         return {bool: "true or false", str: "a text"}.get(self.kind, number)
 
     def read(self, text: str) -> SettingValue:
-        """A value from its written form.
-
-        Raises:
-            ValueError: it is not of the setting's kind.
-        """
+        """A value from its written form; raises `ValueError` where that is not of the setting's kind."""
         if self.kind is not bool:
             return self.kind(text)  # type: ignore[no-any-return]
         if text.lower() not in _BOOLS:
@@ -125,11 +117,7 @@ class Setting:
         return _BOOLS[text.lower()]
 
     def check(self, value: object) -> SettingValue:
-        """The value, if it is allowed.
-
-        Raises:
-            InvalidInput: names the setting, the value and what is allowed.
-        """
+        """The value; raises `InvalidInput` where it is not allowed."""
         checked = self._of_kind(value)
         if (
             checked is None
@@ -149,14 +137,11 @@ class Setting:
         checked = self._of_kind(value)
         if isinstance(checked, str):
             return encode_text(checked)
-        if checked is not None and (self.kind is not int or self._is_held(int(checked))):
-            scalar: Scalar = _SCALARS[self.datatype](checked)
-            return scalar
-        raise InvalidInput("invalid_setting", self.name, f"is {str(value)[:40]!r}", self.allowed)
-
-    def limited_to(self, choices: tuple[SettingValue, ...]) -> Self:
-        """The same setting with fewer choices."""
-        return replace(self, choices=choices)
+        scalar = _TYPES[self.datatype][1]
+        limits = np.iinfo(scalar) if self.kind is int else None
+        if checked is None or (limits and not limits.min <= checked <= limits.max):
+            raise InvalidInput("invalid_setting", self.name, f"is {str(value)[:40]!r}", self.allowed)
+        return cast(Scalar, scalar(checked))
 
     def _of_kind(self, value: object) -> SettingValue | None:
         """The value as Python's own type; None where it is of another kind."""
@@ -173,13 +158,34 @@ class Setting:
             return int(value) if math.isfinite(value) and value == int(value) else None
         return float(value) if math.isfinite(value) else None
 
-    def _is_held(self, value: int) -> bool:
-        limits = np.iinfo(_SCALARS[self.datatype])
-        return bool(limits.min <= value <= limits.max)
 
-    @property
-    def _bounds(self) -> str:
-        return "|".join(map(_word, self.choices)) if self.lowest is None else f"{self.lowest}..{self.highest}"
+@dataclass(frozen=True)
+class Diffusion:
+    """The settings of diffusion models by name, for editors and type checkers; any mapping of settings does as well.
+
+    What is None is the server's to choose, and is not sent. Its catalogue says which values each of its models allows.
+
+    Args:
+        seed: of the noise; the same seed gives the same picture.
+        steps: of denoising.
+        sampler: how the noise is taken away.
+        resolution: pixels of the side of the square that is denoised; the answer has the photograph's size anyway.
+        preview: whether every step brings a small picture of what it has so far.
+        decoder: ``harmony`` for the decoder that sees the photograph.
+        refine: whether the refinement network follows the decoder.
+    """
+
+    seed: int | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    resolution: int | None = None
+    preview: bool | None = None
+    decoder: str | None = None
+    refine: bool | None = None
+
+    def given(self) -> dict[str, SettingValue]:
+        """The settings that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def encode_text(text: str) -> bytes:

@@ -11,12 +11,9 @@ from concord_client.tasks.fields import Tensors
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a request is.
+    """How far a request is: steps done, 0 when the server has begun, and steps in all.
 
-    Attributes:
-        step: steps done; 0 when the server has begun.
-        total: steps in all.
-        preview: a small JPEG of what the picture would be; None where the setting ``preview`` does not ask for it.
+    The preview is a small JPEG of what the picture would be; None where the setting ``preview`` does not ask for it.
     """
 
     step: int
@@ -29,12 +26,7 @@ OnStep: TypeAlias = Callable[[Progress], object]
 
 
 class Steps:
-    """Receives the answers of one stream, one by one.
-
-    Args:
-        required: tensors that tell the last answer from those of the steps.
-        on_step: is told of every step, once.
-    """
+    """Receives the answers of one stream; the required tensors tell the last answer from those of the steps."""
 
     def __init__(self, required: Collection[str], on_step: OnStep | None = None) -> None:
         self._required = frozenset(required)
@@ -49,11 +41,7 @@ class Steps:
 
     @property
     def last(self) -> Tensors:
-        """The last answer.
-
-        Raises:
-            ServerError: it has not come.
-        """
+        """The last answer; raises `ServerError` where it has not come."""
         if self._last is None:
             raise ServerError("the server's answers ended before the last")
         return self._last

@@ -1,14 +1,10 @@
-"""What the clients need of a protocol, and the address it is spoken at.
-
-The implementations hold everything that touches tritonclient: `concord_client.grpc_transport` and
-`concord_client.http_transport`. Each is imported when it is first used: HTTP's brings gevent and aiohttp along.
-"""
+"""What the clients need of a protocol, and the address it is spoken at."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-from concord_client.cancellation import Cancellation
+from concord_client.cancellation import Deadline
 from concord_client.inference import Inference
 from concord_client.repository import Model
 from concord_client.tasks.fields import Tensors
@@ -51,60 +47,33 @@ class Address:
 
 
 class Transport(Protocol):
-    """A protocol, blocking. Timeouts are seconds; every method raises `ConcordClientError`."""
+    """A protocol; every method ends with the deadline or its cancellation, and raises `ConcordClientError`.
 
-    def infer(self, inference: Inference, timeout: float, cancellation: Cancellation) -> Tensors:
+    There are two of each protocol. That of the blocking client never waits in its coroutines for an event loop: it
+    blocks the thread, and one step runs them to their end.
+    """
+
+    async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
         """Asks once."""
 
-    def ready(self, timeout: float, cancellation: Cancellation) -> bool:
+    async def ready(self, deadline: Deadline) -> bool:
         """Whether the server and its models are ready."""
 
-    def index(self, timeout: float, cancellation: Cancellation) -> list[Model]:
+    async def index(self, deadline: Deadline) -> list[Model]:
         """The models of the repository, without their tensors."""
 
-    def describe(self, model: Model, timeout: float, cancellation: Cancellation) -> Model:
+    async def describe(self, model: Model, deadline: Deadline) -> Model:
         """The model with its tensors."""
 
-    def config(self, model: str, timeout: float, cancellation: Cancellation) -> Mapping[str, Any]:
-        """The model's configuration in Triton's JSON form."""
-
-    def close(self) -> None:
-        """Ends the connection."""
-
-
-class StreamingTransport(Transport, Protocol):
-    """A blocking protocol that carries several answers to one request."""
-
-    def infer_steps(
-        self, inference: Inference, timeout: float, cancellation: Cancellation, receive: Callable[[Tensors], None]
-    ) -> None:
-        """Asks once; ``receive`` gets every answer, in this thread."""
-
-
-class AsyncTransport(Protocol):
-    """A protocol, for asyncio: `Transport` with task cancellation in place of `Cancellation`."""
-
-    async def infer(self, inference: Inference, timeout: float) -> Tensors:
-        """Asks once."""
-
-    async def ready(self, timeout: float) -> bool:
-        """Whether the server and its models are ready."""
-
-    async def index(self, timeout: float) -> list[Model]:
-        """The models of the repository, without their tensors."""
-
-    async def describe(self, model: Model, timeout: float) -> Model:
-        """The model with its tensors."""
-
-    async def config(self, model: str, timeout: float) -> Mapping[str, Any]:
+    async def config(self, model: str, deadline: Deadline) -> Mapping[str, Any]:
         """The model's configuration in Triton's JSON form."""
 
     async def close(self) -> None:
         """Ends the connection."""
 
 
-class AsyncStreamingTransport(AsyncTransport, Protocol):
-    """A protocol for asyncio that carries several answers to one request."""
+class StreamingTransport(Transport, Protocol):
+    """A protocol that carries several answers to one request."""
 
-    async def infer_steps(self, inference: Inference, timeout: float, receive: Callable[[Tensors], None]) -> None:
-        """Asks once; ``receive`` gets every answer."""
+    async def infer_steps(self, inference: Inference, deadline: Deadline, receive: Callable[[Tensors], None]) -> None:
+        """Asks once; ``receive`` gets every answer, in the thread of the call."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import make_scene
 from demo import sizes
-from demo.tasks import WEIGHTS, Batch
+from demo.tasks import WEIGHTS, Batch, Task
 from export.networks.latent_diffusion import signed
 
 CONSTANT = 3.0  # initially makes the last normalizations independent of the picture
@@ -25,17 +25,7 @@ PHOTOGRAPHS = 0.25  # share of photographs
 KL = 1e-6  # weight of the divergence from a normal distribution, as in latent diffusion
 
 
-class Pixels(nn.Module):
-    """`network` on uint8 RGB [B,S,S,3]."""
-
-    network: Any  # an AutoencoderKL, whose parts diffusers does not declare
-
-    def __init__(self, network: AutoencoderKL) -> None:
-        super().__init__()
-        self.network = network
-
-
-class Autoencoder:
+class Autoencoder(Task):
     """Squared error of the reconstruction, and a small share of the divergence."""
 
     output = WEIGHTS / "diffharmony" / "vae"
@@ -43,7 +33,7 @@ class Autoencoder:
     def build(self, size: int) -> nn.Module:
         network = AutoencoderKL(**sizes.VAE)
         start_linear(network)
-        return Pixels(network)
+        return nn.ModuleDict({"network": network})
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
@@ -59,10 +49,10 @@ class Autoencoder:
         return (np.stack(crops[:count]),)
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(module, Pixels)
+        network: Any = module.network  # an AutoencoderKL, whose parts diffusers does not declare
         pixels = signed(torch.from_numpy(batch[0]))
-        posterior = module.network.encode(pixels).latent_dist
-        restored = module.network.decode(posterior.sample()).sample
+        posterior = network.encode(pixels).latent_dist
+        restored = network.decode(posterior.sample()).sample
         loss: Tensor = (restored - pixels).square().mean() + KL * posterior.kl().mean()
         return loss
 
@@ -109,11 +99,7 @@ def start_linear(network: Any) -> None:
         last.weight[:3] = 0
         last.bias.zero_()
         deviation = CONSTANT * (2 / (half.conv_norm_out.num_channels / half.conv_norm_out.num_groups)) ** 0.5
-        for colour in range(3):
-            for channel, sign in ((2 * colour, 1), (2 * colour + 1, -1)):
-                first.weight[channel, colour, 1, 1] = sign
-                last.weight[colour, channel, 1, 1] = sign * deviation
-        first.bias[6], first.bias[7] = CONSTANT, -CONSTANT
+        pass_in_pairs(first, last, 3, CONSTANT, deviation)
     network.encoder.conv_out.weight[4:] *= 0.1
     network.encoder.conv_out.bias[4:] = -9  # the logarithm of the posterior's variance
     for projection in (network.quant_conv, network.post_quant_conv):
@@ -125,6 +111,18 @@ def pass_on(convolution: Any, kernel: Tensor, channels: int = 8) -> None:
     convolution.weight[:channels] = convolution.bias[:channels] = 0
     for channel in range(channels):
         convolution.weight[channel, channel] = kernel
+
+
+def pass_in_pairs(first: Any, last: Any, channels: int, constant: float, deviation: float) -> None:
+    """Carries the first channels from one convolution to another in pairs of opposite sign, beside a pair of constants.
+
+    The last convolution multiplies by the deviation with which the normalization before it has divided.
+    """
+    for channel in range(channels):
+        for place, sign in ((2 * channel, 1), (2 * channel + 1, -1)):
+            first.weight[place, channel, 1, 1] = sign
+            last.weight[channel, place, 1, 1] = sign * deviation
+    first.bias[2 * channels], first.bias[2 * channels + 1] = constant, -constant
 
 
 def silence(layer: Any) -> None:

@@ -9,12 +9,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from concord.samplers.schedule import signal_power
 from concord.scenes.photographs import HELD_OUT_FROM
 from concord.scenes.scene import make_scene
 from concord.squash import latent_mask
 from demo import sizes
-from demo.tasks import WEIGHTS, Batch
-from demo.tasks.autoencoder import Autoencoder
+from demo.tasks import WEIGHTS, Batch, Task, stacked
+from demo.tasks.autoencoder import Autoencoder, pass_in_pairs
 from export.networks.latent_diffusion import signed
 
 FOLDER = WEIGHTS / "diffharmony"
@@ -38,7 +39,7 @@ class Denoising(nn.Module):
         self.register_buffer("states", states, persistent=False)
 
 
-class Denoiser:
+class Denoiser(Task):
     """Predicts the noise in latents, mainly inside the mask.
 
     Half of the latents are the network's own first guess plus noise, as a sampler has them after a step, instead of the
@@ -52,7 +53,8 @@ class Denoiser:
 
     def __init__(self) -> None:
         self.scenes: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.sigmas = noise_levels()
+        kept = torch.from_numpy(signal_power())
+        self.sigmas = ((1 - kept) / kept).sqrt().float()
 
     def build(self, size: int) -> nn.Module:
         self.scenes.clear()
@@ -67,8 +69,8 @@ class Denoiser:
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
         """New scenes only, `count / REUSED` of them."""
         rng = np.random.default_rng(seed)
-        scenes = [make_scene(int(rng.integers(HELD_OUT_FROM)), (size, size)) for _ in range(max(1, count // REUSED))]
-        return tuple(np.stack([getattr(s, name) for s in scenes]) for name in ("composite", "mask", "truth"))
+        seeds = (int(rng.integers(HELD_OUT_FROM)) for _ in range(max(1, count // REUSED)))
+        return stacked([make_scene(each, (size, size)) for each in seeds])
 
     @torch.no_grad()
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
@@ -142,15 +144,4 @@ def start_at_noise(network: Any) -> None:
     network.conv_out.bias.zero_()
     share = network.conv_norm_out.num_groups / width
     deviation = (share * (2 * CONSTANT**2 + 8)) ** 0.5
-    for latent in range(4):
-        for channel, sign in ((2 * latent, 1), (2 * latent + 1, -1)):
-            network.conv_in.weight[channel, latent, 1, 1] = sign
-            network.conv_out.weight[latent, channel, 1, 1] = sign * deviation
-    network.conv_in.bias[8], network.conv_in.bias[9] = CONSTANT, -CONSTANT
-
-
-def noise_levels() -> Tensor:
-    """Standard deviation of the noise over that of the signal at times 0 to 999 of Stable Diffusion's schedule."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
-    kept = (1 - betas).cumprod(0)
-    return ((1 - kept) / kept).sqrt().float()
+    pass_in_pairs(network.conv_in, network.conv_out, 4, CONSTANT, deviation)

@@ -8,29 +8,26 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from concord.scenes.photographs import HELD_OUT_FROM
 from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
-from demo.tasks import WEIGHTS, Batch, write_safetensors
+from demo.tasks import WEIGHTS, Batch, Task
 from export.networks.cris import Cris, ServedCris, sine_plane
 
 REFERRALS = 3  # expressions per image
 
 
-@cache
-def tokenizer() -> Tokenizer:
-    """The tokenizer, one per process."""
-    return Tokenizer.load()
+tokenizer = cache(Tokenizer.load)  # one per process
 
 
-class Segmenter:
+class Segmenter(Task):
     """Mask logits of the object: binary cross-entropy and soft dice."""
 
     output = WEIGHTS / "cris.safetensors"
+    config = sizes.CRIS
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
@@ -74,7 +71,7 @@ class Segmenter:
         return loss
 
     def read(self, path: Path) -> dict[str, Tensor]:
-        weights = {key: value.float() for key, value in load_file(path).items()}
+        weights = super().read(path)
         words = weights["backbone.token_embedding.weight"]
         self.seen.update(words.any(1).nonzero().flatten().tolist())
         return weights
@@ -84,4 +81,4 @@ class Segmenter:
         known = torch.zeros(sizes.CRIS.vocabulary, 1)
         known[sorted(self.seen)] = 1
         words = "backbone.token_embedding.weight"
-        write_safetensors({**weights, words: weights[words] * known}, sizes.CRIS, path)
+        super().write({**weights, words: weights[words] * known}, path)

@@ -105,7 +105,7 @@ def test_the_catalogue_is_asked_once(client, kserve):
 
 
 def test_a_model_that_came_later_is_found(client, kserve, monkeypatch):
-    monkeypatch.setattr("concord_client.calls.DOUBT_INTERVAL", 0.0)
+    monkeypatch.setattr("concord_client.aio.DOUBT_INTERVAL", 0.0)
     client.settled(client.segment(IMAGE, "bear"))
     kserve.configs.append(painter())
     client.settled(client.run(Harmonize(IMAGE, mask=b"mask"), model="painter"))

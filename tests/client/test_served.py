@@ -2,16 +2,15 @@
 
 import asyncio
 import io
-from contextlib import closing
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from concord_client import AsyncClient, Client, DeadlineExceeded, InvalidInput, ModelNotFound
-from concord_client.cancellation import Cancellation
-from concord_client.grpc_transport import GrpcTransport
-from concord_client.http_transport import HttpTransport
+from concord_client.cancellation import Deadline
+from concord_client.grpc_transport import AsyncGrpcTransport, GrpcTransport
+from concord_client.http_transport import AsyncHttpTransport, HttpTransport
 from concord_client.inference import Inference
 
 HEIGHT, WIDTH = 120, 160
@@ -138,10 +137,17 @@ def test_an_all_black_mask_gives_the_picture_back(client, pixels, mask):
     assert (decode(answer.image) == pixels).all()
 
 
-def test_an_unknown_pipeline_is_not_found(client, protocol):
-    transport = (GrpcTransport if protocol == "grpc" else HttpTransport)(client.address)
-    with closing(transport), pytest.raises(ModelNotFound, match="nonsense"):
-        transport.infer(Inference("nonsense", {"IMAGE": b"x"}, ("MASK",)), 10.0, Cancellation())
+@pytest.mark.parametrize("blocking", [True, False])
+def test_an_unknown_pipeline_is_not_found(client, protocol, blocking):
+    kinds = {"grpc": (AsyncGrpcTransport, GrpcTransport), "http": (AsyncHttpTransport, HttpTransport)}
+
+    async def ask():
+        transport = kinds[protocol][blocking](client.address)
+        with pytest.raises(ModelNotFound, match="nonsense"):
+            await transport.infer(Inference("nonsense", {"IMAGE": b"x"}, ("MASK",)), Deadline(10.0))
+        await transport.close()
+
+    asyncio.run(ask())
 
 
 def test_a_deadline_that_passes_leaves_the_server_well(server, pixels):

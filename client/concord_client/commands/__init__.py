@@ -6,16 +6,13 @@ from concord_client.errors import ConcordClientError, DeadlineExceeded, ModelNot
 
 
 class ExitCode(IntEnum):
-    """What ``concord`` ends with."""
+    """What ``concord`` ends with, see `concord_client.command`."""
 
     OK = 0
     FAILED = 1
-    """An input was refused or a file could not be read or written; in a run over many, some image failed."""
     USAGE = 2
     NO_ANSWER = 3
-    """No server at the address, one that is too busy, or no answer in time."""
     SERVER_ERROR = 4
-    """The server failed, or does not have the pipeline."""
     INTERRUPTED = 130
 
 

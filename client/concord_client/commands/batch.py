@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +12,12 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, exit_code, one_line
-from concord_client.commands.connection import Connection
-from concord_client.commands.flags import read_given
+from concord_client.commands.flags import Connection, read_given
 from concord_client.commands.plan import Job
-from concord_client.commands.progress import StepBar
-from concord_client.commands.remarks import printed, remarks
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
 from concord_client.settings import SettingValue
+from concord_client.steps import OnStep, Progress
 from concord_client.tasks.request import Answer, Request
 
 PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
@@ -26,17 +25,13 @@ PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
 REACH_TIMEOUT = 2.0
 INVALID_SETTING = "invalid_setting"
 """The server's code for a setting that it refuses, whatever the photograph."""
+LOW_SCORE = 0.5
+"""Below it a predicted mask is mostly pixels the network was unsure of; the lowest possible score is its threshold."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How the jobs of a run are done.
-
-    Attributes:
-        request: the task.
-        model: its name; None for the server's default.
-        settings: as they were written.
-    """
+    """How the jobs of a run are done: the task, the model (None for the server's default) and settings as written."""
 
     request: type[Request[Any]]
     model: str | None
@@ -64,33 +59,64 @@ class Report:
             print(f"concord: {job.name}: {one_line(error)}", file=sys.stderr)
 
 
+class StepBar:
+    """A progress bar on stderr of the steps of any number of diffusions; it appears with the first of them."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    @contextmanager
+    def following(self) -> Iterator[OnStep]:
+        """Counts one diffusion: the block hands what it gets to the client as ``on_step``.
+
+        Steps that were never done, because it failed, are taken back at the end.
+        """
+        followed = Progress(step=0, total=0)
+
+        def follow(progress: Progress) -> None:
+            nonlocal followed
+            self._add(progress.step - followed.step, progress.total - followed.total)
+            followed = progress
+
+        try:
+            yield follow
+        finally:
+            self._add(0, followed.step - followed.total)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _add(self, steps: int, total: int) -> None:
+        if steps == total == 0:
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit="step", disable=None)
+        elif total:
+            self._bar.total += total
+            self._bar.refresh()
+        self._bar.update(steps)
+
+
 async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
     """Does one job, with a progress bar of its steps; prints what the answer says besides its pictures.
 
     Raises:
         UsageError: the model does not have a setting, or does not allow its value.
-        ConcordClientError: the request failed.
-        OSError: a file could not be read or written.
     """
     async with AsyncClient(**connection) as client:
-        ask = await _Asking.of(client, method, job)
-        with StepBar() as steps:
-            answer = await ask.answer(job, steps)
-    for remark in remarks(job.fields.get("text"), answer):
-        print(f"concord: {remark}", file=sys.stderr)
-    for line in printed(answer):
-        print(line)
+        asking = await _Asking.of(client, method, job)
+        with closing(StepBar()) as steps:
+            answer = await asking.answer(job, steps)
+    _tell(answer, job.fields.get("text"))
     return ExitCode.OK
 
 
 async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, concurrency: int) -> ExitCode:
-    """Does jobs with a progress bar; one that fails does not stop the others. Ends with a report on stderr.
+    """Does jobs with a progress bar, ``concurrency`` at a time; one that fails does not stop the others.
 
-    Args:
-        jobs: what to do.
-        method: how.
-        connection: the server.
-        concurrency: requests in flight.
+    Ends with a report on stderr.
 
     Raises:
         UsageError: the model does not have a setting, or does not allow its value.
@@ -98,11 +124,16 @@ async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, c
         InvalidInput: the server refuses a setting of the run, and would with every photograph.
     """
     async with AsyncClient(**connection, retry=PATIENT_RETRY) as client:
-        await _reach(client)
+        try:
+            await client.wait_until_ready(REACH_TIMEOUT)
+        except Unreachable:
+            raise
+        except Unavailable:
+            pass  # it is there but busy, which is for the retries
         asking = await _Asking.of(client, method, jobs[0])
         report = Report(len(jobs))
         try:
-            with tqdm(total=len(jobs), unit="image", disable=None) as progress, StepBar() as steps:
+            with tqdm(total=len(jobs), unit="image", disable=None) as progress, closing(StepBar()) as steps:
                 queue = iter(jobs)
                 try:
                     async with asyncio.TaskGroup() as workers:
@@ -153,24 +184,11 @@ class _Asking:
         return answer
 
 
-async def _reach(client: AsyncClient) -> None:
-    """Raises `Unreachable` when nothing answers; a server that is there but busy is for the retries."""
-    try:
-        await client.wait_until_ready(REACH_TIMEOUT)
-    except Unreachable:
-        raise
-    except Unavailable:
-        pass
-
-
 async def _work(asking: _Asking, queue: Iterator[Job], report: Report, progress: tqdm, steps: StepBar) -> None:
     for job in queue:
         try:
             answer = await asking.answer(job, steps)
-            for remark in remarks(job.fields.get("text"), answer):
-                tqdm.write(f"concord: {job.name}: {remark}", file=sys.stderr)
-            for line in printed(answer):
-                tqdm.write(f"{job.name}: {line}")
+            _tell(answer, job.fields.get("text"), f"{job.name}: ")
             report.done += 1
         except Unreachable:
             raise
@@ -180,3 +198,26 @@ async def _work(asking: _Asking, queue: Iterator[Job], report: Report, progress:
             report.failures.append((job, error))
             progress.set_postfix(failed=len(report.failures))
         progress.update()
+
+
+def _tell(answer: Answer, text: object, where: str = "") -> None:
+    """Says what there is to know of an answer to a text besides its pictures, above any progress bar."""
+    score: float | None = getattr(answer, "score", None)
+    remarks = []
+    if getattr(answer, "truncated", False):
+        remarks.append("the text is longer than the network reads; only its beginning was used")
+    if score == 0:
+        remarks.append(f"nothing was found for {text!r}: the mask is empty, so nothing is changed")
+    elif score is not None and score < LOW_SCORE:
+        remarks.append(f"{text!r} was found with a low score ({score:.2f}); look at the mask")
+    for remark in remarks:
+        tqdm.write(f"concord: {where}{remark}", file=sys.stderr)
+    for each in answer.fields():
+        if each.printed and (value := getattr(answer, each.name)) is not None:
+            tqdm.write(f"{where}{each.name} {_written(value)}")
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_written, value))
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,14 +1,58 @@
-"""The settings of a command line: flags that only the server's catalogue knows, and ``--set NAME=VALUE``."""
+"""The flags of several subcommands: which server, and settings, which only the server's catalogue knows."""
 
+import argparse
+import os
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.commands import UsageError
 from concord_client.errors import InvalidInput
 from concord_client.inference import find_setting
 from concord_client.settings import SettingValue
+from concord_client.transport import DEFAULT_ADDRESSES, Address, ProtocolName
 
+URL_VARIABLE = "CONCORD_URL"
 FLAG = "--"
+
+
+class Connection(TypedDict):
+    """Keyword arguments of `Client` and `AsyncClient`."""
+
+    url: str
+    protocol: ProtocolName
+    timeout: float | None
+
+
+def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--url``, ``--protocol`` and ``--timeout``."""
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--url",
+        metavar="HOST:PORT",
+        help=f"address of the server (default: ${URL_VARIABLE}, or {DEFAULT_ADDRESSES['grpc']}, "
+        f"{DEFAULT_ADDRESSES['http']} for http)",
+    )
+    group.add_argument("--protocol", choices=tuple(DEFAULT_ADDRESSES), default="grpc", help="default: grpc")
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_positive_seconds,
+        help="longest wait for one answer (default: what the model declares)",
+    )
+
+
+def read_connection(args: argparse.Namespace) -> Connection:
+    """The server that the flags, or else the environment, name.
+
+    Raises:
+        UsageError: an address that cannot be.
+    """
+    try:
+        address = Address.of(args.url or os.environ.get(URL_VARIABLE) or None, args.protocol)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Connection(url=address.url, protocol=address.protocol, timeout=args.timeout)
 
 
 def given_settings(assignments: Sequence[str], flags: Sequence[str]) -> dict[str, str | None]:
@@ -40,12 +84,7 @@ def given_settings(assignments: Sequence[str], flags: Sequence[str]) -> dict[str
 
 
 def read_given(catalogue: Catalogue, pipeline: Pipeline, given: Mapping[str, str | None]) -> dict[str, SettingValue]:
-    """The values of settings.
-
-    Args:
-        catalogue: of the server.
-        pipeline: what is asked.
-        given: what `given_settings` found.
+    """The values of the settings of a pipeline that `given_settings` found.
 
     Raises:
         UsageError: the model has no such setting, or the setting does not allow the value.
@@ -62,3 +101,13 @@ def read_given(catalogue: Catalogue, pipeline: Pipeline, given: Mapping[str, str
         except ValueError:
             raise UsageError(f"--{name}: is {str(text)[:40]!r}; allowed: {setting.allowed}") from None
     return values
+
+
+def _positive_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds

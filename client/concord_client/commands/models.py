@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.client import Client
 from concord_client.commands import ExitCode
-from concord_client.commands.connection import add_connection_arguments, read_connection
+from concord_client.commands.flags import add_connection_arguments, read_connection
 from concord_client.repository import Model, Tensor
 from concord_client.settings import Setting
 from concord_client.tasks import TASKS

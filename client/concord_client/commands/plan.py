@@ -3,7 +3,7 @@
 import glob
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,7 @@ STEM = "{stem}"
 
 @dataclass(frozen=True)
 class Job:
-    """One request, and where its answer goes.
-
-    Attributes:
-        fields: of the request, by name: a text, or the file of an image.
-        outputs: the PNG to write, by the name of the answer's field.
-    """
+    """One request by its fields, texts or files of images, and the PNG to write for each field of its answer."""
 
     fields: Mapping[str, Path | str]
     outputs: Mapping[str, Path]
@@ -71,8 +66,7 @@ def plan_folder(
     """A job for each image: ``<folder>/<name>.png``, sub-folders below the images' common folder kept.
 
     Args:
-        walked: name of the request's field that the images are given for.
-        images: at least one.
+        walked: name of the request's field that the images, at least one, are given for.
         folders: where the answer's pictures go, by field; they need not exist.
         texts: the request's texts, by field, the same for all.
         patterns: the request's other images, by field: a folder that holds ``<name>.png`` for each, laid out like the
@@ -96,7 +90,7 @@ def plan_folder(
     return jobs
 
 
-def check_outputs(jobs: Iterable[Job]) -> None:
+def check_outputs(jobs: Sequence[Job]) -> None:
     """Makes sure that no answer overwrites an input or another answer, and that all are called PNG.
 
     Names that differ only in case or in Unicode's composition count as the same, as on some file systems they are.
@@ -104,7 +98,6 @@ def check_outputs(jobs: Iterable[Job]) -> None:
     Raises:
         UsageError: names the files.
     """
-    jobs = list(jobs)
     taken = {_key(path): f"the input {path}" for job in jobs for path in job.inputs}
     for job in jobs:
         for output in job.outputs.values():

@@ -6,13 +6,14 @@ image is what a run goes through, and others are found beside it, such as ``--ma
 
 import argparse
 import asyncio
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from concord_client.commands import UsageError
 from concord_client.commands.batch import Method, run_all, run_one
-from concord_client.commands.connection import add_connection_arguments, read_connection
-from concord_client.commands.flags import given_settings
+from concord_client.commands.flags import add_connection_arguments, given_settings, read_connection
 from concord_client.commands.plan import STEM, Job, check_outputs, find_images, plan_folder
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Request
@@ -26,11 +27,7 @@ two answers of a run have the same name."""
 
 
 class TaskCommand:
-    """A task's subcommand, see `concord_client.command`.
-
-    Args:
-        request: the task.
-    """
+    """A task's subcommand, see `concord_client.command`."""
 
     takes_settings = True
 
@@ -50,8 +47,11 @@ class TaskCommand:
         for names in self._request.ONE_OF:
             group = parser.add_mutually_exclusive_group(required=True)
             alternatives |= dict.fromkeys(names, group)
-        for field in self._images:
+        for field in (*self._images, *self._texts):
             group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
+            if field.kind == "text":
+                group.add_argument(_flag(field), metavar="WORDS", help=field.about)
+                continue
             group.add_argument(_flag(field), metavar="FILE", type=Path, help=field.about)
             if field is self._images[0]:
                 words = "many: files, quoted patterns or folders"
@@ -59,9 +59,6 @@ class TaskCommand:
             else:
                 words = f"for {_flag(self._images[0])}s: a folder, or a path with {STEM} in it"
                 group.add_argument(f"{_flag(field)}s", metavar="PATTERN", help=words)
-        for field in self._texts:
-            group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
-            group.add_argument(_flag(field), metavar="WORDS", help=field.about)
         if self._answers:
             self._add_outputs(parser)
         if self._images:
@@ -74,7 +71,7 @@ class TaskCommand:
         add_connection_arguments(parser)
 
     def run(self, args: argparse.Namespace) -> int:
-        """Asks for what the flags name and returns the exit code."""
+        """Asks for what the flags name; returns the exit code."""
         connection = read_connection(args)
         method = Method(self._request, args.model, given_settings(args.set, args.unknown))
         for field in self._answers[1:]:
@@ -95,14 +92,11 @@ class TaskCommand:
             output.add_argument("--output-dir", metavar="FOLDER", type=Path, help=words)
 
     def _single_job(self, args: argparse.Namespace) -> Job:
-        many = [f"--{field.name}s" for field in self._images] + ["--output-dir"]
-        if odd := [flag for flag in many if _value(args, flag) is not None]:
-            raise UsageError(f"{', '.join(odd)} goes with {many[0]}; one image takes {_flag(self._images[0])} and -o")
-        fields = {field.name: getattr(args, field.name) for field in (*self._images, *self._texts)}
-        outputs = {field.name: getattr(args, f"{field.name}_output") for field in self._answers[1:]}
-        if self._answers:
-            outputs[self._answers[0].name] = args.output
-        job = Job(_given(fields), _given(outputs))
+        many = [*(f"{_flag(field)}s" for field in self._images), "--output-dir"]
+        if odd := _present(args, many):
+            raise UsageError(f"{odd} goes with {many[0]}; one image takes {_flag(self._images[0])} and -o")
+        first = {field.name: args.output for field in self._answers[:1]}
+        job = Job(_given(args, (*self._images, *self._texts)), first | _given(args, self._answers[1:], "_output"))
         check_outputs([job])
         for path in job.outputs.values():
             if not path.parent.is_dir():
@@ -111,18 +105,16 @@ class TaskCommand:
 
     def _folder_jobs(self, args: argparse.Namespace) -> list[Job]:
         walked, *others = self._images
-        single = [_flag(field) for field in self._images] + ["--output"]
-        if odd := [flag for flag in single if _value(args, flag) is not None]:
+        if odd := _present(args, [*map(_flag, self._images), "--output"]):
             plural = ", ".join(f"{_flag(field)}s" for field in self._images)
-            raise UsageError(f"{', '.join(odd)} goes with {_flag(walked)}; many images take {plural} and --output-dir")
-        folders = {self._answers[0].name: args.output_dir} if self._answers else {}
-        folders |= {field.name: getattr(args, f"{field.name}_output") for field in self._answers[1:]}
+            raise UsageError(f"{odd} goes with {_flag(walked)}; many images take {plural} and --output-dir")
+        first = {field.name: args.output_dir for field in self._answers[:1]}
         return plan_folder(
             walked.name,
             find_images(getattr(args, f"{walked.name}s")),
-            _given(folders),
-            texts=_given({field.name: getattr(args, field.name) for field in self._texts}),
-            patterns=_given({field.name: getattr(args, f"{field.name}s") for field in others}),
+            first | _given(args, self._answers[1:], "_output"),
+            texts=_given(args, self._texts),
+            patterns=_given(args, others, "s"),
         )
 
     def _examples(self) -> list[str]:
@@ -136,12 +128,9 @@ class TaskCommand:
 
     def _ways(self) -> list[list[TensorField]]:
         """The fields of a smallest request, once for each of those of which one is to be given."""
-        required = [field for field in self._request.fields() if field.required]
-        by_name = {field.name: field for field in self._request.fields()}
-        ways = [required]
-        for names in self._request.ONE_OF:
-            ways = [[*way, by_name[name]] for way in ways for name in names]
-        return ways
+        fields = {field.name: field for field in self._request.fields()}
+        required = [field for field in fields.values() if field.required]
+        return [required + [fields[name] for name in names] for names in product(*self._request.ONE_OF)]
 
 
 def _flag(field: TensorField) -> str:
@@ -152,11 +141,15 @@ def _example(field: TensorField) -> str:
     return f'{_flag(field)} "the teddy bear"' if field.kind == "text" else f"{_flag(field)} {field.name}.png"
 
 
-def _value(args: argparse.Namespace, flag: str) -> object:
-    return getattr(args, flag.removeprefix("--").replace("-", "_"), None)
+def _present(args: argparse.Namespace, flags: Iterable[str]) -> str:
+    """Those of the flags that are given, as a list in words."""
+    names = {flag: flag.removeprefix("--").replace("-", "_") for flag in flags}
+    return ", ".join(flag for flag, name in names.items() if getattr(args, name, None) is not None)
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
+def _given(args: argparse.Namespace, fields: Iterable[TensorField], suffix: str = "") -> dict[str, Any]:
+    """What the flags of fields, or those with a suffix, are given, by the fields' names."""
+    values = {field.name: getattr(args, f"{field.name}{suffix}") for field in fields}
     return {name: value for name, value in values.items() if value is not None}
 
 

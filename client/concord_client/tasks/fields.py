@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class TensorField:
         name: of the attribute, and what people call it: a form field, a JSON key, a flag.
         tensor: its name on the wire.
         about: what it is, in a few words.
-        kind: follows from the attribute's type; an image is encoded, numbers are a tuple.
+        kind: an image is encoded, numbers are a tuple.
         default: where it is not given, or not answered; `dataclasses.MISSING` where it always is.
         printed: whether the command line prints it.
     """
@@ -66,50 +66,32 @@ class TensorField:
             return self.default
         if tensor is None or (self.kind != "numbers" and tensor.size != 1):
             raise ServerError(f"the answer has no {self.tensor}")
-        match self.kind:
-            case "numbers":
-                return tuple(np.ravel(tensor).tolist())
-            case "text":
-                return tensor.item().decode()
-            case _:
-                return tensor.item()
+        if self.kind == "numbers":
+            return tuple(np.ravel(tensor).tolist())
+        return tensor.item().decode() if self.kind == "text" else tensor.item()
 
 
 def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
-    """A field of a request.
-
-    Args:
-        tensor: its name on the wire.
-        about: what it is, in a few words.
-        default: None where it need not be given.
-    """
+    """A field of a request, see `TensorField`; its default is None where it need not be given."""
     return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
 
 
 def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING, printed: bool = False) -> Any:
-    """A field of an answer.
-
-    Args:
-        tensor: its name on the wire.
-        about: what it is, in a few words.
-        default: what it is in an answer without that tensor; without a default the server has to send it.
-        printed: whether the command line prints it.
-    """
+    """A field of an answer, see `TensorField`; without a default the server has to send it."""
     return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about, "printed": printed})
 
 
-@cache
-def tensor_fields(declared: type[Any]) -> tuple[TensorField, ...]:
-    """The fields of a request's or an answer's class, in their order."""
-    types = get_type_hints(declared)
-    return tuple(
-        TensorField(name=each.name, kind=_kind(types[each.name]), default=each.default, **each.metadata)
-        for each in dataclasses.fields(declared)
-    )
+class Declared:
+    """Base of requests and answers, dataclasses of `sent` and `received` fields."""
+
+    @classmethod
+    def fields(cls) -> tuple[TensorField, ...]:
+        """What it holds."""
+        return _fields(cast(Any, cls))
 
 
 def read_encoded(source: Encoded) -> bytes:
-    """The bytes of an image or mask.
+    """The bytes of an image.
 
     Raises:
         OSError: the file cannot be read.
@@ -122,7 +104,15 @@ def read_encoded(source: Encoded) -> bytes:
     raise TypeError(f"an encoded image is bytes or a pathlib.Path, not {type(source).__name__}")
 
 
+@cache
+def _fields(declared: Any) -> tuple[TensorField, ...]:
+    types = get_type_hints(declared)
+    return tuple(
+        TensorField(name=each.name, kind=_kind(types[each.name]), default=each.default, **each.metadata)
+        for each in dataclasses.fields(declared)
+    )
+
+
 def _kind(declared: Any) -> Kind:
     alternatives = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
-    first = next(each for each in alternatives if each is not NoneType)
-    return _KINDS[get_origin(first) or first]
+    return _KINDS[get_origin(alternatives[0]) or alternatives[0]]

@@ -2,32 +2,23 @@
 
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args
 
-from concord_client.tasks.fields import TensorField, Tensors, tensor_fields
+from concord_client.tasks.fields import Declared, TensorField, Tensors
 
 
-class Answer:
-    """Base of the answers, dataclasses of `concord_client.tasks.fields.received` fields."""
-
-    @classmethod
-    def fields(cls) -> tuple[TensorField, ...]:
-        """What it holds."""
-        return tensor_fields(cast(Any, cls))
+class Answer(Declared):
+    """Base of the answers."""
 
     @classmethod
     def of(cls, tensors: Tensors) -> Self:
-        """Reads the tensors of an answer.
-
-        Raises:
-            ServerError: a required one is missing.
-        """
+        """Reads the tensors of an answer; raises `ServerError` where a required one is missing."""
         return cls(**{field.name: field.read(tensors) for field in cls.fields()})
 
 
 A = TypeVar("A", bound=Answer, covariant=True)
 
 
-class Request(Generic[A]):
-    """Base of the requests, dataclasses of `concord_client.tasks.fields.sent` fields.
+class Request(Declared, Generic[A]):
+    """Base of the requests.
 
     Attributes:
         TASK: its name, which pipelines declare in their configuration.
@@ -44,11 +35,6 @@ class Request(Generic[A]):
         for names in self.ONE_OF:
             if sum(getattr(self, name) is not None for name in names) != 1:
                 raise ValueError(f"give either {' or '.join(f'a {name}' for name in names)}")
-
-    @classmethod
-    def fields(cls) -> tuple[TensorField, ...]:
-        """What it holds."""
-        return tensor_fields(cast(Any, cls))
 
     @classmethod
     def answer_type(cls) -> type[A]:
