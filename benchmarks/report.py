@@ -6,14 +6,14 @@ All of its numbers come from the JSON file beside the page.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmarks import instead
-from benchmarks.parts import PARTS, Part, part
+from benchmarks.parts import PARTS, Part, Row, part
+from concord.instruments.markdown import table
 
 Report = Mapping[str, Any]
 
@@ -26,17 +26,13 @@ def render(report: Report) -> str:
     """The page. Parts without readable numbers have no section."""
     parts = list(measured(report))
     rows = [row for each, numbers in parts if hasattr(each, "instead") for row in each.instead(numbers)]
-    sections = [heading(report["machine"], report.get("measured", {})), instead.section(rows)]
+    sections = [heading(report["machine"], report.get("measured", {})), instead_of_concord(rows)]
     sections += [each.section(numbers) for each, numbers in parts]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def measured(report: Report) -> Iterator[tuple[Part, Any]]:
-    """The parts in the report with their numbers.
-
-    A part whose numbers another version of this program wrote, and which cannot be read, is skipped and named on the
-    standard error.
-    """
+    """The parts in the report with their numbers; those that cannot be read are skipped and named on standard error."""
     for name in (name for name in PARTS if name in report):
         module = part(name)
         try:
@@ -58,6 +54,19 @@ def heading(machine: Mapping[str, Any], measured: Mapping[str, str]) -> str:
     )
 
 
+def instead_of_concord(rows: Sequence[Row]) -> str:
+    """Concord compared with each thing that a user would run instead; empty if nothing was measured."""
+    if not rows:
+        return ""
+    header = ["instead of Concord", "measure", "that", "Concord", "factor (above 1: Concord is faster)"]
+    return (
+        "## Concord and what a user would run instead\n\n"
+        "The facade is compared with the other servers, because they speak HTTP, too; the rest is over gRPC. 95 % "
+        "intervals are in parentheses. The other servers run ONNX Runtime. Concord runs ONNX Runtime, and OpenVINO for "
+        "BF16, from the same files.\n\n" + table(header, rows)
+    )
+
+
 def write(report: Report, page: Path) -> None:
     """Writes the page, its charts and its JSON beside each other."""
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +79,7 @@ def write(report: Report, page: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """The report of a run.
-
-    Raises:
-        UnreadableReport: it does not exist, or has other content.
-    """
+    """The report of a run; raises UnreadableReport if it does not exist, or has other content."""
     try:
         report = json.loads(path.read_text())
     except (OSError, ValueError) as error:

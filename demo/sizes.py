@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from export.networks.cris import CrisConfig
+from export.networks.clip import CrisConfig
 from export.networks.harmony_transformer import HarmonyTransformerConfig
 
 CRIS = CrisConfig(

@@ -11,11 +11,7 @@ def add_repository(parser: ArgumentParser) -> None:
 
 
 def add_form(parser: ArgumentParser, convolution: str) -> None:
-    """How a graph is written for its engine, see `export.runtime_form.Form`.
-
-    Args:
-        convolution: the default.
-    """
+    """How a graph is written for its engine, see `export.runtime_form.Form`, and the default of its convolution."""
     parser.add_argument(
         "--attention",
         choices=("fused", "plain"),

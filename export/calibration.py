@@ -22,13 +22,10 @@ def scenes(held_out: bool) -> Iterator[Scene]:
 
 
 def feeds(model: str, repository: Path, number: int, held_out: bool = False) -> list[Feeds]:
-    """So many inputs of a network that declares what it sees, batch 1, made from scenes as the pipelines make them.
-
-    Args:
-        repository: has the networks that run before this one.
+    """So many inputs of a network that declares what it sees, batch 1, made as the pipelines make them.
 
     Raises:
-        EngineError: it lacks one of them.
+        EngineError: the repository lacks one of the networks that run before it.
     """
     seen = declared(model).seen
     assert seen is not None
@@ -37,16 +34,13 @@ def feeds(model: str, repository: Path, number: int, held_out: bool = False) -> 
 
 
 def read(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> list[Feeds]:
-    """Inputs from an `.npz` file: an array [N, ...] for each input.
-
-    Args:
-        inputs: shapes, batch first; -1 is any size.
+    """Inputs from an `.npz` file: an array [N, ...] for each, of shapes in which -1 is any size, batch first.
 
     Raises:
         EngineError: the file cannot be read, or does not hold at least `LEAST` samples of every input's shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError) as error:
         raise EngineError(f"{path}: not a file of arrays ({error})") from error

@@ -4,7 +4,7 @@ import hashlib
 import pickle
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
 Read = TypeVar("Read")
+Sizes = TypeVar("Sizes")
 
 
 class CheckpointError(ExportError):
@@ -87,11 +88,16 @@ def named(path: Path, build: Callable[[], Read]) -> Read:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def load(network: nn.Module, weights: dict[str, Tensor], assign: bool = False) -> None:
-    """Load strictly.
+def with_sizes(published: Sizes, config: dict[str, Any]) -> Sizes:
+    """The sizes of a network, a dataclass, with what a config says of the same names put in."""
+    names = [entry.name for entry in fields(published)]  # type: ignore[arg-type]
+    named = {name: config[name] for name in names if name in config}
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
+    return replace(published, **sizes)  # type: ignore[type-var]
 
-    Args:
-        assign: let `weights` take the place of the network's parameters instead of copying them into these.
+
+def load(network: nn.Module, weights: dict[str, Tensor], assign: bool = False) -> None:
+    """Load strictly; with `assign`, the weights take the place of the network's parameters instead of being copied.
 
     Raises:
         CheckpointError: lists every kind of mismatch by key: missing, left over, of another shape.

@@ -1,13 +1,11 @@
 """A checkpoint into the model repository: the command of every network that has one of its own."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from torch import nn
 
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError, named
@@ -39,12 +37,7 @@ def run(network: Network, arguments: Namespace) -> None:
 
 
 def convert(network: Network, path: Path, repository: Path, form: "Form | None" = None) -> None:
-    """Read, load, export, check, replace; one line a checked batch.
-
-    Args:
-        network: one with a source.
-        path: of the checkpoint.
-        form: how a network that can be rewritten is; without it, as its authors wrote it.
+    """Read, load, export, check, replace; one line a checked batch. Without a form, as the authors wrote it.
 
     Raises:
         CheckpointError: the checkpoint cannot be used, or is one of another network.
@@ -59,18 +52,14 @@ def convert(network: Network, path: Path, repository: Path, form: "Form | None" 
     record = loaded.record
     if network.companion_of:  # it belongs to the pipeline that is there; another one, put in later, is told of it
         record = record | {"pipeline": record_of(repository, network.companion_of).get("pipeline")}
-    for difference in publish(loaded.network, network, repository, record, rewriting(form)):
+    rewriting = None
+    if form is not None:
+        from export.runtime_form import rewrite
+
+        rewriting = partial(rewrite, form=form)
+    for difference in publish(loaded.network, network, repository, record, rewriting):
         print(f"{network.name}: {difference}", flush=True)
     print(f"now served: {network.name}")
-
-
-def rewriting(form: "Form | None") -> Callable[[nn.Module], None] | None:
-    """What brings a network into the form."""
-    if form is None:
-        return None
-    from export.runtime_form import rewrite
-
-    return partial(rewrite, form=form)
 
 
 def refusal(name: str, keys: Collection[str]) -> str:

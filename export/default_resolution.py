@@ -1,23 +1,18 @@
 """The resolution that pipelines take by default: that of the UNet they run."""
 
-import os
 from pathlib import Path
 
 from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc.model_config_pb2 import ModelConfig  # type: ignore[import-untyped]
 
 from concord.squash import LATENT_STRIDE
+from concord_client.atomic_file import write_atomically
 
 PART, SETTING = "part.unet", "setting.RESOLUTION"
 
 
 def write(ensembles: Path, unet: str, latent_side: int | None) -> int | None:
     """Put a UNet's own resolution into the configurations of the pipelines whose `part.unet` it is.
-
-    Args:
-        ensembles: the repository of the pipelines; it need not be there.
-        unet: the model's name.
-        latent_side: `sample_size` of the UNet's configuration, which may leave it out.
 
     Returns:
         The resolution in pixels; None where no pipeline can take it, and nothing was written.
@@ -37,7 +32,5 @@ def put(path: Path, unet: str, resolution: int) -> bool:
     if part.partition(";")[0].strip() != unet or str(resolution) not in choices:
         return False
     assert text.count(f'"{setting}"') == 1
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(text.replace(f'"{setting}"', f'"{resolution};{rest}"'))
-    temporary.replace(path)
+    write_atomically(path, text.replace(f'"{setting}"', f'"{resolution};{rest}"').encode())
     return True

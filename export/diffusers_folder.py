@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -28,8 +28,7 @@ class DiffusersFolder(Generic[Config]):
     Attributes:
         claims: whether a checkpoint with these keys is one of this network.
         sizes: from the entries of `config.json`, None without one, and the weights.
-        build: the network of these sizes, with the published keys.
-        served: the network as it is served.
+        build: the network of these sizes, with the published keys; `served` is as it is served.
     """
 
     claims: Callable[[Collection[str]], bool]
@@ -47,11 +46,7 @@ class DiffusersFolder(Generic[Config]):
         return read(path)
 
     def load(self, found: Checkpoint) -> Loaded:
-        """The network with the weights, at the sizes of `config.json` or else the published ones.
-
-        Raises:
-            CheckpointError: the sizes are not usable, or the weights do not fit them.
-        """
+        """The network with the weights, at the sizes of `config.json` or else the published ones."""
         config = self.sizes(entries(found), found.weights)
         network = assemble(lambda: self.build(config), found.weights)
         record = {
@@ -86,11 +81,7 @@ def name_of(found: Checkpoint) -> str:
 
 
 def find_weights(folder: Path) -> Path:
-    """The file with the weights of a folder: safetensors before bin, full precision before variants (`fp16`).
-
-    Raises:
-        CheckpointError: there is none; names what was looked for.
-    """
+    """The file with the weights of a folder: safetensors before bin, full precision before variants (`fp16`)."""
     for pattern in ("{}{}", "{}.*{}"):
         for suffix in SUFFIXES:
             for name in WEIGHTS:
@@ -101,11 +92,7 @@ def find_weights(folder: Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        CheckpointError: missing, or not one.
-    """
+    """A JSON object; CheckpointError where the file is missing or holds something else."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -117,20 +104,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def with_sizes(published: Config, config: dict[str, Any]) -> Config:
-    """`published`, with what a `config.json` says of the same names put in."""
-    names = [entry.name for entry in fields(published)]  # type: ignore[arg-type]
-    named = {name: config[name] for name in names if name in config}
-    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
-    return replace(published, **sizes)  # type: ignore[type-var]
-
-
 def assemble(make: Callable[[], Built], weights: dict[str, Tensor]) -> Built:
-    """The network that `make` makes, with `weights` themselves as its parameters, not copies of them.
-
-    Raises:
-        CheckpointError: its config is not usable, or the weights do not fit it.
-    """
+    """The network that `make` makes, with `weights` themselves as parameters; CheckpointError if they do not fit."""
     try:
         with torch.device("meta"):
             network = make()

@@ -52,10 +52,10 @@ def filtered(last: ir.Node) -> Convolution | None:
     product = above(last, 0, "Reshape", "Transpose", "MatMul")
     first = product and above(product, 1, "Transpose", "Reshape", "Conv")
     products = array(product.inputs[0]) if product else None
-    if first is None or products is None:
+    if first is None or first.inputs[0] is None or products is None:
         return None
     form = FORMS[len(products)]
-    return Convolution(present(first.inputs[0]), taps(form.kernel, products), form is UPSAMPLED)
+    return Convolution(first.inputs[0], taps(form.kernel, products), form is UPSAMPLED)
 
 
 def phases(last: ir.Node) -> Convolution | None:
@@ -65,13 +65,12 @@ def phases(last: ir.Node) -> Convolution | None:
         return None
     convolutions = [above(stacked, index, "Unsqueeze", "Conv") for index in range(4)]
     weights = [weight for each in convolutions if each and (weight := array(each.inputs[1])) is not None]
-    if convolutions[0] is None or len(weights) < len(convolutions):
+    # The exporter makes the padding a part of each convolution.
+    x = convolutions[0].inputs[0] if convolutions[0] else None
+    if x is None or len(weights) < len(convolutions):
         return None
     products = np.stack(weights).reshape(2, 2, *weights[0].shape).transpose(0, 4, 1, 5, 2, 3)
-    # The exporter makes the padding a part of each convolution.
-    return Convolution(
-        present(convolutions[0].inputs[0]), taps(PHASES, products.reshape(16, *products.shape[4:])), True
-    )
+    return Convolution(x, taps(PHASES, products.reshape(16, *products.shape[4:])), upsampled=True)
 
 
 def taps(rows: NDArray[Any], products: NDArray[Any]) -> NDArray[Any]:
@@ -83,11 +82,17 @@ def taps(rows: NDArray[Any], products: NDArray[Any]) -> NDArray[Any]:
 
 def write_convolution(last: ir.Node, found: Convolution) -> None:
     """Put the convolution in the place of the nodes that end with `last`."""
-    x = found.x
+    graph, tape, x = last.graph, ir.tape.Tape(), found.x
+    assert isinstance(graph, ir.Graph)
     if found.upsampled:
-        x = insert(last, "Resize", [x, None, constant(last, "scales", np.array([1, 1, 2, 2], np.float32))], DOUBLING)
-    inputs = [x, constant(last, "weight", found.weight), *last.inputs[2:]]
-    finish(last, insert(last, "Conv", inputs, {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}))
+        scales = tape.initializer(ir.tensor(np.array([1, 1, 2, 2], np.float32), name=f"{last.name}_scales"))
+        x = tape.op("Resize", [x, None, scales], DOUBLING)
+        x.type = found.x.type
+    weight = tape.initializer(ir.tensor(found.weight, name=f"{last.name}_weight"))
+    answer = tape.op("Conv", [x, weight, *last.inputs[2:]], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]})
+    for value in tape.initializers:
+        graph.register_initializer(value)
+    ir.convenience.replace_nodes_and_values(graph, last, [last], tape.nodes, last.outputs, [answer])
 
 
 def above(node: ir.Node, index: int, *operators: str) -> ir.Node | None:
@@ -103,38 +108,5 @@ def above(node: ir.Node, index: int, *operators: str) -> ir.Node | None:
 
 def array(value: ir.Value | None) -> NDArray[Any] | None:
     """The weights that a value holds; None where it is computed."""
-    tensor = value.const_value if value is not None and value.is_initializer() else None
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
     return None if tensor is None else tensor.numpy()
-
-
-def present(value: ir.Value | None) -> ir.Value:
-    assert value is not None
-    return value
-
-
-def constant(beside: ir.Node, name: str, values: NDArray[Any]) -> ir.Value:
-    """New weights of the graph, named after the node they are for."""
-    assert beside.graph is not None
-    value = ir.Value(name=f"{beside.name}_{name}", shape=ir.Shape(values.shape), const_value=ir.tensor(values))
-    value.type = ir.TensorType(value.const_value.dtype)  # type: ignore[union-attr]
-    beside.graph.register_initializer(value)
-    return value
-
-
-def insert(before: ir.Node, operator: str, inputs: list[Any], attributes: dict[str, Any] | None = None) -> ir.Value:
-    """The output of a new node in front of another."""
-    node = ir.node(operator, inputs, attributes)
-    assert before.graph is not None
-    node.name = f"{before.name}_{operator}_{len(before.graph)}"
-    [output] = node.outputs
-    output.name = f"{node.name}_out"
-    output.type = ir.TensorType(ir.DataType.FLOAT)
-    before.prepend(node)
-    return output
-
-
-def finish(node: ir.Node, answer: ir.Value) -> None:
-    """Give whoever reads the node's output the new answer instead."""
-    [old] = node.outputs
-    answer.name, old.name, answer.shape = old.name, f"{old.name}_replaced", old.shape
-    ir.convenience.replace_all_uses_with(old, answer, replace_graph_outputs=True)

@@ -41,11 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Build it and say what is there; each engine's package is imported only here.
-
-    Raises:
-        EngineError: it cannot be built as asked for; nothing was replaced.
-    """
+    """Build it and say what is there; each engine's package is imported only here."""
     profiles = dict(map(engine_profiles.read, arguments.profile))
     network, into, precision = arguments.network, arguments.model_repository, arguments.precision
     if arguments.flavour == "openvino":

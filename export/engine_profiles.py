@@ -30,11 +30,7 @@ def written(shape: Iterable[int]) -> str:
 
 
 def read(text: str) -> tuple[str, Profile]:
-    """The input's name and the shapes of INPUT:MIN,OPT,MAX.
-
-    Raises:
-        EngineError: it is written in another way.
-    """
+    """The input's name and the shapes of INPUT:MIN,OPT,MAX; EngineError where it is written in another way."""
     name, _, shapes = text.rpartition(":")
     if not name or not re.fullmatch(r"\d+(x\d+)*(,\d+(x\d+)*){2}", shapes):
         raise EngineError(f"--profile {text}: is not INPUT:MIN,OPT,MAX, with shapes such as 1x4x32x32")
@@ -51,11 +47,7 @@ def defaults(inputs: Iterable[ServedTensor], largest_batch: int) -> dict[str, Pr
 
 
 def check(model: str, profiles: Mapping[str, Profile], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse profiles that the network's inputs do not have (in `shapes` -1 is any size).
-
-    Raises:
-        EngineError: names the input.
-    """
+    """Refuse, with an EngineError, profiles that the network's inputs do not have (in `shapes` -1 is any size)."""
     for name, profile in profiles.items():
         if name not in shapes:
             raise EngineError(f"--profile {name}: {model} has no such input; it has {', '.join(shapes)}")

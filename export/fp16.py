@@ -25,10 +25,7 @@ LEAST_SNR = 35.0  # dB; half has 11 bits, and what sums many small errors up is 
 
 
 def build(model: str, repository: Path, precision: str) -> str:
-    """Rewrite it, compare it with the exported network, and only then put it in place with its record beside it.
-
-    Returns:
-        A line that says what is there now.
+    """Rewrite it, compare it with the exported network, and only then put it in place; a line says what is there now.
 
     Raises:
         EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
@@ -79,12 +76,9 @@ def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str,
 
 
 def compared(model: str, repository: Path, graph: Path) -> dict[str, Any]:
-    """The record's entries of `judgement.compared`, where it is known what the model sees; empty where it is not.
+    """The record's entries of `judgement.compared`; empty where it is not known what the model sees.
 
     Computed on the processor, which rounds every value of the graph to half as a GPU does.
-
-    Raises:
-        EngineError: its answers are too far from those of the exported network.
     """
 
     def load() -> Answering:

@@ -39,11 +39,7 @@ def run(arguments: Namespace) -> int:
 
 
 def compare(rule_path: Path, files: list[Path]) -> int:
-    """Check every file, one printed line each; 0 if all are within their tolerances, else 1.
-
-    Raises:
-        CheckpointError: the rule cannot be loaded.
-    """
+    """Check every file, one printed line each; 0 if all are within their tolerances, else 1."""
     rule = load_rule(rule_path)
     failed = 0
     for file in files:
@@ -73,7 +69,7 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
         CheckpointError: unreadable, of an unknown network, or its weights or inputs do not follow from the rule.
     """
     try:
-        with np.load(path, allow_pickle=False) as npz:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as npz:
             golden = {name: npz[name] for name in npz.files}
         meta = json.loads(str(golden["meta"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -87,8 +83,7 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
     answers = answer(network, meta, inputs)
     errors = {}
     for name, entry in meta["outputs"].items():
-        kept = answers[name][tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))]
-        errors[name] = float(np.abs(kept - golden[f"out/{name}"]).max()) / entry["tolerance"]
+        errors[name] = distance(answers[name], entry, golden[f"out/{name}"]) / entry["tolerance"]
     worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
     tolerance = meta["outputs"][worst]["tolerance"]
     line = f"largest difference {errors[worst] * tolerance:.2e} in {worst}, tolerance {tolerance:g}"
@@ -96,6 +91,11 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
     if not passed:
         line += "; " + first_divergence(network, meta, golden, inputs)
     return line, passed
+
+
+def distance(value: NDArray[Any], entry: dict[str, Any], kept: NDArray[Any]) -> float:
+    """Largest difference of a value to the slice of it that a file keeps."""
+    return float(np.abs(value[tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))] - kept).max())
 
 
 def draw_weights(rule: ModuleType, keys: NDArray[Any], meta: dict[str, Any]) -> dict[str, Tensor]:
@@ -164,8 +164,7 @@ def first_divergence(
             value = value.swapaxes(0, 1)  # the published transformers run sequence first
         if list(value.shape) != entry["shape"]:
             continue
-        kept = value[tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))]
-        difference = float(np.abs(kept - golden[f"tap/{name}"]).max())
+        difference = distance(value, entry, golden[f"tap/{name}"])
         if not difference <= 1e-3 * max(1.0, float(np.abs(golden[f"tap/{name}"]).max())):
             return f"first divergence behind {entry['module']}: {difference:.2e}"
     return "no intermediate value diverges"

@@ -26,10 +26,7 @@ def compared(model: str, repository: Path, load: Callable[[], Answering], least:
 
     Args:
         load: loads the converted network, after the exported one has been freed.
-        least: the smallest acceptable ratio in dB; pictures are judged later by `concord.gates`.
-
-    Returns:
-        The record's entries, see `concord.variants.Comparison`.
+        least: the smallest acceptable ratio; pictures are judged later by `concord.gates`.
 
     Raises:
         EngineError: the ratio is smaller.

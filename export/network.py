@@ -31,12 +31,9 @@ Maker: TypeAlias = Callable[[Iterator[Scene], Path], Iterator[Feeds]]
 
 @dataclass(frozen=True)
 class ServedTensor:
-    """An input or output: its name in the ONNX graph and in Triton's configuration.
+    """An input or output: its name and Triton's type, such as "UINT8", and its shape without the batch.
 
-    Attributes:
-        kind: Triton's type, such as "UINT8".
-        dims: shape without the batch; -1 is a free side.
-        stride: pixels of the picture that an element covers, each way.
+    In `dims` -1 is a free side; an element covers `stride` pixels of the picture, each way.
     """
 
     name: str
@@ -58,7 +55,7 @@ class Loaded:
 
 
 class Source(Protocol):
-    """How a checkpoint becomes a served network: `export.source` has the two kinds."""
+    """How a checkpoint becomes a served network: `export.state_dict` and `export.diffusers_folder`."""
 
     @property
     def claims(self) -> Callable[[Collection[str]], bool]:
@@ -91,7 +88,7 @@ class Quantization:
 
 @dataclass(frozen=True)
 class NotPublished:
-    """There are no numeric answers of the authors' network to compare with, and why."""
+    """Why there are no numeric answers of the authors' network to compare with."""
 
     reason: str
 

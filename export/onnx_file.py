@@ -49,11 +49,7 @@ def export(
     path: Path,
     axes: Axes | None = None,
 ) -> None:
-    """Write `network` as ONNX; weights inside the file, or beside it if they are large.
-
-    Args:
-        axes: the dynamic axes of every input; without it, the first one of each.
-    """
+    """Write `network` as ONNX; weights in the file, or beside it if they are large. Axis 0 is dynamic by default."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -100,11 +96,7 @@ def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[N
 
 
 def check(path: Path, model: Network, expected: Sequence[NDArray[Any]]) -> list[Difference]:
-    """Compare what the file answers to the model's samples with the torch network's answers.
-
-    Raises:
-        CheckFailed: a difference above the tolerance, or an answer that is not finite.
-    """
+    """Compare what the file answers to the model's samples with the torch network's; CheckFailed where it differs."""
     onnx_session = session(path)
     differences = []
     for inputs, wanted in zip(model.samples(), expected, strict=True):
@@ -131,15 +123,7 @@ def write(staged: Staged, network: nn.Module, model: Network) -> None:
 def verify(
     staged: Staged, model: Network, expected: Sequence[NDArray[Any]], source: dict[str, Any]
 ) -> list[Difference]:
-    """Check the staged model, and write the record beside it.
-
-    Args:
-        expected: the answers to the model's samples that it must give.
-        source: what the JSON says of the origin: checkpoint digest, network, sizes.
-
-    Raises:
-        CheckFailed: see `check`.
-    """
+    """Check the staged model against the answers that it must give, and write the record, with `source`, beside it."""
     differences = check(staged.model, model, expected)
     staged.write_record(
         {
@@ -164,11 +148,11 @@ def publish(
     """Export, check, and only then replace `<repository>/<name>/1/model.onnx` and the `model.json` beside it.
 
     Args:
-        source: see `verify`.
+        source: what the JSON says of the origin: checkpoint digest, network, sizes.
         rewrite: brings the network into the form that is exported, after it has given the answers to compare with.
 
     Raises:
-        CheckFailed: see `check`; the files that were there are untouched.
+        CheckFailed: a difference above the tolerance; the files that were there are untouched.
     """
     expected = answers(network, model.samples())
     if rewrite:

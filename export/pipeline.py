@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 
-from export import checkpoint, diffusers_folder, stable_diffusion, text_states
+from export import checkpoint, diffusers_folder, stable_diffusion
 from export.checkpoint import CheckpointError, named
 from export.diffusers_folder import read_json
 
@@ -75,34 +75,23 @@ def read_states(folder: Path | None, file: Path | None, checkpoints: dict[str, s
     if file is not None:
         read = checkpoint.read(file)
         checkpoints[file.name] = read.sha256
-        return named(file, lambda: text_states.stored(read.weights))
+        return named(file, lambda: stable_diffusion.stored_states(read.weights))
     if folder is not None and (folder / "text_encoder").is_dir():
-        return read_part(folder / "text_encoder", text_states.encoded, checkpoints)
+        return read_part(folder / "text_encoder", stable_diffusion.encoded_states, checkpoints)
     return None
 
 
 def read_part(
     path: Path, build: Callable[[dict[str, Any] | None, dict[str, Tensor]], Network], checkpoints: dict[str, str]
 ) -> Network:
-    """Build a network from a folder, or a file with or without a `config.json` beside it; its digest is noted.
-
-    Raises:
-        CheckpointError: begins with the path.
-    """
+    """Build a network from a folder, or a file with or without a `config.json` beside it; its digest is noted."""
     found = diffusers_folder.read(path)
     checkpoints[diffusers_folder.name_of(found)] = found.sha256
     return named(found.path, lambda: build(diffusers_folder.entries(found), found.weights))
 
 
 def check_schedule(path: Path) -> None:
-    """Refuse a pipeline that was trained on another noise schedule than concord's samplers follow.
-
-    Args:
-        path: a scheduler's config; without its folder there is nothing to check.
-
-    Raises:
-        CheckpointError: names the entry.
-    """
+    """Refuse a scheduler's config for another noise schedule than concord's samplers follow, if there is one."""
     if not path.parent.is_dir():
         return
     config = read_json(path)

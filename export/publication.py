@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import onnx
@@ -40,9 +39,7 @@ class Staged:
         self.stage.mkdir()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         shutil.rmtree(self.stage, ignore_errors=True)
         if self.switched:
             for path in set(self.folder.glob(WEIGHTS)) - self.switched:
@@ -70,11 +67,7 @@ class Staged:
         see_onto_disk(self.stage.iterdir())
 
     def place(self, record: dict[str, Any], *names: str) -> Path:
-        """Put staged files in place by renaming, in this order, and a record of the last one, once all are on the disk.
-
-        Returns:
-            The last one's path.
-        """
+        """Put staged files in place by renaming, in this order, then a record of the last, whose path it returns."""
         placed = self.folder / names[-1]
         names = (*names, f"{placed.name}.json")
         write_json(self.stage / names[-1], record)
@@ -103,11 +96,7 @@ class Staged:
 
 
 def exported(repository: Path, name: str) -> Path:
-    """The network of a model in the repository.
-
-    Raises:
-        EngineError: it has not been exported.
-    """
+    """The network of a model in the repository; EngineError if it has not been exported."""
     path = repository / name / "1" / MODEL
     if not path.is_file():
         raise EngineError(f"{name}: has no exported network ({path})")

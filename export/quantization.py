@@ -30,14 +30,10 @@ PRODUCTS = ("Convolution", "ConvolutionBackpropData", "MatMul")
 
 
 def build(model: str, repository: Path, precision: str, data: Path | None = None, number: int = 60) -> str:
-    """Build it, compare it with the exported network, and only then put it in place with its record beside it.
+    """Build it, compare it with the exported network, and only then put it in place; a line says what is there now.
 
     Args:
-        data: an `.npz` file to calibrate on, instead of scenes; see `calibration.read`.
-        number: samples to calibrate on, made from scenes.
-
-    Returns:
-        A line that says what is there now.
+        data: an `.npz` file to calibrate on, instead of so many samples from scenes; see `calibration.read`.
 
     Raises:
         EngineError: the model is not exported, or cannot be built as asked for, or does not compute what it should.
@@ -68,17 +64,15 @@ def build(model: str, repository: Path, precision: str, data: Path | None = None
             "onnx_sha256": sha256(source),
             **compared,
         }
-        place = put(staged, quantized, record)
+        path = staged.stage / INT8_FILE
+        ov.save_model(quantized, path, compress_to_fp16=False)
+        place = staged.place(record | {"xml_sha256": sha256(path)}, path.with_suffix(".bin").name, INT8_FILE)
     size = place.stat().st_size + place.with_suffix(".bin").stat().st_size
     return f"{model}: openvino, {precision}, {size / 1e6:.1f} MB, {compared['snr_db'][0]:.1f} dB, is now {place}"
 
 
 def read(model: str, source: Path, folder: Path) -> ov.Model:
-    """OpenVINO's model of an exported network; `folder` keeps the weights it is read from.
-
-    Raises:
-        EngineError: OpenVINO does not take it; names what it says of the operators.
-    """
+    """OpenVINO's model of an exported network, with weights in `folder`; EngineError where it is not taken."""
     path = folder / "direct.onnx"
     graph = direct_form.write(source, path).graph
     try:
@@ -149,10 +143,3 @@ def nearest(starts: Iterable[ov.Node], following: Callable[[ov.Node], Iterable[o
 def answering(network: ov.Model) -> Answering:
     compiled = ov.Core().compile_model(network, "CPU", properties({}))
     return lambda feeds: compiled(feeds)[0]
-
-
-def put(staged: Staged, network: ov.Model, record: dict[str, Any]) -> Path:
-    """Replace the served files: the weights, the network that belongs to them, and its record."""
-    path = staged.stage / INT8_FILE
-    ov.save_model(network, path, compress_to_fp16=False)
-    return staged.place(record | {"xml_sha256": sha256(path)}, path.with_suffix(".bin").name, INT8_FILE)

@@ -32,12 +32,9 @@ class Form:
 
 
 def rewrite(network: nn.Module, form: Form, direct: frozenset[str] = frozenset()) -> None:
-    """Rewrite attention, linear layers and convolutions below `network`.
+    """Rewrite attention, linear layers and convolutions below `network`, not convolutions in modules named `direct`.
 
     A layer of a kind that Stable Diffusion does not have is left as it is.
-
-    Args:
-        direct: names of modules whose convolutions stay as they are.
     """
     if form.convolution == "winograd":
         rewrite_convolutions(network, direct)
@@ -53,11 +50,7 @@ def rewrite(network: nn.Module, form: Form, direct: frozenset[str] = frozenset()
 
 
 def fold_text(network: nn.Module, states: Tensor) -> None:
-    """Replace the key and value projections of every cross-attention by their answers to `states` [n, d].
-
-    Raises:
-        CheckpointError: one is of a kind that Stable Diffusion does not have.
-    """
+    """Replace the key and value projections of every cross-attention by their answers to `states` [n, d]."""
     for module in network.modules():
         if isinstance(module, Attention) and module.is_cross_attention:
             if not is_ordinary(module):

@@ -9,12 +9,13 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
 )
 
-from export import checkpoint, stable_diffusion, text_states
+from export import checkpoint, stable_diffusion
 from export.checkpoint import CheckpointError, named
 from export.diffusers_folder import CONFIG, read_json
 from export.networks.unet import INPAINTING
 from export.networks.vae_encoder import KL_F8
 from export.pipeline import Pipeline
+from export.stable_diffusion import TEXT_ENCODER
 
 UNET_KEY = "model.diffusion_model.input_blocks.0.0.weight"
 VAE_KEY = "first_stage_model.decoder.conv_in.weight"
@@ -23,8 +24,7 @@ VAE_KEY = "first_stage_model.decoder.conv_in.weight"
 def read(path: Path, configs: Path | None) -> Pipeline:
     """UNet, VAE, and the states of the empty prompt where the file holds a text encoder.
 
-    Args:
-        configs: a folder with `unet/config.json` and so on, for sizes other than those of Stable Diffusion 1.5.
+    Sizes are those of Stable Diffusion 1.5, or of the folder `configs` with `unet/config.json` and so on.
 
     Raises:
         CheckpointError: damaged, or not such a checkpoint.
@@ -36,15 +36,12 @@ def read(path: Path, configs: Path | None) -> Pipeline:
 
     def build() -> Pipeline:
         stable_diffusion.check_channels(file.weights[UNET_KEY])
-        unet, vae = (
-            sizes(configs, "unet", INPAINTING),
-            sizes(configs, "vae", KL_F8),
-        )
+        unet, vae = sizes(configs, "unet", INPAINTING), sizes(configs, "vae", KL_F8)
         text = convert_ldm_clip_checkpoint(file.weights)
         return Pipeline(
             stable_diffusion.unet(unet, convert_ldm_unet_checkpoint(file.weights, unet)),
             stable_diffusion.vae(vae, convert_ldm_vae_checkpoint(file.weights, vae)),
-            text_states.encoded(sizes(configs, "text_encoder", text_states.SIZES), text) if text else None,
+            stable_diffusion.encoded_states(sizes(configs, "text_encoder", TEXT_ENCODER), text) if text else None,
             {path.name: file.sha256},
         )
 

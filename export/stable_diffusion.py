@@ -1,11 +1,17 @@
-"""diffusers' UNet and VAE from a config and weights, refused where they are not what DiffHarmony runs on."""
+"""The parts of Stable Diffusion from a config and weights, refused where they are not what DiffHarmony runs on.
+
+Of the text encoder only its states for the empty prompt are wanted, the only prompt of DiffHarmony.
+"""
 
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from concord.squash import LATENT_STRIDE
+from concord.tokenizer import END, START
 from export.checkpoint import CheckpointError
 from export.diffusers_folder import assemble
 from export.networks.latent_diffusion import LATENT_CHANNELS
@@ -17,6 +23,13 @@ FAMILIES = {
     5: "depth-to-image Stable Diffusion",
     7: "Stable Diffusion's x4 upscaler",
     8: "InstructPix2Pix",
+}
+STATES = "states"
+TEXT_ENCODER = {  # CLIP ViT-L/14, the text encoder of Stable Diffusion 1; the rest are transformers' defaults
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
 }
 
 
@@ -55,10 +68,8 @@ def check_channels(first: Tensor) -> None:
 def vae(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> AutoencoderKL:
     """A VAE whose parameters are `weights`; without a config, of Stable Diffusion's sizes.
 
-    Keys from before diffusers renamed attention (`query`, `key`, `value`, `proj_attn`) are accepted.
-
-    Raises:
-        CheckpointError: the weights do not fit the config, or the latents are not those of KL-f8.
+    Keys from before diffusers renamed attention (`query`, `key`, `value`, `proj_attn`) are accepted. Raises
+    CheckpointError if the weights do not fit the config, or the latents are not those of KL-f8.
     """
     network = build(AutoencoderKL, config or KL_F8, weights)
     factor = 2 ** (len(network.config.block_out_channels) - 1)
@@ -78,3 +89,32 @@ def build(kind: type[Any], config: dict[str, Any], weights: dict[str, Tensor]) -
     if config.get("_class_name", kind.__name__) != kind.__name__:
         raise CheckpointError(f"its config is of {config['_class_name']}, not of {kind.__name__}")
     return assemble(lambda: kind.from_config(config), weights)
+
+
+def stored_states(weights: dict[str, Tensor]) -> Tensor:
+    """States FP32 [n, d] kept under the name `states`; CheckpointError without such a tensor."""
+    states = weights.get(STATES)
+    if states is None or states.ndim != 2:
+        raise CheckpointError(f"holds no tensor {STATES!r} [tokens, width]")
+    return states
+
+
+def encoded_states(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor:
+    """States FP32 [n, d] of a text encoder's last layer, normalised: the start token, and as many ends as fit.
+
+    Stable Diffusion 1 pads with the end.
+
+    Raises:
+        CheckpointError: the config is not usable, or the weights do not fit it.
+    """
+    # Older files have the class's own prefix, and position ids, which are counted and not learned.
+    bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
+    encoder = assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(config or TEXT_ENCODER)), bare)
+    sizes = encoder.config
+    if sizes.vocab_size <= END:
+        raise CheckpointError(f"the text encoder knows {sizes.vocab_size} tokens, CLIP has {END + 1}")
+    length = sizes.max_position_embeddings
+    encoder.embeddings.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
+    with torch.no_grad():
+        states: Tensor = encoder(torch.tensor([[START] + [END] * (length - 1)])).last_hidden_state[0]
+    return states

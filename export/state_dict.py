@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -22,8 +22,7 @@ class StateDict(Generic[Config]):
     Attributes:
         claims: whether a checkpoint with these keys is one of this network.
         published: the sizes of the published checkpoint that has these weights.
-        build: the network of these sizes, with the published keys.
-        served: the network as it is served.
+        build: the network of these sizes, with the published keys; `served` is as it is served.
     """
 
     claims: Callable[[Collection[str]], bool]
@@ -33,19 +32,11 @@ class StateDict(Generic[Config]):
     rewritten: ClassVar[bool] = False
 
     def read(self, path: Path) -> Checkpoint:
-        """The checkpoint of a file.
-
-        Raises:
-            CheckpointError: see `checkpoint.read`.
-        """
+        """The checkpoint of a file; see `checkpoint.read`."""
         return checkpoint.read(path)
 
     def load(self, found: Checkpoint) -> Loaded:
-        """The network with the weights, at the sizes that the file carries or else the published ones.
-
-        Raises:
-            CheckpointError: the sizes are not readable, or the weights do not fit them.
-        """
+        """The network with the weights, at the sizes that the file carries or else the published ones."""
         config = self.sizes(found)
         network = self.build(config)
         checkpoint.load(network, found.weights)
@@ -58,21 +49,15 @@ class StateDict(Generic[Config]):
         return Loaded(self.served(network).eval(), record)
 
     def sizes(self, found: Checkpoint) -> Config:
-        """The published sizes, with those that a file of Concord's carries put in.
-
-        Raises:
-            CheckpointError: they are not readable.
-        """
+        """The published sizes, with those that a file of ours carries; CheckpointError if they are not readable."""
         published: Any = self.published(found.weights)
         if not found.config:
             return cast(Config, published)
         try:
             sizes = json.loads(found.config)
-            known = {entry.name for entry in fields(published)}
-            if not isinstance(sizes, dict) or set(sizes) - known:
+            if not isinstance(sizes, dict) or set(sizes) - {entry.name for entry in fields(published)}:
                 raise ValueError("unknown sizes")
-            named = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()}
-            return cast(Config, replace(published, **named))
+            return cast(Config, checkpoint.with_sizes(published, sizes))
         except (ValueError, TypeError) as error:
             reason = checkpoint.first_line(error)
             raise CheckpointError(f"the sizes in the file's metadata are not readable ({reason})") from error

@@ -16,6 +16,7 @@ import torch
 
 from concord.repository.profiles import PLAN_FILE, tensorrt
 from concord.variants import sha256
+from concord_client.atomic_file import write_atomically
 from export import engine_profiles, fp16
 from export.engine_profiles import EngineError, Profile, written
 from export.network import Network
@@ -53,14 +54,11 @@ def build(
     profiles: Mapping[str, Profile] | None = None,
     compute_capability: str | None = None,
 ) -> str:
-    """Build the engine of an exported model, and only then put it in place with its record beside it.
+    """Build the engine of an exported model, and only then put it in place; a line says what is there now.
 
     Args:
         profiles: of inputs for which the defaults are not wanted.
         compute_capability: without it, that of the GPU at hand.
-
-    Returns:
-        A line that says what is there now.
 
     Raises:
         EngineError: the flavour is not installed, or the model not exported, or it cannot be built as asked for.
@@ -79,15 +77,14 @@ def build(
         check_bindings(network, bindings)
         inputs = [parsed.get_input(number) for number in range(parsed.num_inputs)]
         engine_profiles.check(model, profiles or {}, {tensor.name: tuple(tensor.shape) for tensor in inputs})
-        defaults = engine_profiles.defaults(network.inputs, network.serving.gpu_batch)
-        merged = defaults | dict(profiles or {})
+        merged = engine_profiles.defaults(network.inputs, network.serving.gpu_batch) | dict(profiles or {})
         settings = configure(library, builder, merged, precision)
         compared = compared_exported(model, repository) if graph == source else fp16.compared(model, repository, graph)
-        plan = serialize(library, builder, parsed, settings)
-        if plan is None:
-            raise EngineError(
-                f"{model}: {library} cannot build it: {log.errors[-1] if log.errors else 'no reason given'}"
-            )
+        serialized = serialize(library, builder, parsed, settings)
+        if serialized is None:
+            reason = log.errors[-1] if log.errors else "no reason given"
+            raise EngineError(f"{model}: {library} cannot build it: {reason}")
+        plan = memoryview(serialized)
         record = {
             "model": model,
             "flavour": flavour,
@@ -102,10 +99,10 @@ def build(
             "onnx_sha256": sha256(source),
             "plan_sha256": hashlib.sha256(plan).hexdigest(),
         }
-        place = put(staged, PLAN_FILE, plan, record)
-    return (
-        f"{model}: {library} for {library.compute_capability}, {precision}, {plan.nbytes / 1e6:.1f} MB, is now {place}"
-    )
+        (staged.stage / PLAN_FILE).write_bytes(plan)
+        place = staged.place(record, PLAN_FILE)
+    size = plan.nbytes / 1e6
+    return f"{model}: {library} for {library.compute_capability}, {precision}, {size:.1f} MB, is now {place}"
 
 
 def load(flavour: str, compute_capability: str | None) -> Library:
@@ -216,10 +213,10 @@ def configure(library: Library, builder: Any, profiles: Mapping[str, Profile], p
     return settings
 
 
-def serialize(library: Library, builder: Any, network: Any, settings: Any) -> memoryview | None:
+def serialize(library: Library, builder: Any, network: Any, settings: Any) -> Any:
     """The plan; None where the builder failed."""
     if library.flavour == "tensorrt-rtx":  # times nothing: it chooses kernels when the plan is loaded
-        return viewed(builder.build_serialized_network(network, settings))
+        return builder.build_serialized_network(network, settings)
     device = "".join(letter if letter.isalnum() else "-" for letter in library.device or "")
     path = CACHE / f"tensorrt-{library.trt.__version__}-{device}.timing"
     kept = path.read_bytes() if path.is_file() else b""
@@ -229,17 +226,5 @@ def serialize(library: Library, builder: Any, network: Any, settings: Any) -> me
     timed = settings.get_timing_cache()
     if plan is not None and timed is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(memoryview(timed.serialize()))
-        temporary.replace(path)
-    return viewed(plan)
-
-
-def viewed(plan: Any) -> memoryview | None:
-    return None if plan is None else memoryview(plan)
-
-
-def put(staged: Staged, name: str, plan: memoryview, record: dict[str, Any]) -> Path:
-    """Replace the served plan, which is the one switch, and then its record, which has the plan's digest."""
-    (staged.stage / name).write_bytes(plan)
-    return staged.place(record, name)
+        write_atomically(path, bytes(memoryview(timed.serialize())))
+    return plan

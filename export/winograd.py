@@ -141,14 +141,8 @@ def rewrite_convolutions(network: nn.Module, but: frozenset[str] = frozenset()) 
 
 def is_filterable(conv: nn.Conv2d) -> bool:
     """Whether it is 3x3, of stride one, keeping the size, with every output of every input."""
-    return (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode) == (
-        (3, 3),
-        (1, 1),
-        (1, 1),
-        (1, 1),
-        1,
-        "zeros",
-    )
+    found = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
+    return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
 
 
 def is_doubling(module: Upsample2D) -> bool:

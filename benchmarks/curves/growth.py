@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.curves import figure
 from benchmarks.curves.linearity import Curve, describe
-from benchmarks.curves.points import Point, Points
+from benchmarks.curves.points import Points
 from concord.instruments.markdown import table
 
 Numbers = Points | Mapping[str, Points]
@@ -16,13 +16,7 @@ Numbers = Points | Mapping[str, Points]
 
 @dataclass(frozen=True)
 class Growth:
-    """A section about one axis.
-
-    Attributes:
-        name: of the part that measured it.
-        title, subtitle: of the section.
-        each: a unit of the axis, such as "megapixel".
-    """
+    """A section about one axis: the name of the part that measured it, and a unit of it, such as "megapixel"."""
 
     name: str
     title: str
@@ -31,7 +25,6 @@ class Growth:
 
     @property
     def chart(self) -> str:
-        """File of the chart."""
         return f"cost_by_{self.name}.png"
 
     def section(self, numbers: Numbers) -> str:
@@ -40,8 +33,17 @@ class Growth:
         for name, measured in series(numbers).items():
             if name:
                 pieces.append(f"### `{name}`")
-            pieces += [self.rows(measured.points), f"{describe(self.time(measured))} {describe(self.memory(measured))}"]
+            curve = self.time(measured)
+            rows = [
+                [f"{point.at:g}", median, median / point.at, point.extra_mib]
+                for point, median in zip(measured.points, curve.medians(), strict=True)
+            ]
+            pieces += [table([f"{self.each}s", "ms", f"ms a {self.each}", "MiB more"], rows), self.sentences(measured)]
         return "\n\n".join(pieces)
+
+    def sentences(self, measured: Points) -> str:
+        """What the lines through time and memory say."""
+        return f"{describe(self.time(measured))} {describe(self.memory(measured))}"
 
     def head(self) -> str:
         """Title, words and chart."""
@@ -66,25 +68,12 @@ class Growth:
         figure.finish(axes)
         return {self.chart: drawn}
 
-    def rows(self, points: list[Point]) -> str:
-        """Milliseconds and memory at each place."""
-        curve = self.time(Points(points))
-        return table(
-            [f"{self.each}s", "ms", f"ms a {self.each}", "MiB more"],
-            [
-                [f"{point.at:g}", median, median / point.at, point.extra_mib]
-                for point, median in zip(points, curve.medians(), strict=True)
-            ],
-        )
-
     def time(self, measured: Points) -> Curve:
-        """Milliseconds."""
         points = measured.points
         at, samples = [point.at for point in points], [point.milliseconds for point in points]
         return Curve(self.each, "time", "ms", at, samples, [point.parts for point in points])
 
     def memory(self, measured: Points) -> Curve:
-        """MiB above the idle server's."""
         at, samples = [point.at for point in measured.points], [[point.extra_mib] for point in measured.points]
         return Curve(self.each, "memory", "MiB", at, samples)
 

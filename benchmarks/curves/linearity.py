@@ -39,13 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Departure:
-    """The point from which on measurements leave a line.
-
-    Attributes:
-        position: of the first point that is off the line through those before it.
-        expected: the line's value there.
-        measured: the median there.
-    """
+    """The position of the first point off the line through those before it, the line's value there, and the median."""
 
     position: int
     expected: float
@@ -57,10 +51,8 @@ class Curve:
     """A cost at points along an axis.
 
     Attributes:
-        each: a unit of the axis, such as "megapixel".
-        quantity, unit: of the cost.
+        each: a unit of the axis, such as "megapixel"; `quantity` and `unit` are the cost's.
         at: the points, ascending.
-        samples: measurements at each point.
         parts: the mean cost of each part at each point; the remainder is `REST`.
     """
 
@@ -96,15 +88,13 @@ def departure(at: Sequence[float], samples: Samples) -> Departure | None:
     least squares (Student's t at `CONFIDENCE`) for its number of measurements.
     """
     for position in range(2, len(at)):
-        before, line = samples[:position], fit(at[:position], samples[:position])
-        if sum(map(len, before)) < 3:
-            continue
-        sides = [
-            _side(line, at[:position], before, x, there)
-            for x, there in zip(at[position:], samples[position:], strict=True)
-        ]
-        if sides[0] and len(set(sides)) == 1:
-            return Departure(position, line(at[position]), float(np.median(samples[position])))
+        before = at[:position], samples[:position]
+        if sum(map(len, samples[:position])) >= 3:
+            line = fit(*before)
+            behind = zip(at[position:], samples[position:], strict=True)
+            sides = {_side(line, *before, x, there) for x, there in behind}
+            if sides in ({1}, {-1}):
+                return Departure(position, line(at[position]), float(np.median(samples[position])))
     return None
 
 
@@ -173,7 +163,7 @@ def _growth(curve: Curve) -> Iterator[str]:
     first, last = curve.shares(0), curve.shares(len(curve.at) - 1)
     growth = {name: spent - first.get(name, 0) for name, spent in last.items() if spent > first.get(name, 0)}
     if growth:
-        name = max(growth, key=lambda each: growth[each])
+        name = max(growth, key=growth.__getitem__)
         yield f"Of its growth, {percent(growth[name] / sum(growth.values()))} is {named(name)}."
 
 
@@ -202,6 +192,5 @@ def full(clients: Sequence[int], rates: Sequence[float]) -> int:
 
 def named(part: str) -> str:
     """A part's name, with that of its model as code."""
-    return (
-        part if part == REST else f"waiting for `{part[len(WAITING) :]}`" if part.startswith(WAITING) else f"`{part}`"
-    )
+    model = part.removeprefix(WAITING)
+    return part if part == REST else f"{part[: -len(model)]}`{model}`"

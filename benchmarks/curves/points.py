@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,13 +18,9 @@ Place = TypeVar("Place", int, float)
 
 @dataclass(frozen=True)
 class Point:
-    """The measurements at a point.
+    """The measurements at a point of the axis: milliseconds of each call, and the mean of each part of one.
 
-    Attributes:
-        at: its position.
-        milliseconds: of each call.
-        parts: mean milliseconds of each part of a call.
-        extra_mib: the largest memory above that before the very first call.
+    `extra_mib` is the largest memory above that before the very first call.
     """
 
     at: float
@@ -37,32 +33,48 @@ class Point:
 class Points:
     """Ascending places."""
 
-    points: list[Point]
+    points: Sequence[Point]
 
 
 def measure_points(
     url: str, processes: list[psutil.Process], calls: Mapping[Place, Callable[[], object]], rounds: int
 ) -> Points:
-    """Alternating calls, every other round backwards, after a first round in which the processes' memory is sampled."""
+    """Times alternating calls; see `observed`."""
+
+    def timed(at: Place) -> list[float]:
+        began = time.perf_counter()
+        calls[at]()
+        return [(time.perf_counter() - began) * 1000]
+
+    return Points(observed(url, processes, calls, timed, rounds))
+
+
+def observed(
+    url: str,
+    processes: list[psutil.Process],
+    first: Mapping[Place, Callable[[], object]],
+    block: Callable[[Place], list[float]],
+    rounds: int,
+) -> list[Point]:
+    """Alternating blocks of calls, which give their milliseconds; every other round runs backwards.
+
+    In a round before them, of the calls `first`, the processes' memory is sampled.
+    """
     memory = {}
     before = resident(processes)
-    for at, call in calls.items():
+    for at, call in first.items():
         with Peak(processes) as peak:
             call()
         memory[at] = (peak.bytes - before) / MIB
-    times: dict[Place, list[float]] = {at: [] for at in calls}
-    spent = {at: Counter[str]() for at in calls}
-    order = list(calls.items())
+    times: dict[Place, list[float]] = {at: [] for at in first}
+    spent = {at: Counter[str]() for at in first}
     for number in range(rounds):
-        for at, call in order if number % 2 == 0 else reversed(order):
+        for at in first if number % 2 == 0 else reversed(list(first)):
             earlier = read_statistics(url)
-            began = time.perf_counter()
-            call()
-            times[at].append((time.perf_counter() - began) * 1000)
+            times[at] += block(at)
             spent[at].update(parts(earlier, settled_statistics(lambda: read_statistics(url))))
-    return Points(
-        [Point(at, times[at], {name: value / rounds for name, value in spent[at].items()}, memory[at]) for at in calls]
-    )
+    means = {at: {name: value / len(times[at]) for name, value in spent[at].items()} for at in first}
+    return [Point(at, times[at], means[at], memory[at]) for at in first]
 
 
 def parts(before: Statistics, after: Statistics) -> dict[str, float]:

@@ -46,12 +46,7 @@ class Networks:
 
 
 def onnx_runtime(repository: Path, grpc_url: str, size: int) -> Networks:
-    """The networks of a repository with the options that the server reports.
-
-    Args:
-        repository: of the server.
-        size: side of the composite in pixels.
-    """
+    """The networks of the server's repository with the options that it reports, for squares of `size` pixels."""
     inputs = feeds(size)
 
     def call(name: str) -> Callable[[], object]:

@@ -40,12 +40,9 @@ class Int8:
 
 @dataclass(frozen=True)
 class Forms:
-    """A network's times by variant.
+    """A network's percentiles by variant; PyTorch's time over each, and each over the network as published.
 
-    Attributes:
-        milliseconds: percentiles.
-        eager_over: ratio of PyTorch's time.
-        over_onnx_runtime: ratio to the network as published, in ONNX Runtime's default session.
+    The network as published runs in ONNX Runtime's default session.
     """
 
     milliseconds: dict[str, dict[str, float]]

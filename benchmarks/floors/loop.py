@@ -19,15 +19,9 @@ from concord_client.steps import OnStep
 
 @dataclass(frozen=True)
 class Loop:
-    """Measured times.
+    """Percentiles of the request, the bare networks and the other calls; `over_bare` is the request over the bare ones.
 
-    Attributes:
-        resolution: side of the square in pixels.
-        milliseconds: percentiles of the request, of the bare networks and of the other calls.
-        over_bare: the request over the bare networks.
-        loop_step_ms: of a step of the loop.
-        bare_unet_ms: of a bare call of the network that steps.
-        stage_milliseconds: of a call of each model.
+    `loop_step_ms` is of a step of the loop, `bare_unet_ms` of a bare call of the network that steps.
     """
 
     resolution: int

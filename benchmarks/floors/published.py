@@ -102,11 +102,9 @@ def _exported(folder: Path, export: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def serving(*folders: Path, only: Collection[str] | None = None, profile: str = DEFAULT) -> Iterator[EmbeddedServer]:
-    """A server of the project's models with other networks instead of the repository's own.
+    """A server of the project's models, with networks of the first of the folders that has one instead of their own.
 
-    Args:
-        folders: of networks, the first that has one serves it.
-        only: networks that are served; None for all.
+    With `only`, no other networks are served.
     """
     models, ensembles = MODEL_REPOSITORIES
     known = variants(MODEL_REPOSITORIES)

@@ -20,14 +20,7 @@ WHOLE = "segment_harmonize"
 
 @dataclass(frozen=True)
 class TextGuided:
-    """Measured times.
-
-    Attributes:
-        milliseconds: percentiles of `WHOLE`, of the bare networks and of the other calls.
-        over_bare: the pipeline over the sum of the bare networks.
-        stage_milliseconds: of each model of the pipeline.
-        server_mib: memory of the server.
-    """
+    """Percentiles of `WHOLE`, the bare networks and other calls; `over_bare` is `WHOLE` over the sum of the bare."""
 
     milliseconds: dict[str, dict[str, float]]
     over_bare: float
@@ -36,12 +29,7 @@ class TextGuided:
 
 
 def against_floor(
-    server: EmbeddedServer,
-    client: Client,
-    floor: Calls,
-    rounds: int,
-    others: Calls | None = None,
-    model: str = LIGHT,
+    server: EmbeddedServer, client: Client, floor: Calls, rounds: int, others: Calls | None = None, model: str = LIGHT
 ) -> TextGuided:
     """The pipeline on a 512x512 JPEG, its networks alone, and other calls, alternating."""
     before = read_statistics(server.grpc_url)

@@ -8,13 +8,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.load.comparison import CONFIDENCE, FEWEST_PAIRS, Comparison, compare
 from benchmarks.load.generator import generator
-from benchmarks.load.measure import measure, resolved, serving, subject_of
-from benchmarks.load.recipe import TOOL, Recipe, read_recipe
+from benchmarks.load.measure import measure, serving
+from benchmarks.load.recipe import TOOL, Recipe, read_json, read_recipe
 from benchmarks.load.result import QUANTILES, LoadResult
 from concord.errors import ConcordError, InvalidSetting
 from concord.instruments.markdown import table
@@ -24,6 +25,7 @@ from concord.instruments.timing import machine
 OUTPUT = Path("out/load_test.json")
 COMPARISON = Path("out/load_comparison.json")
 PAIRS = 10
+REQUEST = 'a file with {"inputs": [{"name": ...}, ...]}'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     base_path, output, pairs = (settings.pop(name) for name in ("compare", "output", "pairs"))
     try:
         if "request" in settings:
-            settings["request"] = read_request(settings["request"])
+            settings["request"] = read_json(settings["request"], "data", REQUEST)
         if base_path is None:
             written, answered = measured(Recipe().changed(**settings), output or OUTPUT)
         else:
@@ -47,19 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(recipe: Recipe, output: Path) -> tuple[Path, bool]:
-    """Runs the recipe's loads, prints and writes the results; returns whether each load had an answer."""
+    """Runs the recipe's loads, prints and writes the results; whether each load had an answer."""
     with serving(recipe) as server, generator() as asking:
-        recipe = resolved(recipe, server)
-        subject = subject_of(recipe, server)
-        results = [
-            measure(asking, subject, load, recipe.seconds, recipe.warm_up, recipe.window, recipe.tolerance)
-            for load in recipe.loads
-        ]
+        recipe = server.resolved(recipe)
+        destination = server.destination(recipe)
+        results = [measure(asking, server, destination, load, recipe) for load in recipe.loads]
     print(f"{title(recipe)}, {recipe.seconds:g} s after {recipe.warm_up:g} s of warm-up")
     print(f"\n{results_table(results)}")
     for result in results:
         print_details(result)
-    report = {"recipe": recipe.as_json(), "loads": [result.as_json() for result in results]}
+    report = {"recipe": asdict(recipe), "loads": list(map(asdict, results))}
     return write(output, report), all(result.answered for result in results)
 
 
@@ -71,19 +70,18 @@ def compared(base: Recipe, here: Recipe, pairs: int, output: Path) -> tuple[Path
     with ExitStack() as stack:
         server = stack.enter_context(serving(base))
         other = server if base.server == here.server else stack.enter_context(serving(here))
-        base, here = resolved(base, server), resolved(here, other)
-        theirs, ours = subject_of(base, server).destination, subject_of(here, other).destination
+        base, here = server.resolved(base), other.resolved(here)
+        theirs, ours = server.destination(base), other.destination(here)
         asking = stack.enter_context(generator())
         comparisons = [compare(asking, load, theirs, ours, pairs, here.seconds, here.warm_up) for load in here.loads]
     print(f"base: {title(base)}\nhere: {title(here)}")
     print(f"{here.seconds:g} s each in {pairs} blocks, in turns; {here.warm_up:g} s of warm-up\n")
     print(comparison_table(comparisons))
-    recipes = {"base_recipe": base.as_json(), "recipe": here.as_json(), "pairs": pairs}
-    return write(output, recipes | {"comparisons": [each.as_json() for each in comparisons]}), True
+    recipes = {"base_recipe": asdict(base), "recipe": asdict(here), "pairs": pairs}
+    return write(output, recipes | {"comparisons": list(map(asdict, comparisons))}), True
 
 
 def title(recipe: Recipe) -> str:
-    """A title for the measurement."""
     profile = [f"profile {recipe.profile}"] if recipe.profile else []
     where = recipe.url or ", ".join(["a server of our own", *profile, *recipe.repositories])
     return f"{recipe.pipeline} on {where} ({machine()['processor']}, {machine()['threads']} threads)"
@@ -136,22 +134,6 @@ def write(path: Path, report: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"tool": TOOL, "machine": machine()} | dict(report), indent=2) + "\n")
     return path
-
-
-def read_request(path: Path) -> dict[str, Any]:
-    """KServe's JSON of an inference request.
-
-    Raises:
-        InvalidSetting: the file cannot be read or holds something else.
-    """
-    allowed = 'a file with {"inputs": [{"name": ...}, ...]}'
-    try:
-        request = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InvalidSetting("data", f"{path} cannot be read ({error})", allowed) from None
-    if not isinstance(request, dict):
-        raise InvalidSetting("data", f"{path} is no inference request", allowed)
-    return request
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,8 +1,7 @@
 """Two recipes alternately, so that noise of the machine affects both: their ratios, and what follows from them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
@@ -29,13 +28,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The ratio of the new setting to the base.
-
-    Attributes:
-        ratio: geometric mean over pairs of blocks.
-        low: lower end of the interval of `CONFIDENCE`; `high` is the upper.
-        verdict: `FASTER`, `SLOWER` or `UNSEEN`.
-    """
+    """The new setting over the base: geometric mean over pairs of blocks, its interval of `CONFIDENCE`, the verdict."""
 
     ratio: float
     low: float
@@ -45,23 +38,13 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one load.
-
-    Attributes:
-        p50: ratio of the medians of the answers' times.
-        throughput: ratio of the answers per second.
-        base: its blocks in order; each is a pair with that of `here`.
-    """
+    """The comparison of one load; each block of `base` is a pair with that of `here`."""
 
     load: str
     p50: Ratio
     throughput: Ratio
     base: list[Block]
     here: list[Block]
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as a dictionary of plain numbers and words."""
-        return asdict(self)
 
 
 def compare(
@@ -71,8 +54,7 @@ def compare(
 
     Args:
         pairs: of blocks, at least `FEWEST_PAIRS`.
-        seconds: of all blocks of one side together.
-        warm_up: seconds of each side that do not count.
+        seconds: of all blocks of one side together; those of `warm_up` do not count.
 
     Raises:
         ServerFailure: a block without an answer.
@@ -89,16 +71,11 @@ def compare(
     medians, rates = (
         {side: [getattr(block, name) for block in blocks[side]] for side in sides} for name in ("p50", "per_second")
     )
-    return Comparison(
-        load.name,
-        p50=ratio(medians["base"], medians["here"], less_is_faster=True),
-        throughput=ratio(rates["base"], rates["here"], less_is_faster=False),
-        base=blocks["base"],
-        here=blocks["here"],
-    )
+    faster, more = ratio(**medians, less_is_faster=True), ratio(**rates, less_is_faster=False)
+    return Comparison(load.name, faster, more, **blocks)
 
 
-def ratio(base: Sequence[float], here: Sequence[float], less_is_faster: bool) -> Ratio:
+def ratio(base: Sequence[float], here: Sequence[float], *, less_is_faster: bool) -> Ratio:
     """Geometric mean of here over base and its bootstrap interval over pairs.
 
     A percentile interval of so few pairs is too narrow; it is widened to what Student's t would give on normal data,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import httptools
+import httpx
 import numpy as np
 import uvloop
 
@@ -52,29 +53,25 @@ class Destination(Protocol):
     """The address and the request; can be pickled."""
 
     async def open(self) -> Line:
-        """Connects.
-
-        Raises:
-            OSError: nothing answers there.
-        """
+        """Connects; raises OSError if nothing answers there."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A destination that speaks HTTP/1.1.
-
-    Attributes:
-        request: the bytes of a request: line, headers and body.
-        timeout: seconds after which an unanswered request counts as lost; None for no limit.
-    """
+    """A destination that speaks HTTP/1.1; a request that is not answered within `timeout` seconds counts as lost."""
 
     host: str
     port: int
     request: bytes
     timeout: float | None = None
 
+    @classmethod
+    def of(cls, request: httpx.Request, timeout: float | None = None) -> "Target":
+        head = b"".join(b"%b: %b\r\n" % header for header in request.headers.raw)
+        line = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
+        return cls(request.url.host, request.url.port or 80, line + head + b"\r\n" + request.read(), timeout)
+
     async def open(self) -> "Connection":
-        """Connects."""
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_connection(lambda: Connection(self), self.host, self.port)
         return protocol
@@ -82,14 +79,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """The result of one request.
-
-    Attributes:
-        status: HTTP's, gRPC's, or `LOST`.
-        seconds: from when it was due to the last byte of its answer.
-        due: seconds from the start of the load.
-        words: the message for a request that was refused or lost.
-    """
+    """The result of one request; `seconds` count from when it was due, `due` from the start of the load."""
 
     status: Status
     seconds: float
@@ -98,7 +88,6 @@ class Reply:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered, and neither refused nor lost."""
         return self.status in GOOD
 
 
@@ -140,7 +129,6 @@ class Connection(asyncio.Protocol):
             return Outcome(LOST, f"no answer within {self._target.timeout:g} s")
 
     async def close(self) -> None:
-        """Closes the connection at once, also during a request."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -170,11 +158,7 @@ class Connection(asyncio.Protocol):
 
 
 async def closed_loop(destination: Destination, connections: int, seconds: float) -> Replies:
-    """Keeps a number of connections busy for a time, each with one request at a time.
-
-    Raises:
-        OSError: nothing answers there at the start.
-    """
+    """Keeps a number of connections busy for a time; raises OSError if nothing answers there at the start."""
     clock = time.perf_counter  # uvloop's own counts milliseconds
     replies: Replies = []
     lines = await asyncio.gather(*(destination.open() for _ in range(connections)))
@@ -210,10 +194,8 @@ def arrivals(rate: float, seconds: float, seed: int | None = None) -> list[float
 async def open_loop(destination: Destination, rate: float, seconds: float, seed: int | None = None) -> Replies:
     """Sends requests at a rate per second, evenly or as in `arrivals`; returns when the last is answered.
 
-    Opening a connection counts as part of the request that needs it.
-
-    Raises:
-        RuntimeError: more than `MOST_CONNECTIONS` are waiting: the server neither answers nor refuses.
+    Opening a connection counts as part of the request that needs it. Raises RuntimeError if more than
+    `MOST_CONNECTIONS` are waiting, because the server neither answers nor refuses.
     """
     clock = time.perf_counter  # uvloop's own counts milliseconds
     idle: list[Line] = []

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import grpc  # type: ignore[import-untyped]
-import numpy as np
 from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
-from tritonclient.utils import serialize_byte_tensor  # type: ignore[import-untyped]
 
 from benchmarks.load.generator import LOST, Outcome
+from concord_client.grpc_messages import infer_request
+from concord_client.inference import Inference
 
 SERVICE = "/inference.GRPCInferenceService"
 CONNECT_SECONDS = 10.0
@@ -24,13 +24,10 @@ CHANNEL = (
 
 @dataclass(frozen=True)
 class GrpcTarget:
-    """A model and a request for it.
+    """The HOST:PORT of a server, and the bytes of a ModelInferRequest.
 
-    Attributes:
-        address: HOST:PORT.
-        request: the bytes of a ModelInferRequest.
-        streamed: whether the model answers with a stream; the request must then ask for the final response.
-        timeout: seconds after which a request is cancelled and lost; None for no limit.
+    Where a model answers with a stream (`streamed`), the request must ask for the final response. A request is
+    cancelled and lost after `timeout` seconds.
     """
 
     address: str
@@ -39,11 +36,6 @@ class GrpcTarget:
     timeout: float | None = None
 
     async def open(self) -> "GrpcLine":
-        """Connects.
-
-        Raises:
-            OSError: nothing answers there.
-        """
         channel = grpc.aio.insecure_channel(self.address, options=CHANNEL)
         try:
             await asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS)
@@ -55,12 +47,7 @@ class GrpcTarget:
 
 def target_of(address: str, model: str, values: Mapping[str, bytes], output: str) -> GrpcTarget:
     """A request of byte strings for one output."""
-    request = service_pb2.ModelInferRequest(model_name=model)
-    for name, value in values.items():
-        request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
-        request.raw_input_contents.append(serialize_byte_tensor(np.array([[value]], object)).item())
-    request.outputs.add(name=output)
-    return GrpcTarget(address, request.SerializeToString())
+    return GrpcTarget(address, infer_request(Inference(model, values, (output,))).SerializeToString())
 
 
 class GrpcLine:
@@ -90,7 +77,6 @@ class GrpcLine:
         return Outcome("OK")
 
     async def close(self) -> None:
-        """Closes the connection at once, also during a request."""
         await self._channel.close()
 
     async def _ask_stream(self) -> Outcome:

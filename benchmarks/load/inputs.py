@@ -18,16 +18,13 @@ Request = Mapping[str, Any]
 
 
 def inputs_of(pipeline: Pipeline, width: int, height: int, request: Request) -> list[Input]:
-    """The tensors of one request.
+    """The tensors of one request, for a photograph of `width` x `height` pixels.
 
     A BYTES input named IMAGE, MASK or TEXT gets the scene's photograph, mask or expression. Other inputs are generated:
     fractions between 0 and 1, UINT8 between 0 and 255, other whole numbers 0, which is a valid index everywhere.
 
-    Args:
-        width: of the photograph, in pixels, as is the height.
-        request: its inputs are sent as they are. Each may have a shape (without it free sizes are 1) and data (without
-            it they are generated). Optional inputs that it does not name are left out, except a MASK that TEXT could
-            replace.
+    The request's inputs are sent as they are. Each may have a shape (without it free sizes are 1) and data (without it
+    they are generated). Optional inputs that it does not name are left out, except a MASK that TEXT could replace.
 
     Raises:
         InvalidSetting: the request names an input that the pipeline does not have, or its data is not valid.

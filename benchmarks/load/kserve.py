@@ -3,12 +3,12 @@
 Triton's extensions (repository index, model configuration, statistics, binary tensors) are used if they exist.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import httpx
@@ -30,13 +30,7 @@ CONTROL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A model and its inputs.
-
-    Attributes:
-        inputs: by the server's metadata; -1 stands for a free size.
-        optional: inputs that may be left out, if the server reports them.
-        streamed: whether it answers with a stream.
-    """
+    """A model and its inputs, in whose shapes -1 stands for a free size; `streamed` if it answers with a stream."""
 
     name: str
     inputs: tuple[Tensor, ...]
@@ -53,30 +47,35 @@ class Input:
     array: NDArray[Any]
 
 
-class KServe(ABC):
-    """A server at an address, HOST:PORT or a URL."""
+class KServe(AbstractContextManager["KServe"]):
+    """A server that is asked through a client of tritonclient, which is closed at the end of the block.
 
-    def __init__(self, url: str) -> None:
+    Every method raises `ServerFailure` where nothing answers.
+    """
+
+    protocol: ClassVar[str]
+
+    def __init__(self, url: str, client: Any) -> None:
         self.url = url
+        self._client = client
+
+    def __exit__(self, *_error: object) -> None:
+        self._client.close()
 
     def require_ready(self) -> None:
-        """Raises ServerFailure if it is not ready or nothing answers."""
-        if not self._ready():
-            raise self._failure("is not ready")
+        if not self._ask("is_server_ready"):
+            raise ServerFailure("server", f"{self.url} is not ready")
 
     def pipeline(self, name: str) -> Pipeline:
-        """A model's or pipeline's inputs.
-
-        Raises:
-            InvalidSetting: the server does not have it; the error lists what it has.
-            ServerFailure: it does not answer.
-        """
+        """A model's or pipeline's inputs; InvalidSetting lists what the server has, if that is something else."""
         names = self._names()
-        if names and name not in names:
-            raise InvalidSetting("pipeline", f"the server has no {name!r}", ", ".join(names))
-        metadata = self._metadata(name)
+        try:
+            metadata = self._ask("get_model_metadata", name) if name in names or not names else None
+        except ServerFailure:
+            metadata = None
         if metadata is None:
-            raise InvalidSetting("pipeline", f"the server has no {name!r}", "a model of the server")
+            allowed = ", ".join(names) or "a model of the server"
+            raise InvalidSetting("pipeline", f"the server has no {name!r}", allowed)
         config = self._config(name)
         return Pipeline(
             name,
@@ -86,12 +85,7 @@ class KServe(ABC):
         )
 
     def default(self) -> str:
-        """The pipeline that harmonizes what a text names, by the first model that does.
-
-        Raises:
-            InvalidSetting: the server has none.
-            ServerFailure: it does not answer.
-        """
+        """The pipeline that harmonizes what a text names, by the first model that does; InvalidSetting without one."""
         names = self._names()
         try:
             catalogue = Catalogue.of(map(self._config, names))
@@ -100,64 +94,54 @@ class KServe(ABC):
             raise InvalidSetting("pipeline", f"no default: {error}", ", ".join(names) or "a model's name") from None
 
     def statistics(self) -> Statistics:
-        """Triton's cumulative inference statistics by model name; empty for a server without them.
-
-        Ensembles are left out, because their times are sums of their stages'.
-        """
-        return {model["name"]: model for model in self._statistics() if model["name"] not in self._ensembles}
-
-    @cached_property
-    def extensions(self) -> frozenset[str]:
-        """KServe's names of what the server can beyond inference."""
-        return frozenset(self._server().get("extensions", ()))
-
-    @cached_property
-    def _ensembles(self) -> frozenset[str]:
-        names = (model["name"] for model in self._statistics())
-        return frozenset(name for name in names if "ensemble_scheduling" in self._config(name))
+        """Triton's cumulative statistics by model, without ensembles, whose times are sums of their stages'."""
+        return {name: model for name, model in self._statistics().items() if name not in self._ensembles}
 
     @abstractmethod
     def destination(self, pipeline: Pipeline, inputs: Iterable[Input], timeout: float | None) -> Destination:
         """Requests for all outputs of a pipeline, ready for the load generator."""
 
-    @abstractmethod
-    def _ready(self) -> bool: ...
+    @cached_property
+    def extensions(self) -> frozenset[str]:
+        """KServe's names of what the server can beyond inference."""
+        return frozenset(self._ask("get_server_metadata").get("extensions", ()))
 
-    @abstractmethod
-    def _index(self) -> list[dict[str, Any]]: ...
-
-    @abstractmethod
-    def _metadata(self, name: str) -> Mapping[str, Any] | None: ...
-
-    @abstractmethod
-    def _ask_config(self, name: str) -> Mapping[str, Any]: ...
-
-    @abstractmethod
-    def _ask_statistics(self) -> list[dict[str, Any]]: ...
-
-    @abstractmethod
-    def _server(self) -> Mapping[str, Any]: ...
+    @cached_property
+    def _ensembles(self) -> frozenset[str]:
+        return frozenset(name for name in self._statistics() if "ensemble_scheduling" in self._config(name))
 
     def _names(self) -> list[str]:
-        index = self._index() if "model_repository" in self.extensions else []
-        return sorted({entry["name"] for entry in index if entry.get("state") == "READY"})
+        index = self._ask("get_model_repository_index") if "model_repository" in self.extensions else []
+        entries = index.get("models", []) if isinstance(index, dict) else index
+        return sorted({entry["name"] for entry in entries if entry.get("state") == "READY"})
 
     def _config(self, name: str) -> Mapping[str, Any]:
-        return self._ask_config(name) if "model_configuration" in self.extensions else {}
+        config = self._ask("get_model_config", name) if "model_configuration" in self.extensions else {}
+        return dict(config.get("config", config))
 
-    def _statistics(self) -> list[dict[str, Any]]:
-        return self._ask_statistics() if "statistics" in self.extensions else []
+    def _statistics(self) -> Statistics:
+        answer = self._ask("get_inference_statistics") if "statistics" in self.extensions else {}
+        return {model["name"]: model for model in answer.get("model_stats", ())}
 
-    def _failure(self, problem: str) -> ServerFailure:
-        return ServerFailure("server", f"{self.url} {problem}")
+    def _call(self, method: Callable[..., Any], *arguments: str) -> Any:
+        return method(*arguments)
+
+    def _ask(self, method: str, *arguments: str) -> Any:
+        try:
+            return self._call(getattr(self._client, method), *arguments)
+        except (InferenceServerException, OSError, ValueError) as error:
+            reason = error.message() if isinstance(error, InferenceServerException) else error
+            problem = f"{self.url} does not answer {self.protocol} as KServe v2 does ({reason})"
+            raise ServerFailure("server", problem) from None
 
 
 class GrpcKServe(KServe):
     """A server that is asked over gRPC, at HOST:PORT."""
 
+    protocol = "gRPC"
+
     def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._client = triton_grpc.InferenceServerClient(url, channel_args=CHANNEL)
+        super().__init__(url, triton_grpc.InferenceServerClient(url, channel_args=CHANNEL))
 
     def destination(self, pipeline: Pipeline, inputs: Iterable[Input], timeout: float | None) -> GrpcTarget:
         request = service_pb2.ModelInferRequest(model_name=pipeline.name)
@@ -169,45 +153,19 @@ class GrpcKServe(KServe):
             request.raw_input_contents.append(array.item() if each.datatype == "BYTES" else array.tobytes())
         return GrpcTarget(self.url, request.SerializeToString(), pipeline.streamed, timeout)
 
-    def _ready(self) -> bool:
-        try:
-            return bool(self._client.is_server_ready(client_timeout=CONTROL_SECONDS))
-        except InferenceServerException as error:
-            raise self._failure(f"does not answer gRPC ({error.message()})") from None
-
-    def _index(self) -> list[dict[str, Any]]:
-        return list(self._ask("get_model_repository_index").get("models", []))
-
-    def _metadata(self, name: str) -> Mapping[str, Any] | None:
-        try:
-            return dict(self._client.get_model_metadata(name, as_json=True, client_timeout=CONTROL_SECONDS))
-        except InferenceServerException:
-            return None
-
-    def _ask_config(self, name: str) -> Mapping[str, Any]:
-        return dict(self._ask("get_model_config", name)["config"])
-
-    def _ask_statistics(self) -> list[dict[str, Any]]:
-        return list(self._ask("get_inference_statistics")["model_stats"])
-
-    def _server(self) -> Mapping[str, Any]:
-        return self._ask("get_server_metadata")
-
-    def _ask(self, method: str, *arguments: str) -> dict[str, Any]:
-        try:
-            return dict(getattr(self._client, method)(*arguments, as_json=True, client_timeout=CONTROL_SECONDS))
-        except InferenceServerException as error:
-            raise self._failure(f"does not answer ({error.message()})") from None
+    def _call(self, method: Callable[..., Any], *arguments: str) -> Any:
+        form = {} if method == self._client.is_server_ready else {"as_json": True}
+        return method(*arguments, client_timeout=CONTROL_SECONDS, **form)
 
 
 class HttpKServe(KServe):
     """A server that is asked over HTTP/1.1, at http://HOST:PORT, with a path in front of /v2 where it has one."""
 
+    protocol = "HTTP"
+
     def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._url = httpx.URL(url)
-        self._prefix = f"{self._url.path.rstrip('/')}/v2"
-        self._client = httpx.Client(timeout=CONTROL_SECONDS, trust_env=False)
+        address = url.removeprefix("http://")
+        super().__init__(url, triton_http.InferenceServerClient(address, network_timeout=CONTROL_SECONDS))
 
     def destination(self, pipeline: Pipeline, inputs: Iterable[Input], timeout: float | None) -> Target:
         """Requests whose tensors are binary where the server takes that, and else JSON.
@@ -219,57 +177,19 @@ class HttpKServe(KServe):
             raise InvalidSetting(
                 "pipeline", f"{pipeline.name} answers with a stream, which HTTP does not carry", "gRPC, or another"
             )
-        binary = "binary_tensor_data" in self.extensions
         tensors = []
         for each in inputs:
             tensor = triton_http.InferInput(each.name, each.array.shape, each.datatype)
             try:
-                tensors.append(tensor.set_data_from_numpy(each.array, binary_data=binary))
+                tensors.append(tensor.set_data_from_numpy(each.array, "binary_tensor_data" in self.extensions))
             except InferenceServerException as error:
                 raise InvalidSetting(each.name, f"the server takes JSON only ({error.message()})", "text") from None
         body, header_size = triton_http.InferenceServerClient.generate_request_body(tensors)
-        head = [
-            f"POST {self._prefix}/models/{quote(pipeline.name, safe='')}/infer HTTP/1.1",
-            f"Host: {self._url.netloc.decode()}",
-            f"Content-Type: application/{'json' if header_size is None else 'octet-stream'}",
-            f"Content-Length: {len(body)}",
-            *([f"Inference-Header-Content-Length: {header_size}"] if header_size is not None else []),
-        ]
-        request = "\r\n".join([*head, "", ""]).encode() + body
-        return Target(self._url.host, self._url.port or 80, request, timeout)
-
-    def _ready(self) -> bool:
-        return self._ask("GET", "/health/ready").status_code == HTTPStatus.OK
-
-    def _index(self) -> list[dict[str, Any]]:
-        return list(self._json("POST", "/repository/index"))
-
-    def _metadata(self, name: str) -> Mapping[str, Any] | None:
-        path = f"/models/{quote(name, safe='')}"
-        return dict(self._json("GET", path)) if self._ask("GET", path).is_success else None
-
-    def _ask_config(self, name: str) -> Mapping[str, Any]:
-        return dict(self._json("GET", f"/models/{quote(name, safe='')}/config"))
-
-    def _ask_statistics(self) -> list[dict[str, Any]]:
-        return list(self._json("GET", "/models/stats")["model_stats"])
-
-    def _server(self) -> Mapping[str, Any]:
-        return dict(self._json("GET", ""))
-
-    def _ask(self, method: str, path: str) -> httpx.Response:
-        url = self._url.copy_with(path=self._prefix + path)
-        try:
-            return self._client.request(method, url)
-        except httpx.HTTPError as error:
-            raise self._failure(f"does not answer HTTP ({error})") from None
-
-    def _json(self, method: str, path: str) -> Any:
-        answer = self._ask(method, path)
-        try:
-            return answer.raise_for_status().json()
-        except (httpx.HTTPStatusError, ValueError):
-            raise self._failure(f"is no KServe v2: it answers /v2{path} with {answer.status_code}") from None
+        headers = {"Content-Type": "application/json"}
+        if header_size is not None:
+            headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(header_size)}
+        url = f"{self.url.rstrip('/')}/v2/models/{quote(pipeline.name, safe='')}/infer"
+        return Target.of(httpx.Request("POST", url, content=body, headers=headers), timeout)
 
 
 def kserve_at(url: str) -> KServe:

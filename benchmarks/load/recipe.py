@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,64 +18,33 @@ POSITIVE = ("width", "height", "clients", "rates", "seconds", "window", "toleran
 
 
 @dataclass(frozen=True)
-class Closed:
-    """A number of clients, each with one request at a time."""
+class Load:
+    """A closed loop of clients, each with one request at a time; or requests at a mean rate, a Poisson process."""
 
-    clients: int
-    closed = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.clients} client{'s' if self.clients > 1 else ''}"
-
-    def run(self, asking: Generator, destination: Destination, seconds: float) -> Replies:
-        """The replies of its requests."""
-        return asking.run(closed_loop, destination, self.clients, seconds)
-
-
-@dataclass(frozen=True)
-class Poisson:
-    """An open loop: requests at a mean rate per second, whose arrivals are a Poisson process."""
-
-    rate: float
+    name: str
+    closed: bool
+    size: float
     seed: int = 0
-    closed = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.rate:g} requests/s"
 
     def run(self, asking: Generator, destination: Destination, seconds: float) -> Replies:
-        """The replies of its requests."""
-        return asking.run(open_loop, destination, self.rate, seconds, self.seed)
-
-
-Load: TypeAlias = Closed | Poisson
+        if self.closed:
+            return asking.run(closed_loop, destination, self.size, seconds)
+        return asking.run(open_loop, destination, self.size, seconds, self.seed)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A measurement.
+    """A measurement; raises `InvalidSetting` if a number is out of its range.
 
     Attributes:
-        pipeline: a model or pipeline of the server; empty for its default of harmonizing what a text names.
-        url: of the server; empty if one is started.
-        protocol: of requests to a server that is started.
-        profile: Triton's ``--model-config-name`` of a server that is started.
-        repositories: its folders of models; by default the project's.
-        width: of the photograph, in pixels, as is the height.
-        request: KServe's JSON of a request that is sent instead.
-        clients: of each closed loop.
-        rates: requests per second of each open loop.
-        seed: of their arrivals.
-        warm_up: seconds of each load that do not count.
-        seconds: of each load that count.
-        window: seconds of a window, over which a load is judged by itself; None for a fifth.
+        pipeline: empty for the server's default of harmonizing what a text names.
+        url: empty if a server is started, with the `profile` of these `repositories`, by default the project's.
+        request: KServe's JSON of a request that is sent instead of a photograph of `width` x `height` pixels.
+        clients, rates: of each closed loop, and requests per second of each open loop.
+        warm_up, seconds: of each load, that do not count and that count.
+        window: seconds over which a load is judged by itself; None for a fifth.
         tolerance: percent by which the last windows may differ.
         timeout: seconds after which a request counts as lost.
-
-    Raises:
-        InvalidSetting: a number is out of its range.
     """
 
     pipeline: str = ""
@@ -112,44 +81,36 @@ class Recipe:
 
     @property
     def loads(self) -> list[Load]:
-        """The closed loops, then the open ones."""
-        return [*map(Closed, self.clients), *(Poisson(rate, self.seed) for rate in self.rates)]
+        closed = [Load(f"{each} client{'s' if each > 1 else ''}", True, each) for each in self.clients]
+        return closed + [Load(f"{rate:g} requests/s", False, rate, self.seed) for rate in self.rates]
 
     @property
     def server(self) -> object:
-        """A description of the server and the protocol."""
         return self.url or (self.protocol, self.profile, self.repositories)
 
     def changed(self, **settings: Any) -> "Recipe":
-        """The recipe with other settings. Settings of a started server replace a URL, and a URL replaces them.
-
-        Raises:
-            InvalidSetting: they contradict each other, or a number is out of its range.
-        """
+        """The recipe with other settings. Settings of a started server replace a URL, and a URL replaces them."""
         if settings.get("url"):
             settings = {"profile": "", "repositories": ()} | settings
         elif {"profile", "repositories", "protocol"} & settings.keys():
             settings = {"url": ""} | settings
         return replace(self, **settings)
 
-    def as_json(self) -> dict[str, Any]:
-        """The same as a dictionary of plain numbers and words."""
-        return asdict(self)
+
+def read_json(path: Path, setting: str, allowed: str) -> Any:
+    """What a file that a setting names holds; raises `InvalidSetting` if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise InvalidSetting(setting, f"{path} cannot be read ({error.strerror})", allowed) from None
+    except ValueError as error:
+        raise InvalidSetting(setting, f"{path} is no JSON ({error})", allowed) from None
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe of a result that this tool wrote.
-
-    Raises:
-        InvalidSetting: the file cannot be read, or has other content.
-    """
+    """The recipe of a result that this tool wrote; raises `InvalidSetting` if the file holds something else."""
     allowed = "the JSON of an earlier load test"
-    try:
-        result = json.loads(path.read_text())
-    except OSError as error:
-        raise InvalidSetting("compare", f"{path} cannot be read ({error.strerror})", allowed) from None
-    except ValueError as error:
-        raise InvalidSetting("compare", f"{path} is no JSON ({error})", allowed) from None
+    result = read_json(path, "compare", allowed)
     if not isinstance(result, Mapping) or result.get("tool") != TOOL:
         raise InvalidSetting("compare", f"{path} is no result of a load test", allowed)
     try:

@@ -1,12 +1,12 @@
 """The result of a load: percentiles, throughput, errors by kind, and whether the measurement was stable."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from benchmarks.load.generator import LOST, Replies, Reply
+from benchmarks.load.generator import LOST, Replies, Reply, milliseconds
 from concord.errors import typed_error
 from concord.instruments.markdown import significant
 from concord.instruments.stages import Stage
@@ -18,13 +18,7 @@ TOLERANCE_PERCENT = 10.0
 
 @dataclass(frozen=True)
 class Window:
-    """A part of the measurement.
-
-    Attributes:
-        asked: requests that were due in it.
-        p50: milliseconds of the answered ones; None without any.
-        per_second: answers per second.
-    """
+    """A part of the measurement: requests that were due in it, p50 in milliseconds, and answers per second."""
 
     seconds: float
     asked: int
@@ -34,15 +28,10 @@ class Window:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """The result of a load.
+    """The result of a load; milliseconds are p50, p90, p95, p99, mean and max of the answered requests, if any.
 
     Attributes:
-        load: its name, such as "8 clients" or "20 requests/s".
-        asked: number of requests; `answered` of them were answered.
-        milliseconds: p50, p90, p95, p99, mean and max of the answered ones; empty without any.
-        per_second: answers per second.
         errors: by kind: their number, and the message of one.
-        windows: of equal length, one after the other.
         unstable: why the last windows contradict each other; empty if they do not.
         stages: the work of Triton's models meanwhile, if it was read.
         server: if it was started here, its CPU seconds and their duration, its memory before and at most, in MiB.
@@ -60,10 +49,6 @@ class LoadResult:
     stages: dict[str, Stage] = field(default_factory=dict)
     server: dict[str, float] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """The same as a dictionary of plain numbers and words."""
-        return asdict(self)
-
 
 def summarize(
     load: str,
@@ -76,21 +61,23 @@ def summarize(
     """A load's result, from its replies.
 
     Args:
-        seconds: for which requests were due.
-        closed: whether it was a closed loop.
-        window: seconds of a window; by default a fifth of the time.
+        seconds: for which requests were due; a window has `window` of them, by default a fifth.
         tolerance: percent by which p50 and throughput of the last three windows may differ from their mean.
     """
     window = window or seconds / 5
     edges = [number * window for number in range(int(seconds / window + 1e-9))]
     windows = [_window(replies, edge, edge + window, closed) for edge in edges]
-    times = [reply.seconds * 1000 for reply in replies if reply.good]
+    times = milliseconds(replies, accepted=True)
+    summary = {}
+    if times:
+        summary = {f"p{quantile}": float(np.percentile(times, quantile)) for quantile in QUANTILES}
+        summary |= {"mean": float(np.mean(times)), "max": max(times)}
     return LoadResult(
         load=load,
         asked=len(replies),
         answered=len(times),
         seconds=seconds,
-        milliseconds=_milliseconds(times),
+        milliseconds=summary,
         per_second=answers(replies, 0, seconds, closed) / seconds,
         errors=errors(replies),
         windows=windows,
@@ -140,10 +127,7 @@ def unstable(windows: Sequence[Window], closed: bool, tolerance: float) -> str:
     if len(p50) < LAST_WINDOWS:
         return f"answers in only {len(p50)} of the last {LAST_WINDOWS} windows; give it more seconds"
     throughput = [each.per_second if closed else each.per_second * each.seconds / each.asked for each in last]
-    measures = {
-        "p50": (p50, "ms"),
-        "throughput": (throughput, "a second" if closed else "of what was asked"),
-    }
+    measures = {"p50": (p50, "ms"), "throughput": (throughput, "a second" if closed else "of what was asked")}
     for name, (values, unit) in measures.items():
         mean = float(np.mean(values))
         if max(abs(value - mean) for value in values) > tolerance / 100 * mean:
@@ -153,19 +137,10 @@ def unstable(windows: Sequence[Window], closed: bool, tolerance: float) -> str:
 
 def _window(replies: Replies, begin: float, end: float, closed: bool) -> Window:
     due = [reply for reply in replies if begin <= reply.due < end]
-    times = [reply.seconds * 1000 for reply in due if reply.good]
+    times = milliseconds(due, accepted=True)
     return Window(
         seconds=end - begin,
         asked=len(due),
         p50=float(np.median(times)) if times else None,
         per_second=answers(replies, begin, end, closed) / (end - begin),
     )
-
-
-def _milliseconds(times: Sequence[float]) -> dict[str, float]:
-    if not times:
-        return {}
-    return {f"p{quantile}": float(np.percentile(times, quantile)) for quantile in QUANTILES} | {
-        "mean": float(np.mean(times)),
-        "max": float(np.max(times)),
-    }

@@ -23,20 +23,20 @@ PARTS = (
 )
 
 
+Row = tuple[str, str, float, float, str]
+"""What is run instead, what is measured, what it and what Concord come to, and how many times as fast Concord is."""
+
+
 class Part(Protocol):
     """A part of the benchmark.
 
-    It may also have ``instead(numbers)``, rows for `benchmarks.instead`, and ``charts(numbers)``, figures of matplotlib
-    by the name of their file.
-
-    Attributes:
-        Numbers: type of what is measured; its JSON can be read back.
+    It may also have ``instead(numbers)``, which yields `Row`s, and ``charts(numbers)``, figures of matplotlib by file.
+    The JSON of its numbers can be read back.
     """
 
     Numbers: Any
 
-    def measure(self) -> Any:
-        """Measures."""
+    def measure(self) -> Any: ...
 
     def section(self, numbers: Any) -> str:
         """The numbers as a section of the report, in Markdown."""

@@ -1,8 +1,8 @@
 """Cost by clients: text to harmonized photograph, each client with one request at a time."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -10,16 +10,13 @@ from matplotlib.figure import Figure
 
 from benchmarks.curves import figure
 from benchmarks.curves.growth import Growth
-from benchmarks.curves.linearity import describe, full
-from benchmarks.curves.points import Point, Points, parts
+from benchmarks.curves.linearity import full
+from benchmarks.curves.points import Point, Points, observed
 from benchmarks.load.generator import Generator, closed_loop, generator, milliseconds
 from benchmarks.load.grpc_target import target_of
-from benchmarks.load.measure import settled_statistics
 from benchmarks.load.result import answers
 from benchmarks.subjects import text_guided
 from concord.instruments.markdown import significant, table
-from concord.instruments.memory import MIB, Peak, resident
-from concord.instruments.stages import read_statistics
 from concord.instruments.timing import percentiles
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import EmbeddedServer, Ports
@@ -51,12 +48,11 @@ class Clients(Point):
     blocks: list[Block]
 
     def median(self, measure: str) -> float:
-        """The median of the blocks'."""
         return float(median(getattr(block, measure) for block in self.blocks))
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(Points):
     """Ascending numbers of clients."""
 
     points: list[Clients]
@@ -71,37 +67,23 @@ def by_clients(
     server: EmbeddedServer, asking: Generator, numbers: Sequence[int], rounds: int, seconds: float
 ) -> Numbers:
     """Blocks of a closed loop, alternating."""
-    url = server.grpc_url
     values = {"IMAGE": scene_jpeg(512, 512), "TEXT": scene().expression.encode()}
-    destination = target_of(url, text_guided().name, values, "HARMONIZED")
-    memory = {}
-    before = resident(server.processes())
-    for number in numbers:
-        with Peak(server.processes()) as peak:
-            asking.run(closed_loop, destination, number, min(seconds, 2))
-        memory[number] = (peak.bytes - before) / MIB
+    destination = target_of(server.grpc_url, text_guided().name, values, "HARMONIZED")
     blocks: dict[int, list[Block]] = {number: [] for number in numbers}
-    spent = {number: Counter[str]() for number in numbers}
-    answered = Counter[int]()
-    for turn in range(rounds):
-        for number in numbers if turn % 2 == 0 else reversed(numbers):
-            began = read_statistics(url)
-            replies = asking.run(closed_loop, destination, number, seconds)
-            spent[number].update(parts(began, settled_statistics(lambda: read_statistics(url))))
-            answered[number] += len(replies)
-            rate = answers(replies, 0, seconds, closed=True) / seconds
-            taken = milliseconds(replies, accepted=True)
-            blocks[number].append(Block(rate, float(np.mean(taken)), **percentiles(taken)))
+
+    def block(number: int) -> list[float]:
+        replies = asking.run(closed_loop, destination, number, seconds)
+        rate = answers(replies, 0, seconds, closed=True) / seconds
+        taken = milliseconds(replies, accepted=True)
+        blocks[number].append(Block(rate, float(np.mean(taken)), **percentiles(taken)))
+        return taken
+
+    first = {number: partial(asking.run, closed_loop, destination, number, min(seconds, 2)) for number in numbers}
+    points = observed(server.grpc_url, server.processes(), first, block, rounds)
     return Numbers(
         [
-            Clients(
-                number,
-                [block.mean for block in blocks[number]],
-                {name: value / answered[number] for name, value in spent[number].items()},
-                memory[number],
-                blocks[number],
-            )
-            for number in numbers
+            Clients(number, [block.mean for block in blocks[number]], point.parts, point.extra_mib, blocks[number])
+            for number, point in zip(numbers, points, strict=True)
         ]
     )
 
@@ -112,15 +94,13 @@ def section(numbers: Numbers) -> str:
         [f"{point.at:g}", point.median("p50"), point.median("p99"), rate, point.extra_mib]
         for point, rate in zip(points, rates, strict=True)
     ]
-    measured = Points(list(points))
     enough = full([int(point.at) for point in points], rates)
     return "\n\n".join(
         (
             GROWTH.head(),
             table(["clients", "ms (p50)", "ms (p99)", "requests/s", "MiB more"], rows),
-            f"{describe(GROWTH.time(measured))} {describe(GROWTH.memory(measured))} "
-            f"{enough} {'client fills' if enough == 1 else 'clients fill'} the server: {significant(max(rates))} "
-            f"requests a second are the most, one client gets {significant(rates[0])}.",
+            f"{GROWTH.sentences(numbers)} {enough} {'client fills' if enough == 1 else 'clients fill'} the server: "
+            f"{significant(max(rates))} requests a second are the most, one client gets {significant(rates[0])}.",
         )
     )
 
@@ -128,12 +108,10 @@ def section(numbers: Numbers) -> str:
 def charts(numbers: Numbers) -> Mapping[str, Figure]:
     """Time and memory with their fitted lines, and throughput between them."""
     drawn, axes = figure.three(GROWTH.title, "clients")
-    measured = Points(list(numbers.points))
-    figure.lined(axes[0], GROWTH.time(measured), "")
-    axes[1].plot(
-        [each.at for each in measured.points], [each.median("requests_per_second") for each in numbers.points], "o-"
-    )
+    figure.lined(axes[0], GROWTH.time(numbers), "")
+    rates = [each.median("requests_per_second") for each in numbers.points]
+    axes[1].plot([each.at for each in numbers.points], rates, "o-")
     axes[1].set_ylabel("requests/s")
-    figure.lined(axes[2], GROWTH.memory(measured), "")
+    figure.lined(axes[2], GROWTH.memory(numbers), "")
     figure.finish(axes)
     return {GROWTH.chart: drawn}

@@ -41,7 +41,7 @@ class Cancels:
 
 
 @dataclass(frozen=True)
-class Measured(Loop):
+class Numbers(Loop):
     """One client, concurrent clients, and cancellations, at the default resolution."""
 
     side_by_side: SideBySide
@@ -49,33 +49,16 @@ class Measured(Loop):
     server_mib: float
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """Why nothing was measured."""
-
-    left_out: str
-
-
-Numbers = Measured | LeftOut
-
-
 def measure(rounds: int = 10, cancels: int = 5) -> Numbers:
-    models, _ = MODEL_REPOSITORIES
-    missing = unexported(MODEL_REPOSITORIES)
-    if diffusion().name in missing:
-        networks = ", ".join(sorted(name for name in missing if (models / name).is_dir()))
-        return LeftOut(f"not exported: {networks}")
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
         alone = one_request(server, client, rounds)
         together = side_by_side(server, client, rounds)
         stopped = cancelled(server, client, cancels, max(STILL, 3 * alone.loop_step_ms / 1000))
-        return Measured(
-            **vars(alone), side_by_side=together, cancel=stopped, server_mib=resident(server.processes()) / MIB
-        )
+        memory = resident(server.processes()) / MIB
+        return Numbers(**vars(alone), side_by_side=together, cancel=stopped, server_mib=memory)
 
 
 def one_request(server: EmbeddedServer, client: Client, rounds: int) -> Loop:
-    """A request and the bare networks, alternating."""
     size = int(diffusion().settings["RESOLUTION"].default or 0)
     floor = bare_diffusion.onnx_runtime(server.model_repositories[0], server.grpc_url, size)
     asking(client, {"steps": 1})()
@@ -84,7 +67,6 @@ def one_request(server: EmbeddedServer, client: Client, rounds: int) -> Loop:
 
 
 def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideBySide:
-    """`SIDE_BY_SIDE` concurrent requests against as many in sequence: ratio of the times, and the UNet's mean batch."""
     asks = [asking(client, {"seed": seed}) for seed in range(SIDE_BY_SIDE)]
     readings: list[tuple[Statistics, Statistics]] = []
 
@@ -109,15 +91,13 @@ def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideByS
 def cancelled(server: EmbeddedServer, client: Client, number: int, still: float) -> Cancels:
     """Requests of the largest number of steps, each cancelled when its client receives step `CANCEL_AFTER`.
 
-    Args:
-        number: of requests, one after the other.
-        still: seconds without a finished step after which none is expected.
+    None is expected after `still` seconds without a finished step.
     """
-    after = [steps_after_cancel(server, client, still) for _ in range(number)]
-    return Cancels(most_steps(), CANCEL_AFTER, after)
+    most = int(diffusion().settings["STEPS"].highest or 0)
+    return Cancels(most, CANCEL_AFTER, [steps_after_cancel(server, client, most, still) for _ in range(number)])
 
 
-def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> int:
+def steps_after_cancel(server: EmbeddedServer, client: Client, steps: int, still: float) -> int:
     """Steps of the UNet that finish after the cancellation, including the one that was running."""
     cancellation = Cancellation()
     done = 0
@@ -130,27 +110,20 @@ def steps_after_cancel(server: EmbeddedServer, client: Client, still: float) -> 
             cancellation.cancel()
 
     with suppress(Cancelled):
-        asking(client, {"steps": most_steps()}, on_step, cancellation)()
+        asking(client, {"steps": steps}, on_step, cancellation)()
     return settled(lambda: steps_so_far(server), still) - done
 
 
-def most_steps() -> int:
-    """The largest number of steps that a request can ask for."""
-    return int(diffusion().settings["STEPS"].highest or 0)
-
-
 def steps_so_far(server: EmbeddedServer) -> int:
-    """Number of steps that the UNet has finished, of all requests together."""
+    """Steps that the UNet has finished, of all requests together."""
     return inferences(read_statistics(server.grpc_url)[network("unet")])
 
 
 def section(numbers: Numbers) -> str:
-    title = "## Diffusion, demo weights"
-    if isinstance(numbers, LeftOut):
-        return f"{title}\n\nNot measured: {numbers.left_out}."
     together, cancel = numbers.side_by_side, numbers.cancel
     return (
-        f"{title}, {numbers.steps} steps at {numbers.resolution} pixels, one client\n\n{written(numbers)}\n\n"
+        f"## Diffusion, demo weights, {numbers.steps} steps at {numbers.resolution} pixels, one client\n\n"
+        f"{written(numbers)}\n\n"
         f"The server uses {significant(numbers.server_mib)} MiB.\n\n"
         f"### {together.requests} requests\n\n{times(together.milliseconds)}\n\n"
         f"At once they take {together.at_once_over_in_turn:.2f} of the time in turn; a run of the UNet has "

@@ -8,7 +8,7 @@ from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors import published
 from benchmarks.floors.loop import Loop, against_floor, asking, written
 from benchmarks.floors.published import SIZE, pipeline, serving
-from benchmarks.instead import Row
+from benchmarks.parts import Row
 from benchmarks.subjects import DIFFUSION, companions, diffusion_networks, diffusion_steps, network
 from concord.instruments.markdown import gigabytes, table
 from concord.instruments.memory import MIB, Peak, instances, resident

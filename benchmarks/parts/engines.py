@@ -51,17 +51,9 @@ def measure(rounds: int = 5) -> Numbers:
 
 
 def in_int8(folder: Path, model: str, forms: list[Forms], rounds: int) -> Pipeline:
-    """A 512x512 JPEG, and the two networks alone, alternating.
-
-    Args:
-        folder: with the networks.
-        forms: measurements of them.
-    """
+    """A 512x512 JPEG, and the folder's two networks alone, alternating; `forms` are measurements of these."""
     names = text_guided_networks(model)
-    with (
-        published.serving(folder, only=names, profile=INT8) as server,
-        Client(server.grpc_url, timeout=300) as client,
-    ):
+    with published.serving(folder, only=names, profile=INT8) as server, Client(server.grpc_url, timeout=300) as client:
         floor = {name: loaded(name, folder, INT8, sample(declared(name))) for name in names}
         # The server adds a few hundredths to it, less than single rounds differ by.
         times = in_turns({WHOLE: asking(client, scene_jpeg(512, 512), model), **floor}, 4 * rounds)

@@ -18,7 +18,7 @@ from concord.scenes.encoded import scene, scene_jpeg, scene_mask
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client
 
-OVERLOAD = 4
+OVERLOAD = 4  # times the capacity
 CLIENTS = 4
 QUEUE = 4
 REST_SECONDS = 60.0
@@ -84,59 +84,52 @@ class Numbers:
 def measure(
     rounds: int = 200, throughput_seconds: float = 15, overload_seconds: float = 60, leaving: int = 100
 ) -> Numbers:
+    text, mask = {"text": scene().expression.encode()}, {"mask": scene_mask(512, 512)}
     with generator() as asking:
         with EmbeddedServer(ports=Ports(0, 0, 0)) as server, serving(server, "--queue", str(QUEUE)) as facade:
-            added = added_milliseconds(server, facade, rounds, text=scene().expression)
-            overload = overloaded(facade, asking, overload_seconds)
-            left = disconnected(server, facade, asking, leaving)
+            added = added_milliseconds(server, facade, rounds, text)
+            overload = overloaded(facade, asking, overload_seconds, text)
+            left = disconnected(server, facade, asking, leaving, text)
         with TemporaryDirectory() as folder:
             write_instant(Path(folder))
             with EmbeddedServer([Path(folder)], ports=Ports(0, 0, 0)) as instant, serving(instant) as facade:
-                alone = added_milliseconds(instant, facade, 5 * rounds, mask=scene_mask(512, 512))
-                carried = throughput(facade, asking, throughput_seconds)
+                alone = added_milliseconds(instant, facade, 5 * rounds, mask)
+                carried = throughput(facade, asking, throughput_seconds, mask)
     return Numbers(added, alone, carried, overload, left)
 
 
-def added_milliseconds(
-    server: EmbeddedServer, facade: Facade, rounds: int, text: str | None = None, mask: bytes | None = None
-) -> Added:
+def added_milliseconds(server: EmbeddedServer, facade: Facade, rounds: int, part: dict[str, bytes]) -> Added:
     """A 512x512 JPEG with a text or a mask, through the facade and over gRPC, alternating, one client."""
     image = scene_jpeg(512, 512)
-    part = {"mask": mask} if mask is not None else {"text": (text or "").encode()}
     request = facade.target({"image": image} | part).request
+    text = part["text"].decode() if "text" in part else None
     with Client(server.grpc_url) as client, blocking(facade) as ask:
-        spent = in_turns(
-            {
-                "gRPC": lambda: client.harmonize(image, text=text, mask=mask),
-                "facade": lambda: expect(ask(request), 200),
-            },
-            rounds,
-            warm=5,
-        )
-    milliseconds = {name: percentiles(values) for name, values in spent.items()}
+        calls = {
+            "gRPC": lambda: client.harmonize(image, text=text, mask=part.get("mask")),
+            "facade": lambda: require_ok(ask(request)),
+        }
+        milliseconds = {name: percentiles(values) for name, values in in_turns(calls, rounds, warm=5).items()}
     added = {quantile: milliseconds["facade"][quantile] - milliseconds["gRPC"][quantile] for quantile in ("p50", "p99")}
     return Added(milliseconds, added)
 
 
-def throughput(facade: Facade, asking: Generator, seconds: float) -> Throughput:
-    """Requests per second with a Triton that answers at once, 512x512 JPEGs with a mask."""
-    target = facade.target({"image": scene_jpeg(512, 512), "mask": scene_mask(512, 512)})
+def throughput(facade: Facade, asking: Generator, seconds: float, part: dict[str, bytes]) -> Throughput:
+    """512x512 JPEGs with a text or a mask, as many as are answered."""
+    target = facade.target({"image": scene_jpeg(512, 512)} | part)
     asking.run(load.closed_loop, target, CLIENTS, 2)
     replies = asking.run(load.closed_loop, target, CLIENTS, seconds)
     milliseconds = percentiles(load.milliseconds(replies, accepted=True))
     return Throughput(CLIENTS, load.statuses(replies), per_second(replies), milliseconds)
 
 
-def overloaded(facade: Facade, asking: Generator, seconds: float) -> Overload:
+def overloaded(facade: Facade, asking: Generator, seconds: float, part: dict[str, bytes]) -> Overload:
     """An open loop at `OVERLOAD` times the capacity: accepted and refused requests, and the facade's memory."""
-    image = scene_jpeg(512, 512)
-    target = facade.target({"image": image, "text": scene().expression.encode()})
+    target = facade.target({"image": scene_jpeg(512, 512)} | part)
     alone = asking.run(load.closed_loop, target, 1, 10)
     carried = per_second(asking.run(load.closed_loop, target, QUEUE // 2, 10))
     with Resident(facade.process) as resident:
         replies = asking.run(load.open_loop, target, OVERLOAD * carried, seconds)
     unloaded = percentiles(load.milliseconds(alone, accepted=True))
-    accepted = percentiles(load.milliseconds(replies, accepted=True))
     drained = per_second(replies)
     refused = load.milliseconds(replies, accepted=False)
     return Overload(
@@ -147,18 +140,19 @@ def overloaded(facade: Facade, asking: Generator, seconds: float) -> Overload:
         statuses=load.statuses(replies),
         accepted_per_second=drained,
         unloaded_ms=unloaded,
-        accepted_ms=accepted,
+        accepted_ms=percentiles(load.milliseconds(replies, accepted=True)),
         bound_ms=2 * unloaded["p99"] + QUEUE / drained * 1000,
         refused_ms=percentiles(refused) | {"max": max(refused)},
         resident_mib=resident.by_quarter(),
     )
 
 
-def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clients: int) -> Disconnected:
+def disconnected(
+    server: EmbeddedServer, facade: Facade, asking: Generator, clients: int, part: dict[str, bytes]
+) -> Disconnected:
     """Lets a number of clients send a request each and disconnect."""
-    target = facade.target({"image": scene_jpeg(512, 512), "text": scene().expression.encode()})
     before = answered(server)
-    asking.run(load.disconnect, target, clients, 0.3)
+    asking.run(load.disconnect, facade.target({"image": scene_jpeg(512, 512)} | part), clients, 0.3)
     began = time.perf_counter()
     while facade.at_work():
         if time.perf_counter() - began > REST_SECONDS:
@@ -166,23 +160,21 @@ def disconnected(server: EmbeddedServer, facade: Facade, asking: Generator, clie
         time.sleep(0.05)
     idle = time.perf_counter() - began
     after = settled(lambda: answered(server), LOOK_SECONDS)
-    status, _ = facade.get("/healthz")
-    return Disconnected(clients, idle, after - before, status)
+    return Disconnected(clients, idle, after - before, facade.get("/healthz").status_code)
 
 
-def expect(status: int, wanted: int) -> None:
-    if status != wanted:
+def require_ok(status: int) -> None:
+    if status != http.client.OK:
         raise RuntimeError(f"answered with {status}")
 
 
 def per_second(replies: Replies) -> float:
-    """Requests answered with 200 a second."""
-    accepted = [reply for reply in replies if reply.status == http.client.OK]
-    return len(accepted) / max(reply.due + reply.seconds for reply in replies)
+    """Answers a second."""
+    return sum(reply.good for reply in replies) / max(reply.due + reply.seconds for reply in replies)
 
 
 def answered(server: EmbeddedServer) -> int:
-    """Number of inferences that Triton's models have finished."""
+    """Inferences that Triton's models have finished."""
     statistics = read_statistics(server.grpc_url)
     return sum(count(model, kind, "count") for model in statistics.values() for kind in ("success", "fail", "cancel"))
 

@@ -30,10 +30,7 @@ def measure() -> Numbers:
 
 
 def make_forms(repository: Path, folder: Path) -> None:
-    """Copies a repository to `folder`, and builds every variant there that is missing or belongs to another network.
-
-    Networks that have not been exported are left as they are.
-    """
+    """Copies a repository, and builds every variant of an exported network that is missing or of another network."""
     shutil.copytree(repository, folder, ignore=shutil.ignore_patterns("__pycache__", *MADE), dirs_exist_ok=True)
     for model, profiles in variants([folder]).items():
         for profile, build in BUILDERS.items():

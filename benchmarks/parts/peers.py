@@ -7,32 +7,35 @@ All read the same ONNX files. Concord runs a second time with the profile `bf16`
 import http.client
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.curves.figure import SIZE
-from benchmarks.instead import Row
 from benchmarks.load import generator as load
+from benchmarks.load.application import Application, started
 from benchmarks.load.comparison import FEWEST_PAIRS, Ratio, ratio
-from benchmarks.load.facade import form_request, serving
-from benchmarks.load.generator import Destination, Generator, Replies, Reply, Status, Target, generator, statuses
+from benchmarks.load.facade import serving
+from benchmarks.load.generator import Destination, Generator, Replies, Reply, Status, generator, statuses
 from benchmarks.load.grpc_target import target_of
 from benchmarks.load.result import answers
-from benchmarks.peers.app import App, app, tree
+from benchmarks.parts import Row
 from benchmarks.peers.pipeline import Pipeline, onnx_runtime, openvino
 from benchmarks.subjects import text_guided, text_guided_networks
 from concord.instruments.markdown import table
 from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import percentiles
 from concord.scenes.encoded import scene, scene_jpeg
-from concord.server.embedded import HOST, EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer, Ports
 
 GRPC, FACADE, BF16 = "Concord, gRPC", "Concord, facade", "Concord, facade, BF16"
 OURS = {FACADE: "", BF16: " in BF16"}
 """What speaks HTTP, as the others do, and its precision in words."""
 LITSERVE, FASTAPI = "LitServe", "FastAPI"
+START_SECONDS = 120.0
+HARMONIZE = "/harmonize"
 ONNX_RUNTIME, OPENVINO = "ONNX Runtime, in process", "OpenVINO, in process"
 IN_PROCESS = {ONNX_RUNTIME: onnx_runtime, OPENVINO: openvino}
 CLIENTS = (1, 8)
@@ -78,12 +81,7 @@ class Numbers(Compared):
 
 
 def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
-    """Text and a 512x512 JPEG to a PNG on demo weights.
-
-    Args:
-        rounds: blocks of each system and number of clients, at least `FEWEST_PAIRS`.
-        seconds: of a block.
-    """
+    """Text and a 512x512 JPEG to a PNG on demo weights, `rounds` blocks of each system and number of clients."""
     image, text = scene_jpeg(512, 512), scene().expression.encode()
     form, networks = {"image": image, "text": text}, text_guided_networks()
     with (
@@ -92,15 +90,15 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
         EmbeddedServer(ports=Ports(0, 0, 0), model_config_name="bf16") as faster,
         serving(server) as facade,
         serving(faster) as bf16,
-        app("litserve_app", networks) as litserve,
-        app("fastapi_app", networks) as fastapi,
+        elsewhere(LITSERVE, networks) as litserve,
+        elsewhere(FASTAPI, networks) as fastapi,
     ):
         served: dict[str, Destination] = {
             GRPC: question(server.grpc_url, image, text),
             FACADE: facade.target(form),
             BF16: bf16.target(form),
-            LITSERVE: over_http(litserve, form),
-            FASTAPI: over_http(fastapi, form),
+            LITSERVE: litserve.form(HARMONIZE, form),
+            FASTAPI: fastapi.form(HARMONIZE, form),
         }
         asks = {name: from_outside(asking, destination) for name, destination in served.items()}
         alone = {name: in_process(Pipeline(network, networks), image, text) for name, network in IN_PROCESS.items()}
@@ -108,13 +106,18 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
         triton = resident(server.processes()) / MIB
         memory = {
             GRPC: triton,
-            FACADE: triton + resident(tree(facade.process)) / MIB,
-            BF16: (resident(faster.processes()) + resident(tree(bf16.process))) / MIB,
-            LITSERVE: resident(tree(litserve.process)) / MIB,
-            FASTAPI: resident(tree(fastapi.process)) / MIB,
+            FACADE: triton + resident(facade.processes()) / MIB,
+            BF16: resident(faster.processes() + bf16.processes()) / MIB,
+            LITSERVE: resident(litserve.processes()) / MIB,
+            FASTAPI: resident(fastapi.processes()) / MIB,
         }
     request = "Text to harmonized 512x512 JPEG on demo weights"
     return Numbers(**vars(compared), request=request, memory_mib=memory)
+
+
+def elsewhere(name: str, networks: Sequence[str]) -> AbstractContextManager[Application]:
+    """`LITSERVE` or `FASTAPI` with these networks."""
+    return started([f"benchmarks.peers.{name.lower()}_app", *networks], "/health", START_SECONDS)
 
 
 def compare(
@@ -127,12 +130,10 @@ def compare(
     systems = {
         number: {name: summary(each, seconds) for name, each in everyone.items()} for number, everyone in blocks.items()
     }
-    others = [name for name in served if name not in (GRPC, *OURS)]
     ratios = {
         number: {
-            ours: {name: over(everyone[ours].blocks, everyone[name].blocks) for name in others}
+            ours: {name: over(everyone[ours].blocks, everyone[name].blocks) for name in (LITSERVE, FASTAPI)}
             for ours in OURS
-            if ours in everyone
         }
         for number, everyone in systems.items()
     }
@@ -174,12 +175,8 @@ def summary(blocks: list[Replies], seconds: float) -> System:
 
 
 def question(url: str, image: bytes, text: bytes) -> Destination:
-    """A request for the harmonized picture only, because the others answer with nothing else."""
+    """A request for the harmonized picture only, as the others answer."""
     return target_of(url, text_guided().name, {"IMAGE": image, "TEXT": text}, "HARMONIZED")
-
-
-def over_http(running: App, form: dict[str, bytes]) -> Target:
-    return Target(HOST, running.port, form_request("/harmonize", form))
 
 
 def from_outside(asking: Generator, destination: Destination) -> Ask:
@@ -209,17 +206,11 @@ def section(numbers: Numbers) -> str:
         f"![Throughput of Concord and others]({CHART})",
     ]
     for clients, systems in numbers.clients.items():
-        rows = [
-            [
-                name,
-                row.requests_per_second,
-                row.p50,
-                row.p99,
-                ", ".join(f"{status} x {count}" for status, count in row.statuses.items()),
-                numbers.memory_mib.get(name, ""),
-            ]
-            for name, row in systems.items()
-        ]
+        rows = []
+        for name, row in systems.items():
+            statuses = ", ".join(f"{status} x {count}" for status, count in row.statuses.items())
+            memory = numbers.memory_mib.get(name, "")
+            rows.append([name, row.requests_per_second, row.p50, row.p99, statuses, memory])
         pieces += [f"### {counted(clients)}", table(["", "requests/s", "p50 ms", "p99 ms", "answers", "MiB"], rows)]
     return "\n\n".join(pieces)
 
@@ -233,13 +224,8 @@ def instead(numbers: Compared) -> Iterator[Row]:
                 for key, over in measures.items():
                     what = "requests/s" if key == "requests_per_second" else f"{key} ms"
                     theirs, ours = (getattr(systems[each], key) for each in (other, name))
-                    yield (
-                        other,
-                        f"{place}, {what}",
-                        theirs,
-                        ours,
-                        f"{over.ratio:.2f} ({over.low:.2f} to {over.high:.2f})",
-                    )
+                    factor = f"{over.ratio:.2f} ({over.low:.2f} to {over.high:.2f})"
+                    yield other, f"{place}, {what}", theirs, ours, factor
     alone = numbers.clients[1]
     for other in IN_PROCESS:
         if other in alone:
@@ -250,9 +236,8 @@ def instead(numbers: Compared) -> Iterator[Row]:
 def charts(numbers: Numbers) -> Mapping[str, Figure]:
     """Throughput of each system by clients."""
     figure = Figure(SIZE, layout="constrained")
-    for axes, (clients, systems) in zip(
-        figure.subplots(1, len(numbers.clients), squeeze=False)[0], numbers.clients.items(), strict=True
-    ):
+    everyone = figure.subplots(1, len(numbers.clients), squeeze=False)[0]
+    for axes, (clients, systems) in zip(everyone, numbers.clients.items(), strict=True):
         axes.barh(list(systems), [row.requests_per_second for row in systems.values()])
         axes.invert_yaxis()
         axes.set_xlabel("requests/s")

@@ -6,7 +6,7 @@ from benchmarks.floors import networks as bare
 from benchmarks.floors import published
 from benchmarks.floors.networks import running, sample
 from benchmarks.floors.text_guided import WHOLE, TextGuided, against_floor, written
-from benchmarks.instead import Row
+from benchmarks.parts import Row
 from benchmarks.subjects import HEAVY, text_guided_networks
 from concord.instruments.markdown import significant
 from concord.instruments.timing import THREADS

@@ -51,11 +51,7 @@ def measure(rounds: int = 15) -> Numbers:
 
 
 def by_option(name: str, feeds: Feeds, plain: Path, rounds: int) -> dict[str, float]:
-    """p50 by option.
-
-    Args:
-        plain: a repository with the networks exported with plain attention.
-    """
+    """p50 by option; `plain` is a repository with the networks exported with plain attention."""
     path = MODEL_REPOSITORIES[0] / name / "1" / MODEL
     calls: dict[str, Callable[[], object]] = {}
     for option, values in OPTIONS.items():

@@ -1,4 +1,4 @@
-"""The pipeline in plain FastAPI, as in its documentation: `python -m benchmarks.peers.fastapi_app PORT NETWORKS`."""
+"""The pipeline in plain FastAPI, as in its documentation: `python -m benchmarks.peers.fastapi_app NETWORKS PORT`."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from concord.server.embedded import HOST
 
 
 def create_app(networks: Sequence[str]) -> FastAPI:
-    """The application; FastAPI runs each request in a thread."""
+    """FastAPI runs each request in a thread."""
     app = FastAPI()
     pipeline = Pipeline(onnx_runtime, networks)
 
@@ -28,4 +28,4 @@ def create_app(networks: Sequence[str]) -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(sys.argv[2:]), host=HOST, port=int(sys.argv[1]), log_level="warning")
+    uvicorn.run(create_app(sys.argv[1:-1]), host=HOST, port=int(sys.argv[-1]), log_level="warning")

@@ -1,4 +1,4 @@
-"""The pipeline in LitServe, batched as in its documentation: `python -m benchmarks.peers.litserve_app PORT NAMES`."""
+"""The pipeline in LitServe, batched as in its documentation: `python -m benchmarks.peers.litserve_app NAMES PORT`."""
 
 import sys
 
@@ -16,7 +16,7 @@ class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
     """One worker with both networks, which the command line names."""
 
     def setup(self, device: str) -> None:
-        self._pipeline = Pipeline(onnx_runtime, sys.argv[2:])
+        self._pipeline = Pipeline(onnx_runtime, sys.argv[1:-1])
 
     def decode_request(self, request) -> Question:  # type: ignore[no-untyped-def] # with a type, it would be parsed as JSON
         return self._pipeline.read(request["image"].file.read(), request["text"].encode())
@@ -37,4 +37,4 @@ class Harmonizer(litserve.LitAPI):  # type: ignore[misc]
 if __name__ == "__main__":
     api = Harmonizer(max_batch_size=LARGEST_BATCH, batch_timeout=BATCH_SECONDS, api_path="/harmonize")
     server = litserve.LitServer(api, accelerator="cpu")
-    server.run(host=HOST, port=int(sys.argv[1]), log_level="warning", generate_client_file=False)
+    server.run(host=HOST, port=int(sys.argv[-1]), log_level="warning", generate_client_file=False)

@@ -48,12 +48,7 @@ class Answer:
 
 
 class Pipeline:
-    """Reads questions, answers batches of them, and draws the answers.
-
-    Args:
-        load: makes a network from the path of its ONNX file.
-        names: of the network that segments and of the one that harmonizes.
-    """
+    """Reads questions, answers batches of them with networks that segment and that harmonize, and draws the answers."""
 
     def __init__(self, load: Callable[[Path], Network], names: Sequence[str]) -> None:
         self._segment, self._harmonize = (load(MODELS / name / "1" / "model.onnx") for name in names)

@@ -18,11 +18,7 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One composite with its mask and photograph.
-
-    Attributes:
-        name: sub-set and file name of the composite, the same on every machine.
-    """
+    """One composite, named by its sub-set and file name, with its mask and photograph."""
 
     name: str
     subset: str
@@ -33,23 +29,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The samples of a data set.
-
-    Attributes:
-        samples: in the order of their names.
-        missing: a line for each composite that lacks a file.
-    """
+    """The samples in the order of their names, and a line for each composite that lacks a file."""
 
     samples: list[Sample]
     missing: list[str]
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """The sub-sets in `folder`.
-
-    Raises:
-        DatasetError: there is none.
-    """
+    """The sub-sets in `folder`; raises DatasetError if there is none."""
     found = [subset for subset in SUBSETS if (folder / subset / "composite_images").is_dir()]
     if not found:
         raise DatasetError(f"no composite_images in any of {', '.join(SUBSETS)} below {folder}")

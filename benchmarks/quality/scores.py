@@ -1,6 +1,6 @@
 """The published measures of a harmonized picture, and their means by sub-set and by size of the foreground."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from concord.gates.metrics import foreground_mse, psnr
+from concord.instruments import markdown
 
 MEASURES = ("PSNR", "SSIM", "MSE", "fMSE")
 RATIOS = {"0-5 %": (0.0, 0.05), "5-15 %": (0.05, 0.15), "15-100 %": (0.15, 1.0)}
@@ -16,12 +17,9 @@ Score = dict[str, float]
 
 
 class Result(TypedDict):
-    """The scores of one composite.
+    """The scores of one composite: each of `MEASURES` of the composite itself and harmonized.
 
-    Attributes:
-        ratio: the foreground's share of the picture.
-        composite, harmonized: each of `MEASURES` before and after.
-        iou: of the mask found from a text; None if the true one was used.
+    `ratio` is the foreground's share of the picture, `iou` of a mask that was found from a text.
     """
 
     name: str
@@ -59,29 +57,23 @@ def ratio_name(ratio: float) -> str:
 
 
 def groups(
-    results: Iterable[Result], names: Sequence[str], name_of: Callable[[Result], str]
+    results: Sequence[Result], names: Sequence[str], name_of: Callable[[Result], str]
 ) -> dict[str, list[Result]]:
     """Results by the name of their group, in the order of the names, and then all of them."""
-    everything = list(results)
-    return {name: [each for each in everything if name_of(each) == name] for name in names} | {"all": everything}
+    return {name: [each for each in results if name_of(each) == name] for name in names} | {"all": list(results)}
 
 
 def table(title: str, rows: dict[str, list[Result]]) -> str:
-    lines = [
-        f"| {title} | images | "
-        + " | ".join(f"{measure}, composite | harmonized" for measure in MEASURES)
-        + " | IoU |",
-        "| --- " * (3 + 2 * len(MEASURES)) + "|",
-    ]
+    header = [title, "images", *(each for name in MEASURES for each in (f"{name}, composite", "harmonized")), "IoU"]
+    cells = []
     for name, results in rows.items():
-        cells = [f"{mean(results, kind, each):.2f}" for each in MEASURES for kind in ("composite", "harmonized")]
-        found = [result["iou"] for result in results if result["iou"] is not None]
-        overlap = f"{100 * float(np.mean(found)):.2f}" if found else ""
-        lines.append(f"| {name} | {len(results)} | " + " | ".join(cells if results else [""] * 8) + f" | {overlap} |")
-    return "\n".join(lines)
+        found = [100 * result["iou"] for result in results if result["iou"] is not None]
+        halves = [result["composite"] for result in results], [result["harmonized"] for result in results]
+        scores = [[score[each] for score in half] for each in MEASURES for half in halves]
+        cells.append([name, len(results), *map(mean, scores), mean(found)])
+    return markdown.table(header, cells)
 
 
-def mean(results: Sequence[Result], kind: str, measure: str) -> float:
-    """Mean over images of a measure of the "composite" or "harmonized"; NaN without images."""
-    values = [(result["composite"] if kind == "composite" else result["harmonized"])[measure] for result in results]
-    return float(np.mean(values)) if values else float("nan")
+def mean(values: Sequence[float]) -> str:
+    """With two decimals; empty without values."""
+    return f"{float(np.mean(values)):.2f}" if values else ""

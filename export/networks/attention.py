@@ -12,12 +12,7 @@ HIDDEN = -1e4
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention with the parameter layout of `torch.nn.MultiheadAttention`, batch first, without attention weights.
-
-    Args:
-        width: channels of queries, keys and values.
-        heads: number of heads; divides `width`.
-    """
+    """Attention with the parameter layout of `torch.nn.MultiheadAttention`, batch first, without attention weights."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ Radford et al., "Learning Transferable Visual Models From Natural Language Super
 Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation" (CVPR 2022).
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -16,6 +17,27 @@ EXPANSION = 4
 PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a side
 
 
+@dataclass(frozen=True)
+class CrisConfig:
+    """Sizes of CRIS; the defaults are the published R50. `neck` are its channels at 1/8, 1/16 and 1/32."""
+
+    image_size: int = 416
+    length: int = 17
+    vision_layers: tuple[int, int, int, int] = (3, 4, 6, 3)
+    vision_width: int = 64
+    vision_heads: int = 32
+    embedding: int = 1024
+    vocabulary: int = 49408
+    positions: int = 77
+    text_width: int = 512
+    text_heads: int = 8
+    text_layers: int = 12
+    neck: tuple[int, int, int] = (256, 512, 1024)
+    heads: int = 8
+    feedforward: int = 2048
+    layers: int = 3
+
+
 class VisualTower(nn.Module):
     """CLIP's modified ResNet: [B,3,S,S] normalised to maps of S/8, S/16 and, attention-pooled, S/32."""
 
@@ -24,10 +46,9 @@ class VisualTower(nn.Module):
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(
-        self, layers: tuple[int, int, int, int], width: int, heads: int, outputs: int, image_size: int
-    ) -> None:
+    def __init__(self, config: CrisConfig) -> None:
         super().__init__()
+        width = config.vision_width
         self.conv1 = nn.Conv2d(3, width // 2, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width // 2)
         self.conv2 = nn.Conv2d(width // 2, width // 2, 3, 1, 1, bias=False)
@@ -35,14 +56,14 @@ class VisualTower(nn.Module):
         self.conv3 = nn.Conv2d(width // 2, width, 3, 1, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width)
         channels = width
-        for n, blocks in enumerate(layers):
+        for n, blocks in enumerate(config.vision_layers):
             planes = width * 2**n
             stage = nn.Sequential()
             for block in range(blocks):
                 stage.append(Bottleneck(channels, planes, 2 if n > 0 and block == 0 else 1))
                 channels = planes * EXPANSION
             self.add_module(f"layer{n + 1}", stage)
-        self.attnpool = AttentionPool(channels, heads, outputs, image_size // 32)
+        self.attnpool = AttentionPool(channels, config.vision_heads, config.embedding, config.image_size // 32)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = F.relu(self.bn1(self.conv1(image)))
@@ -133,34 +154,24 @@ class Clip(nn.Module):
     [B, length, text_width] and the projected state of the end token [B, outputs].
     """
 
-    def __init__(
-        self,
-        visual: VisualTower,
-        *,
-        vocabulary: int,
-        positions: int,
-        length: int,
-        width: int,
-        heads: int,
-        layers: int,
-        outputs: int,
-    ) -> None:
+    def __init__(self, config: CrisConfig) -> None:
         super().__init__()
-        self.visual = visual
-        self.length = length
-        self.transformer = nn.Module()
-        self.transformer.resblocks = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
-        self.token_embedding = nn.Embedding(vocabulary, width)
+        width, self.length = config.text_width, config.length
+        self.visual = VisualTower(config)
+        blocks = (TextBlock(width, config.text_heads) for _ in range(config.text_layers))
+        self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
+        self.token_embedding = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.token_embedding.weight, std=0.02)
-        self.positional_embedding = nn.Parameter(torch.randn(positions, width) * 0.01)
+        self.positional_embedding = nn.Parameter(torch.randn(config.positions, width) * 0.01)
         self.ln_final = nn.LayerNorm(width)
-        self.text_projection = nn.Parameter(torch.randn(width, outputs) / width**0.5)
+        self.text_projection = nn.Parameter(torch.randn(width, config.embedding) / width**0.5)
         self.logit_scale = nn.Parameter(torch.tensor(0.0))  # published, without effect here
-        self.register_buffer("causal", torch.full((length, length), HIDDEN).triu(1), persistent=False)
+        hidden = torch.full((self.length, self.length), HIDDEN)
+        self.register_buffer("causal", hidden.triu(1), persistent=False)
 
     def encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = self.token_embedding(tokens) + self.positional_embedding[: self.length]
-        for block in cast(nn.ModuleList, self.transformer.resblocks):
+        for block in cast(nn.ModuleList, self.transformer["resblocks"]):
             x = block(x, self.causal)
         x = self.ln_final(x)
         end = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]

@@ -5,7 +5,6 @@ Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation". State-dict compat
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -19,31 +18,10 @@ from concord.tokenizer import CONTEXT_LENGTH, END, START, Tokenizer
 from export.half_precision import SOFTMAX, Island
 from export.network import Feeds, Network, Quantization, ServedTensor, noise_image
 from export.networks.attention import MultiHeadAttention, hide
-from export.networks.clip import EXPANSION, Clip, VisualTower
+from export.networks.clip import EXPANSION, Clip, CrisConfig
 from export.state_dict import StateDict
 
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-@dataclass(frozen=True)
-class CrisConfig:
-    """Sizes of CRIS; the defaults are the published R50. `neck` are its channels at 1/8, 1/16 and 1/32."""
-
-    image_size: int = 416
-    length: int = 17
-    vision_layers: tuple[int, int, int, int] = (3, 4, 6, 3)
-    vision_width: int = 64
-    vision_heads: int = 32
-    embedding: int = 1024
-    vocabulary: int = 49408
-    positions: int = 77
-    text_width: int = 512
-    text_heads: int = 8
-    text_layers: int = 12
-    neck: tuple[int, int, int] = (256, 512, 1024)
-    heads: int = 8
-    feedforward: int = 2048
-    layers: int = 3
 
 
 R50 = CrisConfig()
@@ -55,19 +33,7 @@ class Cris(nn.Module):
 
     def __init__(self, config: CrisConfig) -> None:
         super().__init__()
-        visual = VisualTower(
-            config.vision_layers, config.vision_width, config.vision_heads, config.embedding, config.image_size
-        )
-        self.backbone = Clip(
-            visual,
-            vocabulary=config.vocabulary,
-            positions=config.positions,
-            length=config.length,
-            width=config.text_width,
-            heads=config.text_heads,
-            layers=config.text_layers,
-            outputs=config.embedding,
-        )
+        self.backbone = Clip(config)
         self.neck = Neck(config)
         self.decoder = Decoder(config)
         self.proj = Projector(config.neck[1], config.embedding)

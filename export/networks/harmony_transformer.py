@@ -4,6 +4,7 @@ Guo et al., "Image Harmonization with Transformer" (ICCV 2021) and "Transformer 
 (TPAMI 2022). State-dict compatible with the authors' `latest_net_G.pth`.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -11,9 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.repository.ensembles import Harmonizer
 from export.half_precision import NORMS, SOFTMAX, Island
-from export.network import Quantization
+from export.network import Network, Quantization
 from export.networks.attention import DecoderLayer, EncoderLayer, hide
+from export.networks.harmonizer import INPUTS, OUTPUT, ServedHarmonizer, draw, seen
+from export.state_dict import StateDict
 
 Form = Literal["ht_plus", "dht_plus", "ht_v1", "dht_v1"]
 
@@ -48,7 +52,6 @@ IMAGE_NORM = Island(
     ("node_square*",),
     downstream=True,
 )
-ISLANDS = (IMAGE_NORM, NORMS, SOFTMAX)
 QUANTIZATION = Quantization(
     "norms over C*H*W: squares of a million values; the last layer draws the picture: its error is a tint of all",
     ("Power", "ReduceMean", "Divide", "ConvolutionBackpropData"),
@@ -62,6 +65,24 @@ def build(config: HarmonyTransformerConfig) -> nn.Module:
     illumination), each in 0..1. HT ends in tanh, so its values may be negative.
     """
     return {"ht_plus": PatchHT, "ht_v1": ConvHT, "dht_plus": DHT, "dht_v1": DHT}[config.form](config)
+
+
+def declare(name: str, form: Form, claims: Callable[[Collection[str]], bool], harmonizer: Harmonizer) -> Network:
+    """The declaration of a form, whose published checkpoints have the keys that it claims."""
+    published = HarmonyTransformerConfig(form)
+    return Network(
+        name=name,
+        inputs=INPUTS,
+        output=OUTPUT,
+        draw=draw,
+        source=StateDict(claims, lambda _weights: published, build, ServedHarmonizer),
+        published={form: lambda: build(published)},
+        golden=(form,),
+        islands=(IMAGE_NORM, NORMS, SOFTMAX),
+        quantization=QUANTIZATION,
+        seen=seen,
+        harmonizer=harmonizer,
+    )
 
 
 class PatchHT(nn.Module):
@@ -146,13 +167,11 @@ class Encoder(nn.Module):
 
     def __init__(self, config: HarmonyTransformerConfig, layers: int) -> None:
         super().__init__()
-        self.encoder = nn.Module()
-        self.encoder.layers = nn.ModuleList(
-            EncoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers)
-        )
+        stack = (EncoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers))
+        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(stack)})
 
     def forward(self, x: Tensor, position: Tensor, bias: Tensor | None = None) -> Tensor:
-        for layer in cast(nn.ModuleList, self.encoder.layers):
+        for layer in cast(nn.ModuleList, self.encoder["layers"]):
             x = layer(x, position, bias)
         return x
 
@@ -162,18 +181,15 @@ class Decoder(nn.Module):
 
     def __init__(self, config: HarmonyTransformerConfig, layers: int) -> None:
         super().__init__()
-        self.decoder = nn.Module()
-        self.decoder.layers = nn.ModuleList(
-            DecoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers)
-        )
-        self.decoder.norm = nn.LayerNorm(config.width)
+        stack = (DecoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers))
+        self.decoder = nn.ModuleDict({"layers": nn.ModuleList(stack), "norm": nn.LayerNorm(config.width)})
 
     def forward(
         self, x: Tensor, memory: Tensor, position: Tensor, memory_position: Tensor, bias: Tensor | None = None
     ) -> Tensor:
-        for layer in cast(nn.ModuleList, self.decoder.layers):
+        for layer in cast(nn.ModuleList, self.decoder["layers"]):
             x = layer(x, memory, position, memory_position, bias)
-        return cast(Tensor, cast(nn.LayerNorm, self.decoder.norm)(x))
+        return cast(Tensor, self.decoder["norm"](x))
 
 
 class ConvEncoder(nn.Module):

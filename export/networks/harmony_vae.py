@@ -12,7 +12,8 @@ from diffusers.models.autoencoders.vae import Decoder, Encoder
 from torch import Tensor, nn
 
 from concord.repository.profiles import EXACT
-from export.diffusers_folder import DiffusersFolder, with_sizes
+from export.checkpoint import with_sizes
+from export.diffusers_folder import DiffusersFolder
 from export.half_precision import LATENT_DECODER
 from export.network import Network
 from export.networks import vae_encoder

@@ -20,10 +20,7 @@ GRIDS = (2, 4, 8, 16)  # coarseness of the random colours, in cells a side
 
 
 def fit(encoder: nn.Module) -> tuple[Tensor, Tensor, float]:
-    """Fit the map.
-
-    Args:
-        encoder: uint8 [B,S,S,3] to scaled latents FP32 [B,4,S/8,S/8].
+    """Fit the map to an encoder of uint8 [B,S,S,3] to scaled latents FP32 [B,4,S/8,S/8].
 
     Returns:
         Weight [4, 3] and bias [3] to colours in 0..1, and the root mean square error on the images, in grey levels.
@@ -51,11 +48,7 @@ def smooth_image(cells: int, generator: torch.Generator) -> Tensor:
 
 
 class ServedLatentPreview(nn.Module):
-    """Scaled latents FP32 [B,4,h,w] to small images uint8 RGB [B,h,w,3] by a linear map.
-
-    Args:
-        weight: [4, 3]; bias: [3]; to 0..1.
-    """
+    """Scaled latents FP32 [B,4,h,w] to small RGB images uint8 [B,h,w,3], by a weight [4,3] and a bias [3] to 0..1."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -79,10 +72,6 @@ NETWORK = Network(
     golden=NotPublished("it is fitted here; no one else has it"),
     islands=(PREVIEW,),
     serving=Serving(
-        batch=4,
-        gpu_batch=4,
-        delay_microseconds=0,
-        session={"session.intra_op.allow_spinning": "0"},
-        profiles=EXACT,
+        batch=4, gpu_batch=4, delay_microseconds=0, session={"session.intra_op.allow_spinning": "0"}, profiles=EXACT
     ),
 )

@@ -12,8 +12,8 @@ from diffusers.models.unets.unet_2d_blocks import DownBlock2D, UNetMidBlock2D, U
 from torch import Tensor, nn
 
 from concord.repository.profiles import EXACT
-from export.checkpoint import CheckpointError
-from export.diffusers_folder import DiffusersFolder, with_sizes
+from export.checkpoint import CheckpointError, with_sizes
+from export.diffusers_folder import DiffusersFolder
 from export.half_precision import NORMS, SOFTMAX
 from export.network import Network, ServedTensor
 from export.networks import vae_encoder

@@ -18,14 +18,7 @@ from concord.squash import LATENT_STRIDE, latent_mask, squash_image, squash_mask
 from export.half_precision import NORMS, SOFTMAX, Island
 from export.network import BATCH, Axes, Feeds, Network, NotPublished, Quantization, ServedTensor, Serving
 from export.networks import vae_encoder
-from export.networks.latent_diffusion import (
-    LATENT,
-    LATENT_CHANNELS,
-    PATIENCE,
-    SEEN_SIDE,
-    draw_latent,
-    latent_axes,
-)
+from export.networks.latent_diffusion import LATENT, LATENT_CHANNELS, PATIENCE, SEEN_SIDE, draw_latent, latent_axes
 from export.onnx_file import session
 from export.publication import exported
 from export.winograd import TILE
@@ -42,13 +35,10 @@ STEPS = 5  # of what it sees
 
 
 class ServedUnet(nn.Module):
-    """The noise FP32 [B,4,h,w] in `latent` at a fractional `timestep` FP32 [B,1].
+    """The noise FP32 [B,4,h,w] in `latent` at a fractional `timestep` FP32 [B,1], for text `states` FP32 [n,d].
 
     `mask` FP32 [B,1,h,w] of 0/1 and `composite_latent` FP32 [B,4,h,w] follow the noisy latent in the input channels, in
     this order (DiffHarmony; the composite is not masked out).
-
-    Args:
-        states: FP32 [n,d], the text encoder's for the empty prompt.
     """
 
     def __init__(self, network: nn.Module, states: Tensor) -> None:

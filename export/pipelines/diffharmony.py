@@ -137,11 +137,7 @@ def unet_candidates(found: UNet2DConditionModel, states: Tensor, form: Form) -> 
 
 
 def required_states(pipeline: Pipeline) -> Tensor:
-    """The states of the empty prompt, checked against the UNet.
-
-    Raises:
-        CheckpointError: they are missing, or of another width than the UNet's.
-    """
+    """The states of the empty prompt; CheckpointError if they are missing, or of another width than the UNet's."""
     states, width = pipeline.states, pipeline.unet.config.cross_attention_dim
     if states is None:
         raise CheckpointError(

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.instead import section as instead_of_concord
+from benchmarks.load.application import Application
 from benchmarks.load.comparison import FASTER, FEWEST_PAIRS, SLOWER
 from benchmarks.load.generator import Reply, generator
 from benchmarks.parts.peers import (
@@ -19,22 +19,23 @@ from benchmarks.parts.peers import (
     FACADE,
     FASTAPI,
     GRPC,
+    HARMONIZE,
     LITSERVE,
     ONNX_RUNTIME,
     Ask,
     Block,
     Numbers,
     compare,
+    elsewhere,
     from_outside,
     in_process,
     instead,
     over,
-    over_http,
     question,
     section,
 )
-from benchmarks.peers.app import App, app
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
+from benchmarks.report import instead_of_concord
 from benchmarks.subjects import text_guided_networks
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import HOST, EmbeddedServer
@@ -46,8 +47,8 @@ ROUNDING = 1  # grey levels: networks in other sessions sum in another order
 
 
 @pytest.fixture(scope="module")
-def apps() -> Iterator[dict[str, App]]:
-    with app("litserve_app", NETWORKS) as litserve, app("fastapi_app", NETWORKS) as fastapi:
+def apps() -> Iterator[dict[str, Application]]:
+    with elsewhere(LITSERVE, NETWORKS) as litserve, elsewhere(FASTAPI, NETWORKS) as fastapi:
         yield {LITSERVE: litserve, FASTAPI: fastapi}
 
 
@@ -61,7 +62,7 @@ def pixels(png: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(BytesIO(png))).astype(np.int16)
 
 
-def ask(running: App) -> bytes:
+def ask(running: Application) -> bytes:
     url = f"http://{HOST}:{running.port}/harmonize"
     answer = httpx.post(url, files={"image": IMAGE}, data={"text": TEXT}, timeout=30)
     assert answer.headers["Content-Type"] == "image/png"
@@ -69,7 +70,9 @@ def ask(running: App) -> bytes:
 
 
 @pytest.mark.parametrize("name", [LITSERVE, FASTAPI])
-def test_another_server_answers_with_the_same_picture(name: str, apps: dict[str, App], ours: NDArray[np.int16]) -> None:
+def test_another_server_answers_with_the_same_picture(
+    name: str, apps: dict[str, Application], ours: NDArray[np.int16]
+) -> None:
     with ThreadPoolExecutor(3) as threads:
         for png in threads.map(lambda _: ask(apps[name]), range(3)):
             assert np.abs(pixels(png) - ours).max() <= ROUNDING
@@ -80,10 +83,10 @@ def test_the_same_picture_comes_without_a_server(network: Callable[[Path], Netwo
     assert np.abs(pixels(Pipeline(network, NETWORKS)(IMAGE, TEXT.encode())) - ours).max() <= ROUNDING
 
 
-def test_each_server_is_asked_in_its_own_way(server: EmbeddedServer, apps: dict[str, App]) -> None:
+def test_each_server_is_asked_in_its_own_way(server: EmbeddedServer, apps: dict[str, Application]) -> None:
     form = {"image": IMAGE, "text": TEXT.encode()}
     with generator() as asking:
-        for destination in (question(server.grpc_url, **form), *(over_http(each, form) for each in apps.values())):
+        for destination in (question(server.grpc_url, **form), *(each.form(HARMONIZE, form) for each in apps.values())):
             assert all(reply.good for reply in from_outside(asking, destination)(1, 0.01))
     assert all(reply.good for reply in in_process(Pipeline(onnx_runtime, NETWORKS), **form)(1, 0.01))
 
