@@ -7,14 +7,13 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from concord_client.tasks import TASKS
-from facade import problems, translation
+from facade import openapi, problems
 from facade.access import keys
 from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.openai import route as edits
-from facade.openai.errors import EDITS, openai_problem
-from facade.openapi import Description
-from facade.routes import health, jobs, models, tasks
+from facade.openai.shapes import openai_problem
+from facade.routes import server, tasks
 from facade.settings import Settings
 from facade.watch import observe
 from facade.watch.readiness import Readiness
@@ -32,7 +31,6 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     """The facade as an ASGI application.
 
     Args:
-        settings: of everything.
         service: asks Triton; by default one that is made from the settings. The application closes it.
 
     Raises:
@@ -55,18 +53,16 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.settings = settings
     app.state.service = service
     app.state.uploads = Uploads(settings)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for router in (tasks.router_of(TASKS), *(module.router for module in (edits, batches, models, jobs, health))):
+    for router in (tasks.router_of(TASKS), edits.router, batches.router, server.router):
         app.include_router(router)
     app.router.routes.append(Unmatched(app.router.routes))
-    translation.install(app)
-    problems.install_shape(app, EDITS, openai_problem)
-    Description(app, settings, service.models, (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS))
-    keys.install(app, settings)
+    problems.install(app, {edits.EDITS: openai_problem})
+    keyed = bool(keys.install(app, settings))
+    openapi.install(app, service.models, (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS), keyed=keyed)
     observe.install(app, service.admission)
     if settings.page:
         # Gradio takes seconds to import.

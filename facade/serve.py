@@ -12,8 +12,7 @@ from types import FrameType
 
 from concord.errors import ServerFailure
 from concord.server.embedded import EmbeddedServer, Ports
-from facade import settings as settings_of
-from facade.settings import Settings, SettingsError
+from facade.settings import Settings, SettingsError, add_arguments, from_arguments
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
 DESCRIPTION = f"""{HELP}.
@@ -26,16 +25,11 @@ _DIRECT_SECONDS = 30.0
 """How long a stop waits for requests that Triton got from others than the facade."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares a flag for every setting."""
-    settings_of.add_arguments(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal comes; returns the exit status."""
     signals = _Signals()
     try:
-        return _Stack(settings_of.from_arguments(args), signals).run()
+        return _Stack(from_arguments(args), signals).run()
     except SettingsError as error:
         _say(str(error))
         return _WRONG_USAGE
@@ -73,6 +67,8 @@ class _Stack:
 
     def __init__(self, settings: Settings, signals: _Signals) -> None:
         # FastAPI and the page take seconds to import, and `concord --help` imports this module.
+        import structlog
+
         from facade.app import create_app
         from facade.watch import logs
         from facade.watch.supervisor import Supervisor
@@ -94,7 +90,7 @@ class _Stack:
         self._app = create_app(settings)
         self._server = HttpServer(self._app, settings, self._stopping)
         self._loop: asyncio.AbstractEventLoop | None = None
-        logs.note_settings(settings)
+        structlog.get_logger("facade.settings").info("settings", **settings.shown())
 
     def run(self) -> int:
         """Serves; returns the exit status."""
@@ -171,12 +167,7 @@ def _say(words: str) -> None:
     print(f"concord: {words}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """``python -m facade.serve``."""
-    parser = argparse.ArgumentParser(prog="concord serve", description=HELP)
-    add_arguments(parser)
-    return run(parser.parse_args())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    command = argparse.ArgumentParser(prog="concord serve", description=HELP)
+    add_arguments(command)
+    sys.exit(run(command.parse_args()))

@@ -1,14 +1,11 @@
 """What became of a batch, as HTTP: a zip file that grows while it is sent, or events."""
 
 import asyncio
-import base64
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from concord_client.tasks.harmonize import Harmonized
 from facade.batches.archive import SafeNames, ZipStream
@@ -76,13 +73,7 @@ class ImageEvent(ImageResult):
 
 
 class BatchReply:
-    """Turns the events of a batch into an answer.
-
-    Args:
-        batch: what was asked.
-        job: its id.
-        request_id: of the request, for the problems.
-    """
+    """Turns the events of a batch into an answer."""
 
     def __init__(self, batch: Batch, job: str, request_id: str | None) -> None:
         self._batch = batch
@@ -120,7 +111,7 @@ class BatchReply:
         result = self._note(outcome)
         told = result.model_dump() | {"done": len(self._results), "total": len(self._batch.photographs)}
         if result.ok:
-            told |= {"picture": base64.b64encode(outcome.picture), "format": self._batch.picture_format}
+            told |= {"picture": b64encode(outcome.picture), "format": self._batch.picture_format}
         return ImageEvent.model_validate(told)
 
     def _note(self, outcome: Outcome) -> ImageResult:
@@ -145,26 +136,3 @@ class BatchReply:
         images = [self._results[index] for index in sorted(self._results)]
         done = sum(result.ok for result in images)
         return BatchResults(job=self._job, model=self._batch.model, ok=done, failed=len(images) - done, images=images)
-
-
-class OwnedStream(StreamingResponse):
-    """A streamed answer that closes what it uses when it has ended, however it ends.
-
-    Args:
-        content: its bytes.
-        resources: closed in the end; what gives the bytes is among them.
-        headers: of the answer.
-        media_type: of the bytes.
-    """
-
-    def __init__(
-        self, content: AsyncIterator[bytes], resources: AsyncExitStack, headers: dict[str, str], media_type: str
-    ) -> None:
-        super().__init__(content, headers=headers, media_type=media_type)
-        self._resources = resources
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._resources.aclose()

@@ -12,46 +12,39 @@ from concord_client.tasks.harmonize import Harmonize
 from facade.access.caller import Caller
 from facade.batches.archive import Archive, Bounds
 from facade.batches.batch import Batch, Batches, Photograph, photographs
-from facade.batches.replies import (
-    RESULTS,
-    BatchReply,
-    BatchResults,
-    BatchStepEvent,
-    ImageEvent,
-    OwnedStream,
-    StartedEvent,
-)
-from facade.openapi import responses, schema_of, task_form
-from facade.problems import Problem, ProblemDetails, request_id
-from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
-from facade.routes.model_form import ModelForm
+from facade.batches.replies import RESULTS, BatchReply, BatchResults, BatchStepEvent, ImageEvent, StartedEvent
+from facade.openapi import BINARY, answering
+from facade.problems import Problem, request_id
 from facade.settings import Settings
 from facade.wire.caller import caller_of
-from facade.wire.events import MEDIA_TYPE as EVENTS
-from facade.wire.events import EventStream, described
-from facade.wire.forms import NamedFile
+from facade.wire.events import OwnedStream, event_stream
+from facade.wire.forms import NamedFile, PictureForm
 from facade.wire.replies import JOB, MODEL
 from facade.wire.uploads import ENVELOPE_BYTES
-from facade.work.pictures import DEFAULT_QUALITY, Format
 from facade.work.service import Service
 
-router = APIRouter(prefix="/v1", tags=["batches"])
+router = APIRouter()
 
-SCHEMAS: tuple[type[BaseModel], ...] = (StartedEvent, BatchStepEvent, ImageEvent, BatchResults)
+_EVENTS: dict[str, type[BaseModel]] = {
+    "started": StartedEvent,
+    "step": BatchStepEvent,
+    "image": ImageEvent,
+    "result": BatchResults,
+}
+SCHEMAS = tuple(_EVENTS.values())
 ZIP = "application/zip"
-_File = Annotated[NamedFile, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
-class BatchForm(ModelForm):
+class BatchForm(PictureForm):
     """Photographs, and what is asked for all of them."""
 
-    images: list[_File] = Field([], description="the photographs and their masks, each with its file name")
+    images: list[Annotated[NamedFile, WithJsonSchema(BINARY)]] = Field(
+        [], description="the photographs and their masks, each with its file name"
+    )
     archive: bytes | None = Field(None, description="or all of them in a zip file")
     text: str | None = Field(
         None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
     )
-    format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
-    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
     stream: bool = Field(False, description="server-sent events instead of a zip file")
 
     def photographs(self, settings: Settings) -> list[Photograph]:
@@ -66,7 +59,7 @@ class BatchForm(ModelForm):
             code = "invalid_setting" if self.images else "missing_field"
             raise Problem(code, both, field="images", allowed="images or archive")
         if self.archive is None:
-            found = photographs((file.name, partial(_content, file)) for file in self.images)
+            found = photographs((file.name, partial(bytes, file.content)) for file in self.images)
         else:
             most = settings.max_batch_images
             archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
@@ -89,30 +82,18 @@ _EXAMPLE = (
 
 
 @router.post(
-    "/batches",
+    "/v1/batches",
+    tags=["batches"],
     summary="Harmonize many photographs",
-    response_class=Response,
-    responses={
-        200: {
-            "description": f"A zip file of pictures and `{RESULTS}`; events where `stream` is set",
-            "headers": JOB_HEADERS,
-            "content": {
-                ZIP: {"schema": {"type": "string", "format": "binary"}},
-                EVENTS: described(
-                    {
-                        "started": schema_of(StartedEvent),
-                        "step": schema_of(BatchStepEvent),
-                        "image": schema_of(ImageEvent),
-                        "result": schema_of(BatchResults),
-                        "error": schema_of(ProblemDetails),
-                    },
-                    example=_EXAMPLE,
-                ),
-            },
-        },
-        **responses(*PROBLEMS, "invalid_archive"),
-    },
-    openapi_extra=task_form(BatchForm, Harmonize.TASK) | JOB_PARAMETER,
+    **answering(
+        BatchForm,
+        Harmonize.TASK,
+        description=f"A zip file of pictures and `{RESULTS}`; events where `stream` is set",
+        content={ZIP: None},
+        events=_EVENTS,
+        example=_EXAMPLE,
+        further=("invalid_archive",),
+    ),
 )
 async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
@@ -133,7 +114,7 @@ async def harmonize_batch(request: Request) -> Response:
             request.app.state.uploads.form(
                 request,
                 BatchForm,
-                extra=service.models.setting_names(Harmonize.TASK),
+                service.models.setting_names(Harmonize.TASK),
                 max_bytes=settings.max_batch_bytes + ENVELOPE_BYTES,
                 max_file_bytes=settings.max_batch_bytes,
             )
@@ -147,8 +128,7 @@ async def harmonize_batch(request: Request) -> Response:
         headers = {JOB: caller.job or "", MODEL: batch.model}
         stack.push_async_callback(events.aclose)
         if form.stream:
-            work = partial(reply.told, events)
-            return await EventStream.open(request, work, stack.pop_all(), headers=headers)
+            return await event_stream(request, partial(reply.told, events), stack.pop_all(), headers)
         # Whether it can begin has to be known before the answer does.
         await anext(events)
         content = reply.zipped(events)
@@ -174,7 +154,3 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
         picture_format=form.format,
         quality=form.quality,
     )
-
-
-def _content(file: NamedFile) -> bytes:
-    return file.content

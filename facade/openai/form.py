@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from concord.limits import Limits
 from facade.openai.shapes import MAX_PARTIAL_IMAGES, Background, Quality, Shape
 from facade.problems import Problem
-from facade.routes.model_form import ModelForm
+from facade.wire.forms import ModelForm
 from facade.work.pictures import Format, check_format, check_picture
 
 MAX_IMAGES = 4
@@ -39,7 +39,6 @@ class EditForm(ModelForm):
         description="b64_json; nothing is kept that a url could name",
         json_schema_extra={"enum": ["b64_json"]},
     )
-    stream: bool = Field(False, description="server-sent events instead of one answer")
     partial_images: int = Field(
         0, ge=0, le=MAX_PARTIAL_IMAGES, description="with stream: small pictures of a model on its way, if it shows any"
     )

@@ -1,10 +1,12 @@
 """``POST /v1/images/edits``: OpenAI's shape of the task `Harmonize`, for their clients."""
 
 import asyncio
+import itertools
 import secrets
 import time
+from base64 import b64encode
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -13,27 +15,25 @@ from concord.limits import Limits
 from concord_client.catalogue import PREVIEW, Pipeline
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.openai.errors import EDITS, OpenAIProblem, openai_problem
 from facade.openai.form import MAX_IMAGES, EditForm
 from facade.openai.shapes import (
     CompletedEvent,
     EditedImage,
     ImagesResponse,
+    OpenAIProblem,
     PartialImageEvent,
     completed_event,
     foreground_of,
-    in_base64,
+    openai_problem,
     partial_event,
     recoded,
     shown_steps,
     size_of,
 )
-from facade.openapi import responses, schema_of, task_form
+from facade.openapi import answering
 from facade.problems import Problem
-from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
 from facade.wire.caller import caller_of, while_connected
-from facade.wire.events import MEDIA_TYPE as EVENTS
-from facade.wire.events import Emit, EventStream, described
+from facade.wire.events import Emit, event_stream
 from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.pictures import encoded_picture
 from facade.work.requests import Settings
@@ -42,6 +42,7 @@ from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
 router = APIRouter()
 
 SCHEMAS: tuple[type[BaseModel], ...] = (ImagesResponse, PartialImageEvent, CompletedEvent, OpenAIProblem)
+EDITS = "/v1/images/edits"
 SEED = "seed"
 """The setting that makes pictures of one request differ."""
 
@@ -57,26 +58,15 @@ _EVENTS = (
     EDITS,
     tags=["openai"],
     summary="Harmonize one part of a photograph, as OpenAI's clients ask",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "The pictures; events where `stream` is set",
-            "headers": JOB_HEADERS,
-            "content": {
-                "application/json": {"schema": schema_of(ImagesResponse)},
-                EVENTS: described(
-                    {
-                        "image_edit.partial_image": schema_of(PartialImageEvent),
-                        "image_edit.completed": schema_of(CompletedEvent),
-                        "error": schema_of(OpenAIProblem),
-                    },
-                    example=_EVENTS,
-                ),
-            },
-        },
-        **responses(*PROBLEMS, body=OpenAIProblem),
-    },
-    openapi_extra=task_form(EditForm, Harmonize.TASK) | JOB_PARAMETER,
+    **answering(
+        EditForm,
+        Harmonize.TASK,
+        description="The pictures; events where `stream` is set",
+        content={"application/json": ImagesResponse},
+        events={"image_edit.partial_image": PartialImageEvent, "image_edit.completed": CompletedEvent},
+        example=_EVENTS,
+        problem=OpenAIProblem,
+    ),
 )
 async def edit(request: Request) -> Response:
     """OpenAI's route for image edits: their client works with `base_url` set to this server's `/v1`.
@@ -89,18 +79,19 @@ async def edit(request: Request) -> Response:
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
         extra = service.models.setting_names(Harmonize.TASK)
-        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm, extra=extra))
+        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm, extra))
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
-        harmonize = await _translated(form, (caller.allowance or service.everyone).limits)
+        harmonize = await _translated(form, service.allowance(caller).limits)
         pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
         request.state.model = pipeline.model
-        edits = _Edits(service, form, harmonize, pipeline, settings, caller)
-        headers = {JOB: caller.job or "", MODEL: pipeline.model}
+        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
+            settings = {**settings, PREVIEW.lower(): True}
+        each = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
+        edits = _Edits(service, form, harmonize, pipeline.model, each, caller)
         if form.stream:
-            return await EventStream.open(
-                request, edits.produce, stack.pop_all(), headers=headers, shape=openai_problem
-            )
+            headers = {JOB: caller.job or "", MODEL: pipeline.model}
+            return await event_stream(request, edits.produce, stack.pop_all(), headers, openai_problem)
         async with while_connected(request):
             answer = await edits.answer()
         return json_response(answer, caller.job or "")
@@ -115,60 +106,50 @@ async def _translated(form: EditForm, limits: Limits) -> Harmonize:
     return Harmonize(image, text=form.prompt)
 
 
+@dataclass(frozen=True)
 class _Edits:
-    """The pictures of one request, made one after the other as one job."""
+    """The pictures of one request, made one after the other as one job, each with settings of its own."""
 
-    def __init__(
-        self,
-        service: Service,
-        form: EditForm,
-        request: Harmonize,
-        pipeline: Pipeline,
-        settings: Settings,
-        caller: Caller,
-    ) -> None:
-        self._service = service
-        self._form = form
-        self._request = request
-        self._model = pipeline.model
-        self._caller = caller
-        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
-            settings = {**settings, PREVIEW.lower(): True}
-        self._settings = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
+    service: Service
+    form: EditForm
+    request: Harmonize
+    model: str
+    settings: list[Settings]
+    caller: Caller
 
     async def answer(self) -> ImagesResponse:
         """All pictures at once."""
-        form, data, size = self._form, [], ""
-        with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for settings in self._settings:
+        data, size, output_format = [], "", self.form.output_format
+        with self.service.jobs.running(self.caller.job, self.caller.owner):
+            for settings in self.settings:
                 finished = await self._ask(settings)
                 picture = await self._encoded(finished)
                 size = size_of(picture)
-                data.append(EditedImage(b64_json=in_base64(picture), seed=finished.answer.seed))
-        return ImagesResponse(created=int(time.time()), data=data, output_format=form.output_format, size=size)
+                data.append(EditedImage(b64_json=b64encode(picture).decode(), seed=finished.answer.seed))
+        return ImagesResponse(created=int(time.time()), data=data, output_format=output_format, size=size)
 
     async def produce(self, emit: Emit) -> None:
         """The events of all pictures."""
-        with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for settings in self._settings:
-                finished = await self._ask(settings, _Partials(self._form, emit))
-                event = completed_event(await self._encoded(finished), finished.answer.seed, self._form.shape)
+        with self.service.jobs.running(self.caller.job, self.caller.owner):
+            for settings in self.settings:
+                finished = await self._ask(settings, _partials(self.form, emit))
+                event = completed_event(await self._encoded(finished), finished.answer.seed, self.form.shape)
                 emit(event.type, event)
 
     async def _ask(self, settings: Settings, on_event: OnEvent | None = None) -> Finished[Harmonized]:
-        return await self._service.run(
-            self._request,
-            replace(self._caller, job=None),
-            model=self._model,
+        return await self.service.run(
+            self.request,
+            replace(self.caller, job=None),
+            model=self.model,
             settings=settings,
-            deadline=self._form.timeout,
+            deadline=self.form.timeout,
             without=("mask",),
             on_event=on_event,
         )
 
     async def _encoded(self, finished: Finished[Harmonized]) -> bytes:
-        compression = max(1, self._form.output_compression)
-        return await encoded_picture(finished.answer.image, self._form.output_format, compression)
+        compression = max(1, self.form.output_compression)
+        return await encoded_picture(finished.answer.image, self.form.output_format, compression)
 
 
 def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings]:
@@ -187,19 +168,15 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
     return [{**settings, SEED: lowest + (first + number) % seeds} for number in range(count)]
 
 
-class _Partials:
+def _partials(form: EditForm, emit: Emit) -> OnEvent:
     """Emits some of the steps of one picture."""
+    numbers = itertools.count()
 
-    def __init__(self, form: EditForm, emit: Emit) -> None:
-        self._form = form
-        self._emit = emit
-        self._sent = 0
-
-    def __call__(self, told: Queued | Stepped) -> None:
+    def tell(told: Queued | Stepped) -> None:
         if not isinstance(told, Stepped) or told.preview is None:
             return
-        if told.step in shown_steps(told.total, self._form.partial_images):
-            picture = recoded(told.preview, self._form.output_format)
-            event = partial_event(picture, self._sent, self._form.shape)
-            self._sent += 1
-            self._emit(event.type, event)
+        if told.step in shown_steps(told.total, form.partial_images):
+            event = partial_event(recoded(told.preview, form.output_format), next(numbers), form.shape)
+            emit(event.type, event)
+
+    return tell

@@ -1,10 +1,10 @@
-"""The shapes of OpenAI's image edits: masks the other way round, answers and events. Pure."""
+"""The shapes of OpenAI's image edits: masks the other way round, answers, events and errors. Pure."""
 
-import base64
 import io
 import time
+from base64 import b64encode
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -14,11 +14,30 @@ from concord.errors import InvalidMask
 from concord.images import open_image
 from concord.limits import Limits
 from concord.masks import THRESHOLD, encode_mask
+from facade.problems import Problem, ProblemDetails
 from facade.work.pictures import Format
 
 Background = Literal["auto", "opaque"]
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto"]
 MAX_PARTIAL_IMAGES = 3
+
+ErrorType: TypeAlias = Literal["invalid_request_error", "authentication_error", "rate_limit_error", "server_error"]
+_ERROR_TYPES: dict[int, ErrorType] = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+class OpenAIError(BaseModel):
+    """The member ``error`` of a body."""
+
+    message: str
+    type: ErrorType
+    param: str | None = Field(default=None, description="the form field it is about")
+    code: str = Field(description="the last part of the problem's type", examples=["invalid_setting"])
+
+
+class OpenAIProblem(ProblemDetails):
+    """The body of a refusal or failure of OpenAI's route: their error beside the fields of a problem."""
+
+    error: OpenAIError
 
 
 @dataclass(frozen=True)
@@ -126,11 +145,6 @@ def size_of(picture: bytes) -> str:
     return f"{width}x{height}"
 
 
-def in_base64(picture: bytes) -> str:
-    """The bytes in base64."""
-    return base64.b64encode(picture).decode("ascii")
-
-
 def partial_event(picture: bytes, index: int, shape: Shape) -> PartialImageEvent:
     """The event of the partial image of this number, from 0."""
     return PartialImageEvent(partial_image_index=index, **_of(picture, shape))
@@ -141,5 +155,17 @@ def completed_event(picture: bytes, seed: int | None, shape: Shape) -> Completed
     return CompletedEvent(seed=seed, **_of(picture, shape))
 
 
+def openai_problem(problem: Problem, request_id: str | None) -> OpenAIProblem:
+    """A problem as OpenAI's clients read it."""
+    error = OpenAIError(
+        message=str(problem).partition("] ")[2],
+        type=_ERROR_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
+        param=problem.field,
+        code=problem.code,
+    )
+    return OpenAIProblem(error=error, **problem.details(request_id).model_dump())
+
+
 def _of(picture: bytes, shape: Shape) -> dict[str, Any]:
-    return {"b64_json": in_base64(picture), "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)
+    encoded = b64encode(picture).decode()
+    return {"b64_json": encoded, "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)

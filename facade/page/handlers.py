@@ -14,8 +14,7 @@ from concord_client.tasks.fields import read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.segment import Segment
 from facade.access.caller import Caller
-from facade.access.keys import Keys
-from facade.access.rates import Rates
+from facade.access.keys import Keys, Rates
 from facade.page import messages
 from facade.page.examples import Example
 from facade.page.folder import Folder
@@ -24,8 +23,7 @@ from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograp
 from facade.page.settings_form import texts_of
 from facade.page.stages import Stages, Update
 from facade.page.tab_state import TabState
-from facade.problems import Problem
-from facade.translation import problem_of
+from facade.problems import Problem, problem_of
 from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
@@ -35,15 +33,7 @@ _OWNER = "page"
 
 
 class Handlers:
-    """The handlers of one page.
-
-    Args:
-        service: does the work.
-        stages: says how the page looks.
-        folder: for the files that Gradio serves.
-        keys: say what the holder of a key may do.
-        rates: count what is asked with a key.
-    """
+    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
 
     def __init__(self, service: Service, stages: Stages, folder: Folder, keys: Keys, rates: Rates) -> None:
         self._service = service
@@ -111,13 +101,7 @@ class Handlers:
             yield self._stages.back(tab, _trouble(error))
 
     async def harmonize(
-        self,
-        tab: TabState | None,
-        editor: Sent,
-        text: str,
-        model: str | None,
-        settings: Sent,
-        request: gr.Request,
+        self, tab: TabState | None, editor: Sent, text: str, model: str | None, settings: Sent, request: gr.Request
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
         if tab is None:
@@ -138,7 +122,7 @@ class Handlers:
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
-        self._service.cancel(_job(request), _OWNER)
+        self._service.jobs.cancel(_job(request), _OWNER)
 
     def _is_busy(self, request: gr.Request) -> bool:
         return _job(request) in self._service.jobs
@@ -208,15 +192,14 @@ class Handlers:
             return self._stages.back(tab, messages.note(messages.found(0, answer.truncated)))
         mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
         tab = replace(tab, mask=mask, words=wanted.text or tab.words, compared=True)
-        shown = (
-            copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (read_encoded(wanted.image), answer.image)
-        )
-        before, after = (
-            self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
-        )
+        before = self._small("before.jpg", read_encoded(wanted.image))
+        after = self._small("after.jpg", answer.image)
         downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
         status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
         return self._stages.comparing(tab, (before, after), downloads, status)
+
+    def _small(self, name: str, encoded: bytes) -> Path:
+        return self._folder.write(name, copy_of(encoded, self._limits, SHOWN_SIDE).jpeg)
 
 
 def _wanted(tab: TabState, layers: list[Path], text: str) -> Harmonize:

@@ -19,74 +19,55 @@ Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
 
 
 class Stages:
-    """Updates of one page's parts.
-
-    Args:
-        parts: what is on the page.
-    """
+    """Updates of one page's parts."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._panel = parts.panel
 
-    def dropping(self, status: str = "") -> Update:
+    def dropping(self, message: str = "") -> Update:
         """A place to drop a photograph."""
-        return {
-            **self._at("drop"),
-            self._parts.tab: None,
-            self._parts.drop.file: None,
-            self._parts.drop.message: status,
-            self._panel.text: "",
-        }
+        parts = self._parts
+        return {**self._at("drop"), parts.tab: None, parts.file: None, parts.message: message, parts.text: ""}
 
     def marking(self, tab: TabState, layer: Path | None, status: str) -> Update:
         """The photograph in the editor, with what is marked."""
         layers = [] if layer is None else [str(layer)]
-        return {
-            **self._at("mark"),
-            self._parts.tab: tab,
-            self._parts.mark.editor: {"background": str(tab.photograph.canvas), "layers": layers, "composite": None},
-            self._panel.status: status,
-        }
+        editor = {"background": str(tab.photograph.canvas), "layers": layers, "composite": None}
+        return {**self._at("mark", status), self._parts.tab: tab, self._parts.editor: editor}
 
     def beginning(self, tab: TabState, status: str) -> Update:
         """Something was begun that can be cancelled."""
-        return {**self._at(_shown(tab), busy=True), self._panel.status: status}
+        return self._at(_shown(tab), status, busy=True)
 
     def stepping(self, preview: str, status: str) -> Update:
         """The picture as it is after a step."""
-        return {
-            **self._at("watch", busy=True),
-            self._parts.watch.preview: preview,
-            self._panel.status: status,
-        }
+        return {**self._at("watch", status, busy=True), self._parts.preview: preview}
 
     def comparing(
         self, tab: TabState, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str
     ) -> Update:
         """Before and after, and the files to be taken home: the picture and the mask."""
-        result, percent = self._parts.result, round(100 * tab.centre())
+        parts, percent = self._parts, round(100 * tab.centre())
         return {
-            **self._at("result"),
-            self._parts.tab: tab,
-            result.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
-            result.handle: percent,
-            result.picture: str(downloads[0]),
-            result.mask: str(downloads[1]),
-            self._panel.status: status,
+            **self._at("result", status),
+            parts.tab: tab,
+            parts.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
+            parts.handle: percent,
+            parts.picture: str(downloads[0]),
+            parts.mask: str(downloads[1]),
         }
 
     def back(self, tab: TabState, status: str) -> Update:
         """What was shown before something was begun that came to nothing."""
-        return {**self._at(_shown(tab)), self._panel.status: status}
+        return self._at(_shown(tab), status)
 
     def saying(self, text: str) -> Update:
         """Words in the field for them."""
-        return {self._panel.text: text}
+        return {self._parts.text: text}
 
     def telling(self, status: str) -> Update:
         """Only a message."""
-        return {self._panel.status: status, self._parts.drop.message: status}
+        return {self._parts.status: status, self._parts.message: status}
 
     def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str) -> Update:
         """The models there are; the chosen one if it is among them, else the first; and its settings.
@@ -101,16 +82,17 @@ class Stages:
         choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
         settings = form_of(next((_shown_settings(model) for model in loaded if model.name == name), []))
         return {
-            self._panel.model: gr.update(choices=choices, value=name),
-            self._panel.advanced: gr.update(visible=bool(settings)),
-            **({} if settings == form else {self._panel.settings: settings}),
+            self._parts.model: gr.update(choices=choices, value=name),
+            self._parts.advanced: gr.update(visible=bool(settings)),
+            **({} if settings == form else {self._parts.settings: settings}),
         }
 
-    def _at(self, stage: Stage, busy: bool = False) -> Update:
+    def _at(self, stage: Stage, status: str | None = None, *, busy: bool = False) -> Update:
         return {
             self._parts.point: messages.point(stage, busy),
-            self._panel.find: gr.update(interactive=not busy),
-            self._panel.again: gr.update(interactive=not busy),
+            self._parts.find: gr.update(interactive=not busy),
+            self._parts.again: gr.update(interactive=not busy),
+            **({} if status is None else {self._parts.status: status}),
         }
 
 

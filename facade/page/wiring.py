@@ -1,6 +1,5 @@
 """Which handler answers what a person does."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,52 +19,43 @@ _MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"
 
 def connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     """Connects the page's parts with their handlers; to be called within the ``gr.Blocks``."""
-    drop, mark, result, panel = parts.drop, parts.mark, parts.result, parts.panel
-    messages = [panel.status, drop.message]
-    models = [panel.model, panel.advanced, panel.settings, *messages]
-    chosen = [panel.model, panel.settings]
-    point = [parts.tab, parts.point, drop.file, panel.find, panel.again, panel.text, *messages]
-    marking = [*point, mark.editor]
-    comparing = [*point, parts.watch.preview, result.slider, result.handle, result.picture, result.mask]
+    messages = [parts.status, parts.message]
+    models = [parts.model, parts.advanced, parts.settings, *messages]
+    chosen = [parts.model, parts.settings]
+    point = [parts.tab, parts.point, parts.file, parts.find, parts.again, parts.text, *messages]
+    marking = [*point, parts.editor]
+    comparing = [*point, parts.preview, parts.slider, parts.handle, parts.picture, parts.mask]
 
-    def on(
-        event: Callable[..., Any], handler: Callable[..., Any], inputs: Any, outputs: Any, js: str | None = None
-    ) -> Any:
-        # Handlers get what the browser sent: the editor would decode and write again every picture of it. Messages and
-        # buttons say how it goes, in the place of Gradio's own veil over the outputs.
-        return event(
-            handler,
-            inputs,
-            outputs,
-            preprocess=False,
-            js=js,
-            show_progress="hidden",
-            show_progress_on=panel.status,
-            api_visibility="private",
-        )
+    # Handlers get what the browser sent: the editor would decode and write again every picture of it. Messages and
+    # buttons say how it goes, in the place of Gradio's own veil over the outputs.
+    shared: dict[str, Any] = {
+        "preprocess": False,
+        "show_progress": "hidden",
+        "show_progress_on": parts.status,
+        "api_visibility": "private",
+    }
+    blocks.load(handlers.poll, chosen, models, **shared)
+    parts.model.input(handlers.poll, chosen, models, **shared)
 
-    on(blocks.load, handlers.poll, chosen, models)
-    on(panel.model.input, handlers.poll, chosen, models)
-
-    opened = [on(drop.file.upload, handlers.open, [drop.file], marking)]
-    for example, button in zip(EXAMPLES, drop.examples, strict=True):
-        opened.append(on(button.click, partial(handlers.open_example, example), None, marking))
+    opened = [parts.file.upload(handlers.open, [parts.file], marking, **shared)]
+    for example, button in zip(EXAMPLES, parts.examples, strict=True):
+        opened.append(button.click(partial(handlers.open_example, example), None, marking, **shared))
     for event in opened:
-        on(event.then, handlers.poll, chosen, models)
-    on(panel.again.click, handlers.again, None, point)
+        event.then(handlers.poll, chosen, models, **shared)
+    parts.again.click(handlers.again, None, point, **shared)
 
     for button, change, done in (
-        (mark.fill, filled, "What the line goes around is marked."),
-        (mark.box, boxed, "The rectangle is marked."),
-        (mark.clear, cleared, "Nothing is marked."),
+        (parts.fill, filled, "What the line goes around is marked."),
+        (parts.box, boxed, "The rectangle is marked."),
+        (parts.clear, cleared, "Nothing is marked."),
     ):
-        on(button.click, partial(handlers.redraw, change, done), [parts.tab, mark.editor], marking)
-    on(result.adjust.click, handlers.adjust, [parts.tab], marking)
+        button.click(partial(handlers.redraw, change, done), [parts.tab, parts.editor], marking, **shared)
+    parts.adjust.click(handlers.adjust, [parts.tab], marking, **shared)
 
-    asked = partial(gr.on, [panel.find.click, panel.text.submit])
-    on(asked, handlers.find, [parts.tab, panel.text], marking).then(None, js=_SHOW_STAGE)
-    wanted = [parts.tab, mark.editor, panel.text, panel.model, panel.settings]
-    on(panel.harmonize.click, handlers.harmonize, wanted, comparing, js=READ_FORM).then(None, js=_SHOW_STAGE)
-    on(panel.cancel.click, handlers.cancel, None, None)
+    asked = [parts.find.click, parts.text.submit]
+    gr.on(asked, handlers.find, [parts.tab, parts.text], marking, **shared).then(None, js=_SHOW_STAGE)
+    wanted = [parts.tab, parts.editor, parts.text, parts.model, parts.settings]
+    parts.harmonize.click(handlers.harmonize, wanted, comparing, js=READ_FORM, **shared).then(None, js=_SHOW_STAGE)
+    parts.cancel.click(handlers.cancel, None, None, **shared)
     blocks.unload(handlers.cancel)
-    result.handle.input(None, result.handle, result.slider, js=_MOVE_HANDLE, api_visibility="private")
+    parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, api_visibility="private")

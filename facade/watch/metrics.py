@@ -3,8 +3,7 @@
 Every label is one of a fixed few: a route's template, a public model, a method of HTTP, a status, a problem's code.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +16,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from facade.work.admission import Admission
+
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 """Seconds: from a refusal to many steps on a CPU."""
 
@@ -24,26 +25,14 @@ OTHER = "other"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Load(Protocol):
-    """What tells how much is waiting for Triton and being answered by it."""
-
-    @property
-    def waiting(self) -> Mapping[str, int]:
-        """Requests in the queue, by model."""
-
-    @property
-    def running(self) -> Mapping[str, int]:
-        """Requests that Triton was given, by model."""
-
-
-class Metrics:
+class Metrics(Collector):
     """The metrics of one application, in a registry of their own.
 
     Args:
-        load: of the models that are known; another name is counted as ``other``.
+        load: knows the models; another name is counted as ``other``.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Admission) -> None:
         # A series beside each counter that only says when the process first counted there.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -65,7 +54,7 @@ class Metrics:
             ("route", "reason"),
             registry=self.registry,
         )
-        self.registry.register(_LoadCollector(load))
+        self.registry.register(self)
 
     def count(self, method: str, route: str, model: str, status: int, seconds: float, reason: str = "") -> None:
         """Counts one request that was answered.
@@ -84,11 +73,6 @@ class Metrics:
         self._seconds.labels(route, model).observe(seconds)
         if reason:
             self._rejections.labels(route, reason).inc()
-
-
-class _LoadCollector(Collector):
-    def __init__(self, load: Load) -> None:
-        self._load = load
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges as they are now."""

@@ -4,16 +4,17 @@ import asyncio
 import re
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facade.problems import Problem
-from facade.translation import problem_of
-from facade.watch.metrics import OTHER, Load, Metrics
+from facade.problems import Problem, problem_of
+from facade.watch.metrics import OTHER, Metrics
 from facade.watch.tracing import Trace
+from facade.work.admission import Admission
 
 REQUEST_ID = "X-Request-Id"
 CLIENT_LEFT = 499
@@ -24,6 +25,7 @@ _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _log = structlog.get_logger("facade.request")
 
 
+@dataclass(frozen=True)
 class Observer:
     """ASGI middleware.
 
@@ -36,18 +38,17 @@ class Observer:
     Takes from there what a route or an error handler put in: ``model``, ``job`` and ``problem`` (the code); and
     ``key``, the name of the key that was used.
 
-    An error that nobody has handled is answered here, so that this answer too
-    has its id; and where Triton did not answer, ``app.state.readiness`` is told to ask.
+    An error that nobody has handled is answered here, so that this answer too has its id; and where Triton did not
+    answer, ``app.state.readiness`` is told to ask.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    app: ASGIApp
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and writes down what came of it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         answer = _Answer(send, _request_id(scope), time.perf_counter())
         state: dict[str, Any] = scope.setdefault("state", {})
@@ -55,7 +56,7 @@ class Observer:
         state["trace"] = Trace.of(scope["headers"])
         structlog.contextvars.bind_contextvars(request_id=answer.request_id)
         try:
-            await self._app(scope, receive, answer.send)
+            await self.app(scope, receive, answer.send)
         except Exception as error:
             _log.error("failed", exc_info=error)
             if answer.status:
@@ -70,15 +71,17 @@ class Observer:
             self._note(scope, answer)
 
     def _note(self, scope: Scope, answer: "_Answer") -> None:
-        state, route = scope["state"], route_of(scope)
+        state = scope["state"]
+        # A template such as /v1/jobs/{job}; the page has none.
+        route = getattr(scope.get("route"), "path_format", None) or OTHER
         seconds = time.perf_counter() - answer.started
         status = answer.status if answer.complete else CLIENT_LEFT
         model, problem = state.get("model", ""), state.get("problem", "")
-        self._metrics.count(scope["method"], route, model, status, seconds, problem)
+        self.metrics.count(scope["method"], route, model, status, seconds, problem)
         if problem in _OF_TRITON and route != _READYZ:
             scope["app"].state.readiness.doubt()
         noted = {"model": model, "problem": problem, "trace_id": state["trace"].trace_id}
-        noted |= {name: state.get(name) for name in ("job", "key")}
+        noted |= {"job": state.get("job"), "key": state.get("key")}
         _log.info(
             "request",
             method=scope["method"],
@@ -89,15 +92,15 @@ class Observer:
         )
 
 
+@dataclass
 class _Answer:
     """What is sent in answer to one request, with its id put into the headers."""
 
-    def __init__(self, send: Send, request_id: str, started: float) -> None:
-        self._send = send
-        self.request_id = request_id
-        self.started = started
-        self.status = 0
-        self.complete = False
+    sender: Send
+    request_id: str
+    started: float
+    status: int = 0
+    complete: bool = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -106,19 +109,13 @@ class _Answer:
             message = {**message, "headers": [*message.get("headers", ()), header]}
         elif message["type"] == "http.response.body":
             self.complete = not message.get("more_body", False)
-        await self._send(message)
+        await self.sender(message)
 
 
-def install(app: FastAPI, load: Load) -> None:
+def install(app: FastAPI, load: Admission) -> None:
     """Puts the observer around the application and its metrics at ``app.state.metrics``."""
     app.state.metrics = Metrics(load)
     app.add_middleware(Observer, metrics=app.state.metrics)
-
-
-def route_of(scope: Scope) -> str:
-    """The template of the route that answered, such as ``/v1/jobs/{job}``; ``other`` for the page and for no route."""
-    route = scope.get("route")
-    return getattr(route, "path_format", None) or OTHER
 
 
 def _request_id(scope: Scope) -> str:

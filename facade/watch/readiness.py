@@ -1,37 +1,26 @@
 """Whether requests are answered now, found out by asking."""
 
 import asyncio
-import contextlib
 import time
-from types import TracebackType
-from typing import Protocol, Self
+from contextlib import suppress
+from typing import Self
 
 import structlog
 
+from facade.work.probe import Prober
+
 _SOON = 1.0
 _log = structlog.get_logger("facade.watch.readiness")
-
-
-class Probe(Protocol):
-    """Whether inference works."""
-
-    async def __call__(self, *, now: bool) -> bool:
-        """An answer, within a time of its own.
-
-        Args:
-            now: ask, whatever was answered lately.
-        """
 
 
 class Readiness:
     """Probes in the background of one event loop; used as an asynchronous context manager.
 
     Args:
-        probe: a real inference, or the memory of one.
         interval: seconds between two probes; after one that failed the next comes sooner.
     """
 
-    def __init__(self, probe: Probe, interval: float) -> None:
+    def __init__(self, probe: Prober, interval: float) -> None:
         self._probe = probe
         self._interval = interval
         self._answered = -float("inf")
@@ -56,12 +45,10 @@ class Readiness:
         self._task = asyncio.create_task(self._poll())
         return self
 
-    async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):
                 await self._task
 
     async def _poll(self) -> None:
@@ -70,7 +57,7 @@ class Readiness:
             self._doubts.clear()
             answered = await self._ask(doubtful)
             self._answered = time.monotonic() if answered else -float("inf")
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval if answered else min(_SOON, self._interval)):
                     await self._doubts.wait()
 

@@ -4,13 +4,39 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facade.problems import Problem
+from facade.settings import LONGEST
+from facade.work.pictures import DEFAULT_QUALITY, Format
 
 Form = TypeVar("Form", bound=BaseModel)
 MEDIA_TYPE = "multipart/form-data"
 _SHOWN = 40
+
+
+class ModelForm(BaseModel):
+    """What every request to a model may say; the settings that the catalogue declares are further fields."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    model: str | None = Field(None, description="its name, see /v1/models; by default the first that takes the fields")
+    timeout: float | None = Field(
+        None, gt=0, le=LONGEST, allow_inf_nan=False, description="seconds, time in the queue included"
+    )
+    stream: bool = Field(False, description="server-sent events instead of one answer")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The model's settings as they were written, by name."""
+        return self.model_extra or {}
+
+
+class PictureForm(ModelForm):
+    """The same, where the answer is a photograph."""
+
+    format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
 
 
 @dataclass(frozen=True)
@@ -23,12 +49,10 @@ class NamedFile:
 
 def form_schema(form: type[BaseModel]) -> dict[str, Any]:
     """OpenAPI's description of a request that has such a form as its body."""
-    schema = form.model_json_schema()
-    properties = {name: _plain(field) for name, field in schema["properties"].items()}
     content = {
         "type": "object",
-        "properties": properties,
-        "required": schema.get("required", []),
+        "properties": _properties(form),
+        "required": form.model_json_schema().get("required", []),
         "additionalProperties": False,
     }
     return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": content}}}}
@@ -45,11 +69,11 @@ def validated(form: type[Form], values: dict[str, Any]) -> Form:
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         name = str(found["loc"][0]) if found["loc"] else ""
-        schema = _properties(form).get(name, {})
+        allowed = _allowed(_properties(form).get(name, {}))
         if found["type"] == "missing":
-            raise Problem("missing_field", f"{name} is missing", field=name, allowed=_allowed(schema)) from None
+            raise Problem("missing_field", f"{name} is missing", field=name, allowed=allowed) from None
         given = str(values.get(name))[:_SHOWN]
-        raise Problem("invalid_setting", f"{given!r} is not allowed", field=name, allowed=_allowed(schema)) from None
+        raise Problem("invalid_setting", f"{given!r} is not allowed", field=name, allowed=allowed) from None
 
 
 @cache

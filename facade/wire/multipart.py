@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
@@ -25,29 +25,18 @@ _SHOWN = 64
 class Rule:
     """What may come in a field."""
 
-    is_file: bool
-    is_named: bool
-    repeats: bool
+    is_file: bool = False
+    is_named: bool = False
+    repeats: bool = False
 
 
-@dataclass
-class _Received:
-    """What has come in a field."""
-
-    rule: Rule
-    parts: list[bytes | NamedFile] = field(default_factory=list)
-
-
-_EXTRA = Rule(is_file=False, is_named=False, repeats=False)
+_EXTRA = Rule()
 
 
 class Parts:
     """Reads one form.
 
     Args:
-        form: its model.
-        content_type: of the request.
-        max_file_bytes: of a file.
         extra: names of texts that it may have besides the model's fields; None for any.
 
     Raises:
@@ -55,16 +44,25 @@ class Parts:
     """
 
     def __init__(
-        self, form: type[BaseModel], content_type: str, max_file_bytes: int, extra: Collection[str] | None = ()
+        self, form: type[BaseModel], content_type: str, max_file_bytes: int, extra: Collection[str] | None
     ) -> None:
         self._max_file_bytes = max_file_bytes
         self._extra = extra
-        self._fields = {name: _Received(rule) for name, rule in rules_of(form).items()}
-        self._parser = MultipartParser(_boundary(content_type), self._callbacks())  # type: ignore[arg-type]
-        self._header = self._value = self._disposition = b""
-        self._name = self._filename = ""
-        self._content = bytearray()
+        self._rules = rules_of(form)
+        self._parts: dict[str, list[bytes | NamedFile]] = {name: [] for name in self._rules}
+        callbacks: dict[str, Callable[..., None]] = {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_header,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_content,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+        self._parser = MultipartParser(_boundary(content_type), callbacks)  # type: ignore[arg-type]
         self._ended = False
+        self._begin_part()
 
     def write(self, piece: bytes) -> None:
         """Takes the next bytes of the body.
@@ -86,24 +84,13 @@ class Parts:
         if not self._ended:
             raise Problem("malformed_body", "the body ends before its last boundary")
         values: dict[str, Any] = {}
-        for name, received in self._fields.items():
-            if received.parts:
-                read = [part if received.rule.is_file else _text(name, part) for part in received.parts]
-                values[name] = read if received.rule.repeats else read[0]
-        self._fields.clear()
+        for name, parts in self._parts.items():
+            if parts:
+                rule = self._rules.get(name, _EXTRA)
+                read = [part if rule.is_file else _text(name, part) for part in parts]
+                values[name] = read if rule.repeats else read[0]
+        self._parts.clear()
         return values
-
-    def _callbacks(self) -> dict[str, Callable[..., None]]:
-        return {
-            "on_part_begin": self._begin_part,
-            "on_header_field": self._add_header,
-            "on_header_value": self._add_value,
-            "on_header_end": self._end_header,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._add_content,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
 
     def _begin_part(self) -> None:
         self._header = self._value = self._disposition = b""
@@ -126,33 +113,33 @@ class Parts:
             raise Problem("malformed_body", "a part has no name")
         self._name = name = options[b"name"].decode("utf-8", "replace")
         self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
-        received = self._fields.get(name)
-        if received is None:
-            received = self._fields[name] = self._extra_field(name)
-        if received.parts and not received.rule.repeats:
+        if name not in self._parts:
+            self._check_extra(name)
+        self._rule = self._rules.get(name, _EXTRA)
+        parts = self._parts.setdefault(name, [])
+        if parts and not self._rule.repeats:
             raise Problem("duplicate_field", f"{name} is given twice", field=name, allowed="once")
-        if len(received.parts) == _MAX_PARTS:
+        if len(parts) == _MAX_PARTS:
             raise Problem("request_too_large", f"{name} is given too often", field=name, allowed=f"{_MAX_PARTS} times")
 
-    def _extra_field(self, name: str) -> _Received:
-        if name in self._extra if self._extra is not None else len(self._fields) < _MAX_EXTRA_FIELDS:
-            return _Received(_EXTRA)
+    def _check_extra(self, name: str) -> None:
+        if name in self._extra if self._extra is not None else len(self._parts) < _MAX_EXTRA_FIELDS:
+            return
         shown = re.sub(r"[^\x20-\x7e]", "?", name[:_SHOWN])
-        allowed = ", ".join({**self._fields, **dict.fromkeys(self._extra or ())})
+        allowed = ", ".join({**self._parts, **dict.fromkeys(self._extra or ())})
         raise Problem("unexpected_field", f"{shown!r} is not a field of this request", field=shown, allowed=allowed)
 
     def _add_content(self, piece: bytes, start: int, end: int) -> None:
-        is_file = self._fields[self._name].rule.is_file
-        limit = self._max_file_bytes if is_file else MAX_TEXT_BYTES
+        limit = self._max_file_bytes if self._rule.is_file else MAX_TEXT_BYTES
         if len(self._content) + end - start > limit:
-            code = "image_too_large" if is_file else "request_too_large"
+            code = "image_too_large" if self._rule.is_file else "request_too_large"
             raise Problem(code, f"{self._name} is too large", field=self._name, allowed=f"at most {limit} bytes")
         self._content += memoryview(piece)[start:end]
 
     def _end_part(self) -> None:
-        received, content = self._fields[self._name], bytes(self._content)
-        received.parts.append(NamedFile(self._filename, content) if received.rule.is_named else content)
-        self._content = bytearray()
+        content = bytes(self._content)
+        self._parts[self._name].append(NamedFile(self._filename, content) if self._rule.is_named else content)
+        self._content.clear()
 
     def _end(self) -> None:
         self._ended = True

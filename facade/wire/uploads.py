@@ -6,18 +6,16 @@ times, and everything else is text that pydantic reads.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
 from facade.problems import Problem
 from facade.settings import Settings
-from facade.wire.forms import validated
+from facade.wire.forms import Form, validated
 from facade.wire.multipart import Parts, rules_of
-
-Form = TypeVar("Form", bound=BaseModel)
 
 ENVELOPE_BYTES = 2**20
 """Of a body besides its files: texts, and what multipart puts around them."""
@@ -25,15 +23,10 @@ ENVELOPE_BYTES = 2**20
 _RATE_STEP = 2**20
 """Bytes for which a slow client gets its time once more."""
 _LINGER_SECONDS = 2.0
-_CLOSE = {"Connection": "close"}
 
 
 class Uploads:
-    """Reads the forms of one application, and bounds what all requests together hold in memory.
-
-    Args:
-        settings: how large a body and a file may be, all bodies together, and how slowly they may come.
-    """
+    """Reads the forms of one application, and bounds what all requests together hold in memory."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,8 +37,8 @@ class Uploads:
         self,
         request: Request,
         form: type[Form],
+        extra: Collection[str] | None,
         *,
-        extra: Collection[str] | None = (),
         max_bytes: int | None = None,
         max_file_bytes: int | None = None,
     ) -> AsyncIterator[Form]:
@@ -88,13 +81,13 @@ class Uploads:
         self, body: "_Body", form: type[BaseModel], max_file_bytes: int, extra: Collection[str] | None
     ) -> dict[str, Any]:
         try:
-            parts = Parts(form, body.content_type, max_file_bytes, extra)
+            parts = Parts(form, body.headers.get("content-type", ""), max_file_bytes, extra)
             await body.read(parts, self._settings.read_timeout)
             return parts.values()
         except Problem as problem:
             await body.linger()
             if not body.ended:
-                problem.headers |= _CLOSE
+                problem.headers["Connection"] = "close"
             raise
 
 
@@ -102,13 +95,12 @@ class _Body:
     """The body of one request.
 
     Attributes:
-        content_type: as the request says.
         received: bytes that were counted.
         ended: whether nothing more is to come.
     """
 
     def __init__(self, request: Request, uploads: Uploads, max_bytes: int) -> None:
-        self.content_type = request.headers.get("content-type", "")
+        self.headers = request.headers
         self.received = 0
         self.ended = False
         self._request = request
@@ -122,18 +114,15 @@ class _Body:
             parts: receives every piece.
             timeout: seconds, and as long again for every `_RATE_STEP` bytes.
         """
-        length = self._request.headers.get("content-length", "")
+        length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_bytes:
             raise self._too_large()
         started = asyncio.get_running_loop().time()
-        steps = 0
         try:
             async with asyncio.timeout_at(started + timeout) as patience:
                 while not self.ended:
                     parts.write(await self._receive())
-                    if self.received // _RATE_STEP > steps:
-                        steps = self.received // _RATE_STEP
-                        patience.reschedule(started + timeout * (1 + steps))
+                    patience.reschedule(started + timeout * (1 + self.received // _RATE_STEP))
         except TimeoutError:
             raise Problem(
                 "request_timeout",
@@ -143,17 +132,15 @@ class _Body:
 
     async def linger(self) -> None:
         """Takes what is still being sent, for a moment: many clients read an answer only when they have sent all."""
-        if "expect" in self._request.headers and not self.received:
+        if "expect" in self.headers and not self.received:
             return
         left = self._max_bytes
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self.ended and left > 0:
                     message = await self._request.receive()
                     left -= len(message.get("body", b""))
                     self.ended = not message.get("more_body", False)
-        except TimeoutError:
-            return
 
     async def _receive(self) -> bytes:
         message = await self._request.receive()

@@ -10,7 +10,7 @@ from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import Kind
-from facade.access.allowance import Allowance
+from facade.access.caller import Allowance
 from facade.settings import Settings
 from facade.work.requests import Task
 
@@ -34,8 +34,8 @@ class ModelSetting(BaseModel):
     type: SettingType
     description: str
     default: SettingValue | None = Field(default=None, description="null where the server draws or decides")
-    minimum: int | float | None = Field(default=None)
-    maximum: int | float | None = Field(default=None)
+    minimum: int | float | None = None
+    maximum: int | float | None = None
     choices: list[SettingValue] | None = Field(default=None, description="the values there are, where they are few")
 
 
@@ -62,13 +62,7 @@ class PublicModel(BaseModel):
 
 
 def public_models(catalogue: Catalogue, settings: Settings, allowance: Allowance) -> list[PublicModel]:
-    """What a caller can ask of a server.
-
-    Args:
-        catalogue: of the server's pipelines.
-        settings: the facade's.
-        allowance: the caller's.
-    """
+    """What a caller with this allowance can ask of a server."""
     return [
         _public_model(task, catalogue.of_model(task.TASK, name), settings, allowance)
         for task in TASKS
@@ -141,9 +135,8 @@ def _inputs(task: Task, pipelines: tuple[Pipeline, ...]) -> list[ModelInput]:
         group = next((group for group in groups if field.name in group), [])
         one_of = f" (exactly one of {' and '.join(group)})" if len(group) > 1 else ""
         required = len(group) == 1 or all(field.tensor in pipeline.required for pipeline in pipelines)
-        inputs.append(
-            ModelInput(name=field.name, type=field.kind, required=required, description=f"{field.about}{one_of}")
-        )
+        about = f"{field.about}{one_of}"
+        inputs.append(ModelInput(name=field.name, type=field.kind, required=required, description=about))
     return inputs
 
 

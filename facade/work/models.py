@@ -1,14 +1,12 @@
 """What the facade knows of the server's models: the catalogue as it was last read."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from concord_client import AsyncClient
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import InvalidInput, ModelNotFound
-from concord_client.settings import Setting
 from concord_client.tasks.request import A, Request
-from facade.access.allowance import Allowance
-from facade.work.catalogue import merged
+from facade.access.caller import Allowance
 
 _ASK_SECONDS = 5.0
 _MAX_AGE = 1.0
@@ -17,15 +15,12 @@ _MAX_AGE = 1.0
 class Models:
     """The catalogue of one server, read again when something is missing from it, at most once a second.
 
-    Args:
-        client: of the server.
-        changed: is called with every catalogue that differs from the one before.
+    `changed` is called with every catalogue that differs from the one before.
     """
 
     def __init__(self, client: AsyncClient, changed: Callable[[Catalogue], object]) -> None:
         self._client = client
         self._changed = changed
-        self._settings: dict[str, Mapping[str, Setting]] = {}
         self._doubtful = True
         self.catalogue = Catalogue()
 
@@ -41,7 +36,6 @@ class Models:
     def know(self, catalogue: Catalogue) -> None:
         """Takes a catalogue as that of the server."""
         if catalogue.pipelines != self.catalogue.pipelines:
-            self._settings.clear()
             self.catalogue = catalogue
             self._changed(catalogue)
         self._doubtful = False
@@ -50,21 +44,16 @@ class Models:
         """What is known may be wrong; the next request reads the catalogue again."""
         self._doubtful = True
 
-    def settings(self, task: str) -> Mapping[str, Setting]:
-        """The settings of a task's models by their public names; empty where no catalogue is known."""
-        if task not in self._settings:
-            self._settings[task] = merged(each for each in self.catalogue.pipelines if each.task == task)
-        return self._settings[task]
-
     def setting_names(self, task: str) -> Collection[str] | None:
-        """The names of a task's settings; None where no catalogue is known, so that it may be any."""
-        return self.settings(task).keys() if self.catalogue.pipelines else None
+        """The public names of a task's settings; None where no catalogue is known, so that it may be any."""
+        if not self.catalogue.pipelines:
+            return None
+        return [setting.public_name for each in self.catalogue.of_task(task) for setting in each.settings.values()]
 
     async def choose(self, request: Request[A], model: str | None, allowance: Allowance) -> Pipeline:
         """The pipeline that answers a request.
 
         Args:
-            request: what is wanted.
             model: its name; None for the default of those that take what is given.
             allowance: the caller's; models that it leaves out do not exist.
 

@@ -5,13 +5,12 @@ import time
 from typing import Any
 
 from concord_client import AsyncClient
-from concord_client.catalogue import Pipeline
 from concord_client.errors import ConcordClientError
 from concord_client.tasks import TASKS
 from concord_client.tasks.request import Request
+from facade.work.admission import MARGIN, Turns
 from facade.work.models import Models
-from facade.work.queued_work import MARGIN, Turns
-from facade.work.requests import Settings, smallest
+from facade.work.requests import smallest
 
 _PROBE_SECONDS = 10.0
 
@@ -20,8 +19,6 @@ class Prober:
     """Asks the server, unless something was answered lately.
 
     Args:
-        client: of the server.
-        models: what the server has.
         turns: in which a probe goes on when nobody waits for it any more.
         interval: seconds for which an answer counts.
     """
@@ -43,11 +40,7 @@ class Prober:
         self._answered = -float("inf")
 
     async def __call__(self, *, now: bool = False) -> bool:
-        """Whether something was answered lately, or is answered now.
-
-        Args:
-            now: ask, whatever was answered lately.
-        """
+        """Whether something was answered lately, or is answered now; `now` asks whatever was answered lately."""
         if not now and time.monotonic() - self._answered < self._interval:
             return True
         if self._probing is None or self._probing.done():
@@ -56,12 +49,14 @@ class Prober:
         return self._probing.done() and self._probing.result()
 
     async def ask(self) -> bool:
-        """Whether the smallest request is answered."""
+        """Whether the request that costs least is answered: without steps, without texts, the smallest."""
+        tasks = {task.TASK: task for task in TASKS}
         try:
-            candidates = _candidates((await self._models.refresh()).pipelines)
-            if not candidates:
+            pipelines = [each for each in (await self._models.refresh()).pipelines if each.task in tasks]
+            if not pipelines:
                 return False
-            pipeline, request, settings = candidates[0]
+            found = [(pipeline, *smallest(tasks[pipeline.task], pipeline)) for pipeline in pipelines]
+            pipeline, request, settings = min(found, key=lambda each: (each[0].has_steps, _texts(each[1])))
             await self._client.run(request, model=pipeline.model, settings=settings, timeout=MARGIN)
         except ConcordClientError:
             return False
@@ -69,8 +64,5 @@ class Prober:
         return True
 
 
-def _candidates(pipelines: tuple[Pipeline, ...]) -> list[tuple[Pipeline, Request[Any], Settings]]:
-    """The smallest request to each pipeline, those first that cost least: without steps, without texts."""
-    tasks = {task.TASK: task for task in TASKS}
-    found = [(each, *smallest(tasks[each.task], each)) for each in pipelines if each.task in tasks]
-    return sorted(found, key=lambda each: (each[0].has_steps, sum(field.kind == "text" for field in each[1].given())))
+def _texts(request: Request[Any]) -> int:
+    return sum(field.kind == "text" for field in request.given())

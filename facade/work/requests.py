@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks.request import Request
-from facade.access.allowance import Allowance
+from facade.access.caller import Allowance
 from facade.problems import Problem
 from facade.work.pictures import check_picture, tiny_picture
 
@@ -18,7 +18,7 @@ _SHOWN = 40
 _TINY: Mapping[str, object] = {"text": "a", "boolean": False, "integer": 0, "number": 0.0}
 
 
-def made(task: type[Request[Any]], values: Mapping[str, object]) -> Request[Any]:
+def made(task: Task, values: Mapping[str, object]) -> Request[Any]:
     """A request with these fields; what is None counts as not given.
 
     Raises:
@@ -27,16 +27,13 @@ def made(task: type[Request[Any]], values: Mapping[str, object]) -> Request[Any]
     given = {name: value for name, value in values.items() if value is not None}
     for group in task.ONE_OF:
         found = [name for name in group if name in given]
+        allowed = " or ".join(group)
         if not found:
             problem = f"{'neither ' if len(group) == 2 else 'none of '}{' nor '.join(group)} is given"
-            raise Problem("missing_field", problem, field=group[0], allowed=" or ".join(group))
+            raise Problem("missing_field", problem, field=group[0], allowed=allowed)
         if len(found) > 1:
-            raise Problem(
-                "invalid_setting",
-                f"{'both ' if len(found) == 2 else ''}{' and '.join(found)} are given",
-                field=found[-1],
-                allowed=" or ".join(group),
-            )
+            problem = f"{'both ' if len(found) == 2 else ''}{' and '.join(found)} are given"
+            raise Problem("invalid_setting", problem, field=found[-1], allowed=allowed)
     return task(**given)
 
 
@@ -56,26 +53,20 @@ def check(request: Request[Any], allowance: Allowance) -> None:
 
 
 def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catalogue) -> Settings:
-    """Settings from their written form.
-
-    Args:
-        texts: by the settings' public names.
-        pipeline: whose settings they are to be.
-        catalogue: says which names are settings of another model.
+    """A pipeline's settings from their written form; the catalogue says which names are settings of another model.
 
     Raises:
         Problem: no model of the task has a setting of that name, or not this one; or the value is not allowed.
     """
     own = {each.public_name: each for each in pipeline.settings.values()}
+    names = ", ".join(own) or "no settings"
     for name in texts.keys() - own.keys():
-        able = [each.model for each in catalogue.pipelines if each.task == pipeline.task and _has(each, name)]
+        able = [each.model for each in catalogue.of_task(pipeline.task) if _has(each, name)]
         if not able:
-            raise Problem(
-                "unexpected_field", f"{name!r} is not a field of this request", field=name, allowed=_names(own)
-            )
+            raise Problem("unexpected_field", f"{name!r} is not a field of this request", field=name, allowed=names)
         others = " or ".join(f"model={model}" for model in dict.fromkeys(able))
         problem = f"{pipeline.model} has no such setting"
-        raise Problem("invalid_setting", problem, field=name, allowed=f"{_names(own)}; {name} with {others}")
+        raise Problem("invalid_setting", problem, field=name, allowed=f"{names}; {name} with {others}")
     return {name: _read(text, own[name]) for name, text in texts.items()}
 
 
@@ -98,10 +89,6 @@ def smallest(task: Task, pipeline: Pipeline) -> tuple[Request[Any], Settings]:
 
 def _has(pipeline: Pipeline, name: str) -> bool:
     return any(each.public_name == name for each in pipeline.settings.values())
-
-
-def _names(settings: Mapping[str, Setting]) -> str:
-    return ", ".join(settings) or "no settings"
 
 
 def _read(text: str, setting: Setting) -> SettingValue:

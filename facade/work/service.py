@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, Self, TypeAlias
 
 import structlog
@@ -13,17 +12,14 @@ from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, ModelNotFound, Unavailable
 from concord_client.tasks.request import A, Request
-from facade.access.allowance import Allowance
-from facade.access.caller import ANYONE, Caller
-from facade.problems import Problem
+from facade.access.caller import ANYONE, Allowance, Caller
+from facade.problems import Problem, problem_of
 from facade.settings import Settings as FacadeSettings
-from facade.translation import problem_of
-from facade.work.admission import Admission
+from facade.work.admission import Admission, Turns
 from facade.work.catalogue import PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
 from facade.work.models import Models
 from facade.work.probe import Prober
-from facade.work.queued_work import Turns
 from facade.work.requests import Settings, check, read_settings
 
 RETRY = Retry(attempts=2, first_delay=0.1)
@@ -64,7 +60,6 @@ class Service:
     is never sent.
 
     Args:
-        settings: limits, deadlines and the address.
         triton_url: ``host:port`` of Triton's gRPC, where the settings do not say it.
     """
 
@@ -92,8 +87,6 @@ class Service:
         """Answers one request.
 
         Args:
-            request: what is wanted.
-            caller: who asks.
             model: its name; None for the default.
             settings: of the model, as `choose` gives them.
             deadline: seconds, time in the queue included; None for as long as the model may take.
@@ -113,7 +106,7 @@ class Service:
                 on_event(Queued(position))
 
         with self._problems(), self.jobs.running(caller.job, caller.owner):
-            allowance = caller.allowance or self.everyone
+            allowance = self.allowance(caller)
             check(request, allowance)
             pipeline = await self.models.choose(request, model, allowance)
             seconds = self.deadline(pipeline, deadline)
@@ -145,17 +138,15 @@ class Service:
         """The pipeline that answers a request, and its settings as they were written.
 
         Args:
-            request: what is wanted.
             model: its name; None for the default.
             texts: settings in their written form, by their public names.
-            caller: who asks.
 
         Raises:
             Problem: there is no such model, or it does not take what is given, or not these settings; or Triton does
                 not answer.
         """
         with self._problems():
-            pipeline = await self.models.choose(request, model, caller.allowance or self.everyone)
+            pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
 
     async def public_models(self, caller: Caller = ANYONE) -> list[PublicModel]:
@@ -165,14 +156,14 @@ class Service:
             Problem: Triton does not answer.
         """
         with self._problems():
-            return public_models(await self.models.refresh(), self.settings, caller.allowance or self.everyone)
+            return public_models(await self.models.refresh(), self.settings, self.allowance(caller))
+
+    def allowance(self, caller: Caller) -> Allowance:
+        """What a caller may do."""
+        return caller.allowance or self.everyone
 
     def deadline(self, pipeline: Pipeline, wanted: float | None) -> float:
-        """Seconds that a request may take.
-
-        Raises:
-            Problem: more is wanted than the model may take.
-        """
+        """Seconds that a request may take; raises a `Problem` where more is wanted than the model may take."""
         longest = deadline_of(pipeline, self.settings)
         if wanted is None:
             return longest
@@ -181,22 +172,13 @@ class Service:
             raise Problem("invalid_setting", f"{wanted:g} s", field="timeout", allowed=allowed)
         return wanted
 
-    def cancel(self, job: str, owner: str = "") -> bool:
-        """Ends a running job, its work in Triton too; whether there was one of this owner's."""
-        return self.jobs.cancel(job, owner)
-
-    async def close(self) -> None:
-        """Ends the connection to Triton, and what nobody waits for any more."""
-        self._turns.close()
-        await self._client.close()
-
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+    async def __aexit__(self, *_: object) -> None:
+        """Ends the connection to Triton, and what nobody waits for any more."""
+        self._turns.close()
+        await self._client.close()
 
     def _know(self, catalogue: Catalogue) -> None:
         limits = concurrency_of(catalogue, self.settings)
