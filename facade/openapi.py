@@ -17,9 +17,8 @@ from facade.wire.caller import JOB_ID
 from facade.wire.forms import MEDIA_TYPE as FORM
 from facade.wire.forms import form_schema
 from facade.wire.replies import JOB, MODEL
-from facade.work.catalogue import SETTING_TYPES, merged
+from facade.work.catalogue import Models, merged, public_setting
 from facade.work.jobs import JOB_ID_PATTERN
-from facade.work.models import Models
 
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
@@ -44,13 +43,9 @@ _JOB_HEADERS = {
 
 
 def install(app: FastAPI, models: Models, schemas: Iterable[type[BaseModel]], *, keyed: bool) -> None:
-    """Describes an application, anew when the server has other models.
+    """Describes an application that has all of its routes, anew when the server has other models.
 
-    Args:
-        app: with all of its routes.
-        models: whose settings are fields of the forms.
-        schemas: that the routes refer to.
-        keyed: whether keys are asked for.
+    Schemas are those that the routes refer to; `keyed` is whether keys are asked for.
     """
     wanted = [(schema, "serialization") for schema in (ProblemDetails, *schemas)]
 
@@ -98,13 +93,10 @@ def answering(
     """How a route is declared that answers a form.
 
     Args:
-        form: its model.
-        task: whose models' settings are fields of the form too.
-        description: of the answer.
-        content: its schema by its media type; None for binary.
+        form: its model; the settings of the task's models are further fields.
+        content: the answer's schema by its media type; None for binary.
         events: the schema by the name of each event in an answer that is a stream; any stream may end with ``error``.
         example: of a stream.
-        problem: the schema of problems.
         headers: of the answer, besides those of every job.
         further: codes of problems that not every form may be answered.
     """
@@ -161,11 +153,5 @@ def _add_models(operation: dict[str, Any], catalogue: Catalogue, task: str) -> N
 
 
 def _setting_schema(setting: Setting) -> dict[str, Any]:
-    schema = {
-        "type": SETTING_TYPES[setting.kind],
-        "description": setting.about,
-        "minimum": setting.lowest,
-        "maximum": setting.highest,
-        "enum": list(setting.choices) or None,
-    }
-    return {name: value for name, value in schema.items() if value is not None}
+    schema = public_setting(setting).model_dump(exclude={"name", "default"}, exclude_none=True)
+    return {"enum" if name == "choices" else name: value for name, value in schema.items()}

@@ -88,11 +88,7 @@ class ProblemDetails(BaseModel):
 class Problem(Exception):
     """A request that is refused, or that failed.
 
-    Attributes:
-        code: one of `KINDS`.
-        headers: further headers of the answer.
-
-    The others are as `ProblemDetails` describes them.
+    Its code is one of `KINDS`, its headers are further ones of the answer; the rest is as in `ProblemDetails`.
     """
 
     code: str
@@ -115,7 +111,6 @@ class Problem(Exception):
         return f"[{self.code}] {field}{self.detail}{allowed}"
 
     def details(self, request_id: str | None = None) -> ProblemDetails:
-        """The problem as a caller reads it."""
         return ProblemDetails(
             type=TYPE_PREFIX + self.code,
             title=self.title,
@@ -144,9 +139,7 @@ Shape: TypeAlias = Callable[[Problem, str | None], BaseModel]
 def install(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     """Has the errors that are known answered as problems; any other is the observer's, which logs it.
 
-    Args:
-        app: the application.
-        shapes: by the ends of the paths whose problems are answered in another shape than `Problem.details`.
+    Shapes are by the ends of the paths whose problems are answered in another shape than `Problem.details`.
     """
     app.state.problem_shapes = shapes
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from concord.errors import ServerFailure
 from concord.server.embedded import EmbeddedServer, Ports
@@ -30,12 +29,9 @@ def run(args: argparse.Namespace) -> int:
     signals = _Signals()
     try:
         return _Stack(from_arguments(args), signals).run()
-    except SettingsError as error:
+    except (SettingsError, ServerFailure) as error:
         _say(str(error))
-        return _WRONG_USAGE
-    except ServerFailure as failure:
-        _say(str(failure))
-        return _FAILED
+        return _WRONG_USAGE if isinstance(error, SettingsError) else _FAILED
 
 
 class _Signals:
@@ -45,14 +41,13 @@ class _Signals:
         self.count = 0
         self.stop: Callable[[], None] = lambda: None
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+            signal.signal(number, lambda *_: self._receive())
 
     @property
     def impatient(self) -> bool:
-        """Whether a second signal came."""
         return self.count > 1
 
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+    def _receive(self) -> None:
         self.count += 1
         self.stop()
 
@@ -81,9 +76,8 @@ class _Stack:
         if not settings.triton_url:
             ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port).chosen()
             chosen = {"http_port": ports.http, "grpc_port": ports.grpc, "metrics_port": ports.metrics}
-            settings = settings.model_copy(
-                update=chosen | {"log_file": settings.log_file or _default_log(settings.http_port)}
-            )
+            log_file = settings.log_file or _default_log(settings.http_port)
+            settings = settings.model_copy(update=chosen | {"log_file": log_file})
             self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
         self._settings = settings
         self._socket = listener(settings.host, settings.port)
@@ -93,7 +87,6 @@ class _Stack:
         structlog.get_logger("facade.settings").info("settings", **settings.shown())
 
     def run(self) -> int:
-        """Serves; returns the exit status."""
         self._signals.stop = lambda: self._server.stop(at_once=self._signals.impatient)
         if self._signals.count:
             return 0

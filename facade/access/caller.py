@@ -8,7 +8,6 @@ from limits import parse
 
 from concord.limits import Limits
 from concord.tokenizer import MAX_BYTES
-from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
 
@@ -46,19 +45,10 @@ class Allowance:
 
     @property
     def limits(self) -> Limits:
-        """How large an image may be."""
         return Limits(self.max_pixels, self.max_bytes)
 
     def has_model(self, name: str) -> bool:
-        """Whether the model may be asked."""
         return not self.models or name in self.models
-
-    def check_text(self, text: str, name: str) -> None:
-        """Raises a `Problem` where a text is too long."""
-        size = len(text.encode("utf-8", "surrogatepass"))
-        if size > self.max_text_bytes:
-            allowed = f"at most {self.max_text_bytes} bytes of UTF-8"
-            raise Problem("invalid_text", f"it has {size} bytes", field=name, allowed=allowed)
 
     def _read(self, word: str) -> tuple[str, object]:
         name, _, text = word.partition("=")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastapi import FastAPI
 from limits import parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -34,12 +33,9 @@ def hash_of(key: str) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Keys:
-    """The keys that are accepted; false where none is asked for.
+    """The keys that are accepted, by the names of their holders; false where none is asked for.
 
-    Attributes:
-        hashes: SHA-256 in hexadecimal, by the name of the key's holder.
-        everyone: the allowance of those who have none of their own.
-        own: allowances by the name of the key's holder.
+    Hashes are SHA-256 in hexadecimal. `everyone` is the allowance of those who have none of their own.
     """
 
     hashes: Mapping[str, str]
@@ -124,7 +120,6 @@ class Gate:
     rates: Rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or refuses it before its body is read."""
         if scope["type"] == "http" and scope["path"].startswith(GUARDED):
             try:
                 await self._admit(scope)
@@ -147,21 +142,6 @@ class Gate:
         scope.setdefault("state", {})["key"] = holder
         if scope["path"].startswith(COUNTED):
             await self.rates.count(holder, self.keys.allowance(holder).rate)
-
-
-def install(app: FastAPI, settings: Settings) -> Keys:
-    """Puts the gate around the application, if keys are asked for, and the keys at ``app.state.keys``.
-
-    To be called before the observer is installed, which then sees what is refused here.
-
-    Raises:
-        SettingsError: the file of keys is not usable.
-    """
-    keys, rates = Keys.of(settings), Rates()
-    app.state.keys, app.state.rates = keys, rates
-    if keys:
-        app.add_middleware(Gate, keys=keys, rates=rates)
-    return keys
 
 
 def _read(path: Path) -> list[tuple[str, str, list[str]]]:

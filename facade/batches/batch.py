@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import structlog
 
+from concord.images import read_header
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
-from facade.work.pictures import Format, check_format, check_picture, encoded_picture
+from facade.work.pictures import Format, check_format, encoded_picture
 from facade.work.requests import Settings
 from facade.work.service import Finished, Queued, Service, Stepped
 
@@ -41,8 +42,6 @@ class Began:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a photograph is."""
-
     index: int
     step: int
     total: int
@@ -66,7 +65,6 @@ class Batch:
     """What is asked for all of the photographs.
 
     Attributes:
-        photographs: in the order of the answer.
         text: for photographs without a mask.
         deadline: seconds for each photograph; None for as long as the model may take.
         patience: seconds for which a photograph waits for a place in the queue.
@@ -102,11 +100,7 @@ def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
 
 
 class Batches:
-    """Runs batches beside single requests: to those, all batches together leave one place of a model that has several.
-
-    Args:
-        service: what is asked, photograph by photograph.
-    """
+    """Runs batches beside single requests; all batches together leave those one place of a model that has several."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -181,7 +175,7 @@ class _Run:
     async def _outcome(self, index: int, photograph: Photograph) -> Outcome:
         try:
             image = await asyncio.to_thread(photograph.image)
-            check_format(check_picture(image, "image", self._limits), self.batch.picture_format)
+            check_format(read_header(image, self._limits, "image").size, self.batch.picture_format)
             mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
             request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
             async with self.places:

@@ -1,27 +1,156 @@
-"""``POST /v1/batches``: many photographs in one request."""
+"""``POST /v1/batches``: many photographs in one request.
+
+The answer is a zip file that grows while it is sent, or events.
+"""
 
 import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.batches.archive import Archive, Bounds
-from facade.batches.batch import Batch, Batches, Photograph, photographs
-from facade.batches.replies import RESULTS, BatchReply, BatchResults, BatchStepEvent, ImageEvent, StartedEvent
+from facade.batches.archive import Archive, Bounds, SafeNames, ZipStream
+from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Photograph, Step, photographs
 from facade.openapi import BINARY, answering
-from facade.problems import Problem, request_id
+from facade.problems import Problem, ProblemDetails, request_id
 from facade.settings import Settings
 from facade.wire.caller import caller_of
-from facade.wire.events import OwnedStream, event_stream
+from facade.wire.events import Emit, OwnedStream, event_stream
 from facade.wire.forms import NamedFile, PictureForm
-from facade.wire.replies import JOB, MODEL
+from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
+from facade.work.pictures import Format
 from facade.work.service import Service
+
+RESULTS = "results.json"
+_SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+
+def _with_answer(schema: dict[str, Any]) -> None:
+    schema["properties"] |= value_schemas(Harmonized)
+
+
+class ImageResult(BaseModel):
+    """What became of one photograph; the fields of its answer are among its own."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_with_answer)
+
+    index: int = Field(description="its place in the batch, from 0")
+    image: str = Field(description="its name as it was sent", examples=["holiday/beach.jpg"])
+    ok: bool
+    file: str | None = Field(default=None, description="name of the harmonized picture", examples=["holiday/beach.png"])
+    seconds: dict[str, float] | None = Field(
+        default=None, description="by stage", examples=[{"queued": 0.0, "inference": 0.2}]
+    )
+    problem: ProblemDetails | None = Field(default=None, description="why there is no picture")
+
+
+class BatchResults(BaseModel):
+    """``results.json``, and the event ``result``."""
+
+    job: str
+    model: str
+    ok: int = Field(description="how many pictures there are")
+    failed: int
+    images: list[ImageResult] = Field(description="in the order in which they were sent")
+
+
+class StartedEvent(BaseModel):
+    """``started``, the first event."""
+
+    job: str = Field(description="the id under which the batch can be cancelled")
+    images: list[str] = Field(description="their names")
+
+
+class BatchStepEvent(BaseModel):
+    """``step``: how far a photograph is."""
+
+    index: int
+    step: int = Field(description="steps done")
+    total: int = Field(description="steps in all")
+
+
+class ImageEvent(ImageResult):
+    """``image``: a photograph is done."""
+
+    done: int = Field(description="photographs that are done")
+    total: int
+    picture: str | None = Field(default=None, description="the harmonized picture in base64")
+    format: Format | None = None
+
+
+@dataclass
+class BatchReply:
+    """Turns the events of a batch into an answer."""
+
+    batch: Batch
+    job: str
+    request_id: str | None
+    names: SafeNames = field(default_factory=SafeNames)
+    results: dict[int, ImageResult] = field(default_factory=dict)
+
+    async def zipped(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes]:
+        """The bytes of a zip file: each picture when it is there, and `RESULTS` at the end."""
+        archive = ZipStream()
+        async for event in events:
+            if isinstance(event, Outcome):
+                result = self._note(event)
+                if result.file is not None:
+                    yield await asyncio.to_thread(archive.add, result.file, event.picture)
+        results = self._summary().model_dump_json(exclude_none=True, indent=1)
+        yield archive.add(RESULTS, results.encode()) + archive.close()
+
+    async def told(self, events: AsyncIterator[Event], emit: Emit) -> None:
+        """Emits the events as they come, `BatchResults` at the end; waits while the client does not take them."""
+        async for event in events:
+            match event:
+                case Began():
+                    names = [photograph.name for photograph in self.batch.photographs]
+                    emit("started", StartedEvent(job=self.job, images=names))
+                case Step(index, step, total):
+                    emit("step", BatchStepEvent(index=index, step=step, total=total))
+                case Outcome():
+                    emit("image", self._image_event(event))
+                    await emit.taken()
+        emit("result", self._summary())
+
+    def _image_event(self, outcome: Outcome) -> ImageEvent:
+        result = self._note(outcome)
+        told = result.model_dump() | {"done": len(self.results), "total": len(self.batch.photographs)}
+        if result.ok:
+            told |= {"picture": b64encode(outcome.picture), "format": self.batch.picture_format}
+        return ImageEvent.model_validate(told)
+
+    def _note(self, outcome: Outcome) -> ImageResult:
+        name = self.batch.photographs[outcome.index].name
+        if outcome.finished is None:
+            assert outcome.problem is not None
+            problem = outcome.problem.details(self.request_id)
+            result = ImageResult(index=outcome.index, image=name, ok=False, problem=problem)
+        else:
+            result = ImageResult(
+                index=outcome.index,
+                image=name,
+                ok=True,
+                file=self.names.of(name, _SUFFIXES[self.batch.picture_format]),
+                seconds={stage: round(each, 6) for stage, each in outcome.finished.seconds.items()},
+                **values_of(outcome.finished.answer),
+            )
+        self.results[outcome.index] = result
+        return result
+
+    def _summary(self) -> BatchResults:
+        images = [self.results[index] for index in sorted(self.results)]
+        done = sum(result.ok for result in images)
+        return BatchResults(job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images)
+
 
 router = APIRouter()
 

@@ -15,21 +15,7 @@ from concord.limits import Limits
 from concord_client.catalogue import PREVIEW, Pipeline
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.openai.form import MAX_IMAGES, EditForm
-from facade.openai.shapes import (
-    CompletedEvent,
-    EditedImage,
-    ImagesResponse,
-    OpenAIProblem,
-    PartialImageEvent,
-    completed_event,
-    foreground_of,
-    openai_problem,
-    partial_event,
-    recoded,
-    shown_steps,
-    size_of,
-)
+from facade.openai import shapes
 from facade.openapi import answering
 from facade.problems import Problem
 from facade.wire.caller import caller_of, while_connected
@@ -41,12 +27,16 @@ from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
 
 router = APIRouter()
 
-SCHEMAS: tuple[type[BaseModel], ...] = (ImagesResponse, PartialImageEvent, CompletedEvent, OpenAIProblem)
+_EVENTS: dict[str, type[BaseModel]] = {
+    "image_edit.partial_image": shapes.PartialImageEvent,
+    "image_edit.completed": shapes.CompletedEvent,
+}
+SCHEMAS: tuple[type[BaseModel], ...] = (shapes.ImagesResponse, *_EVENTS.values(), shapes.OpenAIProblem)
 EDITS = "/v1/images/edits"
 SEED = "seed"
 """The setting that makes pictures of one request differ."""
 
-_EVENTS = (
+_EXAMPLE = (
     "event: image_edit.partial_image\n"
     'data: {"type":"image_edit.partial_image","partial_image_index":0,"b64_json":"iVBORw0KGgo="}\n\n'
     "event: image_edit.completed\n"
@@ -59,13 +49,13 @@ _EVENTS = (
     tags=["openai"],
     summary="Harmonize one part of a photograph, as OpenAI's clients ask",
     **answering(
-        EditForm,
+        shapes.EditForm,
         Harmonize.TASK,
         description="The pictures; events where `stream` is set",
-        content={"application/json": ImagesResponse},
-        events={"image_edit.partial_image": PartialImageEvent, "image_edit.completed": CompletedEvent},
-        example=_EVENTS,
-        problem=OpenAIProblem,
+        content={"application/json": shapes.ImagesResponse},
+        events=_EVENTS,
+        example=_EXAMPLE,
+        problem=shapes.OpenAIProblem,
     ),
 )
 async def edit(request: Request) -> Response:
@@ -79,7 +69,7 @@ async def edit(request: Request) -> Response:
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
         extra = service.models.setting_names(Harmonize.TASK)
-        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm, extra))
+        form = await stack.enter_async_context(request.app.state.uploads.form(request, shapes.EditForm, extra))
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
         harmonize = await _translated(form, service.allowance(caller).limits)
@@ -91,16 +81,16 @@ async def edit(request: Request) -> Response:
         edits = _Edits(service, form, harmonize, pipeline.model, each, caller)
         if form.stream:
             headers = {JOB: caller.job or "", MODEL: pipeline.model}
-            return await event_stream(request, edits.produce, stack.pop_all(), headers, openai_problem)
+            return await event_stream(request, edits.produce, stack.pop_all(), headers, shapes.openai_problem)
         async with while_connected(request):
             answer = await edits.answer()
         return json_response(answer, caller.job or "")
 
 
-async def _translated(form: EditForm, limits: Limits) -> Harmonize:
+async def _translated(form: shapes.EditForm, limits: Limits) -> Harmonize:
     image = form.photograph(limits)
     if form.mask is not None:
-        return Harmonize(image, mask=await asyncio.to_thread(foreground_of, form.mask, limits))
+        return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, form.mask, limits))
     if form.prompt is None:
         raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
     return Harmonize(image, text=form.prompt)
@@ -111,29 +101,27 @@ class _Edits:
     """The pictures of one request, made one after the other as one job, each with settings of its own."""
 
     service: Service
-    form: EditForm
+    form: shapes.EditForm
     request: Harmonize
     model: str
     settings: list[Settings]
     caller: Caller
 
-    async def answer(self) -> ImagesResponse:
-        """All pictures at once."""
+    async def answer(self) -> shapes.ImagesResponse:
         data, size, output_format = [], "", self.form.output_format
         with self.service.jobs.running(self.caller.job, self.caller.owner):
             for settings in self.settings:
                 finished = await self._ask(settings)
                 picture = await self._encoded(finished)
-                size = size_of(picture)
-                data.append(EditedImage(b64_json=b64encode(picture).decode(), seed=finished.answer.seed))
-        return ImagesResponse(created=int(time.time()), data=data, output_format=output_format, size=size)
+                size = shapes.size_of(picture)
+                data.append(shapes.EditedImage(b64_json=b64encode(picture).decode(), seed=finished.answer.seed))
+        return shapes.ImagesResponse(created=int(time.time()), data=data, output_format=output_format, size=size)
 
     async def produce(self, emit: Emit) -> None:
-        """The events of all pictures."""
         with self.service.jobs.running(self.caller.job, self.caller.owner):
             for settings in self.settings:
                 finished = await self._ask(settings, _partials(self.form, emit))
-                event = completed_event(await self._encoded(finished), finished.answer.seed, self.form.shape)
+                event = shapes.completed_event(await self._encoded(finished), finished.answer.seed, self.form.shape)
                 emit(event.type, event)
 
     async def _ask(self, settings: Settings, on_event: OnEvent | None = None) -> Finished[Harmonized]:
@@ -160,7 +148,7 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
     """
     setting = next((each for each in pipeline.settings.values() if each.public_name == SEED), None)
     if setting is None or setting.lowest is None or setting.highest is None:
-        allowed = f"1; up to {MAX_IMAGES} of a model with a {SEED}, see /v1/models"
+        allowed = f"1; up to {shapes.MAX_IMAGES} of a model with a {SEED}, see /v1/models"
         problem = f"{pipeline.model} makes the same picture each time"
         raise Problem("invalid_setting", problem, field="n", allowed=allowed)
     lowest, seeds = int(setting.lowest), int(setting.highest) - int(setting.lowest) + 1
@@ -168,15 +156,15 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
     return [{**settings, SEED: lowest + (first + number) % seeds} for number in range(count)]
 
 
-def _partials(form: EditForm, emit: Emit) -> OnEvent:
+def _partials(form: shapes.EditForm, emit: Emit) -> OnEvent:
     """Emits some of the steps of one picture."""
     numbers = itertools.count()
 
     def tell(told: Queued | Stepped) -> None:
         if not isinstance(told, Stepped) or told.preview is None:
             return
-        if told.step in shown_steps(told.total, form.partial_images):
-            event = partial_event(recoded(told.preview, form.output_format), next(numbers), form.shape)
+        if told.step in shapes.shown_steps(told.total, form.partial_images):
+            event = shapes.partial_event(shapes.recoded(told.preview, form.output_format), next(numbers), form.shape)
             emit(event.type, event)
 
     return tell

@@ -1,16 +1,26 @@
-"""What is on the page, and where. What it does is in :mod:`facade.page.handlers`.
+"""What is on the page, where, and how it looks at each point of a tab. What it does is in :mod:`facade.page.handlers`.
 
 On the left is a stage with one thing at a time: a place for the photograph, the photograph to be marked, the steps, the
 result. On the right is what can be asked for. Which of it is to be seen, the style sheet tells by the point at which a
 tab is; Gradio's own way of hiding would have the browser send what is painted with every change.
 """
 
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
 import gradio as gr
 
+from concord_client.catalogue import PREVIEW
+from facade.page import messages
 from facade.page.examples import EXAMPLES
 from facade.page.folder import KEPT_SECONDS
-from facade.page.masks import COLOUR, OPACITY
-from facade.page.messages import point
+from facade.page.tab_state import COLOUR, OPACITY, TabState
+from facade.work.catalogue import PublicModel
+
+Update: TypeAlias = dict[Any, Any]
+"""Component to its new value or properties."""
+
+Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
 
 _HEADER = """
 <h1>Concord</h1>
@@ -29,10 +39,9 @@ _GUIDE = f"""
 
 
 class Parts:
-    """Everything on the page that handlers read or change; to be made within a ``gr.Blocks``.
+    """Everything on the page that handlers read or change, and its updates; to be made within a ``gr.Blocks``.
 
-    Args:
-        sign_out: where those go who have signed in and leave; None where nobody signs in.
+    `sign_out` is where those go who have signed in and leave; None where nobody signs in.
     """
 
     def __init__(self, sign_out: str | None) -> None:
@@ -40,7 +49,7 @@ class Parts:
         gr.HTML(_HEADER + leave, elem_id="header", padding=False)
         with gr.Row(elem_id="work"):
             with gr.Column(scale=7, min_width=320, elem_id="stage"):
-                self.point = gr.HTML(point("drop", busy=False), elem_id="point", padding=False)
+                self.point = gr.HTML(messages.point("drop", busy=False), elem_id="point", padding=False)
                 self._lay_drop()
                 self._lay_mark()
                 with gr.Column(elem_id="watch-stage", elem_classes="stage"):
@@ -112,3 +121,64 @@ class Parts:
             self.cancel = gr.Button("Cancel", size="lg", elem_id="cancel")
             self.status = gr.HTML(elem_id="status", padding=False)
             self.again = gr.Button("Another photograph", elem_id="again")
+
+    def dropping(self, message: str = "") -> Update:
+        """A place to drop a photograph."""
+        return {**self._at("drop"), self.tab: None, self.file: None, self.message: message, self.text: ""}
+
+    def marking(self, tab: TabState, layer: Path | None, status: str) -> Update:
+        """The photograph in the editor, with what is marked."""
+        layers = [] if layer is None else [str(layer)]
+        editor = {"background": str(tab.photograph.canvas), "layers": layers, "composite": None}
+        return {**self._at("mark", status), self.tab: tab, self.editor: editor}
+
+    def showing(self, tab: TabState, status: str, *, busy: bool = False) -> Update:
+        """What is there of a tab; busy where something was begun that can be cancelled."""
+        return self._at("result" if tab.compared else "mark", status, busy=busy)
+
+    def stepping(self, preview: str, status: str) -> Update:
+        """The picture as it is after a step."""
+        return {**self._at("watch", status, busy=True), self.preview: preview}
+
+    def comparing(
+        self, tab: TabState, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str
+    ) -> Update:
+        """Before and after, and the files to be taken home: the picture and the mask."""
+        percent = round(100 * tab.centre())
+        return {
+            **self._at("result", status),
+            self.tab: tab,
+            self.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
+            self.handle: percent,
+            self.picture: str(downloads[0]),
+            self.mask: str(downloads[1]),
+        }
+
+    def telling(self, status: str) -> Update:
+        """Only a message."""
+        return {self.status: status, self.message: status}
+
+    def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str) -> Update:
+        """The models there are; the chosen one if it is among them, else the first; and its settings.
+
+        A form with the fields that are shown is left as it is, with what was typed into it.
+        """
+        names = [model.name for model in loaded]
+        name = chosen if chosen in names else next(iter(names), None)
+        choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
+        settings = next((model.settings for model in loaded if model.name == name), [])
+        # Previews are always shown.
+        fields = messages.form_of([each for each in settings if each.name != PREVIEW.lower()])
+        return {
+            self.model: gr.update(choices=choices, value=name),
+            self.advanced: gr.update(visible=bool(fields)),
+            **({} if fields == form else {self.settings: fields}),
+        }
+
+    def _at(self, stage: Stage, status: str | None = None, *, busy: bool = False) -> Update:
+        return {
+            self.point: messages.point(stage, busy),
+            self.find: gr.update(interactive=not busy),
+            self.again: gr.update(interactive=not busy),
+            **({} if status is None else {self.status: status}),
+        }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
@@ -20,23 +21,19 @@ PING_SECONDS = 15.0
 Events: TypeAlias = "asyncio.Queue[bytes | Problem | None]"
 
 
+@dataclass(frozen=True)
 class Emit:
     """Sends the events of a stream."""
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
+    events: Events
 
     def __call__(self, name: str, told: BaseModel) -> None:
         """Sends one: its name, and what it tells as JSON."""
-        self._events.put_nowait(format_sse_event(event=name, data_str=told.model_dump_json()))
+        self.events.put_nowait(format_sse_event(event=name, data_str=told.model_dump_json()))
 
     async def taken(self) -> None:
         """Returns when the client has been sent all of them; for work that could run far ahead of a slow one."""
-        await self._events.join()
-
-
-Produce: TypeAlias = Callable[[Emit], Awaitable[None]]
-"""Does the work of a stream and emits its events; a problem that it raises becomes the last of them."""
+        await self.events.join()
 
 
 class OwnedStream(StreamingResponse):
@@ -57,7 +54,7 @@ class OwnedStream(StreamingResponse):
 
 async def event_stream(
     request: Request,
-    produce: Produce,
+    produce: Callable[[Emit], Awaitable[None]],
     resources: AsyncExitStack,
     headers: Mapping[str, str],
     shape: Shape = Problem.details,
@@ -65,10 +62,8 @@ async def event_stream(
     """Begins work in a task of its own, and answers with its events; the work ends when the client goes.
 
     Args:
-        request: that is answered.
-        produce: the work.
+        produce: does the work and emits its events; a problem that it raises becomes the last of them.
         resources: closed when the stream has ended, however it ends.
-        headers: of the answer.
         shape: of what the event ``error`` tells.
 
     Raises:

@@ -130,7 +130,6 @@ def has_photograph(answer: type[Answer]) -> bool:
 
 
 def header_of(field: TensorField) -> str:
-    """The header of a field."""
     return f"X-Concord-{field.name.replace('_', '-').title()}"
 
 
@@ -144,7 +143,6 @@ async def reply_of(
 
 
 def json_response(answer: BaseModel, job: str) -> Response:
-    """An answer as JSON."""
     return Response(answer.model_dump_json(), headers={JOB: job}, media_type="application/json")
 
 

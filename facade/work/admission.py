@@ -75,15 +75,15 @@ class Place:
 
 
 class Admission:
-    """Bounds how many requests of a model Triton is given at a time, and how many wait for that in order.
+    """Bounds how many requests of a model Triton is given at a time, and how many wait for that in order, the queue.
 
-    Args:
-        queue: requests of a model that may wait.
+    Work keeps its place until Triton has ended it, whoever still waits for the answer.
     """
 
     def __init__(self, queue: int) -> None:
         self._lanes: dict[str, _Lane] = {}
         self._queue = queue
+        self._working: set[asyncio.Task[Any]] = set()
 
     def know(self, limits: Mapping[str, int]) -> None:
         """Makes a lane for each model that has none, given the requests that run at a time."""
@@ -143,18 +143,7 @@ class Admission:
             raise
         turn.tell(0)
 
-
-class Turns:
-    """Does work in the order of an admission's queues.
-
-    Work keeps its place until Triton has ended it, whoever still waits for the answer.
-    """
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self._working: set[asyncio.Task[Any]] = set()
-
-    async def take(
+    async def work(
         self,
         model: str,
         seconds: float,
@@ -166,12 +155,10 @@ class Turns:
         """Waits for a place, then asks; the answer, and the seconds it took as ``queued`` and ``inference``.
 
         Args:
-            model: that is asked.
             seconds: after which nobody waits any more.
             ask: the work, given the seconds it may take.
             stops: whether work that is cancelled stops in Triton. What has entered an ensemble does not: it runs to its
                 end, and would stand in the way of what is sent after it; so it is left alone and keeps its place.
-            on_position: is told of the place in the queue.
 
         Raises:
             Problem: the queue is full, or the time is over.
@@ -179,7 +166,7 @@ class Turns:
         arrived, began = time.monotonic(), None
         try:
             async with asyncio.timeout(seconds):
-                place = await self._admission.take(model, on_position)
+                place = await self.take(model, on_position)
                 began = time.monotonic()
                 work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)
                 try:

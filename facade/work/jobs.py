@@ -21,7 +21,6 @@ class _Job:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether a text can be the id of a job."""
     return re.fullmatch(JOB_ID_PATTERN, text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Encoded pictures: checked by their headers before anything is sent, and written in the format that was asked for."""
+"""Encoded pictures, written in the format that was asked for."""
 
 import asyncio
 import io
@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
-from concord.images import read_header
-from concord.limits import Limits
 from facade.problems import Problem
 
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
@@ -18,15 +16,6 @@ MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "web
 DEFAULT_QUALITY = 90
 
 _LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
-
-
-def check_picture(encoded: bytes, field: str, limits: Limits) -> tuple[int, int]:
-    """Width and height by the header; no pixel is decoded.
-
-    Raises:
-        ConcordError: `InvalidImage`, `UnsupportedImage` or `ImageTooLarge`, for the field.
-    """
-    return read_header(encoded, limits, field).size
 
 
 def check_format(size: tuple[int, int], picture_format: Format) -> None:

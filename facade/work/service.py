@@ -15,10 +15,9 @@ from concord_client.tasks.request import A, Request
 from facade.access.caller import ANYONE, Allowance, Caller
 from facade.problems import Problem, problem_of
 from facade.settings import Settings as FacadeSettings
-from facade.work.admission import Admission, Turns
-from facade.work.catalogue import PublicModel, concurrency_of, deadline_of, public_models
+from facade.work.admission import Admission
+from facade.work.catalogue import Models, PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
-from facade.work.models import Models
 from facade.work.probe import Prober
 from facade.work.requests import Settings, check, read_settings
 
@@ -57,10 +56,7 @@ class Service:
     """Asks one Triton for the routes, the page and the batches; to be used in one event loop.
 
     Cancelling a task that awaits one of its calls stops a pipeline that streams within a step, and a request that waits
-    is never sent.
-
-    Args:
-        triton_url: ``host:port`` of Triton's gRPC, where the settings do not say it.
+    is never sent. The URL is ``host:port`` of Triton's gRPC; by default the settings say it.
     """
 
     def __init__(self, settings: FacadeSettings, triton_url: str | None = None) -> None:
@@ -70,8 +66,7 @@ class Service:
         self.jobs = Jobs()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
-        self._turns = Turns(self.admission)
-        self.probe = Prober(self._client, self.models, self._turns, settings.probe_interval)
+        self.probe = Prober(self._client, self.models, self.admission, settings.probe_interval)
 
     async def run(
         self,
@@ -87,7 +82,6 @@ class Service:
         """Answers one request.
 
         Args:
-            model: its name; None for the default.
             settings: of the model, as `choose` gives them.
             deadline: seconds, time in the queue included; None for as long as the model may take.
             without: fields of the answer that are not wanted.
@@ -96,14 +90,10 @@ class Service:
         Raises:
             Problem: it is refused, or failed, or was cancelled by its id.
         """
+        tell = on_event or (lambda _: None)
 
         def tell_step(progress: Progress) -> None:
-            if on_event is not None:
-                on_event(Stepped(progress.step, progress.total, progress.preview))
-
-        def tell_position(position: int) -> None:
-            if on_event is not None:
-                on_event(Queued(position))
+            tell(Stepped(progress.step, progress.total, progress.preview))
 
         with self._problems(), self.jobs.running(caller.job, caller.owner):
             allowance = self.allowance(caller)
@@ -126,8 +116,8 @@ class Service:
                     self.models.doubt()
                     raise
 
-            answer, taken = await self._turns.take(
-                pipeline.model, seconds, ask, stops=pipeline.streams, on_position=tell_position
+            answer, taken = await self.admission.work(
+                pipeline.model, seconds, ask, stops=pipeline.streams, on_position=lambda place: tell(Queued(place))
             )
             self.probe.note_answer()
             return Finished(answer, taken)
@@ -136,10 +126,6 @@ class Service:
         self, request: Request[A], model: str | None, texts: Mapping[str, str], caller: Caller = ANYONE
     ) -> tuple[Pipeline, Settings]:
         """The pipeline that answers a request, and its settings as they were written.
-
-        Args:
-            model: its name; None for the default.
-            texts: settings in their written form, by their public names.
 
         Raises:
             Problem: there is no such model, or it does not take what is given, or not these settings; or Triton does
@@ -159,7 +145,6 @@ class Service:
             return public_models(await self.models.refresh(), self.settings, self.allowance(caller))
 
     def allowance(self, caller: Caller) -> Allowance:
-        """What a caller may do."""
         return caller.allowance or self.everyone
 
     def deadline(self, pipeline: Pipeline, wanted: float | None) -> float:
@@ -177,7 +162,7 @@ class Service:
 
     async def __aexit__(self, *_: object) -> None:
         """Ends the connection to Triton, and what nobody waits for any more."""
-        self._turns.close()
+        self.admission.close()
         await self._client.close()
 
     def _know(self, catalogue: Catalogue) -> None:
