@@ -133,6 +133,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 self._counted,
+                interface="asgi3",
                 http=type("_Patient", (BoundedProtocol,), {"patience": settings.read_timeout}),
                 ws="none",
                 lifespan="on",
