@@ -1,27 +1,30 @@
 """The application: routes, what stands around them, and what they share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from concord_client.tasks import TASKS
-from facade import problems, translation
-from facade.access import keys
+from facade import openapi, problems
+from facade.access.keys import Gate, Keys, Rates
 from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.openai import route as edits
-from facade.openai.errors import EDITS, openai_problem
-from facade.openapi import Description
-from facade.routes import health, jobs, models, tasks
+from facade.openai.shapes import openai_problem
+from facade.routes import server, tasks
 from facade.settings import Settings
-from facade.watch import observe
-from facade.watch.readiness import Readiness
-from facade.wire.unmatched import Unmatched
+from facade.watch.observe import Metrics, Observer
 from facade.wire.uploads import Uploads
+from facade.work.probe import Readiness
 from facade.work.service import Service
 
+API = "/v1/"
+_FOUND = "concord.unmatched"
 DESCRIPTION = """An object pasted into a photo often has the wrong light and colour. Name it, or give a mask, and
 Concord returns the photo with that object matched to the rest; in PNG no other pixel changes.
 
@@ -29,11 +32,7 @@ Every refusal and failure is a problem (RFC 9457) with a stable `type`."""
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
-    """The facade as an ASGI application.
-
-    Args:
-        settings: of everything.
-        service: asks Triton; by default one that is made from the settings. The application closes it.
+    """The facade as an ASGI application, which closes the service; by default it is made from the settings.
 
     Raises:
         SettingsError: the keys are not usable.
@@ -55,22 +54,52 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.settings = settings
     app.state.service = service
+    app.state.keys = Keys.of(settings)
+    app.state.rates = Rates()
+    app.state.metrics = Metrics(service.admission)
     app.state.uploads = Uploads(settings)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for router in (tasks.router_of(TASKS), *(module.router for module in (edits, batches, models, jobs, health))):
+    for router in (tasks.router_of(TASKS), edits.router, batches.router, server.router):
         app.include_router(router)
     app.router.routes.append(Unmatched(app.router.routes))
-    translation.install(app)
-    problems.install_shape(app, EDITS, openai_problem)
-    Description(app, settings, service.models, (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS))
-    keys.install(app, settings)
-    observe.install(app, service.admission)
+    problems.install(app, {edits.EDITS: openai_problem})
+    schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS)
+    openapi.install(app, service.models, schemas, keyed=bool(app.state.keys))
+    if app.state.keys:
+        app.add_middleware(Gate, keys=app.state.keys, rates=app.state.rates)
+    # Around the gate, so that it sees what is refused there.
+    app.add_middleware(Observer, metrics=app.state.metrics)
     if settings.page:
         # Gradio takes seconds to import.
         from facade import page
 
         page.mount(app, service, settings)
     return app
+
+
+class Unmatched(BaseRoute):
+    """The last route of the API, after all others: a path that it does not have, or has for other methods.
+
+    The page, mounted at ``/``, would take these otherwise.
+    """
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        self._routes = list(routes)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.PARTIAL:
+                return Match.FULL, {**found, _FOUND: route}
+        return Match.FULL if scope["path"].startswith(API) else Match.NONE, {_FOUND: None}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has the path's own route refuse the method; 404 where there is none."""
+        route: BaseRoute | None = scope[_FOUND]
+        if route is None:
+            raise HTTPException(404)
+        await route.handle(scope, receive, send)

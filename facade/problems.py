@@ -4,48 +4,41 @@ The codes of Concord's server and client keep their names; the facade adds its o
 Triton's words that are not typed reach a caller.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from http import HTTPStatus
 from typing import TypeAlias
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from concord.errors import (
-    Busy,
-    Cancelled,
-    ConcordError,
-    DeadlineExceeded,
-    ImageTooLarge,
-    InvalidImage,
-    InvalidMask,
-    InvalidSetting,
-    InvalidText,
-    NotFinite,
-    ServerFailure,
-    UnsupportedImage,
-)
+from concord import errors
+from concord_client import errors as client_errors
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:concord:problem:"
 RESTART_SECONDS = 5.0
 """How soon a server that went away may answer again, in seconds."""
 
-_OF_THE_SERVER: dict[type[ConcordError], str] = {
-    InvalidImage: "The image cannot be read",
-    UnsupportedImage: "This kind of image is not accepted",
-    ImageTooLarge: "The image is too large",
-    InvalidMask: "The mask cannot belong to the image",
-    InvalidText: "The text cannot be used",
-    InvalidSetting: "A setting is not allowed",
-    Cancelled: "The request was cancelled",
-    ConcordError: "The server failed",
-    NotFinite: "A network gave no number",
-    Busy: "The server is busy",
-    ServerFailure: "The server cannot answer now",
-    DeadlineExceeded: "The request was not answered in time",
+_OF_THE_SERVER: dict[type[errors.ConcordError], str] = {
+    errors.InvalidImage: "The image cannot be read",
+    errors.UnsupportedImage: "This kind of image is not accepted",
+    errors.ImageTooLarge: "The image is too large",
+    errors.InvalidMask: "The mask cannot belong to the image",
+    errors.InvalidText: "The text cannot be used",
+    errors.InvalidSetting: "A setting is not allowed",
+    errors.Cancelled: "The request was cancelled",
+    errors.ConcordError: "The server failed",
+    errors.NotFinite: "A network gave no number",
+    errors.Busy: "The server is busy",
+    errors.ServerFailure: "The server cannot answer now",
+    errors.DeadlineExceeded: "The request was not answered in time",
 }
 KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for kind, title in _OF_THE_SERVER.items()} | {
     "missing_field": (400, "A field is missing"),
@@ -69,6 +62,9 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
 """Code to HTTP status and title."""
 
 _RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure"})
+_DEAD_STUB = "Stub process"
+_FULL_QUEUE = "maximum queue size"
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
 
 class ProblemDetails(BaseModel):
@@ -88,45 +84,26 @@ class ProblemDetails(BaseModel):
     retry_after: float | None = Field(None, description="seconds after which to try again")
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """A request that is refused, or that failed.
 
-    Args:
-        code: one of `KINDS`.
-        detail: what was wrong, in plain words.
-        field: the field or header it is about, as the caller wrote it.
-        allowed: what would have been accepted, or the limit.
-        retry_after: seconds after which the same request may be sent again.
-        headers: further headers of the answer.
+    Its code is one of `KINDS`, its headers are further ones of the answer; the rest is as in `ProblemDetails`.
     """
 
-    def __init__(
-        self,
-        code: str,
-        detail: str,
-        *,
-        field: str | None = None,
-        allowed: str | None = None,
-        retry_after: float | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.code = code
-        self.detail = detail
-        self.field = field
-        self.allowed = allowed or None
-        self.retry_after = RESTART_SECONDS if retry_after is None and code in _RETRIED else retry_after
-        self.headers = dict(headers or {})
-        super().__init__(code, detail)
+    code: str
+    detail: str
+    _: KW_ONLY
+    field: str | None = None
+    allowed: str | None = None
+    retry_after: float | None = None
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return KINDS[self.code][0]
-
-    @property
-    def title(self) -> str:
-        """The kind of problem in words."""
-        return KINDS[self.code][1]
+    def __post_init__(self) -> None:
+        self.status, self.title = KINDS[self.code]
+        self.allowed = self.allowed or None
+        if self.retry_after is None and self.code in _RETRIED:
+            self.retry_after = RESTART_SECONDS
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
@@ -134,7 +111,6 @@ class Problem(Exception):
         return f"[{self.code}] {field}{self.detail}{allowed}"
 
     def details(self, request_id: str | None = None) -> ProblemDetails:
-        """The problem as a caller reads it."""
         return ProblemDetails(
             type=TYPE_PREFIX + self.code,
             title=self.title,
@@ -148,12 +124,11 @@ class Problem(Exception):
 
     def response(self, scope: Scope) -> Response:
         """The answer to a request; notes the code in the scope's state, for logs and metrics."""
-        state = scope.setdefault("state", {})
-        state["problem"] = self.code
+        scope.setdefault("state", {})["problem"] = self.code
         headers = dict(self.headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
-        details = _shape(scope)(self, state.get("request_id"))
+        details = _shape(scope)(self, request_id(scope))
         return Response(details.model_dump_json(exclude_none=True), self.status, headers, MEDIA_TYPE)
 
 
@@ -161,15 +136,60 @@ Shape: TypeAlias = Callable[[Problem, str | None], BaseModel]
 """Makes the body of a problem, given the request's id."""
 
 
-def install_shape(app: FastAPI, path: str, shape: Shape) -> None:
-    """Has the problems of one path answered in another shape than `Problem.details`."""
-    app.state.problem_shapes = getattr(app.state, "problem_shapes", {}) | {path: shape}
+def install(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
+    """Has the errors that are known answered as problems; any other is the observer's, which logs it.
+
+    Shapes are by the ends of the paths whose problems are answered in another shape than `Problem.details`.
+    """
+    app.state.problem_shapes = shapes
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_of(error).response(request.scope)
+
+    for kind in (Problem, errors.ConcordError, client_errors.ConcordClientError, HTTPException):
+        app.add_exception_handler(kind, answer)
 
 
 def request_id(scope: Scope) -> str | None:
     """The id that the request came with or was given."""
-    found = scope.get("state", {}).get("request_id")
-    return None if found is None else str(found)
+    found: str | None = scope.get("state", {}).get("request_id")
+    return found
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What a caller is told of an error: any of the client's, of Starlette's, or of our own."""
+    match error:
+        case Problem():
+            return error
+        case client_errors.InvalidInput(code=code) if code in KINDS:
+            field = None if error.field == "request" else error.field.lower()
+            return Problem(code, error.problem, field=field, allowed=error.allowed)
+        case errors.ConcordError(code=code) if code in KINDS:
+            return Problem(code, error.problem, field=error.field.lower(), allowed=error.allowed)
+        case client_errors.ModelNotFound():
+            known = ", ".join(error.known)
+            return Problem("unknown_model", f"{error.model[:40]!r} is not loaded", field="model", allowed=known)
+        case client_errors.DeadlineExceeded():
+            return Problem("deadline_exceeded", str(error))
+        case client_errors.Cancelled():
+            return Problem("cancelled", str(error))
+        case client_errors.Unavailable() | client_errors.ServerError():
+            return _problem_of_server(error)
+        case HTTPException(status_code=status) if status < 500:
+            code = _BY_STATUS.get(status, "malformed_body")
+            return Problem(code, HTTPStatus(status).phrase, headers=dict(error.headers or {}))
+    return Problem("internal", "an unexpected error; it is in the log under the request's id")
+
+
+def _problem_of_server(error: client_errors.Unavailable | client_errors.ServerError) -> Problem:
+    typed = errors.typed_error(str(error))
+    if typed is not None and typed.code in KINDS:
+        return Problem(typed.code, typed.problem.strip(), allowed=typed.allowed)
+    if _FULL_QUEUE in str(error):
+        return Problem("busy", "the inference server has as much to do as it takes")
+    if isinstance(error, client_errors.Unavailable) or _DEAD_STUB in str(error):
+        return Problem("unavailable", "the inference server does not answer; it is started again by itself")
+    return Problem("internal", "the inference server failed; its log says why")
 
 
 def _shape(scope: Scope) -> Shape:

@@ -8,12 +8,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from concord.errors import ServerFailure
 from concord.server.embedded import EmbeddedServer, Ports
-from facade import settings as settings_of
-from facade.settings import Settings, SettingsError
+from facade.settings import Settings, SettingsError, add_arguments, from_arguments
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
 DESCRIPTION = f"""{HELP}.
@@ -26,22 +24,14 @@ _DIRECT_SECONDS = 30.0
 """How long a stop waits for requests that Triton got from others than the facade."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares a flag for every setting."""
-    settings_of.add_arguments(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal comes; returns the exit status."""
     signals = _Signals()
     try:
-        return _Stack(settings_of.from_arguments(args), signals).run()
-    except SettingsError as error:
+        return _Stack(from_arguments(args), signals).run()
+    except (SettingsError, ServerFailure) as error:
         _say(str(error))
-        return _WRONG_USAGE
-    except ServerFailure as failure:
-        _say(str(failure))
-        return _FAILED
+        return _WRONG_USAGE if isinstance(error, SettingsError) else _FAILED
 
 
 class _Signals:
@@ -51,14 +41,13 @@ class _Signals:
         self.count = 0
         self.stop: Callable[[], None] = lambda: None
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+            signal.signal(number, lambda *_: self._receive())
 
     @property
     def impatient(self) -> bool:
-        """Whether a second signal came."""
         return self.count > 1
 
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+    def _receive(self) -> None:
         self.count += 1
         self.stop()
 
@@ -73,6 +62,8 @@ class _Stack:
 
     def __init__(self, settings: Settings, signals: _Signals) -> None:
         # FastAPI and the page take seconds to import, and `concord --help` imports this module.
+        import structlog
+
         from facade.app import create_app
         from facade.watch import logs
         from facade.watch.supervisor import Supervisor
@@ -85,19 +76,17 @@ class _Stack:
         if not settings.triton_url:
             ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port).chosen()
             chosen = {"http_port": ports.http, "grpc_port": ports.grpc, "metrics_port": ports.metrics}
-            settings = settings.model_copy(
-                update=chosen | {"log_file": settings.log_file or _default_log(settings.http_port)}
-            )
+            log_file = settings.log_file or _default_log(settings.http_port)
+            settings = settings.model_copy(update=chosen | {"log_file": log_file})
             self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
         self._settings = settings
         self._socket = listener(settings.host, settings.port)
         self._app = create_app(settings)
         self._server = HttpServer(self._app, settings, self._stopping)
         self._loop: asyncio.AbstractEventLoop | None = None
-        logs.note_settings(settings)
+        structlog.get_logger("facade.settings").info("settings", **settings.shown())
 
     def run(self) -> int:
-        """Serves; returns the exit status."""
         self._signals.stop = lambda: self._server.stop(at_once=self._signals.impatient)
         if self._signals.count:
             return 0
@@ -171,12 +160,7 @@ def _say(words: str) -> None:
     print(f"concord: {words}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """``python -m facade.serve``."""
-    parser = argparse.ArgumentParser(prog="concord serve", description=HELP)
-    add_arguments(parser)
-    return run(parser.parse_args())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    command = argparse.ArgumentParser(prog="concord serve", description=HELP)
+    add_arguments(command)
+    sys.exit(run(command.parse_args()))

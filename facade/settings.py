@@ -1,15 +1,13 @@
-"""Every setting of ``concord serve``: a flag, an environment variable, a line of ``--help`` and a row of the README.
+"""Every setting of ``concord serve``: a flag, an environment variable, a line of ``--help`` and a row of a table.
 
 A flag goes before the environment variable, and that before the default. ``python -m facade.settings`` prints the
-README's table.
+table of ``docs/settings.md``.
 """
 
 import argparse
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 from limits import parse
@@ -101,15 +99,13 @@ class Settings(BaseSettings):
         30.0, description="timeout for sending a request, and for a client that stops reading its answer"
     )
     concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_by_model)] = Field(
-        {},
-        description="MODEL=NUMBER,...: requests of a model that run at a time; else what the model declares",
+        {}, description="MODEL=NUMBER,...: requests of a model that run at a time; else what the model declares"
     )
     queue: Annotated[int, Ge(0), Le(10_000)] = Field(
         16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
     )
     deadline: Annotated[dict[str, Seconds], NoDecode, BeforeValidator(_by_model)] = Field(
-        {},
-        description="MODEL=SECONDS,...: longest time of a request, queue included; else what the model declares",
+        {}, description="MODEL=SECONDS,...: longest time of a request, queue included; else what the model declares"
     )
     probe_interval: Seconds = Field(10.0, description="time between two inferences that /readyz rests on")
     drain_seconds: Seconds = Field(
@@ -134,13 +130,10 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, object]:
         """Every setting by name, to be printed; secrets are stars, or empty where they are not set."""
-        return {name: _plain(getattr(self, name)) for name in type(self).model_fields}
+        return self.model_dump(mode="json")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One setting, as people are told of it."""
-
+class Row(NamedTuple):
     name: str
     flag: str
     variable: str
@@ -157,7 +150,6 @@ def rows() -> list[Row]:
 
 
 def table() -> str:
-    """The README's table, in Markdown."""
     lines = ["| flag | variable | default | meaning |", "|---|---|---|---|"]
     for row in rows():
         default = f"`{row.default}`" if row.default else ""
@@ -188,15 +180,13 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_complaints(error))) from None
-
-
-def _complaints(error: ValidationError) -> Iterator[str]:
-    by_name = {row.name: row for row in rows()}
-    for problem in error.errors(include_input=False, include_url=False):
-        row = by_name[str(problem["loc"][0])]
-        inner = "".join(f" {part}" for part in problem["loc"][1:])
-        yield f"{row.flag} ({row.variable}){inner}: {problem['msg'].removeprefix('Value error, ')}"
+        by_name = {row.name: row for row in rows()}
+        complaints = []
+        for problem in error.errors(include_input=False, include_url=False):
+            row = by_name[str(problem["loc"][0])]
+            inner = "".join(f" {part}" for part in problem["loc"][1:])
+            complaints.append(f"{row.flag} ({row.variable}){inner}: {problem['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("; ".join(complaints)) from None
 
 
 def _meaning(field: FieldInfo) -> str:
@@ -206,20 +196,12 @@ def _meaning(field: FieldInfo) -> str:
     return f"{field.description}{bounds}"
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return [str(each) for each in value]
-    return str(value) if isinstance(value, SecretStr | Path) else value
-
-
-def _written(value: object) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{key}={each}" for key, each in value.items())
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "" if value is None or value == () else str(value)
+def _written(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, float):
+        return f"{default:g}"
+    return "" if default in (None, (), {}) else str(default)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
-"""API keys: who may ask. Only hashes of keys are kept, on disk and in memory."""
+"""API keys: who may ask, and how often. Only hashes of keys are kept, on disk and in memory."""
 
 import hashlib
 import hmac
+import math
 import re
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastapi import FastAPI
+from limits import parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.access.allowance import Allowance
-from facade.access.rates import Rates
+from facade.access.caller import Allowance
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
@@ -27,25 +31,19 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
+@dataclass(frozen=True, repr=False)
 class Keys:
-    """The keys that are accepted.
+    """The keys that are accepted, by the names of their holders; false where none is asked for.
 
-    Args:
-        hashes: SHA-256 in hexadecimal, by the name of the key's holder.
-        everyone: the allowance of those who have none of their own.
-        own: allowances by the name of the key's holder.
+    Hashes are SHA-256 in hexadecimal. `everyone` is the allowance of those who have none of their own.
     """
 
-    def __init__(
-        self, hashes: Mapping[str, str], everyone: Allowance, own: Mapping[str, Allowance] | None = None
-    ) -> None:
-        self._hashes = dict(hashes)
-        self._everyone = everyone
-        self._own = dict(own or {})
+    hashes: Mapping[str, str]
+    everyone: Allowance
+    own: Mapping[str, Allowance] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether any key is asked for."""
-        return bool(self._hashes)
+        return bool(self.hashes)
 
     @classmethod
     def of(cls, settings: Settings) -> "Keys":
@@ -63,10 +61,8 @@ class Keys:
         if settings.api_keys_file is not None:
             listed = _read(settings.api_keys_file)
             if not listed:
-                raise SettingsError(
-                    f"--api-keys-file (CONCORD_API_KEYS_FILE): {settings.api_keys_file} has no key in it; "
-                    "leave the setting out to ask for none"
-                )
+                problem = f"{settings.api_keys_file} has no key in it; leave the setting out to ask for none"
+                raise SettingsError(f"--api-keys-file (CONCORD_API_KEYS_FILE): {problem}")
             for name, hashed, words in listed:
                 if name in hashes:
                     raise SettingsError(f"{settings.api_keys_file}: the name {name} is there twice")
@@ -78,40 +74,63 @@ class Keys:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
         hashed = hash_of(key)
         holder = None
-        for name, known in self._hashes.items():
+        for name, known in self.hashes.items():
             if hmac.compare_digest(hashed, known):
                 holder = name
         return holder
 
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""
-        return self._own.get(holder, self._everyone)
+        return self.own.get(holder, self.everyone)
 
 
+class Rates:
+    """Counts the requests of each key, in a window that moves with the clock."""
+
+    def __init__(self) -> None:
+        self._window = MovingWindowRateLimiter(MemoryStorage())
+
+    async def count(self, name: str, rate: str) -> None:
+        """Counts a request of a key's holder, whose rate is such as ``60/minute``.
+
+        Raises:
+            Problem: the key has made as many requests as it may; tells when the next may be made.
+        """
+        limit = parse(rate)
+        if await self._window.hit(limit, name):
+            return
+        stats = await self._window.get_window_stats(limit, name)
+        raise Problem(
+            "rate_limited",
+            f"{rate} requests were made with this key",
+            allowed=f"{rate} with one key",
+            retry_after=max(1, math.ceil(stats.reset_time - time.time())),
+        )
+
+
+@dataclass(frozen=True)
 class Gate:
     """ASGI middleware that lets a request pass only with a key, and only as often as the key may ask.
 
     Leaves the name of the key's holder in ``scope["state"]["key"]``.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, rates: Rates) -> None:
-        self._app = app
-        self._keys = keys
-        self._rates = rates
+    app: ASGIApp
+    keys: Keys
+    rates: Rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or refuses it before its body is read."""
         if scope["type"] == "http" and scope["path"].startswith(GUARDED):
             try:
                 await self._admit(scope)
             except Problem as problem:
                 await problem.response(scope)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        holder = self._keys.check(key.strip()) if scheme.lower() == "bearer" else None
+        holder = self.keys.check(key.strip()) if scheme.lower() == "bearer" else None
         if holder is None:
             raise Problem(
                 "unauthorized",
@@ -122,23 +141,7 @@ class Gate:
             )
         scope.setdefault("state", {})["key"] = holder
         if scope["path"].startswith(COUNTED):
-            await self._rates.count(holder, self._keys.allowance(holder).rate)
-
-
-def install(app: FastAPI, settings: Settings) -> Keys:
-    """Puts the gate around the application, if keys are asked for, and the keys at ``app.state.keys``.
-
-    To be called before the observer is installed, which then sees what is refused here.
-
-    Raises:
-        SettingsError: the file of keys is not usable.
-    """
-    keys = Keys.of(settings)
-    app.state.keys = keys
-    app.state.rates = Rates()
-    if keys:
-        app.add_middleware(Gate, keys=keys, rates=app.state.rates)
-    return keys
+            await self.rates.count(holder, self.keys.allowance(holder).rate)
 
 
 def _read(path: Path) -> list[tuple[str, str, list[str]]]:

@@ -6,12 +6,10 @@ import secrets
 import sys
 
 HELP = "make a new API key: it is shown on stderr, and the line for --api-keys-file goes to stdout"
-_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
     parser.add_argument("name", type=_name, help="who is to hold it; the name is in the log with each request")
 
 
@@ -19,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the key, which is kept nowhere, and the line with its hash."""
     from facade.access.keys import hash_of
 
-    key = f"concord-{secrets.token_urlsafe(_BYTES)}"
+    key = f"concord-{secrets.token_urlsafe(32)}"
     print(f"the key of {args.name}, shown only now: {key}", file=sys.stderr, flush=True)
     print(f"{args.name} {hash_of(key)}")
     return 0

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from concord.errors import ConcordError, ImageTooLarge
 
@@ -38,13 +39,7 @@ class ArchiveTooLarge(ConcordError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a batch may hold.
-
-    Attributes:
-        files: photographs and masks together.
-        bytes: of all files, unpacked.
-        file_bytes: of one file, unpacked.
-    """
+    """How many files a batch may hold, masks among them, and how many bytes in all and in one, unpacked."""
 
     files: int
     bytes: int
@@ -55,10 +50,6 @@ class Archive:
     """A zip file in memory; its files are unpacked one at a time, when they are read.
 
     Folders, hidden files and what macOS adds beside the files are passed over.
-
-    Args:
-        content: the zip file.
-        bounds: of the files in it.
 
     Raises:
         InvalidArchive: not a readable zip file, or nothing in it.
@@ -73,6 +64,7 @@ class Archive:
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
             raise InvalidArchive("archive", "not a readable zip file", "a complete zip file") from error
         self._entries = {info.filename: info for info in self._zip.infolist() if _is_wanted(info)}
+        self.names = list(self._entries)
         if not self._entries:
             raise InvalidArchive("archive", "there is no file in it", "a zip file of photographs")
         if len(self._entries) > bounds.files:
@@ -80,11 +72,6 @@ class Archive:
         declared = sum(info.file_size for info in self._entries.values())
         if declared > bounds.bytes:
             raise ArchiveTooLarge("archive", f"{declared} bytes unpacked", f"at most {bounds.bytes} bytes")
-
-    @property
-    def names(self) -> list[str]:
-        """Of the files, as the archive has them."""
-        return list(self._entries)
 
     def read(self, name: str) -> bytes:
         """Unpacks one file, counting as it goes.
@@ -94,7 +81,7 @@ class Archive:
             ImageTooLarge: it is larger than a file may be.
             ArchiveTooLarge: the files read so far are larger than all may be.
         """
-        info = self._entries[name]
+        info, bounds = self._entries[name], self._bounds
         if info.flag_bits & _ENCRYPTED:
             raise InvalidArchive("archive", "the file is encrypted", "files without a password")
         if info.compress_type not in _METHODS:
@@ -105,16 +92,14 @@ class Archive:
                 while chunk := file.read(_CHUNK):
                     content += chunk
                     self._unread -= len(chunk)
-                    self._check(len(content))
+                    if len(content) > bounds.file_bytes:
+                        problem = f"more than {len(content) - 1} bytes"
+                        raise ImageTooLarge("image", problem, f"at most {bounds.file_bytes} bytes")
+                    if self._unread < 0:
+                        raise ArchiveTooLarge("archive", "too many bytes unpacked", f"at most {bounds.bytes} bytes")
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise InvalidArchive("archive", "the file is damaged", "a complete zip file") from error
         return bytes(content)
-
-    def _check(self, size: int) -> None:
-        if size > self._bounds.file_bytes:
-            raise ImageTooLarge("image", f"more than {size - 1} bytes", f"at most {self._bounds.file_bytes} bytes")
-        if self._unread < 0:
-            raise ArchiveTooLarge("archive", "too many bytes unpacked", f"at most {self._bounds.bytes} bytes")
 
 
 class ZipStream:
@@ -130,7 +115,6 @@ class ZipStream:
         return self._pipe.take()
 
     def close(self) -> bytes:
-        """Ends the archive."""
         self._zip.close()
         return self._pipe.take()
 
@@ -177,17 +161,13 @@ class _Pipe(io.RawIOBase):
     """What was written and not yet taken."""
 
     def __init__(self) -> None:
-        self._written: list[bytes] = []
+        self._written = bytearray()
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: object, /) -> int:
-        piece = bytes(content)  # type: ignore[call-overload]
-        self._written.append(piece)
-        return len(piece)
+    def write(self, content: Any, /) -> int:
+        self._written += content
+        return len(content)
 
     def take(self) -> bytes:
-        taken = b"".join(self._written)
+        taken = bytes(self._written)
         self._written.clear()
         return taken

@@ -4,18 +4,18 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 import structlog
 
+from concord.images import read_header
 from concord_client.tasks.harmonize import Harmonize, Harmonized
-from facade.access.caller import ANYONE, Caller
-from facade.problems import Problem
-from facade.translation import problem_of
-from facade.work.pictures import DEFAULT_QUALITY, Format, check_format, check_picture, encoded_picture
+from facade.access.caller import Caller
+from facade.problems import Problem, problem_of
+from facade.work.pictures import Format, check_format, encoded_picture
 from facade.work.requests import Settings
 from facade.work.service import Finished, Queued, Service, Stepped
 
@@ -42,8 +42,6 @@ class Began:
 
 @dataclass(frozen=True)
 class Step:
-    """How far a photograph is."""
-
     index: int
     step: int
     total: int
@@ -66,25 +64,21 @@ Event: TypeAlias = Began | Step | Outcome
 class Batch:
     """What is asked for all of the photographs.
 
-    Args:
-        photographs: in the order of the answer.
-        model: that is asked.
+    Attributes:
         text: for photographs without a mask.
-        settings: of the model.
         deadline: seconds for each photograph; None for as long as the model may take.
         patience: seconds for which a photograph waits for a place in the queue.
-        picture_format: of the pictures that come back.
         quality: 1 to 100, for formats that lose something.
     """
 
     photographs: list[Photograph]
     model: str
-    text: str | None = None
-    settings: Settings = field(default_factory=dict)
-    deadline: float | None = None
-    patience: float = 60.0
-    picture_format: Format = "png"
-    quality: int = DEFAULT_QUALITY
+    text: str | None
+    settings: Settings
+    deadline: float | None
+    patience: float
+    picture_format: Format
+    quality: int
 
 
 def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
@@ -106,25 +100,17 @@ def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
 
 
 class Batches:
-    """Runs batches beside single requests: to those, all batches together leave one place of a model that has several.
-
-    Args:
-        service: what is asked, photograph by photograph.
-    """
+    """Runs batches beside single requests; all batches together leave those one place of a model that has several."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._places: dict[str, asyncio.Semaphore] = {}
 
-    async def run(self, batch: Batch, caller: Caller = ANYONE) -> AsyncGenerator[Event]:
+    async def run(self, batch: Batch, caller: Caller) -> AsyncGenerator[Event]:
         """Answers a batch: first `Began`, then an `Outcome` for every photograph, in the order in which they end.
 
         Cancelling the job ends the batch with the outcome ``cancelled`` for what was not done. Closing the iterator
         stops the batch silently. The batch pauses while outcomes are not consumed.
-
-        Args:
-            batch: what is wanted.
-            caller: who asks.
 
         Raises:
             Problem: in place of `Began`: the id cannot be or is taken.
@@ -152,29 +138,31 @@ class Batches:
             await asyncio.wait([runner])
 
 
+@dataclass
 class _Run:
     """One batch while it runs: its events, and room for outcomes that are not taken yet."""
 
-    def __init__(self, service: Service, places: asyncio.Semaphore, batch: Batch, caller: Caller, workers: int) -> None:
+    service: Service
+    places: asyncio.Semaphore
+    batch: Batch
+    caller: Caller
+    workers: int
+    began: bool = False
+
+    def __post_init__(self) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.room = asyncio.Semaphore(workers + 1)
-        self.began = False
-        self._service = service
-        self._places = places
-        self._batch = batch
-        self._caller = caller
-        self._limits = (caller.allowance or service.everyone).limits
-        self._workers = workers
+        self.room = asyncio.Semaphore(self.workers + 1)
+        self._limits = self.service.allowance(self.caller).limits
 
     async def all(self) -> None:
         """Works through the photographs, and says so when there is nothing more to come."""
         try:
-            with self._service.jobs.running(self._caller.job, self._caller.owner):
+            with self.service.jobs.running(self.caller.job, self.caller.owner):
                 self.began = True
                 self.events.put_nowait(Began())
-                todo = iter(enumerate(self._batch.photographs))
+                todo = iter(enumerate(self.batch.photographs))
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(self._workers):
+                    for _ in range(self.workers):
                         group.create_task(self._work(todo))
         finally:
             self.events.put_nowait(None)
@@ -187,12 +175,12 @@ class _Run:
     async def _outcome(self, index: int, photograph: Photograph) -> Outcome:
         try:
             image = await asyncio.to_thread(photograph.image)
-            check_format(check_picture(image, "image", self._limits), self._batch.picture_format)
+            check_format(read_header(image, self._limits, "image").size, self.batch.picture_format)
             mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
-            request = Harmonize(image, text=self._batch.text if mask is None else None, mask=mask)
-            async with self._places:
+            request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
+            async with self.places:
                 finished = await self._harmonize(request, partial(self._tell, index))
-            picture = await encoded_picture(finished.answer.image, self._batch.picture_format, self._batch.quality)
+            picture = await encoded_picture(finished.answer.image, self.batch.picture_format, self.batch.quality)
             return Outcome(index, finished, picture)
         except Exception as error:
             problem = problem_of(error)
@@ -202,11 +190,11 @@ class _Run:
 
     async def _harmonize(self, request: Harmonize, tell: Callable[[Queued | Stepped], None]) -> Finished[Harmonized]:
         """Asks until there is a place: it is others who filled the queue, and the batch can wait."""
-        batch, caller = self._batch, replace(self._caller, job=None)
+        batch, caller = self.batch, replace(self.caller, job=None)
         until = time.monotonic() + batch.patience
         while True:
             try:
-                return await self._service.run(
+                return await self.service.run(
                     request,
                     caller,
                     model=batch.model,

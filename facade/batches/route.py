@@ -1,57 +1,179 @@
-"""``POST /v1/batches``: many photographs in one request."""
+"""``POST /v1/batches``: many photographs in one request.
+
+The answer is a zip file that grows while it is sent, or events.
+"""
 
 import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.batches.archive import Archive, Bounds
-from facade.batches.batch import Batch, Batches, Photograph, photographs
-from facade.batches.replies import (
-    RESULTS,
-    BatchReply,
-    BatchResults,
-    BatchStepEvent,
-    ImageEvent,
-    OwnedStream,
-    StartedEvent,
-)
-from facade.openapi import responses, schema_of, task_form
+from facade.batches.archive import Archive, Bounds, SafeNames, ZipStream
+from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Photograph, Step, photographs
+from facade.openapi import BINARY, answering
 from facade.problems import Problem, ProblemDetails, request_id
-from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
-from facade.routes.model_form import ModelForm
 from facade.settings import Settings
 from facade.wire.caller import caller_of
-from facade.wire.events import MEDIA_TYPE as EVENTS
-from facade.wire.events import EventStream, described
-from facade.wire.forms import NamedFile
-from facade.wire.replies import JOB, MODEL
+from facade.wire.events import Emit, OwnedStream, event_stream
+from facade.wire.forms import NamedFile, PictureForm
+from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
-from facade.work.pictures import DEFAULT_QUALITY, Format
+from facade.work.pictures import Format
 from facade.work.service import Service
 
-router = APIRouter(prefix="/v1", tags=["batches"])
+RESULTS = "results.json"
+_SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
-SCHEMAS: tuple[type[BaseModel], ...] = (StartedEvent, BatchStepEvent, ImageEvent, BatchResults)
+
+def _with_answer(schema: dict[str, Any]) -> None:
+    schema["properties"] |= value_schemas(Harmonized)
+
+
+class ImageResult(BaseModel):
+    """What became of one photograph; the fields of its answer are among its own."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_with_answer)
+
+    index: int = Field(description="its place in the batch, from 0")
+    image: str = Field(description="its name as it was sent", examples=["holiday/beach.jpg"])
+    ok: bool
+    file: str | None = Field(default=None, description="name of the harmonized picture", examples=["holiday/beach.png"])
+    seconds: dict[str, float] | None = Field(
+        default=None, description="by stage", examples=[{"queued": 0.0, "inference": 0.2}]
+    )
+    problem: ProblemDetails | None = Field(default=None, description="why there is no picture")
+
+
+class BatchResults(BaseModel):
+    """``results.json``, and the event ``result``."""
+
+    job: str
+    model: str
+    ok: int = Field(description="how many pictures there are")
+    failed: int
+    images: list[ImageResult] = Field(description="in the order in which they were sent")
+
+
+class StartedEvent(BaseModel):
+    """``started``, the first event."""
+
+    job: str = Field(description="the id under which the batch can be cancelled")
+    images: list[str] = Field(description="their names")
+
+
+class BatchStepEvent(BaseModel):
+    """``step``: how far a photograph is."""
+
+    index: int
+    step: int = Field(description="steps done")
+    total: int = Field(description="steps in all")
+
+
+class ImageEvent(ImageResult):
+    """``image``: a photograph is done."""
+
+    done: int = Field(description="photographs that are done")
+    total: int
+    picture: str | None = Field(default=None, description="the harmonized picture in base64")
+    format: Format | None = None
+
+
+@dataclass
+class BatchReply:
+    """Turns the events of a batch into an answer."""
+
+    batch: Batch
+    job: str
+    request_id: str | None
+    names: SafeNames = field(default_factory=SafeNames)
+    results: dict[int, ImageResult] = field(default_factory=dict)
+
+    async def zipped(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes]:
+        """The bytes of a zip file: each picture when it is there, and `RESULTS` at the end."""
+        archive = ZipStream()
+        async for event in events:
+            if isinstance(event, Outcome):
+                result = self._note(event)
+                if result.file is not None:
+                    yield await asyncio.to_thread(archive.add, result.file, event.picture)
+        results = self._summary().model_dump_json(exclude_none=True, indent=1)
+        yield archive.add(RESULTS, results.encode()) + archive.close()
+
+    async def told(self, events: AsyncIterator[Event], emit: Emit) -> None:
+        """Emits the events as they come, `BatchResults` at the end; waits while the client does not take them."""
+        async for event in events:
+            match event:
+                case Began():
+                    names = [photograph.name for photograph in self.batch.photographs]
+                    emit("started", StartedEvent(job=self.job, images=names))
+                case Step(index, step, total):
+                    emit("step", BatchStepEvent(index=index, step=step, total=total))
+                case Outcome():
+                    emit("image", self._image_event(event))
+                    await emit.taken()
+        emit("result", self._summary())
+
+    def _image_event(self, outcome: Outcome) -> ImageEvent:
+        result = self._note(outcome)
+        told = result.model_dump() | {"done": len(self.results), "total": len(self.batch.photographs)}
+        if result.ok:
+            told |= {"picture": b64encode(outcome.picture), "format": self.batch.picture_format}
+        return ImageEvent.model_validate(told)
+
+    def _note(self, outcome: Outcome) -> ImageResult:
+        name = self.batch.photographs[outcome.index].name
+        if outcome.finished is None:
+            assert outcome.problem is not None
+            problem = outcome.problem.details(self.request_id)
+            result = ImageResult(index=outcome.index, image=name, ok=False, problem=problem)
+        else:
+            result = ImageResult(
+                index=outcome.index,
+                image=name,
+                ok=True,
+                file=self.names.of(name, _SUFFIXES[self.batch.picture_format]),
+                seconds={stage: round(each, 6) for stage, each in outcome.finished.seconds.items()},
+                **values_of(outcome.finished.answer),
+            )
+        self.results[outcome.index] = result
+        return result
+
+    def _summary(self) -> BatchResults:
+        images = [self.results[index] for index in sorted(self.results)]
+        done = sum(result.ok for result in images)
+        return BatchResults(job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images)
+
+
+router = APIRouter()
+
+_EVENTS: dict[str, type[BaseModel]] = {
+    "started": StartedEvent,
+    "step": BatchStepEvent,
+    "image": ImageEvent,
+    "result": BatchResults,
+}
+SCHEMAS = tuple(_EVENTS.values())
 ZIP = "application/zip"
-_File = Annotated[NamedFile, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
-class BatchForm(ModelForm):
+class BatchForm(PictureForm):
     """Photographs, and what is asked for all of them."""
 
-    images: list[_File] = Field([], description="the photographs and their masks, each with its file name")
+    images: list[Annotated[NamedFile, WithJsonSchema(BINARY)]] = Field(
+        [], description="the photographs and their masks, each with its file name"
+    )
     archive: bytes | None = Field(None, description="or all of them in a zip file")
     text: str | None = Field(
         None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
     )
-    format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
-    quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
     stream: bool = Field(False, description="server-sent events instead of a zip file")
 
     def photographs(self, settings: Settings) -> list[Photograph]:
@@ -66,7 +188,7 @@ class BatchForm(ModelForm):
             code = "invalid_setting" if self.images else "missing_field"
             raise Problem(code, both, field="images", allowed="images or archive")
         if self.archive is None:
-            found = photographs((file.name, partial(_content, file)) for file in self.images)
+            found = photographs((file.name, partial(bytes, file.content)) for file in self.images)
         else:
             most = settings.max_batch_images
             archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
@@ -89,30 +211,18 @@ _EXAMPLE = (
 
 
 @router.post(
-    "/batches",
+    "/v1/batches",
+    tags=["batches"],
     summary="Harmonize many photographs",
-    response_class=Response,
-    responses={
-        200: {
-            "description": f"A zip file of pictures and `{RESULTS}`; events where `stream` is set",
-            "headers": JOB_HEADERS,
-            "content": {
-                ZIP: {"schema": {"type": "string", "format": "binary"}},
-                EVENTS: described(
-                    {
-                        "started": schema_of(StartedEvent),
-                        "step": schema_of(BatchStepEvent),
-                        "image": schema_of(ImageEvent),
-                        "result": schema_of(BatchResults),
-                        "error": schema_of(ProblemDetails),
-                    },
-                    example=_EXAMPLE,
-                ),
-            },
-        },
-        **responses(*PROBLEMS, "invalid_archive"),
-    },
-    openapi_extra=task_form(BatchForm, Harmonize.TASK) | JOB_PARAMETER,
+    **answering(
+        BatchForm,
+        Harmonize.TASK,
+        description=f"A zip file of pictures and `{RESULTS}`; events where `stream` is set",
+        content={ZIP: None},
+        events=_EVENTS,
+        example=_EXAMPLE,
+        further=("invalid_archive",),
+    ),
 )
 async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
@@ -133,7 +243,7 @@ async def harmonize_batch(request: Request) -> Response:
             request.app.state.uploads.form(
                 request,
                 BatchForm,
-                extra=service.models.setting_names(Harmonize.TASK),
+                service.models.setting_names(Harmonize.TASK),
                 max_bytes=settings.max_batch_bytes + ENVELOPE_BYTES,
                 max_file_bytes=settings.max_batch_bytes,
             )
@@ -147,8 +257,7 @@ async def harmonize_batch(request: Request) -> Response:
         headers = {JOB: caller.job or "", MODEL: batch.model}
         stack.push_async_callback(events.aclose)
         if form.stream:
-            work = partial(reply.told, events)
-            return await EventStream.open(request, work, stack.pop_all(), headers=headers)
+            return await event_stream(request, partial(reply.told, events), stack.pop_all(), headers)
         # Whether it can begin has to be known before the answer does.
         await anext(events)
         content = reply.zipped(events)
@@ -174,7 +283,3 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
         picture_format=form.format,
         quality=form.quality,
     )
-
-
-def _content(file: NamedFile) -> bytes:
-    return file.content

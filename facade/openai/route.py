@@ -1,10 +1,12 @@
 """``POST /v1/images/edits``: OpenAI's shape of the task `Harmonize`, for their clients."""
 
 import asyncio
+import itertools
 import secrets
 import time
+from base64 import b64encode
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -13,27 +15,11 @@ from concord.limits import Limits
 from concord_client.catalogue import PREVIEW, Pipeline
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.openai.errors import EDITS, OpenAIProblem, openai_problem
-from facade.openai.form import MAX_IMAGES, EditForm
-from facade.openai.shapes import (
-    CompletedEvent,
-    EditedImage,
-    ImagesResponse,
-    PartialImageEvent,
-    completed_event,
-    foreground_of,
-    in_base64,
-    partial_event,
-    recoded,
-    shown_steps,
-    size_of,
-)
-from facade.openapi import responses, schema_of, task_form
+from facade.openai import shapes
+from facade.openapi import answering
 from facade.problems import Problem
-from facade.routes import JOB_HEADERS, JOB_PARAMETER, PROBLEMS
 from facade.wire.caller import caller_of, while_connected
-from facade.wire.events import MEDIA_TYPE as EVENTS
-from facade.wire.events import Emit, EventStream, described
+from facade.wire.events import Emit, event_stream
 from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.pictures import encoded_picture
 from facade.work.requests import Settings
@@ -41,11 +27,16 @@ from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
 
 router = APIRouter()
 
-SCHEMAS: tuple[type[BaseModel], ...] = (ImagesResponse, PartialImageEvent, CompletedEvent, OpenAIProblem)
+_EVENTS: dict[str, type[BaseModel]] = {
+    "image_edit.partial_image": shapes.PartialImageEvent,
+    "image_edit.completed": shapes.CompletedEvent,
+}
+SCHEMAS: tuple[type[BaseModel], ...] = (shapes.ImagesResponse, *_EVENTS.values(), shapes.OpenAIProblem)
+EDITS = "/v1/images/edits"
 SEED = "seed"
 """The setting that makes pictures of one request differ."""
 
-_EVENTS = (
+_EXAMPLE = (
     "event: image_edit.partial_image\n"
     'data: {"type":"image_edit.partial_image","partial_image_index":0,"b64_json":"iVBORw0KGgo="}\n\n'
     "event: image_edit.completed\n"
@@ -57,26 +48,15 @@ _EVENTS = (
     EDITS,
     tags=["openai"],
     summary="Harmonize one part of a photograph, as OpenAI's clients ask",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "The pictures; events where `stream` is set",
-            "headers": JOB_HEADERS,
-            "content": {
-                "application/json": {"schema": schema_of(ImagesResponse)},
-                EVENTS: described(
-                    {
-                        "image_edit.partial_image": schema_of(PartialImageEvent),
-                        "image_edit.completed": schema_of(CompletedEvent),
-                        "error": schema_of(OpenAIProblem),
-                    },
-                    example=_EVENTS,
-                ),
-            },
-        },
-        **responses(*PROBLEMS, body=OpenAIProblem),
-    },
-    openapi_extra=task_form(EditForm, Harmonize.TASK) | JOB_PARAMETER,
+    **answering(
+        shapes.EditForm,
+        Harmonize.TASK,
+        description="The pictures; events where `stream` is set",
+        content={"application/json": shapes.ImagesResponse},
+        events=_EVENTS,
+        example=_EXAMPLE,
+        problem=shapes.OpenAIProblem,
+    ),
 )
 async def edit(request: Request) -> Response:
     """OpenAI's route for image edits: their client works with `base_url` set to this server's `/v1`.
@@ -89,86 +69,75 @@ async def edit(request: Request) -> Response:
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
         extra = service.models.setting_names(Harmonize.TASK)
-        form = await stack.enter_async_context(request.app.state.uploads.form(request, EditForm, extra=extra))
+        form = await stack.enter_async_context(request.app.state.uploads.form(request, shapes.EditForm, extra))
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
-        harmonize = await _translated(form, (caller.allowance or service.everyone).limits)
+        harmonize = await _translated(form, service.allowance(caller).limits)
         pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
         request.state.model = pipeline.model
-        edits = _Edits(service, form, harmonize, pipeline, settings, caller)
-        headers = {JOB: caller.job or "", MODEL: pipeline.model}
+        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
+            settings = {**settings, PREVIEW.lower(): True}
+        each = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
+        edits = _Edits(service, form, harmonize, pipeline.model, each, caller)
         if form.stream:
-            return await EventStream.open(
-                request, edits.produce, stack.pop_all(), headers=headers, shape=openai_problem
-            )
+            headers = {JOB: caller.job or "", MODEL: pipeline.model}
+            return await event_stream(request, edits.produce, stack.pop_all(), headers, shapes.openai_problem)
         async with while_connected(request):
             answer = await edits.answer()
         return json_response(answer, caller.job or "")
 
 
-async def _translated(form: EditForm, limits: Limits) -> Harmonize:
+async def _translated(form: shapes.EditForm, limits: Limits) -> Harmonize:
     image = form.photograph(limits)
     if form.mask is not None:
-        return Harmonize(image, mask=await asyncio.to_thread(foreground_of, form.mask, limits))
+        return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, form.mask, limits))
     if form.prompt is None:
         raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
     return Harmonize(image, text=form.prompt)
 
 
+@dataclass(frozen=True)
 class _Edits:
-    """The pictures of one request, made one after the other as one job."""
+    """The pictures of one request, made one after the other as one job, each with settings of its own."""
 
-    def __init__(
-        self,
-        service: Service,
-        form: EditForm,
-        request: Harmonize,
-        pipeline: Pipeline,
-        settings: Settings,
-        caller: Caller,
-    ) -> None:
-        self._service = service
-        self._form = form
-        self._request = request
-        self._model = pipeline.model
-        self._caller = caller
-        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
-            settings = {**settings, PREVIEW.lower(): True}
-        self._settings = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
+    service: Service
+    form: shapes.EditForm
+    request: Harmonize
+    model: str
+    settings: list[Settings]
+    caller: Caller
 
-    async def answer(self) -> ImagesResponse:
-        """All pictures at once."""
-        form, data, size = self._form, [], ""
-        with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for settings in self._settings:
+    async def answer(self) -> shapes.ImagesResponse:
+        data, size, output_format = [], "", self.form.output_format
+        with self.service.jobs.running(self.caller.job, self.caller.owner):
+            for settings in self.settings:
                 finished = await self._ask(settings)
                 picture = await self._encoded(finished)
-                size = size_of(picture)
-                data.append(EditedImage(b64_json=in_base64(picture), seed=finished.answer.seed))
-        return ImagesResponse(created=int(time.time()), data=data, output_format=form.output_format, size=size)
+                size = shapes.size_of(picture)
+                data.append(shapes.EditedImage(b64_json=b64encode(picture).decode(), seed=finished.answer.seed))
+        return shapes.ImagesResponse(created=int(time.time()), data=data, output_format=output_format, size=size)
 
     async def produce(self, emit: Emit) -> None:
-        """The events of all pictures."""
-        with self._service.jobs.running(self._caller.job, self._caller.owner):
-            for settings in self._settings:
-                finished = await self._ask(settings, _Partials(self._form, emit))
-                event = completed_event(await self._encoded(finished), finished.answer.seed, self._form.shape)
+        with self.service.jobs.running(self.caller.job, self.caller.owner):
+            for settings in self.settings:
+                finished = await self._ask(settings, _partials(self.form, emit))
+                event = shapes.completed_event(await self._encoded(finished), finished.answer.seed, self.form.shape)
                 emit(event.type, event)
 
     async def _ask(self, settings: Settings, on_event: OnEvent | None = None) -> Finished[Harmonized]:
-        return await self._service.run(
-            self._request,
-            replace(self._caller, job=None),
-            model=self._model,
+        return await self.service.run(
+            self.request,
+            replace(self.caller, job=None),
+            model=self.model,
             settings=settings,
-            deadline=self._form.timeout,
+            deadline=self.form.timeout,
             without=("mask",),
             on_event=on_event,
         )
 
     async def _encoded(self, finished: Finished[Harmonized]) -> bytes:
-        compression = max(1, self._form.output_compression)
-        return await encoded_picture(finished.answer.image, self._form.output_format, compression)
+        compression = max(1, self.form.output_compression)
+        return await encoded_picture(finished.answer.image, self.form.output_format, compression)
 
 
 def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings]:
@@ -179,7 +148,7 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
     """
     setting = next((each for each in pipeline.settings.values() if each.public_name == SEED), None)
     if setting is None or setting.lowest is None or setting.highest is None:
-        allowed = f"1; up to {MAX_IMAGES} of a model with a {SEED}, see /v1/models"
+        allowed = f"1; up to {shapes.MAX_IMAGES} of a model with a {SEED}, see /v1/models"
         problem = f"{pipeline.model} makes the same picture each time"
         raise Problem("invalid_setting", problem, field="n", allowed=allowed)
     lowest, seeds = int(setting.lowest), int(setting.highest) - int(setting.lowest) + 1
@@ -187,19 +156,15 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
     return [{**settings, SEED: lowest + (first + number) % seeds} for number in range(count)]
 
 
-class _Partials:
+def _partials(form: shapes.EditForm, emit: Emit) -> OnEvent:
     """Emits some of the steps of one picture."""
+    numbers = itertools.count()
 
-    def __init__(self, form: EditForm, emit: Emit) -> None:
-        self._form = form
-        self._emit = emit
-        self._sent = 0
-
-    def __call__(self, told: Queued | Stepped) -> None:
+    def tell(told: Queued | Stepped) -> None:
         if not isinstance(told, Stepped) or told.preview is None:
             return
-        if told.step in shown_steps(told.total, self._form.partial_images):
-            picture = recoded(told.preview, self._form.output_format)
-            event = partial_event(picture, self._sent, self._form.shape)
-            self._sent += 1
-            self._emit(event.type, event)
+        if told.step in shapes.shown_steps(told.total, form.partial_images):
+            event = shapes.partial_event(shapes.recoded(told.preview, form.output_format), next(numbers), form.shape)
+            emit(event.type, event)
+
+    return tell

@@ -1,24 +1,47 @@
-"""The shapes of OpenAI's image edits: masks the other way round, answers and events. Pure."""
+"""The shapes of OpenAI's image edits: parameters, masks the other way round, answers, events and errors. Pure."""
 
-import base64
 import io
 import time
+from base64 import b64encode
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from concord.errors import InvalidMask
-from concord.images import open_image
+from concord.images import open_image, read_header
 from concord.limits import Limits
 from concord.masks import THRESHOLD, encode_mask
-from facade.work.pictures import Format
+from facade.problems import Problem, ProblemDetails
+from facade.wire.forms import ModelForm
+from facade.work.pictures import Format, check_format
 
 Background = Literal["auto", "opaque"]
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto"]
 MAX_PARTIAL_IMAGES = 3
+MAX_IMAGES = 4
+_AUTO: Literal["auto"] = "auto"
+_IGNORED = "accepted, and of no effect"
+
+ErrorType: TypeAlias = Literal["invalid_request_error", "authentication_error", "rate_limit_error", "server_error"]
+_ERROR_TYPES: dict[int, ErrorType] = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+class OpenAIError(BaseModel):
+    """The member ``error`` of a body."""
+
+    message: str
+    type: ErrorType
+    param: str | None = Field(default=None, description="the form field it is about")
+    code: str = Field(description="the last part of the problem's type", examples=["invalid_setting"])
+
+
+class OpenAIProblem(ProblemDetails):
+    """The body of a refusal or failure of OpenAI's route: their error beside the fields of a problem."""
+
+    error: OpenAIError
 
 
 @dataclass(frozen=True)
@@ -28,6 +51,71 @@ class Shape:
     output_format: Format
     background: Background
     quality: Quality
+
+
+class EditForm(ModelForm):
+    """OpenAI's parameters; their client sends the settings of a model as ``extra_body``."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    image: bytes | None = Field(None, description="the composite: JPEG, PNG, WebP, BMP, GIF or TIFF")
+    images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
+    prompt: str | None = Field(
+        None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]
+    )
+    mask: bytes | None = Field(
+        None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"
+    )
+    n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; several only of a model with a seed, seed after seed")
+    size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
+    output_format: Format = Field(
+        "png", description="png keeps every pixel outside the part; jpeg and webp lose detail"
+    )
+    output_compression: int = Field(100, ge=0, le=100, description="quality of jpeg and webp; png takes 100 only")
+    response_format: Literal["b64_json"] = Field(
+        "b64_json",
+        description="b64_json; nothing is kept that a url could name",
+        json_schema_extra={"enum": ["b64_json"]},
+    )
+    partial_images: int = Field(
+        0, ge=0, le=MAX_PARTIAL_IMAGES, description="with stream: small pictures of a model on its way, if it shows any"
+    )
+    background: Background = Field(_AUTO, description="the photograph's own; transparent is refused")
+    quality: Quality | Literal["standard"] = Field(
+        _AUTO, description=_IGNORED, json_schema_extra={"enum": [*get_args(Quality), "standard"]}
+    )
+    input_fidelity: Literal["low", "high"] | None = Field(None, description=_IGNORED)
+    moderation: Literal["low", "auto"] | None = Field(None, description=_IGNORED)
+    complexity: Literal["low", "medium", "high"] | None = Field(None, description=_IGNORED)
+    user: str | None = Field(None, description=_IGNORED)
+    safety_identifier: str | None = Field(None, description=_IGNORED)
+
+    def photograph(self, limits: Limits) -> bytes:
+        """The one image, checked with everything that hangs on it.
+
+        Raises:
+            Problem: there is none, or several; or the size, format or compression does not go with it.
+            ConcordError: it is no image, or too large.
+        """
+        given = ([] if self.image is None else [self.image]) + self.images
+        if not given:
+            raise Problem("missing_field", "image is missing", field="image", allowed="an image file")
+        if len(given) > 1:
+            raise Problem("duplicate_field", f"{len(given)} images are given", field="image", allowed="one image")
+        size = read_header(given[0], limits, "image").size
+        check_format(size, self.output_format)
+        own = f"{size[0]}x{size[1]}"
+        if self.size not in (_AUTO, own):
+            raise Problem("invalid_setting", f"{self.size[:40]!r} is not allowed", field="size", allowed=f"auto, {own}")
+        if self.output_format == "png" and self.output_compression != 100:
+            raise Problem(
+                "invalid_setting", "png loses nothing", field="output_compression", allowed="100; or jpeg, webp"
+            )
+        return given[0]
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.output_format, self.background, _AUTO if self.quality == "standard" else self.quality)
 
 
 class EditedImage(BaseModel):
@@ -126,20 +214,25 @@ def size_of(picture: bytes) -> str:
     return f"{width}x{height}"
 
 
-def in_base64(picture: bytes) -> str:
-    """The bytes in base64."""
-    return base64.b64encode(picture).decode("ascii")
-
-
 def partial_event(picture: bytes, index: int, shape: Shape) -> PartialImageEvent:
     """The event of the partial image of this number, from 0."""
     return PartialImageEvent(partial_image_index=index, **_of(picture, shape))
 
 
 def completed_event(picture: bytes, seed: int | None, shape: Shape) -> CompletedEvent:
-    """The event of the picture itself."""
     return CompletedEvent(seed=seed, **_of(picture, shape))
 
 
+def openai_problem(problem: Problem, request_id: str | None) -> OpenAIProblem:
+    error = OpenAIError(
+        message=str(problem).partition("] ")[2],
+        type=_ERROR_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
+        param=problem.field,
+        code=problem.code,
+    )
+    return OpenAIProblem(error=error, **problem.details(request_id).model_dump())
+
+
 def _of(picture: bytes, shape: Shape) -> dict[str, Any]:
-    return {"b64_json": in_base64(picture), "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)
+    encoded = b64encode(picture).decode()
+    return {"b64_json": encoded, "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)

@@ -26,10 +26,6 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
     from facade.page.blocks import mount_blocks
 
     mount_blocks(app, service, settings, folder)
-    _keep(app, folder)
-
-
-def _keep(app: FastAPI, folder: Folder) -> None:
     inner = app.router.lifespan_context
 
     @asynccontextmanager

@@ -1,21 +1,25 @@
-"""The page as an application of Gradio's, below the facade's own routes."""
+"""The page as an application of Gradio, below the facade's own routes: its theme, its events, and what is answered."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from gradio.routes import App
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.access.keys import Keys
-from facade.access.rates import Rates
-from facade.page.examples import FOLDER as EXAMPLES
+from facade.access.keys import Keys, Rates
+from facade.page.examples import EXAMPLES, FOLDER
 from facade.page.folder import Folder
 from facade.page.handlers import Handlers
-from facade.page.layout import lay_out
+from facade.page.layout import Parts
+from facade.page.messages import READ_FORM
 from facade.page.sign_in import SIGN_OUT, SignIn
-from facade.page.stages import Stages
-from facade.page.surface import Surface
-from facade.page.theme import CSS, THEME
-from facade.page.wiring import connect
+from facade.page.tab_state import boxed, cleared, filled
+from facade.problems import Problem
 from facade.settings import Settings
 from facade.work.service import Service
 
@@ -23,16 +27,64 @@ _MOST_EVENTS = 1024
 """That are handled at a time; most of them wait for the service."""
 _POLL_SECONDS = 0.02
 
+_SHOW_STAGE = """() => document.querySelector("#stage").scrollIntoView({behavior: "smooth", block: "nearest"})"""
+"""On a phone the stage is above what was pressed."""
+
+_MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"""
+
+# What of Gradio's routes the page needs; a browser is answered on no other.
+_PATHS = frozenset({"/", "/config", "/favicon.ico", "/theme.css", "/manifest.json"})
+_STARTS = (
+    "/assets/",
+    "/static/",
+    "/gradio_api/app_id",
+    "/gradio_api/cancel",
+    "/gradio_api/file=",
+    "/gradio_api/heartbeat/",
+    "/gradio_api/info",
+    "/gradio_api/queue/",
+    "/gradio_api/startup-events",
+    "/gradio_api/upload",
+)
+
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+# Gradio's plainest theme with the system's own fonts, so that none is fetched.
+_THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.teal,
+    secondary_hue=gr.themes.colors.teal,
+    neutral_hue=gr.themes.colors.stone,
+    radius_size=gr.themes.sizes.radius_lg,
+    text_size=gr.themes.sizes.text_md,
+    font=_SANS,
+    font_mono=_MONO,
+).set(
+    # Contrast of at least 4.5 to 1.
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_400",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_400",
+    color_accent="*primary_700",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_600",
+    slider_color="*primary_700",
+    checkbox_background_color_selected="*primary_700",
+    checkbox_border_color_selected="*primary_700",
+)
+
 
 def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> None:
     """Mounts the page at ``/``, behind a sign-in where the application has keys."""
     keys: Keys = app.state.keys
-    gr.set_static_paths([EXAMPLES])
+    gr.set_static_paths([FOLDER])
     gr.mount_gradio_app(
         app,
         _blocks(service, folder, keys, app.state.rates),
         "/",
-        auth_dependency=_holder if keys else None,
+        auth_dependency=(lambda request: str(request.state.key)) if keys else None,
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -41,8 +93,8 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        theme=THEME,
-        css_paths=[CSS],
+        theme=_THEME,
+        css_paths=[Path(__file__).with_name("style.css")],
     )
     page = app.routes[-1]
     assert isinstance(page, Mount) and isinstance(page.app, App)
@@ -56,8 +108,8 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
 def _blocks(service: Service, folder: Folder, keys: Keys, rates: Rates) -> gr.Blocks:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
-        parts = lay_out(SIGN_OUT if keys else None)
-        connect(blocks, parts, Handlers(service, Stages(parts), folder, keys, rates))
+        parts = Parts(SIGN_OUT if keys else None)
+        _connect(blocks, parts, Handlers(service, parts, folder, keys, rates))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
     blocks.queue(default_concurrency_limit=None, api_open=False)
@@ -67,5 +119,58 @@ def _blocks(service: Service, folder: Folder, keys: Keys, rates: Rates) -> gr.Bl
     return blocks
 
 
-def _holder(request: Request) -> str:
-    return str(request.state.key)
+def _connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
+    """Connects the page's parts with their handlers; to be called within the ``gr.Blocks``."""
+    messages = [parts.status, parts.message]
+    models = [parts.model, parts.advanced, parts.settings, *messages]
+    chosen = [parts.model, parts.settings]
+    point = [parts.tab, parts.point, parts.file, parts.find, parts.again, parts.text, *messages]
+    marking = [*point, parts.editor]
+    comparing = [*point, parts.preview, parts.slider, parts.handle, parts.picture, parts.mask]
+
+    # Handlers get what the browser sent: the editor would decode and write again every picture of it. Messages and
+    # buttons say how it goes, in the place of Gradio's own veil over the outputs.
+    shared: dict[str, Any] = {
+        "preprocess": False,
+        "show_progress": "hidden",
+        "show_progress_on": parts.status,
+        "api_visibility": "private",
+    }
+    blocks.load(handlers.poll, chosen, models, **shared)
+    parts.model.input(handlers.poll, chosen, models, **shared)
+
+    opened = [parts.file.upload(handlers.open, [parts.file], marking, **shared)]
+    for example, button in zip(EXAMPLES, parts.examples, strict=True):
+        opened.append(button.click(partial(handlers.open_example, example), None, marking, **shared))
+    for event in opened:
+        event.then(handlers.poll, chosen, models, **shared)
+    parts.again.click(handlers.again, None, point, **shared)
+
+    for button, change, done in (
+        (parts.fill, filled, "What the line goes around is marked."),
+        (parts.box, boxed, "The rectangle is marked."),
+        (parts.clear, cleared, "Nothing is marked."),
+    ):
+        button.click(partial(handlers.redraw, change, done), [parts.tab, parts.editor], marking, **shared)
+    parts.adjust.click(handlers.adjust, [parts.tab], marking, **shared)
+
+    asked = [parts.find.click, parts.text.submit]
+    gr.on(asked, handlers.find, [parts.tab, parts.text], marking, **shared).then(None, js=_SHOW_STAGE)
+    wanted = [parts.tab, parts.editor, parts.text, parts.model, parts.settings]
+    parts.harmonize.click(handlers.harmonize, wanted, comparing, js=READ_FORM, **shared).then(None, js=_SHOW_STAGE)
+    parts.cancel.click(handlers.cancel, None, None, **shared)
+    blocks.unload(handlers.cancel)
+    parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, api_visibility="private")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """ASGI middleware that keeps the rest of Gradio from the network: proxies, recordings, remote calls, editors."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _PATHS and not scope["path"].startswith(_STARTS):
+            await Problem("not_found", "there is no such page").response(scope)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)

@@ -15,8 +15,6 @@ KEPT_SECONDS = 30 * 60
 """How long a file may lie unused."""
 
 SWEPT_SECONDS = 60.0
-"""Time between two sweeps."""
-
 MOST_BYTES = 4 * 2**30
 """What the folder holds at most after a sweep; what was used longest ago goes first."""
 

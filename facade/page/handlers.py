@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,18 +14,23 @@ from concord_client.tasks.fields import read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.segment import Segment
 from facade.access.caller import Caller
-from facade.access.keys import Keys
-from facade.access.rates import Rates
+from facade.access.keys import Keys, Rates
 from facade.page import messages
 from facade.page.examples import Example
 from facade.page.folder import Folder
-from facade.page.masks import Mask, layer_of, painted
-from facade.page.photograph import CANVAS_SIDE, FORGOTTEN, SHOWN_SIDE, Photograph, copy_of
-from facade.page.settings_form import texts_of
-from facade.page.stages import Stages, Update
-from facade.page.tab_state import TabState
-from facade.problems import Problem
-from facade.translation import problem_of
+from facade.page.layout import Parts, Update
+from facade.page.tab_state import (
+    CANVAS_SIDE,
+    FORGOTTEN,
+    SHOWN_SIDE,
+    Mask,
+    Photograph,
+    TabState,
+    copy_of,
+    layer_of,
+    painted,
+)
+from facade.problems import Problem, problem_of
 from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
@@ -34,32 +39,23 @@ Sent: TypeAlias = dict[str, Any]
 _OWNER = "page"
 
 
+@dataclass(eq=False)
 class Handlers:
-    """The handlers of one page.
+    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
 
-    Args:
-        service: does the work.
-        stages: says how the page looks.
-        folder: for the files that Gradio serves.
-        keys: say what the holder of a key may do.
-        rates: count what is asked with a key.
-    """
-
-    def __init__(self, service: Service, stages: Stages, folder: Folder, keys: Keys, rates: Rates) -> None:
-        self._service = service
-        self._keys = keys
-        self._rates = rates
-        self._stages = stages
-        self._folder = folder
-        self._limits = service.everyone.limits
+    service: Service
+    parts: Parts
+    folder: Folder
+    keys: Keys
+    rates: Rates
 
     async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
         """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
         try:
-            models = await self._service.public_models(self._caller(request))
+            models = await self.service.public_models(self._caller(request))
         except Exception as error:
-            return self._stages.telling(_trouble(error))
-        return self._stages.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
+            return self.parts.telling(_trouble(error))
+        return self.parts.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
 
     async def open(self, file: Sent) -> Update:
         """A photograph was dropped."""
@@ -67,11 +63,10 @@ class Handlers:
 
     async def open_example(self, example: Example) -> Update:
         """An example was chosen."""
-        return await self._open(example.path) | self._stages.saying(example.text)
+        return await self._open(example.path) | {self.parts.text: example.text}
 
     def again(self) -> Update:
-        """Another photograph is wanted."""
-        return self._stages.dropping()
+        return self.parts.dropping()
 
     async def redraw(self, change: Callable[[Mask], Mask], done: str, tab: TabState | None, editor: Sent) -> Update:
         """What is marked is to be changed as a whole; `done` says so."""
@@ -81,84 +76,75 @@ class Handlers:
             mask = await asyncio.to_thread(painted, self._layers(editor), tab.photograph.canvas_size)
             return await asyncio.to_thread(self._marking, tab, change(mask), messages.note(done))
         except Exception as error:
-            return self._stages.telling(_trouble(error))
+            return self.parts.telling(_trouble(error))
 
     async def adjust(self, tab: TabState | None) -> Update:
         """What is marked is to be changed by hand, after before and after were shown."""
         if tab is None:
             return self._forgotten()
-        return await asyncio.to_thread(self._found, replace(tab, compared=False), "")
+        return await asyncio.to_thread(self._marking, replace(tab, compared=False))
 
     async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
         """What the words name is wanted in the editor."""
         if tab is None:
             yield self._forgotten()
-        if tab is None or self._is_busy(request):
+        if tab is None or _job(request) in self.service.jobs:
             return
-        yield self._stages.beginning(tab, messages.progress("Looking for it"))
+        yield self.parts.showing(tab, messages.progress("Looking for it"), busy=True)
         try:
             await self._count(request)
             text = _needed(text)
             encoded = await asyncio.to_thread(tab.photograph.encoded)
-            found = (await self._service.run(Segment(encoded, text), self._caller(request))).answer
+            found = (await self.service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
                 tab = replace(tab, mask=found.mask, words=text, compared=False)
-                yield await asyncio.to_thread(self._found, tab, status)
+                yield await asyncio.to_thread(self._marking, tab, None, status)
             else:
-                yield self._stages.back(tab, status)
+                yield self.parts.showing(tab, status)
         except Exception as error:
-            yield self._stages.back(tab, _trouble(error))
+            yield self.parts.showing(tab, _trouble(error))
 
     async def harmonize(
-        self,
-        tab: TabState | None,
-        editor: Sent,
-        text: str,
-        model: str | None,
-        settings: Sent,
-        request: gr.Request,
+        self, tab: TabState | None, editor: Sent, text: str, model: str | None, settings: Sent, request: gr.Request
     ) -> AsyncGenerator[Update]:
         """The photograph is wanted with its part at home."""
         if tab is None:
             yield self._forgotten()
-        if tab is None or self._is_busy(request):
+        if tab is None or _job(request) in self.service.jobs:
             return
-        yield self._stages.beginning(tab, messages.progress("Harmonizing"))
+        yield self.parts.showing(tab, messages.progress("Harmonizing"), busy=True)
         try:
             await self._count(request)
             wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
-            async for event in self._events(wanted, model, texts_of(settings), self._caller(request)):
+            async for event in self._events(wanted, model, messages.texts_of(settings), self._caller(request)):
                 if isinstance(event, Finished):
                     yield await asyncio.to_thread(self._result, tab, wanted, event)
                 else:
                     yield self._progress(event)
         except Exception as error:
-            yield self._stages.back(tab, _trouble(error))
+            yield self.parts.showing(tab, _trouble(error))
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
-        self._service.cancel(_job(request), _OWNER)
-
-    def _is_busy(self, request: gr.Request) -> bool:
-        return _job(request) in self._service.jobs
+        self.service.jobs.cancel(_job(request), _OWNER)
 
     async def _count(self, request: gr.Request) -> None:
-        if self._keys:
+        if self.keys:
             holder = str(request.username)
-            await self._rates.count(holder, self._keys.allowance(holder).rate)
+            await self.rates.count(holder, self.keys.allowance(holder).rate)
 
     def _caller(self, request: gr.Request) -> Caller:
-        return Caller(_job(request), _OWNER, allowance=self._keys.allowance(str(request.username)))
+        return Caller(_job(request), _OWNER, allowance=self.keys.allowance(str(request.username)))
 
     async def _events(
         self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller
     ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
-        pipeline, settings = await self._service.choose(wanted, model, texts, caller)
+        pipeline, settings = await self.service.choose(wanted, model, texts, caller)
         if PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}
         events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
-        work = self._service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
+        work = self.service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -171,52 +157,49 @@ class Handlers:
     def _progress(self, event: Queued | Stepped) -> Update:
         if isinstance(event, Queued):
             waiting = f"Waiting, number {event.position} in line"
-            return self._stages.telling(messages.progress(waiting if event.position else "Harmonizing"))
+            return self.parts.telling(messages.progress(waiting if event.position else "Harmonizing"))
         said = f"Step {event.step} of {event.total}"
         status = messages.progress(said, event.step / event.total)
         if event.preview is None:
-            return self._stages.telling(status)
-        return self._stages.stepping(messages.picture(event.preview, said), status)
+            return self.parts.telling(status)
+        return self.parts.stepping(messages.picture(event.preview, said), status)
 
     async def _open(self, path: Path, *, sent: bool = False) -> Update:
         try:
-            photograph = await asyncio.to_thread(self._take, self._folder.holding(path) if sent else path)
+            photograph = await asyncio.to_thread(self._take, self.folder.holding(path) if sent else path)
         except Exception as error:
-            return self._stages.dropping(_trouble(error))
-        return self._stages.marking(TabState(photograph), None, "")
+            return self.parts.dropping(_trouble(error))
+        return self.parts.marking(TabState(photograph), None, "")
 
     def _take(self, path: Path) -> Photograph:
-        copy = copy_of(path.read_bytes(), self._limits, CANVAS_SIDE)
-        return Photograph(path, copy.original, self._folder.write("photograph.jpg", copy.jpeg), copy.size)
-
-    def _found(self, tab: TabState, status: str) -> Update:
-        return self._marking(tab, tab.canvas_mask(), status)
+        copy = copy_of(path.read_bytes(), self.service.everyone.limits, CANVAS_SIDE)
+        return Photograph(path, copy.original, self.folder.write("photograph.jpg", copy.jpeg), copy.size)
 
     def _layers(self, editor: Sent) -> list[Path]:
-        return [self._folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
+        return [self.folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
 
     def _forgotten(self) -> Update:
-        return self._stages.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
+        return self.parts.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
 
-    def _marking(self, tab: TabState, mask: Mask, status: str) -> Update:
-        layer = self._folder.write("layer.png", layer_of(mask)) if mask.any() else None
-        return self._stages.marking(tab, layer, status)
+    def _marking(self, tab: TabState, mask: Mask | None = None, status: str = "") -> Update:
+        mask = tab.canvas_mask() if mask is None else mask
+        layer = self.folder.write("layer.png", layer_of(mask)) if mask.any() else None
+        return self.parts.marking(tab, layer, status)
 
     def _result(self, tab: TabState, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
         answer = finished.answer
         if answer.score == 0:
-            return self._stages.back(tab, messages.note(messages.found(0, answer.truncated)))
+            return self.parts.showing(tab, messages.note(messages.found(0, answer.truncated)))
         mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
         tab = replace(tab, mask=mask, words=wanted.text or tab.words, compared=True)
-        shown = (
-            copy_of(picture, self._limits, SHOWN_SIDE).jpeg for picture in (read_encoded(wanted.image), answer.image)
-        )
-        before, after = (
-            self._folder.write(name, jpeg) for name, jpeg in zip(("before.jpg", "after.jpg"), shown, strict=True)
-        )
-        downloads = (self._folder.write("harmonized.png", answer.image), self._folder.write("mask.png", mask))
+        before = self._small("before.jpg", read_encoded(wanted.image))
+        after = self._small("after.jpg", answer.image)
+        downloads = (self.folder.write("harmonized.png", answer.image), self.folder.write("mask.png", mask))
         status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
-        return self._stages.comparing(tab, (before, after), downloads, status)
+        return self.parts.comparing(tab, (before, after), downloads, status)
+
+    def _small(self, name: str, encoded: bytes) -> Path:
+        return self.folder.write(name, copy_of(encoded, self.service.everyone.limits, SHOWN_SIDE).jpeg)
 
 
 def _wanted(tab: TabState, layers: list[Path], text: str) -> Harmonize:

@@ -8,8 +8,6 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from facade.settings import Settings
-
 
 def configure(level: str) -> None:
     """Has structlog and the standard library's loggers write JSON lines of `level` and above to stdout."""
@@ -60,8 +58,3 @@ def _without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> E
         exception.pop("exc_value", None)
         exception.pop("exc_notes", None)
     return event
-
-
-def note_settings(settings: Settings) -> None:
-    """Writes every setting down, secrets as stars."""
-    structlog.get_logger("facade.settings").info("settings", **settings.shown())

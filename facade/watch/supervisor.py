@@ -18,10 +18,7 @@ _LOOK_SECONDS = 5.0  # longer than the watchdog's look at a server that lives
 class Supervisor:
     """Looks after a server in a thread of its own, so that the facade answers while Triton starts.
 
-    Args:
-        server: not started yet.
-        notify: is told in words what happened; called in the thread.
-        failed: is called in the thread, once, if the server cannot be kept up.
+    In the thread, `notify` is told in words what happened, and `failed` is called once if the server cannot be kept up.
     """
 
     def __init__(
@@ -41,8 +38,7 @@ class Supervisor:
     def stop(self, at_once: Callable[[], bool]) -> None:
         """Returns when nothing of the server is left.
 
-        Args:
-            at_once: is asked again and again whether requests that Triton is answering should be given up.
+        `at_once` is asked again and again whether requests that Triton is answering should be given up.
         """
         self._stopped.set()
         patience = time.monotonic() + _LOOK_SECONDS
@@ -62,20 +58,16 @@ class Supervisor:
         try:
             self._server.start()
             self._started = True
-            self._notify_ready()
+            if self._server.unexported:
+                self._notify(f"not served, since not exported: {', '.join(sorted(self._server.unexported))}")
+            self._notify(
+                f"Triton is ready: HTTP {self._server.http_url}, gRPC {self._server.grpc_url}, "
+                f"metrics {self._server.metrics_url}; log {self._server.log_path}"
+            )
             Watchdog(self._server, notify=self._notify).watch(self._stopped)
         except ServerFailure as failure:
             if not self._stopped.is_set():
                 self._failed(failure)
-
-    def _notify_ready(self) -> None:
-        server = self._server
-        if server.unexported:
-            self._notify(f"not served, since not exported: {', '.join(sorted(server.unexported))}")
-        self._notify(
-            f"Triton is ready: HTTP {server.http_url}, gRPC {server.grpc_url}, metrics {server.metrics_url}; "
-            f"log {server.log_path}"
-        )
 
     def _kill(self) -> None:
         # The keeper kills Triton at once when it gets SIGTERM.

@@ -17,10 +17,7 @@ _TURNS = 5
 
 
 def caller_of(request: Request) -> Caller:
-    """Who makes a request: its job is the caller's ``X-Job-Id``, or else the request's own id where it can be one.
-
-    Used is what the observer and the keys left in the request's state.
-    """
+    """Who makes a request: its job is the caller's ``X-Job-Id``, or else the request's own id where it can be one."""
     state, app = request.scope.get("state", {}), request.app.state
     job = request.headers.get(JOB_ID)
     if job is None:

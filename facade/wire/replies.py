@@ -1,11 +1,11 @@
 """Answers as HTTP, made from the fields of a task's answer: its picture with the rest in headers, or all as JSON."""
 
-import base64
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, TypeAdapter, create_model
 from starlette.responses import Response
 
 from concord_client.tasks.fields import Kind, TensorField
@@ -17,21 +17,15 @@ MODEL = "X-Concord-Model"
 PHOTOGRAPH = "image"
 """The field of an answer that is a photograph, and may be written in other formats than PNG; masks are not."""
 
-_PYTHON: dict[Kind, Any] = {
-    "image": str,
+PYTHON: dict[Kind, Any] = {
+    "image": bytes,
     "text": str,
     "boolean": bool,
     "integer": int,
     "number": float,
     "numbers": list[float],
 }
-_JSON: dict[Kind, dict[str, Any]] = {
-    "text": {"type": "string"},
-    "boolean": {"type": "boolean"},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "numbers": {"type": "array", "items": {"type": "number"}},
-}
+"""The types of fields by their kinds; an image is text in JSON."""
 _IN_HEADERS: frozenset[Kind] = frozenset({"boolean", "integer", "number", "numbers"})
 
 
@@ -40,10 +34,7 @@ class Reply:
     """The answer to one request, ready to be sent.
 
     Attributes:
-        answer: of the task.
         picture: its first image, encoded as it was asked for; None for an answer without images.
-        picture_format: of that picture.
-        model: that answered.
         job: the id under which the request could be cancelled.
         seconds: by stage.
     """
@@ -57,22 +48,18 @@ class Reply:
 
     def told(self) -> BaseModel:
         """Everything, for JSON and events."""
-        fields = type(self.answer).fields()
-        values = {each.name: _plain(getattr(self.answer, each.name), each.kind) for each in fields}
-        picture = picture_of(type(self.answer))
-        if picture is not None and self.picture is not None:
-            values[picture.name] = base64.b64encode(self.picture).decode()
+        answer = type(self.answer)
+        values = {each.name: getattr(self.answer, each.name) for each in answer.fields()}
+        if picture := picture_of(answer):
+            values[picture.name] = self.picture
+        values = {name: b64encode(each).decode() if isinstance(each, bytes) else each for name, each in values.items()}
         seconds = {stage: round(each, 6) for stage, each in self.seconds.items()}
-        return answer_model(type(self.answer)).model_validate(
+        return answer_model(answer).model_validate(
             values | {"format": self.picture_format, "model": self.model, "job": self.job, "seconds": seconds}
         )
 
     def response(self, accept: str) -> Response:
-        """The picture, or JSON for those who ask for it.
-
-        Args:
-            accept: the request's header of that name.
-        """
+        """The picture, or JSON for those who ask for it in their header ``Accept``."""
         if self.picture is None or wants_json(accept):
             return json_response(self.told(), self.job)
         timings = ", ".join(f"{stage};dur={each * 1000:.2f}" for stage, each in self.seconds.items())
@@ -88,46 +75,39 @@ _MODELS: dict[type[Answer], type[BaseModel]] = {}
 
 def answer_model(answer: type[Answer]) -> type[BaseModel]:
     """A task's answer as JSON: images in base64."""
-    if answer not in _MODELS:
-        _MODELS[answer] = _answer_model(answer)
-    return _MODELS[answer]
-
-
-def _answer_model(answer: type[Answer]) -> type[BaseModel]:
+    if answer in _MODELS:
+        return _MODELS[answer]
     fields: dict[str, Any] = {}
     for each in answer.fields():
-        kind = _PYTHON[each.kind]
-        words = f"{each.about}; in base64" if each.kind == "image" else each.about
+        is_image = each.kind == "image"
+        kind = str if is_image else PYTHON[each.kind]
+        words = f"{each.about}; in base64" if is_image else each.about
         fields[each.name] = (kind | None if _is_nullable(each) else kind, Field(description=words))
     if has_photograph(answer):
         fields["format"] = (Format, Field(description=f"of the {PHOTOGRAPH}"))
-    return create_model(
+    timing = Field(description="by stage", examples=[{"queued": 0.0, "inference": 0.2, "encode": 0.0}])
+    _MODELS[answer] = create_model(
         f"{answer.__name__}Answer",
         __doc__=(answer.__doc__ or "").partition("\n")[0],
         **fields,
         model=(str, Field(description="what made it")),
         job=(str, Field(description="the id under which it could be cancelled")),
-        seconds=(
-            dict[str, float],
-            Field(description="by stage", examples=[{"queued": 0.0, "inference": 0.2, "encode": 0.0}]),
-        ),
+        seconds=(dict[str, float], timing),
     )
+    return _MODELS[answer]
 
 
 def header_schemas(answer: type[Answer]) -> dict[str, Any]:
     """OpenAPI's description of the headers beside a picture."""
-    return {
-        header_of(each): {"description": each.about, "schema": _JSON[each.kind]}
-        for each in answer.fields()
-        if each.kind in _IN_HEADERS
-    }
+    fields = [each for each in answer.fields() if each.kind in _IN_HEADERS]
+    return {header_of(each): {"description": each.about, "schema": _json_schema(each)} for each in fields}
 
 
 def value_schemas(answer: type[Answer]) -> dict[str, Any]:
     """The JSON schemas of everything that is known of an answer, its images apart."""
     schemas = {}
     for each in (field for field in answer.fields() if field.kind != "image"):
-        schema = _JSON[each.kind]
+        schema = _json_schema(each)
         kinds = {"type": [schema["type"], "null"]} if _is_nullable(each) else {}
         schemas[each.name] = {"description": each.about} | schema | kinds
     return schemas
@@ -150,7 +130,6 @@ def has_photograph(answer: type[Answer]) -> bool:
 
 
 def header_of(field: TensorField) -> str:
-    """The header of a field."""
     return f"X-Concord-{field.name.replace('_', '-').title()}"
 
 
@@ -164,7 +143,6 @@ async def reply_of(
 
 
 def json_response(answer: BaseModel, job: str) -> Response:
-    """An answer as JSON."""
     return Response(answer.model_dump_json(), headers={JOB: job}, media_type="application/json")
 
 
@@ -179,8 +157,8 @@ def _is_nullable(field: TensorField) -> bool:
     return not field.required and field.default is None
 
 
-def _plain(value: Any, kind: Kind) -> Any:
-    return base64.b64encode(value).decode() if kind == "image" and value is not None else value
+def _json_schema(field: TensorField) -> dict[str, Any]:
+    return TypeAdapter(PYTHON[field.kind]).json_schema()
 
 
 def _written(value: object) -> str:

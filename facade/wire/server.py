@@ -1,19 +1,28 @@
-"""uvicorn's server, stopped without losing a request that was accepted."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds, and its server, stopped without losing a request that was accepted.
+
+Bounds are on the head of a request, how long it may take and how large it may be, and on an answer, how long its client
+may read nothing of it.
+"""
 
 import asyncio
-import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from concord.errors import ServerFailure
 from facade.settings import Settings
-from facade.wire.protocol import bounded
 
+MAX_HEAD_BYTES = 64 * 2**10
+_RESET = struct.pack("ii", 1, 0)  # struct linger: on, for no second
+_TOO_SLOW = (HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
+_TOO_LARGE = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request_too_large")
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75  # longer than balancers keep a connection, so that it is they who close it
 _ENDLESS = "/heartbeat/"  # of Gradio: open as long as a browser shows the page
@@ -22,39 +31,110 @@ _SHUTDOWN_SECONDS = 5.0
 _TURNS = 5
 
 
-class _Counted:
-    """ASGI: counts the requests that somebody waits for."""
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. What comes after the head, the body, is bounded by those who read it.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.open = 0
+    Attributes:
+        patience: seconds a client may take from its first byte, or from connecting, to the end of the head; and seconds
+            in which it reads nothing of an answer that waits for it.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        counted = scope["type"] == "http" and _ENDLESS not in scope["path"]
-        self.open += counted
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self.open -= counted
+    patience = 30.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._in_head = True
+        self._timer: asyncio.TimerHandle | None = self._armed()
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            self._timer = self._timer or self._armed()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(*_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """What is written waits: the client does not read as fast as it is answered."""
+        super().pause_writing()
+        self._watch_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has read, or is gone."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def _watch_reading(self, unread: int) -> None:
+        self._unread = self.loop.call_later(self.patience, self._expect_less, unread)
+
+    def _expect_less(self, unread: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= unread:
+            # Reset, so that the kernel does not keep what lies unread for as long as the client likes.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+        else:
+            self._watch_reading(left)
+
+    def _armed(self) -> asyncio.TimerHandle:
+        return self.loop.call_later(self.patience, self._refuse, *_TOO_SLOW)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, status: HTTPStatus, code: str) -> None:
+        if self.transport.is_closing():
+            return
+        # In the middle of another answer there is no place for this one.
+        if self.cycle is None or self.cycle.response_complete:
+            body = (
+                f'{{"type":"urn:concord:problem:{code}","title":"{status.phrase}","status":{status.value},'
+                f'"detail":"the head of the request was not read to its end"}}'
+            )
+            self.transport.write(
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
+            )
+        self.transport.close()
 
 
 class HttpServer(uvicorn.Server):
     """Serves an application on a socket until :meth:`stop`; leaves signals to its owner.
 
-    Args:
-        app: the facade.
-        settings: how long a client may take to send a request's head, and how long a stop waits.
-        stopping: is called when the server stops accepting.
+    `stopping` is called when the server stops accepting.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, stopping: Callable[[], None] = lambda: None) -> None:
-        self._counted = _Counted(app)
+        self._app = app
+        self._open = 0
         self._drain_seconds = settings.drain_seconds
         self._stopping = stopping
         super().__init__(
             uvicorn.Config(
                 self._counted,
-                http=bounded(settings.read_timeout),
+                interface="asgi3",
+                http=type("_Patient", (BoundedProtocol,), {"patience": settings.read_timeout}),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -70,7 +150,7 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
         self.force_exit = self.force_exit or at_once
 
-    @contextlib.contextmanager
+    @contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leaves them alone. (Event streams would otherwise be cut at the signal, wherever they are.)"""
         yield
@@ -88,7 +168,7 @@ class HttpServer(uvicorn.Server):
             connection.shutdown()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                await self._until(lambda: self._counted.open == 0)
+                await self._until(lambda: self._open == 0)
         for task in list(self.server_state.tasks):
             task.cancel()
         with suppress(TimeoutError):
@@ -96,6 +176,15 @@ class HttpServer(uvicorn.Server):
                 # Of an answer that is complete, the end may still be on its way to the client.
                 await self._until(lambda: not self.server_state.connections)
                 await self.lifespan.shutdown()
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application; counts the requests that somebody waits for."""
+        counted = scope["type"] == "http" and _ENDLESS not in scope["path"]
+        self._open += counted
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open -= counted
 
     async def _until(self, done: Callable[[], bool]) -> None:
         while not (done() or self.force_exit):
@@ -124,8 +213,6 @@ def listener(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
-        problem = (
-            f"{port} on {host} is taken" if error.errno == errno.EADDRINUSE else f"{port} on {host}: {error.strerror}"
-        )
-        raise ServerFailure("port", problem, "a free port; see --port") from error
+        reason = " is taken" if error.errno == errno.EADDRINUSE else f": {error.strerror}"
+        raise ServerFailure("port", f"{port} on {host}{reason}", "a free port; see --port") from error
     return listening

@@ -6,18 +6,14 @@ times, and everything else is text that pydantic reads.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
-from pydantic import BaseModel
 from starlette.requests import Request
 
 from facade.problems import Problem
 from facade.settings import Settings
-from facade.wire.forms import validated
-from facade.wire.multipart import Parts, rules_of
-
-Form = TypeVar("Form", bound=BaseModel)
+from facade.wire.forms import Form, Parts, rules_of, validated
 
 ENVELOPE_BYTES = 2**20
 """Of a body besides its files: texts, and what multipart puts around them."""
@@ -25,15 +21,10 @@ ENVELOPE_BYTES = 2**20
 _RATE_STEP = 2**20
 """Bytes for which a slow client gets its time once more."""
 _LINGER_SECONDS = 2.0
-_CLOSE = {"Connection": "close"}
 
 
 class Uploads:
-    """Reads the forms of one application, and bounds what all requests together hold in memory.
-
-    Args:
-        settings: how large a body and a file may be, all bodies together, and how slowly they may come.
-    """
+    """Reads the forms of one application, and bounds what all requests together hold in memory."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,16 +35,14 @@ class Uploads:
         self,
         request: Request,
         form: type[Form],
+        extra: Collection[str] | None,
         *,
-        extra: Collection[str] | None = (),
         max_bytes: int | None = None,
         max_file_bytes: int | None = None,
     ) -> AsyncIterator[Form]:
         """The form of a request, whose bytes count as held for as long as the block runs.
 
         Args:
-            request: its body has not been read.
-            form: the model of the form.
             extra: names of texts that it may have besides, which are then in its ``model_extra``; None for any.
             max_bytes: of the body; None for what its files take.
             max_file_bytes: of a file; None for the settings' largest image.
@@ -66,16 +55,21 @@ class Uploads:
         files = sum(rule.is_file for rule in rules_of(form).values())
         body = _Body(request, self, max_bytes or files * largest + ENVELOPE_BYTES)
         try:
-            yield validated(form, await self._read(body, form, largest, extra))
+            try:
+                parts = Parts(form, request.headers.get("content-type", ""), largest, extra)
+                await body.read(parts, self._settings.read_timeout)
+                values = parts.values()
+            except Problem as problem:
+                await body.linger()
+                if not body.ended:
+                    problem.headers["Connection"] = "close"
+                raise
+            yield validated(form, values)
         finally:
             self.held -= body.received
 
     def hold(self, count: int) -> None:
-        """Counts bytes that have arrived.
-
-        Raises:
-            Problem: all requests together hold too many.
-        """
+        """Counts bytes that have arrived; raises a `Problem` where all requests together hold too many."""
         self.held += count
         if self.held > self._settings.max_held_bytes:
             raise Problem(
@@ -84,56 +78,33 @@ class Uploads:
                 allowed=f"{self._settings.max_held_bytes} bytes in all requests together",
             )
 
-    async def _read(
-        self, body: "_Body", form: type[BaseModel], max_file_bytes: int, extra: Collection[str] | None
-    ) -> dict[str, Any]:
-        try:
-            parts = Parts(form, body.content_type, max_file_bytes, extra)
-            await body.read(parts, self._settings.read_timeout)
-            return parts.values()
-        except Problem as problem:
-            await body.linger()
-            if not body.ended:
-                problem.headers |= _CLOSE
-            raise
 
-
+@dataclass
 class _Body:
     """The body of one request.
 
     Attributes:
-        content_type: as the request says.
         received: bytes that were counted.
         ended: whether nothing more is to come.
     """
 
-    def __init__(self, request: Request, uploads: Uploads, max_bytes: int) -> None:
-        self.content_type = request.headers.get("content-type", "")
-        self.received = 0
-        self.ended = False
-        self._request = request
-        self._uploads = uploads
-        self._max_bytes = max_bytes
+    request: Request
+    uploads: Uploads
+    max_bytes: int
+    received: int = 0
+    ended: bool = False
 
     async def read(self, parts: Parts, timeout: float) -> None:
-        """Hands on what comes, until its end.
-
-        Args:
-            parts: receives every piece.
-            timeout: seconds, and as long again for every `_RATE_STEP` bytes.
-        """
-        length = self._request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_bytes:
+        """Hands on what comes, within the timeout in seconds, and as long again for every `_RATE_STEP` bytes."""
+        length = self.request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self.max_bytes:
             raise self._too_large()
         started = asyncio.get_running_loop().time()
-        steps = 0
         try:
             async with asyncio.timeout_at(started + timeout) as patience:
                 while not self.ended:
                     parts.write(await self._receive())
-                    if self.received // _RATE_STEP > steps:
-                        steps = self.received // _RATE_STEP
-                        patience.reschedule(started + timeout * (1 + steps))
+                    patience.reschedule(started + timeout * (1 + self.received // _RATE_STEP))
         except TimeoutError:
             raise Problem(
                 "request_timeout",
@@ -143,29 +114,27 @@ class _Body:
 
     async def linger(self) -> None:
         """Takes what is still being sent, for a moment: many clients read an answer only when they have sent all."""
-        if "expect" in self._request.headers and not self.received:
+        if "expect" in self.request.headers and not self.received:
             return
-        left = self._max_bytes
-        try:
+        left = self.max_bytes
+        with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self.ended and left > 0:
-                    message = await self._request.receive()
+                    message = await self.request.receive()
                     left -= len(message.get("body", b""))
                     self.ended = not message.get("more_body", False)
-        except TimeoutError:
-            return
 
     async def _receive(self) -> bytes:
-        message = await self._request.receive()
+        message = await self.request.receive()
         self.ended = not message.get("more_body", False)
         if message["type"] == "http.disconnect":
             raise Problem("cancelled", "the client went away")
         piece: bytes = message.get("body", b"")
         self.received += len(piece)
-        self._uploads.hold(len(piece))
-        if self.received > self._max_bytes:
+        self.uploads.hold(len(piece))
+        if self.received > self.max_bytes:
             raise self._too_large()
         return piece
 
     def _too_large(self) -> Problem:
-        return Problem("request_too_large", "the body is too large", allowed=f"at most {self._max_bytes} bytes")
+        return Problem("request_too_large", "the body is too large", allowed=f"at most {self.max_bytes} bytes")

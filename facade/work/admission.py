@@ -1,18 +1,22 @@
-"""Who may ask Triton now, who waits, and who is refused at once."""
+"""Who may ask Triton now, who waits, and who is refused at once; and the work of those whose turn has come."""
 
 import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from facade.problems import Problem
+from facade.settings import LONGEST
 
+T = TypeVar("T")
 OnPosition: TypeAlias = Callable[[int], object]
 """Is told of a place in the queue, from 1 for the next to go; and of 0 when the wait is over."""
 
+MARGIN = 60.0
+"""Seconds that Triton is given beyond a deadline: where one passes amid an ensemble, its gRPC frontend can crash."""
 _LONGEST_WAIT = 60.0
 _SMOOTHING = 0.2
 
@@ -20,11 +24,11 @@ _SMOOTHING = 0.2
 @dataclass(eq=False)
 class _Turn:
     granted: asyncio.Future[None]
-    on_position: OnPosition | None
+    on_position: OnPosition
     position: int = 0
 
     def tell(self, position: int) -> None:
-        if self.on_position is not None and position != self.position:
+        if position != self.position:
             self.position = position
             self.on_position(position)
 
@@ -71,22 +75,18 @@ class Place:
 
 
 class Admission:
-    """Bounds how many requests of a model Triton is given at a time, and how many wait for that in order.
+    """Bounds how many requests of a model Triton is given at a time, and how many wait for that in order, the queue.
 
-    Args:
-        queue: requests of a model that may wait.
+    Work keeps its place until Triton has ended it, whoever still waits for the answer.
     """
 
     def __init__(self, queue: int) -> None:
         self._lanes: dict[str, _Lane] = {}
         self._queue = queue
+        self._working: set[asyncio.Task[Any]] = set()
 
     def know(self, limits: Mapping[str, int]) -> None:
-        """Makes a lane for each model that has none.
-
-        Args:
-            limits: requests that run at a time, by model.
-        """
+        """Makes a lane for each model that has none, given the requests that run at a time."""
         for model, limit in limits.items():
             self._lanes.setdefault(model, _Lane(limit))
 
@@ -105,12 +105,8 @@ class Admission:
         """Requests that Triton was given, by model."""
         return {model: lane.running for model, lane in self._lanes.items()}
 
-    async def take(self, model: str, on_position: OnPosition | None = None) -> "Place":
+    async def take(self, model: str, on_position: OnPosition = lambda _: None) -> Place:
         """Waits for a place; whoever has it is to leave it.
-
-        Args:
-            model: one that it knows.
-            on_position: is told of the place in the queue and of every change of it.
 
         Raises:
             Problem: the queue is full; raised without waiting.
@@ -118,13 +114,12 @@ class Admission:
         lane = self._lanes[model]
         if lane.running < lane.limit:
             lane.running += 1
-            if on_position is not None:
-                on_position(0)
+            on_position(0)
         else:
             await self._wait(model, lane, on_position)
         return Place(lane)
 
-    async def _wait(self, model: str, lane: _Lane, on_position: OnPosition | None) -> None:
+    async def _wait(self, model: str, lane: _Lane, on_position: OnPosition) -> None:
         if len(lane.waiting) >= self._queue:
             raise Problem(
                 "too_busy",
@@ -147,3 +142,60 @@ class Admission:
                 lane.tell_positions()
             raise
         turn.tell(0)
+
+    async def work(
+        self,
+        model: str,
+        seconds: float,
+        ask: Callable[[float], Coroutine[Any, Any, T]],
+        *,
+        stops: bool,
+        on_position: OnPosition,
+    ) -> tuple[T, dict[str, float]]:
+        """Waits for a place, then asks; the answer, and the seconds it took as ``queued`` and ``inference``.
+
+        Args:
+            seconds: after which nobody waits any more.
+            ask: the work, given the seconds it may take.
+            stops: whether work that is cancelled stops in Triton. What has entered an ensemble does not: it runs to its
+                end, and would stand in the way of what is sent after it; so it is left alone and keeps its place.
+
+        Raises:
+            Problem: the queue is full, or the time is over.
+        """
+        arrived, began = time.monotonic(), None
+        try:
+            async with asyncio.timeout(seconds):
+                place = await self.take(model, on_position)
+                began = time.monotonic()
+                work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)
+                try:
+                    answer = await asyncio.shield(work)
+                except asyncio.CancelledError:
+                    if stops:
+                        work.cancel()
+                    raise
+        except TimeoutError:
+            waited = "" if began else ", all of them in the queue"
+            raise Problem("deadline_exceeded", f"not answered within {seconds:g} s{waited}") from None
+        return answer, {"queued": began - arrived, "inference": time.monotonic() - began}
+
+    def start(self, work: Coroutine[Any, Any, T], ended: Callable[[], object] = lambda: None) -> asyncio.Task[T]:
+        """Has work done whether or not somebody still waits for it, and something after it."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+
+        def end(task: asyncio.Task[T]) -> None:
+            self._working.discard(task)
+            ended()
+            if not task.cancelled():
+                # Looked at, so that asyncio does not complain where nobody waited for it.
+                task.exception()
+
+        task.add_done_callback(end)
+        return task
+
+    def close(self) -> None:
+        """Gives up what is being worked on."""
+        for task in self._working:
+            task.cancel()

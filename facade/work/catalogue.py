@@ -1,21 +1,26 @@
-"""The public models as people are told of them: what each takes, and within which limits."""
+"""The server's models: its catalogue as it was last read, and as people are told of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from concord_client import AsyncClient
 from concord_client.catalogue import Catalogue, Pipeline
+from concord_client.errors import InvalidInput, ModelNotFound
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import Kind
-from facade.access.allowance import Allowance
+from concord_client.tasks.request import A, Request
+from facade.access.caller import Allowance
 from facade.settings import Settings
 from facade.work.requests import Task
 
 SettingType: TypeAlias = Literal["integer", "number", "string", "boolean"]
-SETTING_TYPES: Mapping[type, SettingType] = {int: "integer", float: "number", str: "string", bool: "boolean"}
+_ASK_SECONDS = 5.0
+_MAX_AGE = 1.0
+_TYPES: Mapping[type, SettingType] = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
 class ModelInput(BaseModel):
@@ -34,8 +39,8 @@ class ModelSetting(BaseModel):
     type: SettingType
     description: str
     default: SettingValue | None = Field(default=None, description="null where the server draws or decides")
-    minimum: int | float | None = Field(default=None)
-    maximum: int | float | None = Field(default=None)
+    minimum: int | float | None = None
+    maximum: int | float | None = None
     choices: list[SettingValue] | None = Field(default=None, description="the values there are, where they are few")
 
 
@@ -61,14 +66,70 @@ class PublicModel(BaseModel):
     limits: ModelLimits
 
 
-def public_models(catalogue: Catalogue, settings: Settings, allowance: Allowance) -> list[PublicModel]:
-    """What a caller can ask of a server.
+class Models:
+    """The catalogue of one server, read again when something is missing from it, at most once a second.
 
-    Args:
-        catalogue: of the server's pipelines.
-        settings: the facade's.
-        allowance: the caller's.
+    `changed` is called with every catalogue that differs from the one before.
     """
+
+    def __init__(self, client: AsyncClient, changed: Callable[[Catalogue], object]) -> None:
+        self._client = client
+        self._changed = changed
+        self._doubtful = True
+        self.catalogue = Catalogue()
+
+    async def refresh(self) -> Catalogue:
+        """The catalogue, no older than a second.
+
+        Raises:
+            ConcordClientError: the server does not answer.
+        """
+        self.know(await self._client.catalogue(max_age=_MAX_AGE, timeout=_ASK_SECONDS))
+        return self.catalogue
+
+    def know(self, catalogue: Catalogue) -> None:
+        if catalogue.pipelines != self.catalogue.pipelines:
+            self.catalogue = catalogue
+            self._changed(catalogue)
+        self._doubtful = False
+
+    def doubt(self) -> None:
+        """What is known may be wrong; the next request reads the catalogue again."""
+        self._doubtful = True
+
+    def setting_names(self, task: str) -> Collection[str] | None:
+        """The public names of a task's settings; None where no catalogue is known, so that it may be any."""
+        if not self.catalogue.pipelines:
+            return None
+        return [setting.public_name for each in self.catalogue.of_task(task) for setting in each.settings.values()]
+
+    async def choose(self, request: Request[A], model: str | None, allowance: Allowance) -> Pipeline:
+        """The pipeline that answers a request.
+
+        Without a model's name it is the default of those that take what is given; models that the caller's allowance
+        leaves out do not exist.
+
+        Raises:
+            ConcordClientError: there is no such model, it does not take what is given, or the server does not answer.
+        """
+        given = [field.tensor for field in request.given()]
+        if not self._doubtful:
+            try:
+                return _allowed(self.catalogue, allowance).choose(request.TASK, model, given, streams=True)
+            except (ModelNotFound, InvalidInput):
+                # It may have come since.
+                pass
+        return _allowed(await self.refresh(), allowance).choose(request.TASK, model, given, streams=True)
+
+
+def _allowed(catalogue: Catalogue, allowance: Allowance) -> Catalogue:
+    if not allowance.models:
+        return catalogue
+    return Catalogue(each for each in catalogue.pipelines if allowance.has_model(each.model))
+
+
+def public_models(catalogue: Catalogue, settings: Settings, allowance: Allowance) -> list[PublicModel]:
+    """What a caller with this allowance can ask of a server."""
     return [
         _public_model(task, catalogue.of_model(task.TASK, name), settings, allowance)
         for task in TASKS
@@ -114,21 +175,20 @@ def _widened(one: Setting, other: Setting) -> Setting:
 
 def _public_model(task: Task, pipelines: tuple[Pipeline, ...], settings: Settings, allowance: Allowance) -> PublicModel:
     first = pipelines[0]
-    limits = ModelLimits(
-        max_bytes=allowance.max_bytes,
-        max_pixels=allowance.max_pixels,
-        max_text_bytes=allowance.max_text_bytes,
-        deadline=max(deadline_of(each, settings) for each in pipelines),
-        concurrency=settings.concurrency.get(first.model, max(each.concurrency for each in pipelines)),
-        queue=settings.queue,
-    )
     return PublicModel(
         name=first.model,
         task=task.TASK,
         description=first.about,
         inputs=_inputs(task, pipelines),
-        settings=[_setting(each) for each in merged(pipelines).values()],
-        limits=limits,
+        settings=[public_setting(each) for each in merged(pipelines).values()],
+        limits=ModelLimits(
+            max_bytes=allowance.max_bytes,
+            max_pixels=allowance.max_pixels,
+            max_text_bytes=allowance.max_text_bytes,
+            deadline=max(deadline_of(each, settings) for each in pipelines),
+            concurrency=settings.concurrency.get(first.model, max(each.concurrency for each in pipelines)),
+            queue=settings.queue,
+        ),
     )
 
 
@@ -141,16 +201,15 @@ def _inputs(task: Task, pipelines: tuple[Pipeline, ...]) -> list[ModelInput]:
         group = next((group for group in groups if field.name in group), [])
         one_of = f" (exactly one of {' and '.join(group)})" if len(group) > 1 else ""
         required = len(group) == 1 or all(field.tensor in pipeline.required for pipeline in pipelines)
-        inputs.append(
-            ModelInput(name=field.name, type=field.kind, required=required, description=f"{field.about}{one_of}")
-        )
+        about = f"{field.about}{one_of}"
+        inputs.append(ModelInput(name=field.name, type=field.kind, required=required, description=about))
     return inputs
 
 
-def _setting(setting: Setting) -> ModelSetting:
+def public_setting(setting: Setting) -> ModelSetting:
     return ModelSetting(
         name=setting.public_name,
-        type=SETTING_TYPES[setting.kind],
+        type=_TYPES[setting.kind],
         description=setting.about,
         default=setting.default,
         minimum=setting.lowest,

@@ -21,7 +21,6 @@ class _Job:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether a text can be the id of a job."""
     return re.fullmatch(JOB_ID_PATTERN, text) is not None
 
 
@@ -41,9 +40,7 @@ class Jobs:
     def running(self, job: str | None = None, owner: str = "") -> Iterator[str]:
         """Makes the current task a job for as long as the block runs, and gives the job's id.
 
-        Args:
-            job: the id it is to have; None for a new one.
-            owner: who alone may cancel it.
+        None for `job` makes a new id; only `owner` may cancel it.
 
         Raises:
             Problem: the id cannot be or is taken; or, in the block's place, the job was cancelled.

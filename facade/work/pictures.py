@@ -1,4 +1,4 @@
-"""Encoded pictures: checked by their headers before anything is sent, and written in the format that was asked for."""
+"""Encoded pictures, written in the format that was asked for."""
 
 import asyncio
 import io
@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
-from concord.images import read_header
-from concord.limits import Limits
 from facade.problems import Problem
 
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
@@ -20,21 +18,8 @@ DEFAULT_QUALITY = 90
 _LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
 
 
-def check_picture(encoded: bytes, field: str, limits: Limits) -> tuple[int, int]:
-    """Width and height by the header; no pixel is decoded.
-
-    Raises:
-        ConcordError: `InvalidImage`, `UnsupportedImage` or `ImageTooLarge`, for the field.
-    """
-    return read_header(encoded, limits, field).size
-
-
 def check_format(size: tuple[int, int], picture_format: Format) -> None:
-    """Refuses a format that cannot hold a picture of this width and height.
-
-    Raises:
-        Problem: it cannot.
-    """
+    """Raises a `Problem` where the format cannot hold a picture of this width and height."""
     longest = _LONGEST_SIDES.get(picture_format)
     if longest is not None and max(size) > longest:
         raise Problem(
@@ -46,20 +31,14 @@ def check_format(size: tuple[int, int], picture_format: Format) -> None:
 
 
 async def encoded_picture(png: bytes, picture_format: Format, quality: int) -> bytes:
-    """A PNG in the format that was asked for, encoded in a thread; arguments as for `reencode`."""
-    return png if picture_format == "png" else await asyncio.to_thread(reencode, png, picture_format, quality)
+    """A PNG of our own making in the format that was asked for, its ICC profile kept; quality is 1 to 100.
 
-
-def reencode(png: bytes, picture_format: Format, quality: int) -> bytes:
-    """A PNG in another format, its ICC profile kept; for JPEG, transparent pixels are laid on white.
-
-    Args:
-        png: of our own making.
-        picture_format: ``png`` gives the bytes as they are.
-        quality: 1 to 100, as the format understands it.
+    For JPEG, transparent pixels are laid on white.
     """
-    if picture_format == "png":
-        return png
+    return png if picture_format == "png" else await asyncio.to_thread(_reencoded, png, picture_format, quality)
+
+
+def _reencoded(png: bytes, picture_format: Format, quality: int) -> bytes:
     image: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
     profile = image.info.get("icc_profile")
     if picture_format == "jpeg" and image.mode != "RGB":

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, Self, TypeAlias
 
 import structlog
@@ -13,17 +12,13 @@ from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, ModelNotFound, Unavailable
 from concord_client.tasks.request import A, Request
-from facade.access.allowance import Allowance
-from facade.access.caller import ANYONE, Caller
-from facade.problems import Problem
+from facade.access.caller import ANYONE, Allowance, Caller
+from facade.problems import Problem, problem_of
 from facade.settings import Settings as FacadeSettings
-from facade.translation import problem_of
 from facade.work.admission import Admission
-from facade.work.catalogue import PublicModel, concurrency_of, deadline_of, public_models
+from facade.work.catalogue import Models, PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
-from facade.work.models import Models
 from facade.work.probe import Prober
-from facade.work.queued_work import Turns
 from facade.work.requests import Settings, check, read_settings
 
 RETRY = Retry(attempts=2, first_delay=0.1)
@@ -61,11 +56,7 @@ class Service:
     """Asks one Triton for the routes, the page and the batches; to be used in one event loop.
 
     Cancelling a task that awaits one of its calls stops a pipeline that streams within a step, and a request that waits
-    is never sent.
-
-    Args:
-        settings: limits, deadlines and the address.
-        triton_url: ``host:port`` of Triton's gRPC, where the settings do not say it.
+    is never sent. The URL is ``host:port`` of Triton's gRPC; by default the settings say it.
     """
 
     def __init__(self, settings: FacadeSettings, triton_url: str | None = None) -> None:
@@ -75,8 +66,7 @@ class Service:
         self.jobs = Jobs()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
-        self._turns = Turns(self.admission)
-        self.probe = Prober(self._client, self.models, self._turns, settings.probe_interval)
+        self.probe = Prober(self._client, self.models, self.admission, settings.probe_interval)
 
     async def run(
         self,
@@ -92,9 +82,6 @@ class Service:
         """Answers one request.
 
         Args:
-            request: what is wanted.
-            caller: who asks.
-            model: its name; None for the default.
             settings: of the model, as `choose` gives them.
             deadline: seconds, time in the queue included; None for as long as the model may take.
             without: fields of the answer that are not wanted.
@@ -103,17 +90,13 @@ class Service:
         Raises:
             Problem: it is refused, or failed, or was cancelled by its id.
         """
+        tell = on_event or (lambda _: None)
 
         def tell_step(progress: Progress) -> None:
-            if on_event is not None:
-                on_event(Stepped(progress.step, progress.total, progress.preview))
-
-        def tell_position(position: int) -> None:
-            if on_event is not None:
-                on_event(Queued(position))
+            tell(Stepped(progress.step, progress.total, progress.preview))
 
         with self._problems(), self.jobs.running(caller.job, caller.owner):
-            allowance = caller.allowance or self.everyone
+            allowance = self.allowance(caller)
             check(request, allowance)
             pipeline = await self.models.choose(request, model, allowance)
             seconds = self.deadline(pipeline, deadline)
@@ -133,8 +116,8 @@ class Service:
                     self.models.doubt()
                     raise
 
-            answer, taken = await self._turns.take(
-                pipeline.model, seconds, ask, stops=pipeline.streams, on_position=tell_position
+            answer, taken = await self.admission.work(
+                pipeline.model, seconds, ask, stops=pipeline.streams, on_position=lambda place: tell(Queued(place))
             )
             self.probe.note_answer()
             return Finished(answer, taken)
@@ -144,18 +127,12 @@ class Service:
     ) -> tuple[Pipeline, Settings]:
         """The pipeline that answers a request, and its settings as they were written.
 
-        Args:
-            request: what is wanted.
-            model: its name; None for the default.
-            texts: settings in their written form, by their public names.
-            caller: who asks.
-
         Raises:
             Problem: there is no such model, or it does not take what is given, or not these settings; or Triton does
                 not answer.
         """
         with self._problems():
-            pipeline = await self.models.choose(request, model, caller.allowance or self.everyone)
+            pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
 
     async def public_models(self, caller: Caller = ANYONE) -> list[PublicModel]:
@@ -165,14 +142,13 @@ class Service:
             Problem: Triton does not answer.
         """
         with self._problems():
-            return public_models(await self.models.refresh(), self.settings, caller.allowance or self.everyone)
+            return public_models(await self.models.refresh(), self.settings, self.allowance(caller))
+
+    def allowance(self, caller: Caller) -> Allowance:
+        return caller.allowance or self.everyone
 
     def deadline(self, pipeline: Pipeline, wanted: float | None) -> float:
-        """Seconds that a request may take.
-
-        Raises:
-            Problem: more is wanted than the model may take.
-        """
+        """Seconds that a request may take; raises a `Problem` where more is wanted than the model may take."""
         longest = deadline_of(pipeline, self.settings)
         if wanted is None:
             return longest
@@ -181,22 +157,13 @@ class Service:
             raise Problem("invalid_setting", f"{wanted:g} s", field="timeout", allowed=allowed)
         return wanted
 
-    def cancel(self, job: str, owner: str = "") -> bool:
-        """Ends a running job, its work in Triton too; whether there was one of this owner's."""
-        return self.jobs.cancel(job, owner)
-
-    async def close(self) -> None:
-        """Ends the connection to Triton, and what nobody waits for any more."""
-        self._turns.close()
-        await self._client.close()
-
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+    async def __aexit__(self, *_: object) -> None:
+        """Ends the connection to Triton, and what nobody waits for any more."""
+        self.admission.close()
+        await self._client.close()
 
     def _know(self, catalogue: Catalogue) -> None:
         limits = concurrency_of(catalogue, self.settings)

@@ -6,7 +6,7 @@ import socket
 import httpx
 
 from facade.settings import Settings
-from facade.watch.readiness import Readiness
+from facade.work.probe import Readiness
 from tests.facade.running import PATIENCE, running
 
 

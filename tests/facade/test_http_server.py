@@ -17,8 +17,7 @@ from starlette.routing import Route
 
 from concord.errors import ServerFailure
 from facade.settings import Settings
-from facade.wire.protocol import MAX_HEAD_BYTES
-from facade.wire.server import HttpServer, listener
+from facade.wire.server import MAX_HEAD_BYTES, HttpServer, listener
 from tests.facade.running import PATIENCE
 
 MUCH = 64 * 2**20  # bytes, more than the kernel keeps of a connection

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from facade.access.allowance import Allowance
+from facade.access.caller import Allowance
 from facade.access.keys import Keys, hash_of
 from facade.app import create_app
 from facade.settings import Settings, SettingsError

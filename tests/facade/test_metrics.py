@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from facade.watch.metrics import Metrics
+from facade.watch.observe import Metrics
 from facade.work.admission import Admission
 from tests.facade.running import PATIENCE
 

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.resources.images import Images
 from openai.types import ImageEditCompletedEvent, ImageEditPartialImageEvent
 
-from facade.openai.form import EditForm
+from facade.openai.shapes import EditForm
 from facade.settings import Settings
 from tests.facade.conftest import HEIGHT, WIDTH
 from tests.facade.running import PATIENCE, Facade, running

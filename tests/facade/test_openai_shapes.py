@@ -11,11 +11,11 @@ from PIL import Image
 from concord.errors import ImageTooLarge, InvalidImage, InvalidMask
 from concord.limits import Limits
 from facade.openai import shapes as openai_shapes
-from facade.openai.errors import openai_problem
 from facade.openai.shapes import (
     Shape,
     completed_event,
     foreground_of,
+    openai_problem,
     partial_event,
     recoded,
     shown_steps,

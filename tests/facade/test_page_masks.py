@@ -7,9 +7,17 @@ from PIL import Image
 
 from concord.limits import Limits
 from concord.masks import encode_mask
-from facade.page.masks import boxed, cleared, filled, layer_of, painted, resized
-from facade.page.photograph import Photograph, copy_of
-from facade.page.tab_state import TabState
+from facade.page.tab_state import (
+    Photograph,
+    TabState,
+    boxed,
+    cleared,
+    copy_of,
+    filled,
+    layer_of,
+    painted,
+    resized,
+)
 from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 

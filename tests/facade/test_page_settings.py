@@ -2,7 +2,7 @@
 
 import pytest
 
-from facade.page.settings_form import form_of, texts_of
+from facade.page.messages import form_of, texts_of
 from facade.work.catalogue import ModelSetting
 
 

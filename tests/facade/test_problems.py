@@ -14,8 +14,7 @@ from concord_client import (
     Unreachable,
 )
 from facade.openapi import responses
-from facade.problems import KINDS, Problem
-from facade.translation import problem_of
+from facade.problems import KINDS, Problem, problem_of
 from tests.facade.sending import problem
 
 KNOWN = {

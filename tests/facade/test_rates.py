@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from facade.access.rates import Rates
+from facade.access.keys import Rates
 from facade.problems import Problem
 from facade.settings import Settings
 from tests.facade.running import PATIENCE, running

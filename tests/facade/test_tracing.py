@@ -11,7 +11,7 @@ import pytest
 
 from concord.server.embedded import EmbeddedServer, Ports
 from facade.settings import Settings
-from facade.watch.tracing import Trace
+from facade.watch.observe import Trace
 from tests.facade.running import PATIENCE, running
 from tests.serving.stack import harmonizing_models
 

@@ -15,7 +15,6 @@ class Example:
 
     @property
     def path(self) -> Path:
-        """The JPEG."""
         return FOLDER / f"{self.text.replace(' ', '_')}.jpg"
 
 

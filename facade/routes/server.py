@@ -1,0 +1,83 @@
+"""What is asked of the server itself: its models, its jobs, and its health for those who run it."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from facade.openapi import responses
+from facade.problems import Problem
+from facade.wire.caller import caller_of
+from facade.work.catalogue import PublicModel
+
+router = APIRouter()
+
+
+class ModelList(BaseModel):
+    """The models that can be asked now."""
+
+    object: Literal["list"] = "list"
+    data: list[PublicModel]
+
+
+class Health(BaseModel):
+    """An answer of health."""
+
+    status: str = Field(description="a word", examples=["ok"])
+
+
+@router.get(
+    "/v1/models",
+    tags=["models"],
+    summary="The models that are loaded",
+    responses=responses("unauthorized", "rate_limited", "internal", "unavailable", "deadline_exceeded"),
+)
+async def models(request: Request) -> ModelList:
+    """Their inputs, settings and limits."""
+    return ModelList(data=await request.app.state.service.public_models(caller_of(request)))
+
+
+@router.delete(
+    "/v1/jobs/{job}",
+    tags=["jobs"],
+    summary="Cancel a job",
+    status_code=204,
+    response_class=Response,
+    responses={
+        204: {"description": "It is cancelled, and answered with the problem `cancelled`"},
+        **responses("unauthorized", "rate_limited", "unknown_job", "internal"),
+    },
+)
+async def cancel(request: Request, job: str) -> Response:
+    """A job that waits is never sent to Triton; a model that works in steps stops within one. Only the key that started
+    a job may cancel it."""
+    if not request.app.state.service.jobs.cancel(job, request.scope.get("state", {}).get("key", "")):
+        raise Problem("unknown_job", "no job of this id is running", field="job")
+    return Response(status_code=204)
+
+
+@router.get("/healthz", tags=["health"], summary="Whether the facade is alive")
+async def healthz() -> Health:
+    """200 as long as the process answers at all, whatever Triton does."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", tags=["health"], summary="Whether requests are answered", responses=responses("unavailable"))
+async def readyz(request: Request) -> Health:
+    """200 only if a real inference was answered lately."""
+    if not request.app.state.readiness.ready:
+        raise Problem("unavailable", "no inference was answered lately")
+    return Health(status="ready")
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Requests, latency, the queue, what is in flight, and rejections by reason."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
