@@ -7,7 +7,8 @@ USABLE := import ctypes, ensurepip, os, sysconfig, venv; \
 	path = os.path.join(sysconfig.get_config_var("LIBDIR") or "", name); \
 	ctypes.CDLL(path if os.path.exists(path) else name)
 ifndef PYTHON
-PYTHON := $(shell for each in python3.12 python3.11; do \
+# On 3.13 numpy has to be compiled.
+PYTHON := $(shell for each in python3.12 python3.11 python3.13; do \
 	$$each -c '$(USABLE)' 2>/dev/null && echo $$each && exit; done; echo python3)
 endif
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -29,21 +30,24 @@ help: ## list the targets
 usable: # whether PYTHON can serve
 	@$(PYTHON) -c '$(USABLE)'
 
-# $(1): the environment, $(2): what is installed with the client.
+# $(1): the environment, $(2): what is installed with the client, $(3): how.
 define install
 	test -x $(1)/bin/python$(VERSION) || $(PYTHON) -m venv --clear $(1)
-	$(1)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e client -e '$(2)'
+	$(1)/bin/pip install --quiet --disable-pip-version-check $(3) -e client -e '$(2)'
 	@touch $@
 endef
+PINNED := -c constraints.txt
+# The exporter's ml_dtypes asks for numpy 2 on 3.13, and works with the one that Triton's stubs need.
+EXACT := $(if $(filter 3.13,$(VERSION)),--no-deps -r constraints.txt,$(PINNED))
 
 .venv/installed: pyproject.toml client/pyproject.toml constraints.txt
-	$(call install,.venv,.)
+	$(call install,.venv,.,$(PINNED))
 
 .venv-fast/installed: pyproject.toml client/pyproject.toml constraints.txt
-	$(call install,.venv-fast,.[check])
+	$(call install,.venv-fast,.[check],$(PINNED))
 
 .venv-test/installed: pyproject.toml client/pyproject.toml constraints.txt
-	$(call install,.venv-test,.[test])
+	$(call install,.venv-test,.[test],$(EXACT))
 
 demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
 	$(SERVE) -m demo
