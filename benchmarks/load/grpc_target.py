@@ -8,7 +8,7 @@ import grpc  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
 
 from benchmarks.load.generator import LOST, Outcome
-from concord_client.grpc_messages import infer_request
+from concord_client.grpc_transport import infer_request
 from concord_client.inference import Inference
 
 SERVICE = "/inference.GRPCInferenceService"

@@ -11,9 +11,7 @@ from concord.instruments.markdown import significant, times
 from concord.instruments.memory import MIB, resident
 from concord.instruments.stages import Statistics, inferences, mean_batch, read_statistics
 from concord.instruments.timing import in_turns, percentiles, settled
-from concord.server.declared import unexported
 from concord.server.embedded import EmbeddedServer, Ports
-from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Cancellation, Cancelled, Client, Progress
 
 SIDE_BY_SIDE = 4

@@ -40,7 +40,7 @@ class AsyncGrpcTransport:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
-        request = _infer_request(inference)
+        request = infer_request(inference)
         response = await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))
         return inference.read(triton.InferResult(response))
 
@@ -57,7 +57,7 @@ class AsyncGrpcTransport:
             final = response.infer_response.parameters[_FINAL].bool_param
             receive(inference.read(triton.InferResult(response.infer_response)))
 
-        request = _infer_request(inference)
+        request = infer_request(inference)
         request.parameters[_ASK_FOR_FINAL].bool_param = True
         responses = self._stub.ModelStreamInfer(iter([request]), timeout=deadline.left, metadata=_metadata(inference))
         try:
@@ -142,7 +142,8 @@ class GrpcTransport(AsyncGrpcTransport):
             take(response)
 
 
-def _infer_request(inference: Inference) -> Any:
+def infer_request(inference: Inference) -> Any:
+    """The `ModelInferRequest` of an inference."""
     request = service_pb2.ModelInferRequest(model_name=inference.model)
     for name, value in inference.inputs.items():
         request.inputs.add(name=name, datatype=DATATYPES[type(value)], shape=[1, 1])
