@@ -27,24 +27,29 @@ from export.checkpoint import CheckpointError
 from export.networks import every
 from export.onnx_file import export, session
 
+Answers = dict[str, NDArray[Any]]
+Asked = Callable[[int], Answers]
+Ask = Callable[[nn.Module, list[str], list[Tensor], list[str]], Asked]
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--rule", type=Path, required=True, help="Python file that makes the weights and inputs")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.npz")
+    parser.add_argument("--torch", action="store_true", help="ask the networks as they are loaded, and export none")
 
 
 def run(arguments: Namespace) -> int:
     """0 if every output of every file is within its tolerance, else 1."""
-    return compare(arguments.rule, arguments.files)
+    return compare(arguments.rule, arguments.files, exported=not arguments.torch)
 
 
-def compare(rule_path: Path, files: list[Path]) -> int:
+def compare(rule_path: Path, files: list[Path], *, exported: bool = True) -> int:
     """Check every file, one printed line each; 0 if all are within their tolerances, else 1."""
     rule = load_rule(rule_path)
     failed = 0
     for file in files:
         try:
-            line, passed = check_file(rule, file)
+            line, passed = check_file(rule, file, ask=ask_exported if exported else ask_torch)
         except CheckpointError as error:
             line, passed = str(error), False
         print(f"{'ok  ' if passed else 'FAIL'} {file.name}: {line}", flush=True)
@@ -62,7 +67,7 @@ def load_rule(path: Path) -> ModuleType:
     return rule
 
 
-def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
+def check_file(rule: ModuleType, path: Path, ask: Ask) -> tuple[str, bool]:
     """One file: the text of its line, and whether every output is within its tolerance.
 
     Raises:
@@ -80,7 +85,11 @@ def check_file(rule: ModuleType, path: Path) -> tuple[str, bool]:
     network = published[meta["model"]]().eval()
     checkpoint.load(network, draw_weights(rule, golden["keys"], meta))
     inputs = [draw_input(rule, name, entry) for name, entry in meta["inputs"].items()]
-    answers = answer(network, meta, inputs)
+    # An output named `x_batch1` is the network's output x of so many samples.
+    outputs = {name: re.sub(r"_batch\d+$", "", name) for name in meta["outputs"]}
+    asked = ask(network, list(meta["inputs"]), inputs, list(dict.fromkeys(outputs.values())))
+    by_batch = {batch: asked(batch) for batch in {entry["shape"][0] for entry in meta["outputs"].values()}}
+    answers = {name: by_batch[entry["shape"][0]][outputs[name]] for name, entry in meta["outputs"].items()}
     errors = {}
     for name, entry in meta["outputs"].items():
         errors[name] = distance(answers[name], entry, golden[f"out/{name}"]) / entry["tolerance"]
@@ -119,25 +128,32 @@ def draw_input(rule: ModuleType, name: str, entry: dict[str, Any]) -> Tensor:
     return torch.from_numpy(value)
 
 
-def answer(network: nn.Module, meta: dict[str, Any], inputs: list[Tensor]) -> dict[str, NDArray[Any]]:
-    """Export at a dynamic batch, run in ONNX Runtime; outputs by their name in the file.
-
-    An output named `x_batch1` is the network's output x of so many samples.
-    """
-    outputs = {name: re.sub(r"_batch\d+$", "", name) for name in meta["outputs"]}
-    names, graph_outputs = list(meta["inputs"]), list(dict.fromkeys(outputs.values()))
+def ask_exported(network: nn.Module, names: list[str], inputs: list[Tensor], outputs: list[str]) -> Asked:
+    """Exports at a dynamic batch; what is returned asks ONNX Runtime."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        twice = [torch.cat((value, value)) if len(value) == 1 else value for value in inputs]
-        export(network, twice, names, graph_outputs, path)
+        export(
+            network, [torch.cat((value, value)) if len(value) == 1 else value for value in inputs], names, outputs, path
+        )
         onnx_session = session(path)
-        answers: dict[str, NDArray[Any]] = {}
-        for batch in {entry["shape"][0] for entry in meta["outputs"].values()}:
-            feeds = {name: value[:batch].numpy() for name, value in zip(names, inputs, strict=True)}
-            found = dict(zip(graph_outputs, onnx_session.run(graph_outputs, feeds), strict=True))
-            wanted = (name for name, entry in meta["outputs"].items() if entry["shape"][0] == batch)
-            answers |= {name: found[outputs[name]] for name in wanted}
-        return answers
+
+    def asked(batch: int) -> Answers:
+        feeds = {name: value[:batch].numpy() for name, value in zip(names, inputs, strict=True)}
+        return dict(zip(outputs, onnx_session.run(outputs, feeds), strict=True))
+
+    return asked
+
+
+def ask_torch(network: nn.Module, _names: list[str], inputs: list[Tensor], outputs: list[str]) -> Asked:
+    """What is returned asks the network itself."""
+
+    def asked(batch: int) -> Answers:
+        with torch.inference_mode():
+            answer = network(*(value[:batch] for value in inputs))
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return {name: value.numpy() for name, value in zip(outputs, values, strict=True)}
+
+    return asked
 
 
 def first_divergence(
