@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -113,9 +114,10 @@ class Tab:
 
 
 @contextmanager
-def tab(browser: Browser, url: str, viewport: dict[str, int], **options: object) -> Iterator[Tab]:
-    """A tab of its own session, with the page."""
-    context = browser.new_context(viewport=viewport, accept_downloads=True, **options)
+def tab(browser: Browser, url: str, viewport: dict[str, int], **options: Any) -> Iterator[Tab]:
+    """A tab of its own session, with the page, drawn in a quarter of its pixels: the processor draws them all."""
+    options = {"device_scale_factor": 0.5, "accept_downloads": True, **options}
+    context = browser.new_context(viewport=viewport, **options)
     context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     opened = Tab(context.new_page(), url)

@@ -136,20 +136,22 @@ def test_an_outline_is_filled_and_a_mark_can_be_cleared(desk):
     desk.wait_for("say what is out of place, or paint over it")
 
 
-def test_what_was_found_can_be_refined_by_hand(desk):
-    desk.bring_example(EXAMPLE.text)
-    desk.press("Find it")
-    desk.wait_for("Found, ")
-    desk.press("Harmonize")
-    desk.wait_for("Done in")
-    found = decoded(desk.download("Download the mask"))
-    desk.press("Change the mark")
-    desk.wait_for_editor()
-    desk.paint((0.5, 0.9), (0.6, 0.9))
-    desk.press("Harmonize")
-    desk.wait_for("Done in")
-    refined = decoded(desk.download("Download the mask"))
-    assert np.all(refined[found > 0] == 255) and refined.sum() > found.sum()
+def test_what_was_found_can_be_refined_by_hand(browser, paged):
+    # The editor draws the mark in the pixels of the screen.
+    with tab(browser, paged.url, DESKTOP, device_scale_factor=1) as desk:
+        desk.bring_example(EXAMPLE.text)
+        desk.press("Find it")
+        desk.wait_for("Found, ")
+        desk.press("Harmonize")
+        desk.wait_for("Done in")
+        found = decoded(desk.download("Download the mask"))
+        desk.press("Change the mark")
+        desk.wait_for_editor()
+        desk.paint((0.5, 0.9), (0.6, 0.9))
+        desk.press("Harmonize")
+        desk.wait_for("Done in")
+        refined = decoded(desk.download("Download the mask"))
+        assert np.all(refined[found > 0] == 255) and refined.sum() > found.sum()
 
 
 def test_another_model_is_chosen_and_its_steps_are_watched(desk):
@@ -290,7 +292,7 @@ def test_a_key_may_ask_the_page_no_more_than_the_api(browser, everything):
 
 
 def test_the_page_fits_a_phone(browser, paged):
-    with tab(browser, paged.url, PHONE, device_scale_factor=2, has_touch=True, is_mobile=True) as phone:
+    with tab(browser, paged.url, PHONE, has_touch=True, is_mobile=True) as phone:
 
         def fits() -> bool:
             return phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
