@@ -107,13 +107,17 @@ def encoded_states(config: dict[str, Any] | None, weights: dict[str, Tensor]) ->
     Raises:
         CheckpointError: the config is not usable, or the weights do not fit it.
     """
+
+    def make() -> CLIPTextModel:
+        sizes = CLIPTextConfig.from_dict(config or TEXT_ENCODER)
+        if sizes.vocab_size <= END:
+            raise CheckpointError(f"the text encoder knows {sizes.vocab_size} tokens, CLIP has {END + 1}")
+        return CLIPTextModel(sizes)
+
     # Older files have the class's own prefix, and position ids, which are counted and not learned.
     bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
-    encoder = assemble(lambda: CLIPTextModel(CLIPTextConfig.from_dict(config or TEXT_ENCODER)), bare)
-    sizes = encoder.config
-    if sizes.vocab_size <= END:
-        raise CheckpointError(f"the text encoder knows {sizes.vocab_size} tokens, CLIP has {END + 1}")
-    length = sizes.max_position_embeddings
+    encoder = assemble(make, bare)
+    length = encoder.config.max_position_embeddings
     encoder.embeddings.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
     with torch.no_grad():
         states: Tensor = encoder(torch.tensor([[START] + [END] * (length - 1)])).last_hidden_state[0]

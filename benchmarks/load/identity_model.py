@@ -4,9 +4,6 @@ from pathlib import Path
 
 from concord_client import Harmonize
 
-INSTANCES = 1
-LARGEST_BATCH = 32
-
 _MODEL = """import time
 
 import triton_python_backend_utils as pb_utils
@@ -31,7 +28,7 @@ def write_instant(repository: Path, name: str = "instant", seconds: float = 0) -
     (repository / name / "config.pbtxt").write_text(
         f"""name: "{name}"
 backend: "python"
-max_batch_size: {LARGEST_BATCH}
+max_batch_size: 32
 input [
   {{ name: "IMAGE" data_type: TYPE_STRING dims: [ 1 ] }},
   {{ name: "MASK" data_type: TYPE_STRING dims: [ 1 ] }}
@@ -39,7 +36,7 @@ input [
 output [ {{ name: "HARMONIZED" data_type: TYPE_STRING dims: [ 1 ] }} ]
 parameters {{ key: "task" value {{ string_value: "{Harmonize.TASK}" }} }}
 parameters {{ key: "model" value {{ string_value: "{name}" }} }}
-instance_group [ {{ count: {INSTANCES} kind: KIND_CPU }} ]
+instance_group [ {{ count: 1 kind: KIND_CPU }} ]
 dynamic_batching {{ }}
 """
     )

@@ -1,7 +1,6 @@
 """A repeatable measurement: the server, the pipeline, the request and the loads."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,10 @@ POSITIVE = ("width", "height", "clients", "rates", "seconds", "window", "toleran
 
 @dataclass(frozen=True)
 class Load:
-    """A closed loop of clients, each with one request at a time; or requests at a mean rate, a Poisson process."""
+    """A closed loop of clients, each with one request at a time; or requests at a mean rate, a Poisson process.
+
+    `size` is the number of clients, or of requests a second; `seed` is of the arrivals.
+    """
 
     name: str
     closed: bool
@@ -97,21 +99,24 @@ class Recipe:
         return replace(self, **settings)
 
 
-def read_json(path: Path, setting: str, allowed: str) -> Any:
-    """What a file that a setting names holds; raises `InvalidSetting` if it cannot be read."""
+def read_json(path: Path, setting: str, allowed: str) -> dict[str, Any]:
+    """The object in a file that a setting names; raises `InvalidSetting` if the file holds something else."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except OSError as error:
         raise InvalidSetting(setting, f"{path} cannot be read ({error.strerror})", allowed) from None
     except ValueError as error:
         raise InvalidSetting(setting, f"{path} is no JSON ({error})", allowed) from None
+    if not isinstance(found, dict):
+        raise InvalidSetting(setting, f"{path} is no JSON object", allowed)
+    return found
 
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe of a result that this tool wrote; raises `InvalidSetting` if the file holds something else."""
     allowed = "the JSON of an earlier load test"
     result = read_json(path, "compare", allowed)
-    if not isinstance(result, Mapping) or result.get("tool") != TOOL:
+    if result.get("tool") != TOOL:
         raise InvalidSetting("compare", f"{path} is no result of a load test", allowed)
     try:
         return TypeAdapter(Recipe).validate_python(result.get("recipe"))

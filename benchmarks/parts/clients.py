@@ -6,9 +6,9 @@ from functools import partial
 from statistics import median
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.curves import figure
 from benchmarks.curves.growth import Growth
 from benchmarks.curves.linearity import full
 from benchmarks.curves.points import Point, Points, observed
@@ -107,11 +107,10 @@ def section(numbers: Numbers) -> str:
 
 def charts(numbers: Numbers) -> Mapping[str, Figure]:
     """Time and memory with their fitted lines, and throughput between them."""
-    drawn, axes = figure.three(GROWTH.title, "clients")
-    figure.lined(axes[0], GROWTH.time(numbers), "")
-    rates = [each.median("requests_per_second") for each in numbers.points]
-    axes[1].plot([each.at for each in numbers.points], rates, "o-")
-    axes[1].set_ylabel("requests/s")
-    figure.lined(axes[2], GROWTH.memory(numbers), "")
-    figure.finish(axes)
-    return {GROWTH.chart: drawn}
+
+    def throughput(axes: Axes) -> None:
+        rates = [each.median("requests_per_second") for each in numbers.points]
+        axes.plot([each.at for each in numbers.points], rates, "o-")
+        axes.set_ylabel("requests/s")
+
+    return GROWTH.charts(numbers, throughput)

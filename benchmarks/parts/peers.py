@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.curves.figure import SIZE
+from benchmarks.curves.growth import SIZE
 from benchmarks.load import generator as load
 from benchmarks.load.application import Application, started
 from benchmarks.load.comparison import FEWEST_PAIRS, Ratio, ratio

@@ -27,13 +27,21 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def loaded(serve: Serve, load: Callable[..., Awaitable[Replies]], *arguments: float) -> Replies:
-    """What becomes of a load on a server that answers like this."""
+def loaded(
+    serve: Serve, load: Callable[..., Awaitable[Replies]], *arguments: float, timeout: float | None = None
+) -> Replies:
+    """What becomes of a load on a server that answers like this and closes the connection then."""
+
+    async def serve_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
 
     async def run() -> Replies:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(serve_and_close, "127.0.0.1", 0)
         async with server:
-            return await load(Target("127.0.0.1", server.sockets[0].getsockname()[1], REQUEST), *arguments)
+            return await load(Target("127.0.0.1", server.sockets[0].getsockname()[1], REQUEST, timeout), *arguments)
 
     return asyncio.run(run())
 
@@ -41,23 +49,19 @@ def loaded(serve: Serve, load: Callable[..., Awaitable[Replies]], *arguments: fl
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await reader.read(1000):
         writer.write(OK)
-    writer.close()
 
 
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(1000)
     writer.write(BUSY)
-    writer.close()
 
 
-async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def break_off(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     await reader.read(1000)
-    writer.close()
 
 
-async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     await reader.read()
-    writer.close()
 
 
 def test_a_closed_loop_asks_again_on_the_same_connection():
@@ -106,13 +110,7 @@ def test_an_open_loop_asks_when_chance_says() -> None:
 
 
 def test_a_request_that_is_not_answered_in_time_is_lost_and_the_loop_goes_on() -> None:
-    async def run() -> Replies:
-        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-        async with server:
-            target = Target("127.0.0.1", server.sockets[0].getsockname()[1], REQUEST, timeout=0.02)
-            return await closed_loop(target, 1, 0.1)
-
-    replies = asyncio.run(run())
+    replies = loaded(say_nothing, closed_loop, 1, 0.1, timeout=0.02)
     assert len(replies) > 1 and {reply.words for reply in replies} == {"no answer within 0.02 s"}
 
 
@@ -125,7 +123,6 @@ def test_a_refusal_keeps_its_words() -> None:
     async def refuse_in_words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(b"HTTP/1.1 400 Bad\r\nContent-Length: 8\r\nConnection: close\r\n\r\nno image")
-        writer.close()
 
     [reply] = loaded(refuse_in_words, open_loop, 10, 0.1)
     assert (reply.status, reply.words, reply.good) == (400, "no image", False)

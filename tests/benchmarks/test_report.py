@@ -51,7 +51,8 @@ def test_a_report_has_a_table_a_line_and_a_chart_of_each_curve(report: dict, tmp
     assert page.count(" for each ") + page.count("No line fits ") >= 10  # time and memory of five series
     assert "fills the server" in page or "fill the server" in page
     for chart in (line.split("(")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")):
-        assert Image.open(tmp_path / chart).width > 500
+        with Image.open(tmp_path / chart) as image:
+            assert image.width > 500
 
 
 def test_a_curve_has_the_time_of_every_model_that_answered(report: dict) -> None:
