@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from export.pipelines import diffharmony
 from export.publication import record_of
 from export.runtime_form import Form
 from tests.export import small_diffusion as small
+from tests.export.command import export
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -39,8 +38,7 @@ def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor
 
 def test_harmony_vae_decodes_with_the_composite_and_its_mask(tmp_path: Path) -> None:
     folder = small.save_companion(small.harmony_vae(), small.HARMONY_VAE, tmp_path / "condition_vae")
-    command = [sys.executable, "-m", "export", "harmony_vae", "--checkpoint", folder, "--model-repository", tmp_path]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    finished = export("harmony_vae", "--checkpoint", folder, "--model-repository", tmp_path)
     assert finished.returncode == 0, finished.stderr
     image, mask, seen, seen_mask = scene(32, 64)
     latent = np.random.default_rng(1).standard_normal((2, 4, 4, 8), np.float32)

@@ -19,6 +19,9 @@ from export.onnx_file import publish, session
 from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
 from tests.export import small_diffusion as small
+from tests.export.command import export as command
+
+export = partial(command, "diffharmony")
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
@@ -42,11 +45,6 @@ def repository(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.endswith("now served: vae_encoder, vae_decoder, latent_preview, unet\n")
     return folder
-
-
-def export(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "export", "diffharmony", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def path_of(repository: Path, name: str) -> Path:

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +21,9 @@ from export.onnx_file import CheckFailed, publish, session
 from export.pipelines import PIPELINES
 from export.publication import record_of
 from tests.export import small, small_diffusion
+from tests.export.command import export
 
 ROOT = Path(__file__).parents[2]
-
-
-def export(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "export", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_a_cris_checkpoint_becomes_the_served_model(tmp_path: Path) -> None:

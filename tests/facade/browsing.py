@@ -25,6 +25,12 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# The editor draws all the time, and the processor draws every pixel: ten pictures a second leave it time for the rest.
+_SLOW_SCREEN = """
+const draw = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (callback) => setTimeout(() => draw(callback), 100);
+window.cancelAnimationFrame = clearTimeout;
+"""
 _NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
@@ -118,6 +124,7 @@ def tab(browser: Browser, url: str, viewport: dict[str, int], **options: Any) ->
     """A tab of its own session, with the page, drawn in a quarter of its pixels: the processor draws them all."""
     options = {"device_scale_factor": 0.5, "accept_downloads": True, **options}
     context = browser.new_context(viewport=viewport, **options)
+    context.add_init_script(_SLOW_SCREEN)
     context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     opened = Tab(context.new_page(), url)
