@@ -139,7 +139,9 @@ def test_a_process_that_dies_in_mid_stream_gives_an_error_and_the_next_request_w
             if response["STEP"] == 2:
                 stub_of(victim, server.processes()).kill()
     wait_until(lambda: any("ready again" in words for words in said))
-    assert any(f"the process of model '{victim}' is dead" in words for words in said), said
+    # Now and then Triton ends with a stub that was sending responses.
+    problems = (f"the process of model '{victim}' is dead", "the server's process has ended")
+    assert any(words.startswith(problems) for words in said), said
     assert stream(server, GOOD)[-1]["HARMONIZED"]
 
 
