@@ -41,25 +41,27 @@ def _reached(path: Path) -> frozenset[str]:
     found: set[str] = set()
     waiting, seen = [path], {path}
     while waiting:
-        for name in _imports(waiting.pop()):
-            found.add(name.partition(".")[0])
-            for file in (ROOT / f"{name.replace('.', '/')}.py", ROOT / name.replace(".", "/") / "__init__.py"):
-                if file not in seen and file.is_file():
-                    seen.add(file)
-                    waiting.append(file)
+        packages, files = _imports(waiting.pop())
+        found |= packages
+        waiting += files - seen
+        seen |= files
     return frozenset(found)
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Modules that a file imports; outside `tests`, only those it imports when it is imported itself."""
+@cache
+def _imports(path: Path) -> tuple[set[str], set[Path]]:
+    """What a file imports, packages and files; outside `tests`, only what it imports when it is imported itself."""
     tree = ast.parse(path.read_bytes())
-    nodes = ast.walk(tree) if path.is_relative_to(ROOT / "tests") else iter(tree.body)
-    for node in nodes:
+    names: set[str] = set()
+    for node in ast.walk(tree) if path.is_relative_to(ROOT / "tests") else tree.body:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    packages = {name.partition(".")[0] for name in names}
+    ours = [name.replace(".", "/") for name in names if (ROOT / name.partition(".")[0]).is_dir()]
+    files = {file for each in ours for file in (ROOT / f"{each}.py", ROOT / each / "__init__.py") if file.is_file()}
+    return packages, files
 
 
 def _gather(value: Any, named: set[tuple[str, str]], seen: set[int]) -> None:
