@@ -52,7 +52,7 @@ EXACT := $(if $(filter 3.13,$(VERSION)),--no-deps -r constraints.txt,$(PINNED))
 demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
 	$(SERVE) -m demo
 
-serve: .venv/installed ## keep the facade (8080) and its Triton (HTTP 8000, gRPC 8001, metrics 8002) up in the foreground
+serve: .venv/installed ## keep the facade (8080) and its Triton (gRPC 8001, metrics 8002) up in the foreground
 	@.venv/bin/concord serve
 
 lint: .venv-test/installed ## ruff and mypy

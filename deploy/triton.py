@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from concord.server.declared import catalogue, show_exported, unexported
-from concord.server.embedded import restrictions
-from concord.server.installation import MODEL_REPOSITORIES
+from concord.server.embedded import HOST, restrictions
+from concord.server.installation import MODEL_REPOSITORIES, needed_variables
 
 
 def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
@@ -29,6 +29,8 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
         *(f"--model-repository={folder}" for folder in shown),
         *([f"--model-config-name={profile}"] if profile else []),
         "--disable-auto-complete-config",
+        # For the container's own check of health.
+        f"--http-address={HOST}",
         *restrictions(),
         *arguments,
     ]
@@ -37,4 +39,5 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
 if __name__ == "__main__":
     profile, directory = os.environ.get("CONCORD_MODEL_CONFIG_NAME", ""), tempfile.mkdtemp(prefix="concord-")
     words = command(profile, sys.argv[1:], Path(directory))
-    os.execvp(words[0], words)  # noqa: S606
+    os.umask(0o077)
+    os.execvpe(words[0], words, needed_variables())  # noqa: S606

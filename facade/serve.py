@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from concord.errors import ServerFailure
-from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.embedded import RELEASE_SECONDS, EmbeddedServer, Ports
+from concord.server.log import open_log
 from facade.settings import Settings, SettingsError, add_arguments, from_arguments
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
@@ -74,9 +75,11 @@ class _Stack:
         self._failure: ServerFailure | None = None
         self._supervisor: Supervisor | None = None
         if not settings.triton_url:
-            ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port).chosen()
-            chosen = {"http_port": ports.http, "grpc_port": ports.grpc, "metrics_port": ports.metrics}
-            log_file = settings.log_file or _default_log(settings.http_port)
+            http_port = settings.http_port if settings.triton_http else None
+            ports = Ports(http_port, settings.grpc_port, settings.metrics_port).chosen(RELEASE_SECONDS)
+            chosen = {"grpc_port": ports.grpc, "metrics_port": ports.metrics}
+            chosen |= {} if ports.http is None else {"http_port": ports.http}
+            log_file = settings.log_file or _default_log(settings.grpc_port)
             settings = settings.model_copy(update=chosen | {"log_file": log_file})
             self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
         self._settings = settings
@@ -136,8 +139,10 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
     log_path = settings.log_file
     assert log_path is not None
     try:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        log_path.write_bytes(b"")
+        log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if log_path.is_file():
+            log_path.replace(f"{log_path}.1")
+        open_log(log_path).close()
     except OSError as error:
         raise ServerFailure("log file", f"{log_path}: {error.strerror}", "a file that can be written") from error
     # Triton's models read their limits from the environment they are started in.
@@ -151,9 +156,9 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
     )
 
 
-def _default_log(http_port: int) -> Path:
+def _default_log(grpc_port: int) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "concord" / f"serve-{http_port}.log"
+    return Path(state) / "concord" / f"serve-{grpc_port}.log"
 
 
 def _say(words: str) -> None:

@@ -73,9 +73,10 @@ class Settings(BaseSettings):
     triton_url: Annotated[str, AfterValidator(_address)] = Field(
         "", description="HOST:PORT of the gRPC of a Triton elsewhere; none is started then"
     )
-    http_port: Port = Field(Ports.http, description="HTTP port of the Triton that is started, on loopback; 0: any free")
-    grpc_port: Port = Field(Ports.grpc, description="its gRPC port")
+    grpc_port: Port = Field(Ports.grpc, description="gRPC port of the Triton that is started, on loopback; 0: any free")
     metrics_port: Port = Field(Ports.metrics, description="its metrics port")
+    triton_http: bool = Field(False, description="whether it answers HTTP, too; it has no limits there")
+    http_port: Port = Field(8000, description="its HTTP port")
     model_repository: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (), description="folder with models; several times (in the variable: split by colons) for several folders"
     )

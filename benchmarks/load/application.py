@@ -1,19 +1,20 @@
 """A server in processes of its own, and requests for it."""
 
+import http.client
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 import psutil
 
 from benchmarks.load.generator import Target
-from concord.server.embedded import HOST, Ports, is_ok
+from concord.server.embedded import HOST, Ports
 
 STOP_SECONDS = 60.0
 
@@ -42,13 +43,13 @@ class Application:
 @contextmanager
 def started(module: Sequence[str], path: str, seconds: float) -> Iterator[Application]:
     """Runs a module with a port behind its arguments; RuntimeError if GET on the path does not answer 200 in time."""
-    port = Ports(0, 0, 0).chosen().http
+    port = Ports(grpc=0, metrics=0).chosen().grpc
     command = [sys.executable, "-m", *module, str(port)]
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     application = Application(port, process)
     try:
         began = time.monotonic()
-        while not is_ok(port, path):
+        while not _is_ok(port, path):
             if process.poll() is not None:
                 raise RuntimeError(f"{module[0]} ended before it was ready (exit status {process.poll()})")
             if time.monotonic() - began > seconds:
@@ -62,3 +63,11 @@ def started(module: Sequence[str], path: str, seconds: float) -> Iterator[Applic
         _, left = psutil.wait_procs(everything, STOP_SECONDS)
         for each in left:
             each.kill()
+
+
+def _is_ok(port: int, path: str) -> bool:
+    with closing(http.client.HTTPConnection(HOST, port, timeout=5)) as connection:
+        with suppress(OSError, http.client.HTTPException):
+            connection.request("GET", path)
+            return connection.getresponse().status == http.client.OK
+        return False

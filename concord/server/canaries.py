@@ -3,6 +3,7 @@
 import math
 import queue
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,16 +41,18 @@ class Canaries:
 
     Args:
         url: the server's gRPC endpoint.
-        patience: seconds a model may take to answer where its configuration's parameter ``canary_patience_seconds``
-            does not give it longer; longer than any queue of real requests lasts.
+        patience: seconds a model may take to answer a canary or anybody else, where its configuration's parameter
+            ``canary_patience_seconds`` does not give it longer.
 
     Raises:
         InferenceServerException: the server does not answer.
     """
 
     def __init__(self, url: str, patience: float) -> None:
+        self._patience = patience
         self._answers: queue.Queue[tuple[str, float, str]] = queue.Queue()
         self._asked: dict[str, float] = {}
+        self._successes: dict[str, int] = {}
         self._unary = triton.InferenceServerClient(url)
         self._models: dict[str, AskedModel] = {}
         for index in self._unary.get_model_repository_index(client_timeout=patience).models:
@@ -72,10 +75,17 @@ class Canaries:
             seconds: when to stop waiting; a model that has not answered by then is still waited for in the next poll.
 
         Yields:
-            A model and what its answer says is wrong with it, in words; empty if nothing is. A model that has not
-            answered within its patience is given in every poll.
+            A model and what its answer says is wrong with it, in words; empty if nothing is. A model that has answered
+            nothing within its patience, to a canary or to anybody, is given in every poll.
+
+        Raises:
+            InferenceServerException: the server does not answer.
         """
-        for name in self._models.keys() - self._asked.keys():
+        unasked = self._models.keys() - self._asked.keys()
+        if unasked:
+            counted = self._counted()
+            self._successes |= {name: counted[name] for name in unasked}
+        for name in unasked:
             self._ask(name)
         end = time.monotonic() + seconds
         late: set[str] = set()
@@ -89,13 +99,29 @@ class Canaries:
                 for name in self._asked.keys() - late:
                     if time.monotonic() >= self._asked[name] + self._models[name].patience:
                         late.add(name)
-                        yield name, _silent(name)
+                        yield name, self._silence(name)
             else:
                 # A stream that is abandoned says so, after the canary it carried was answered.
                 if self._asked.get(name) == asked:
                     del self._asked[name]
                     late.discard(name)
-                    yield name, _explained(name, error)
+                    yield name, self._silence(name) if _is_late(error) else _explained(name, error)
+
+    def _silence(self, name: str) -> str:
+        """What is wrong with a model that has not answered a canary in time: nothing, if it has answered others.
+
+        Triton's queue has no bound, and a canary waits in it like any request; a model that works is asked anew.
+        """
+        successes = self._counted()[name]
+        if successes > self._successes[name]:
+            self._asked.pop(name, None)
+            return ""
+        return f"model '{name}' does not answer"
+
+    def _counted(self) -> Counter[str]:
+        """How many requests each model has answered well so far."""
+        statistics = self._unary.get_inference_statistics(client_timeout=self._patience)
+        return Counter({model.name: model.inference_stats.success.count for model in statistics.model_stats})
 
     def _model(self, url: str, config: Any, patience: float) -> AskedModel:
         decoupled = config.model_transaction_policy.decoupled
@@ -141,16 +167,14 @@ def _zeros(tensor: Any, batched: bool) -> Any:
     return zeros
 
 
-def _silent(model: str) -> str:
-    return f"model '{model}' does not answer"
+def _is_late(error: str) -> bool:
+    return "DEADLINE_EXCEEDED" in error or "Deadline Exceeded" in error
 
 
 def _explained(model: str, error: str) -> str:
     """The problem that an answer to a canary shows; any answer of the model or of its full queue shows none."""
     if _DEAD_STUB in error:
         return f"the process of model '{model}' is dead"
-    if "DEADLINE_EXCEEDED" in error or "Deadline Exceeded" in error:
-        return _silent(model)
     if "failed to connect" in error or "Socket closed" in error:
         return "the server does not answer"
     return ""

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concord.errors import ServerFailure
+from concord.server.bulletins import BULLETINS, EMBEDDED
 from concord.server.declared import catalogue, unexported
 from concord.server.embedded import HOST, Ports
 from concord.server.installation import MODEL_REPOSITORIES, Installation
+from concord.server.leftovers import SHARED_MEMORY
 from concord.variants import outdated
 
 HELP = "say in plain words what keeps the server from running on this machine"
@@ -38,7 +40,6 @@ PACKAGES = {
     "gradio": "gradio",
 }
 FACADE_PORT = 8080
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 # Each stub starts with one megabyte; an image of 40 megapixels then needs 120 in each model it passes.
 MINIMUM_SHARED_MEMORY = 512 * 2**20
 
@@ -55,7 +56,7 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments: where the server that is to be run listens, and what it serves."""
     parser.add_argument("--port", type=int, default=FACADE_PORT, help="of the facade (default: %(default)s)")
-    parser.add_argument("--http-port", type=int, default=Ports.http, help="default: %(default)s")
+    parser.add_argument("--http-port", type=int, help="with `concord serve --triton-http`")
     parser.add_argument("--grpc-port", type=int, default=Ports.grpc, help="default: %(default)s")
     parser.add_argument("--metrics-port", type=int, default=Ports.metrics, help="default: %(default)s")
     parser.add_argument(
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     findings = [
         *packages(),
         *installation(),
-        port_finding("http port", args.http_port, "--http-port"),
+        security(),
+        *([] if args.http_port is None else [port_finding("http port", args.http_port, "--http-port")]),
         port_finding("grpc port", args.grpc_port, "--grpc-port"),
         port_finding("metrics port", args.metrics_port, "--metrics-port"),
         port_finding("facade's port", args.port, "--port"),
@@ -112,10 +114,17 @@ def installation() -> Iterator[Finding]:
         yield Finding("shared libraries of Triton's stub")
 
 
+def security() -> Finding:
+    """Which version of Triton is embedded, and the security bulletins that it lacks the fixes of."""
+    lacking = [str(each) for each in BULLETINS if each.fixed > EMBEDDED]
+    advice = f"it lacks the fixes of NVIDIA's bulletins {', '.join(lacking)}; keep its ports on this machine"
+    return Finding(f"embedded Triton {'.'.join(map(str, EMBEDDED))}", note=advice if lacking else "")
+
+
 def port_finding(name: str, port: int, flag: str) -> Finding:
     """Whether a port on loopback is free."""
     try:
-        Ports(port, 0, 0).chosen()
+        Ports(grpc=port, metrics=0).chosen()
     except ServerFailure:
         advice = f"another server may be running; choose another with {flag}"
         return Finding(name, f"{port} on {HOST} is taken; {advice}")

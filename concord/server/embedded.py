@@ -4,61 +4,73 @@ The server is started through :mod:`concord.server.process_guard`, so that it ne
 it, however that program ends.
 """
 
-import http.client
 import io
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import psutil
+from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
-from concord.server import process_guard
+from concord.server import leftovers, process_guard
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
-from concord.server.log import reason_of_failure
+from concord.server.log import open_log, reason_of_failure
 
 HOST = "127.0.0.1"
+RELEASE_SECONDS = 3.0
+"""How long the ports of a server that was killed may stay taken: its memory is given back before them."""
+
+_ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _STUB_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The server's three ports on loopback; 0 stands for any free one."""
+    """The server's three ports on loopback; 0 stands for any free one, and no HTTP port for no HTTP."""
 
-    http: int = 8000
+    http: int | None = None
     grpc: int = 8001
     metrics: int = 8002
 
-    def chosen(self) -> "Ports":
+    def chosen(self, patience: float = 0.0) -> "Ports":
         """These ports with every 0 replaced by a port that is free now.
+
+        Args:
+            patience: seconds to wait for a port that is taken; a server that was killed may not have ended yet.
 
         Raises:
             ServerFailure: a port is taken.
         """
-        free = []
+        end = time.monotonic() + patience
         with ExitStack() as sockets:
-            for name, port in zip(("HTTP", "gRPC", "metrics"), astuple(self), strict=True):
+
+            def free(name: str, port: int) -> int:
                 listener = sockets.enter_context(socket.socket())
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    listener.bind((HOST, port))
-                except OSError as error:
-                    raise ServerFailure(f"{name} port", f"{port} on {HOST} is taken", "a free port") from error
-                free.append(listener.getsockname()[1])
-        return Ports(*free)
+                while True:
+                    try:
+                        listener.bind((HOST, port))
+                        return int(listener.getsockname()[1])
+                    except OSError as error:
+                        if time.monotonic() >= end:
+                            raise ServerFailure(f"{name} port", f"{port} on {HOST} is taken", "a free port") from error
+                    time.sleep(_POLL_SECONDS)
+
+            http = None if self.http is None else free("HTTP", self.http)
+            return Ports(http, free("gRPC", self.grpc), free("metrics", self.metrics))
 
 
 class EmbeddedServer:
@@ -96,14 +108,14 @@ class EmbeddedServer:
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline: int | None = None
+        self._lifeline = -1
         self._directory = Path()
         self._shown: list[Path] = []
         self._log: BinaryIO = io.BytesIO()
 
     @property
     def http_url(self) -> str:
-        """``host:port``, as tritonclient wants it."""
+        """``host:port``, as tritonclient wants it, of a server that has an HTTP port."""
         return f"{HOST}:{self.ports.http}"
 
     @property
@@ -136,32 +148,14 @@ class EmbeddedServer:
         for folder in self.model_repositories:
             if not folder.is_dir():
                 raise ServerFailure("model repository", f"there is no folder {folder}")
-        self.ports = self.ports.chosen()
+        self.ports = self.ports.chosen(RELEASE_SECONDS)
         self.unexported = unexported(self.model_repositories, self.model_config_name)
         # Refuses declarations that Triton would load and nobody could read.
         catalogue(self.model_repositories, self.unexported)
-        self._directory = Path(tempfile.mkdtemp(prefix="concord-"))
-        installation.assemble(self._directory)
-        self._shown = show_exported(self.model_repositories, self.unexported, self._directory)
-        prefix = f"{self._directory.name}-"
-        lifeline, self._lifeline = os.pipe()
-        log_path = self.log_path or self._directory / "server.log"
-        with log_path.open("ab") as log:
-            # Open from now on: the file may be removed with the folder before it is read.
-            self._log.close()
-            self._log = log_path.open("rb")
-            self._log.seek(log.tell())
-            arguments = [str(lifeline), str(self._drain_seconds), str(self._directory), prefix]
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", process_guard.__file__, *arguments, *self._command(installation, prefix)],
-                env=installation.environment(self._directory),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=[lifeline],
-                start_new_session=True,
-            )
-        os.close(lifeline)
+        try:
+            self._launch(installation)
+        except OSError as error:
+            raise ServerFailure("server", f"its files cannot be written: {error.strerror or error}") from error
         try:
             self._wait_ready()
         except BaseException:
@@ -174,22 +168,51 @@ class EmbeddedServer:
             return
         if not drain:
             self._process.send_signal(signal.SIGTERM)
-        if self._lifeline is not None:
-            with suppress(BrokenPipeError):
-                os.write(self._lifeline, b"\0")
-            os.close(self._lifeline)
-            self._lifeline = None
+        with suppress(BrokenPipeError):
+            os.write(self._lifeline, b"\0")
         self._process.wait()
+        # Not before: its end tells the keeper that nobody waits for the requests any more.
+        os.close(self._lifeline)
         self._process = None
         # Of the log, what can still be asked for is kept, and no file is left open.
         with self._log as log:
             self._log = io.BytesIO(log.read())
-        shutil.rmtree(self._directory, ignore_errors=True)
+        leftovers.remove(self._directory.name)
 
     def restart(self) -> None:
         """Kills whatever is left of the server and starts it again on the same ports; errors as in `start`."""
         self.stop(drain=False)
         self.start()
+
+    def _launch(self, installation: Installation) -> None:
+        """Makes the server's folder and starts its process; raises OSError."""
+        leftovers.sweep()
+        self._directory, lock = leftovers.claim()
+        with ExitStack() as opened, ExitStack() as failed:
+            failed.callback(leftovers.remove, self._directory.name)
+            opened.callback(os.close, lock)
+            installation.assemble(self._directory)
+            self._shown = show_exported(self.model_repositories, self.unexported, self._directory)
+            log_path = self.log_path or self._directory / "server.log"
+            log = opened.enter_context(open_log(log_path))
+            self._log.close()
+            # Open from now on: the file may be removed with the folder before it is read.
+            self._log = log_path.open("rb")
+            self._log.seek(log.tell())
+            lifeline, self._lifeline = os.pipe()
+            opened.callback(os.close, lifeline)
+            failed.callback(os.close, self._lifeline)
+            arguments = [str(lifeline), str(self._drain_seconds), str(self._directory)]
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", process_guard.__file__, *arguments, *self._command(installation)],
+                env=installation.environment(self._directory),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lifeline, lock],
+                start_new_session=True,
+            )
+            failed.pop_all()
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + self._start_seconds
@@ -199,6 +222,7 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise ServerFailure("server", f"it was not ready within {self._start_seconds:g} seconds")
             time.sleep(_POLL_SECONDS)
+        leftovers.conceal(self._directory.name)
 
     def is_alive(self) -> bool:
         """Whether the server's process runs (it may yet be unable to answer)."""
@@ -206,7 +230,15 @@ class EmbeddedServer:
 
     def is_ready(self) -> bool:
         """Whether Triton calls itself ready. A dead stub leaves this True; see :mod:`concord.server.watchdog`."""
-        return is_ok(self.ports.http, "/v2/health/ready")
+        # Triton opens its ports one after the other. A channel of its own for each call: a shared one would remember
+        # that it was refused, and wait longer and longer before it tries again.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with suppress(OSError, InferenceServerException):
+            for port in filter(None, astuple(self.ports)):
+                socket.create_connection((HOST, port), _ANSWER_SECONDS).close()
+            with InferenceServerClient(self.grpc_url, channel_args=options) as client:
+                return bool(client.is_server_ready(client_timeout=_ANSWER_SECONDS))
+        return False
 
     def processes(self) -> list[psutil.Process]:
         """The server, its stubs and the keeper; empty when it is not running."""
@@ -225,18 +257,20 @@ class EmbeddedServer:
         finally:
             self._log.seek(start)
 
-    def _command(self, installation: Installation, prefix: str) -> list[str]:
+    def _command(self, installation: Installation) -> list[str]:
+        http = ["--allow-http=false"]
+        if self.ports.http is not None:
+            http = [f"--http-address={HOST}", f"--http-port={self.ports.http}"]
         command = [
             str(installation.wheel / "bin" / "tritonserver"),
             *(f"--model-repository={folder}" for folder in self._shown),
             "--disable-auto-complete-config",
             f"--backend-directory={self._directory / 'backends'}",
-            f"--backend-config=python,shm-region-prefix-name={prefix}",
+            f"--backend-config=python,shm-region-prefix-name={self._directory.name}-",
             f"--backend-config=python,stub-timeout-seconds={_STUB_TIMEOUT_SECONDS}",
             f"--cache-directory={installation.wheel / 'caches'}",
             f"--exit-timeout-secs={max(1, round(self._drain_seconds))}",
-            f"--http-address={HOST}",
-            f"--http-port={self.ports.http}",
+            *http,
             f"--grpc-address={HOST}",
             f"--grpc-port={self.ports.grpc}",
             f"--metrics-address={HOST}",
@@ -250,15 +284,14 @@ class EmbeddedServer:
 
 
 def restrictions() -> list[str]:
-    """Options that keep Triton's shared memory, tracing and log settings from its clients: nobody is told their key."""
+    """Options that keep from Triton's clients its shared memory, tracing and log settings: nobody is told their key.
+
+    They also keep it from answering other clouds' protocols, which it would do as its environment says.
+    """
     restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
-    return [f"--http-restricted-api={restricted}", f"--grpc-restricted-protocol={restricted}"]
-
-
-def is_ok(port: int, path: str) -> bool:
-    """Whether a server on loopback answers GET with 200."""
-    with closing(http.client.HTTPConnection(HOST, port, timeout=5)) as connection:
-        with suppress(OSError, http.client.HTTPException):
-            connection.request("GET", path)
-            return connection.getresponse().status == http.client.OK
-        return False
+    return [
+        f"--http-restricted-api={restricted}",
+        f"--grpc-restricted-protocol={restricted}",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
+    ]

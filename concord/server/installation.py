@@ -22,6 +22,10 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).resolve().parents[2]
 # A wheel carries inside the package what a checkout has beside it.
 _DATA = ROOT if (ROOT / "model_repository").is_dir() else ROOT / "concord" / "data"
+_NEEDED = re.compile(
+    "CONCORD_MAX_BYTES|CONCORD_MAX_PIXELS|PATH|LD_LIBRARY_PATH|PYTHONPATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|"
+    "(CUDA|NVIDIA|NCCL|UCX|OMP|GOMP|KMP|MKL|OPENBLAS|DNNL|ONEDNN|ORT|OV|OPENVINO|MALLOC|TCMALLOC)_[A-Z0-9_]+"
+)
 BACKENDS = _DATA / "backends"
 MODEL_REPOSITORIES = (_DATA / "model_repository", _DATA / "ensembles")
 
@@ -83,7 +87,7 @@ class Installation:
     def environment(self, directory: Path) -> dict[str, str]:
         """Environment of a server that was laid out in `directory`: its stubs find this interpreter's packages."""
         site_packages = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-        return os.environ | {
+        return needed_variables() | {
             # Activations are given back after large runs; taken again in huge pages, they cost a tenth of the faults.
             "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)),
@@ -94,6 +98,14 @@ class Installation:
 
     def _library_path(self, folder: Path | str) -> str:
         return _joined(str(self.libraries), str(folder), os.environ.get("LD_LIBRARY_PATH", ""))
+
+
+def needed_variables() -> dict[str, str]:
+    """Of this process's environment what Triton, its models and their libraries read.
+
+    The rest is kept from them: some of it changes what Triton does (``AIP_MODE``), and some of it is secret.
+    """
+    return {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
 
 
 def _libpython() -> Path | None:

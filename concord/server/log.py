@@ -1,6 +1,9 @@
-"""What Triton's log says about a start that failed, in plain words."""
+"""Triton's log, and what it says about a start that failed, in plain words."""
 
+import os
 import re
+from pathlib import Path
+from typing import BinaryIO
 
 # The innermost cause comes first in the log; ensembles then repeat it for each model that they miss.
 _CAUSES = (
@@ -11,6 +14,11 @@ _PYTHON_TRACE = re.compile(r"(\\n)+At:\\n.*$")
 _EXCEPTION_NAME = re.compile(r"^[A-Za-z]+: ")
 _ERROR_LINE = re.compile(r"^(?:E\d.*\] \"?|error: )(?P<problem>.*?)\"?$")
 _HARMLESS = ("CudaDriverHelper", "unable to create stream", "failed to load all models")
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The log, to be appended to; a new one can be read by this user only. Raises OSError."""
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def reason_of_failure(log: str) -> str:

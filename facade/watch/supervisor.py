@@ -60,9 +60,10 @@ class Supervisor:
             self._started = True
             if self._server.unexported:
                 self._notify(f"not served, since not exported: {', '.join(sorted(self._server.unexported))}")
+            http = "" if self._server.ports.http is None else f"HTTP {self._server.http_url}, "
             self._notify(
-                f"Triton is ready: HTTP {self._server.http_url}, gRPC {self._server.grpc_url}, "
-                f"metrics {self._server.metrics_url}; log {self._server.log_path}"
+                f"Triton is ready: {http}gRPC {self._server.grpc_url}, metrics {self._server.metrics_url}; "
+                f"log {self._server.log_path}"
             )
             Watchdog(self._server, notify=self._notify).watch(self._stopped)
         except ServerFailure as failure:

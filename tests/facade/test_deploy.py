@@ -39,12 +39,15 @@ def test_the_triton_image_starts_a_server_on_what_is_copied_into_it(tmp_path):
     programs.mkdir()
     for name in copied(DEPLOY / "Dockerfile.triton"):
         copy(name, image)
-    (programs / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (programs / "tritonserver").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nenv >&2\numask >&2\n')
     (programs / "tritonserver").chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": str(image), "PATH": f"{programs}:{os.environ['PATH']}"}
+    secret = {"AIP_MODE": "PREDICTION", "CONCORD_API_KEYS": "secret"}
+    environment = os.environ | secret | {"PYTHONPATH": str(image), "PATH": f"{programs}:{os.environ['PATH']}"}
     command = [sys.executable, image / "triton.py", "--log-verbose=1"]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+    assert "PYTHONPATH=" in ran.stderr and "AIP_MODE" not in ran.stderr and "secret" not in ran.stderr
+    assert ran.stderr.rstrip().endswith("077")
     words = ran.stdout.splitlines()
     served = [Path(word.partition("=")[2]) for word in words if word.startswith("--model-repository=")]
     configs = [config.resolve() for folder in served for config in folder.glob("*/config.pbtxt")]
@@ -58,4 +61,17 @@ def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):
     served = {folder.name for view in shown for folder in view.iterdir()}
     every = {folder.name for repository in MODEL_REPOSITORIES for folder in repository.iterdir() if folder.is_dir()}
     assert served == every - unexported(MODEL_REPOSITORIES, "cuda")
+    assert {"--http-address=127.0.0.1", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
     assert any(word.startswith("--grpc-restricted-protocol=shared-memory,trace,logging:") for word in words)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.facade", "Dockerfile.triton"])
+def test_no_container_runs_as_root(name):
+    users = re.findall(r"^USER (\S+)$", (DEPLOY / name).read_text(), re.MULTILINE)
+    assert users and users[-1] not in ("root", "0")
+
+
+def test_every_container_has_limits_and_no_rights():
+    for service in yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values():
+        assert service["mem_limit"] and service["pids_limit"] and service["logging"]["options"]["max-size"]
+        assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]

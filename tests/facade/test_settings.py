@@ -51,9 +51,10 @@ VALUES = {
     "port": ("81", 81),
     "page": ("false", False),
     "triton_url": ("elsewhere:8001", "elsewhere:8001"),
-    "http_port": ("82", 82),
     "grpc_port": ("83", 83),
     "metrics_port": ("84", 84),
+    "triton_http": ("true", True),
+    "http_port": ("82", 82),
     "model_repository": ("models", (Path("models"),)),
     "model_config_name": ("cuda", "cuda"),
     "log_file": ("triton.log", Path("triton.log")),
@@ -83,7 +84,7 @@ def plain(value: object) -> object:
 def test_a_setting_is_taken_from_its_flag_and_from_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = next(row for row in rows() if row.name == name)
     text, value = VALUES[name]
-    flags = ["--no-page"] if name == "page" else [row.flag, text]
+    flags = {"page": ["--no-page"], "triton_http": ["--triton-http"]}.get(name, [row.flag, text])
     assert plain(getattr(settings_of(*flags), name)) == value
     monkeypatch.setenv(row.variable, text)
     assert plain(getattr(settings_of(), name)) == value

@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import httpx
 import psutil
 import pytest
 
+from concord.server.embedded import Ports
 from tests.facade.running import PATIENCE
 from tests.serving.pictures import encoded, middle, photograph
-from tests.serving.stack import Stack, harmonizing_models, serving
+from tests.serving.stack import ANY, Stack, harmonizing_models, left_of, name_of, serving
 
 SMALL = {"image": encoded(photograph(64, 48)), "mask": encoded(middle(64, 48))}
 LARGE = {"image": encoded(photograph(1000, 750), "JPEG"), "mask": encoded(middle(1000, 750))}
@@ -22,10 +24,10 @@ IN_FLIGHT = 6
 
 
 @contextmanager
-def ready_stack(tmp_path: Path, *flags: object) -> Iterator[Stack]:
+def ready_stack(tmp_path: Path, *flags: object, ports: Ports = ANY) -> Iterator[Stack]:
     """The command, in front of a Triton that is ready."""
     flags = ("--model-repository", harmonizing_models(tmp_path), "--probe-interval", 0.5, *flags)
-    with serving(tmp_path, *flags, "--concurrency", "ht=2") as stack:
+    with serving(tmp_path, *flags, "--concurrency", "ht=2", ports=ports) as stack:
         _ = stack.url
         stack.wait_for("Triton is ready")
         wait_until(lambda: ready(stack))
@@ -151,11 +153,26 @@ def test_what_is_not_answered_in_the_time_for_stopping_is_told_so(tmp_path):
         assert_nothing_is_left(processes)
 
 
-def test_a_killed_facade_leaves_no_triton(stack):
-    processes = stack.descendants()
-    assert any(each.name() == "tritonserver" for each in processes)
-    stack.process.kill()
-    assert_nothing_is_left(processes)
+@pytest.mark.parametrize("everything", [False, True], ids=["the facade", "every process"])
+def test_after_a_kill_amid_work_the_next_start_serves_on_the_same_ports(stack, tmp_path, everything):
+    processes = [psutil.Process(stack.process.pid), *stack.descendants()]
+    name = name_of(processes)
+    assert left_of(name)
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        for _ in range(IN_FLIGHT):
+            pool.submit(harmonize, stack, LARGE)
+        wait_until(lambda: accepted(stack) == IN_FLIGHT)
+        for each in processes if everything else processes[:1]:
+            each.kill()
+        killed = time.monotonic()
+        (tmp_path / "again").mkdir()
+        port = stack.url.rpartition(":")[2]
+        with ready_stack(tmp_path / "again", "--port", port, ports=stack.server.ports) as second:
+            assert time.monotonic() - killed < PATIENCE
+            assert second.url == stack.url
+            assert harmonize(second, SMALL).status_code == 200
+            assert_nothing_is_left(processes)
+            assert not left_of(name)
 
 
 def test_while_triton_starts_the_facade_lives_and_says_that_it_is_not_ready(tmp_path):

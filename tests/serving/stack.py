@@ -4,18 +4,21 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import gettempdir
 
 import psutil
 
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
+from concord.server.leftovers import PREFIX, SHARED_MEMORY
 
-ANY = Ports(0, 0, 0)
+ANY = Ports(grpc=0, metrics=0)
 HARMONIZING = ("decode", "decode_mask", "harmonize_preprocess", "ht", "compose")
 
 
@@ -62,14 +65,35 @@ def stub_of(model: str, processes: list[psutil.Process]) -> psutil.Process:
     return next(process for process in processes if any(f"/{model}/1/" in word for word in process.cmdline()))
 
 
+def name_of(processes: list[psutil.Process]) -> str:
+    """The name of the server whose processes they are: that of its folder and of its shared memory."""
+    words = " ".join(word for process in processes for word in process.cmdline())
+    [name] = set(re.findall(rf"{PREFIX}\w{{8}}", words))
+    return name
+
+
+def left_of(name: str) -> list[Path]:
+    """What a server has outside its processes."""
+    return [path for place in (Path(gettempdir()), SHARED_MEMORY) for path in place.glob(f"{name}*")]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
+    """Asks again and again."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.02)
+
+
 @contextmanager
 def serving(tmp_path: Path, *arguments: object, ports: Ports = ANY) -> Iterator[Stack]:
     """``concord serve`` without the page, the facade and by default Triton too on free ports."""
     ports = ports.chosen() if ports == ANY else ports
-    flags = zip(("--http-port", "--grpc-port", "--metrics-port"), astuple(ports), strict=True)
+    flags: list[object] = ["--grpc-port", ports.grpc, "--metrics-port", ports.metrics]
+    flags += [] if ports.http is None else ["--triton-http", "--http-port", ports.http]
     command = [sys.executable, "-m", "facade.serve", "--no-page", "--log-file", tmp_path / "triton.log"]
     command += [] if "--port" in arguments else ["--port", 0]
-    command += [*arguments, *(word for flag in flags for word in flag)]
+    command += [*arguments, *flags]
     log_path = tmp_path / "facade.log"
     with (
         log_path.open("wb") as log,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import tritonclient.grpc
 
 from concord.errors import ServerFailure
 from concord.server import doctor
@@ -31,6 +32,19 @@ def test_a_taken_port_is_named():
 
 def test_the_facade_listens_where_the_doctor_looks():
     assert Settings.model_fields["port"].default == doctor.FACADE_PORT
+
+
+def test_the_embedded_triton_is_named_with_the_bulletins_that_it_lacks(server):
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+        version = client.get_server_metadata().version
+    finding = doctor.security()
+    assert finding.subject == f"embedded Triton {version}" and not finding.problem
+    assert "5828 (CVE-2026-24207; fixed in 26.03)" in finding.note
+
+
+def test_a_triton_with_all_fixes_lacks_nothing(monkeypatch):
+    monkeypatch.setattr(doctor, "EMBEDDED", max(bulletin.fixed for bulletin in doctor.BULLETINS))
+    assert not doctor.security().note
 
 
 def test_a_network_that_was_not_exported_is_named(tmp_path):

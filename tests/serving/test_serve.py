@@ -2,15 +2,19 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
+import psutil
 import pytest
 
 from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.watchdog import Watchdog
-from tests.serving.asking import ask
+from tests.serving.asking import ask, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
-from tests.serving.stack import ANY, serving, stub_of
+from tests.serving.stack import ANY, harmonizing_models, serving, stub_of, wait_until
 
 WIDTH, HEIGHT = 64, 48
 GOOD = {"IMAGE": encoded(photograph(WIDTH, HEIGHT)), "MASK": encoded(middle(WIDTH, HEIGHT))}
@@ -61,6 +65,13 @@ def test_it_says_why_it_cannot_start(tmp_path):
         assert stack.process.wait() == 1
 
 
+def test_triton_answers_http_only_where_that_is_asked_for(tmp_path):
+    with serving(tmp_path, "--model-repository", harmonizing_models(tmp_path)) as stack:
+        assert "HTTP" not in stack.wait_for("Triton is ready").partition("Triton is ready")[2]
+        listening = {c.laddr.port for c in stack.triton().net_connections() if c.status == psutil.CONN_LISTEN}
+        assert listening == {stack.server.ports.grpc, stack.server.ports.metrics}
+
+
 def test_a_taken_port_ends_it_with_an_explanation(tmp_path, server):
     with serving(tmp_path, ports=server.ports) as stack:
         assert f"HTTP port: {server.ports.http} on 127.0.0.1 is taken" in stack.process.stderr.read()
@@ -73,20 +84,48 @@ def test_a_model_that_hangs_is_noticed_and_the_server_is_started_again(tmp_path)
     (repository / "ht").symlink_to(MODEL_REPOSITORIES[0] / "ht")
     with EmbeddedServer([repository], ports=ANY) as hanging:
         stub_of("ht", hanging.processes()).suspend()
-        said, ready, stop = [], threading.Event(), threading.Event()
-
-        def notify(words: str) -> None:
-            said.append(words)
-            if "ready again" in words:
-                ready.set()
-
-        watching = threading.Thread(
-            target=Watchdog(hanging, interval=0.5, patience=5, notify=notify).watch, args=[stop]
-        )
-        watching.start()
-        try:
-            assert ready.wait(180), said
-        finally:
-            stop.set()
-            watching.join()
+        with watched(hanging, patience=5) as said:
+            wait_until(lambda: any("ready again" in words for words in said))
     assert "model 'ht'" in said[0]
+
+
+SLOW = """import time
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        time.sleep(0.5 * len(requests))
+        tensors = [pb_utils.get_input_tensor_by_name(request, "GIVEN").as_numpy() for request in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("ANSWERED", tensor)]) for tensor in tensors]
+"""
+SLOW_CONFIG = """backend: "python"
+input [ { name: "GIVEN" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [ { name: "ANSWERED" data_type: TYPE_INT32 dims: [ 1 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+"""
+
+
+def test_a_queue_that_is_longer_than_the_patience_is_no_death(tmp_path):
+    (tmp_path / "slow" / "1").mkdir(parents=True)
+    (tmp_path / "slow" / "1" / "model.py").write_text(SLOW)
+    (tmp_path / "slow" / "config.pbtxt").write_text(SLOW_CONFIG)
+    given = [{"GIVEN": np.array([number], np.int32)} for number in range(30)]
+    with EmbeddedServer([tmp_path], ports=ANY) as busy, watched(busy, patience=2) as said:
+        # A canary waits behind them for 15 seconds.
+        answers = together(len(given), lambda number: ask(busy, "slow", given[number])["ANSWERED"].item())
+    assert answers == list(range(len(given))) and not said
+
+
+@contextmanager
+def watched(server: EmbeddedServer, patience: float) -> Iterator[list[str]]:
+    """A watchdog for as long as the block runs, and what it says."""
+    said: list[str] = []
+    stop = threading.Event()
+    watchdog = Watchdog(server, interval=0.5, patience=patience, notify=said.append)
+    watching = threading.Thread(target=watchdog.watch, args=[stop])
+    watching.start()
+    try:
+        yield said
+    finally:
+        stop.set()
+        watching.join()

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from concord.errors import ServerFailure
 from concord.server.embedded import HOST, EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
-from tests.serving.asking import ask
+from tests.serving.asking import PROTOCOLS, ask
 from tests.serving.pictures import encoded, middle, photograph
+from tests.serving.stack import left_of, name_of, wait_until
 
 GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
 ANY = Ports(0, 0, 0)
@@ -43,10 +45,11 @@ def test_nothing_is_left_of_a_server_that_was_stopped(repository):
     with EmbeddedServer([repository], ports=ANY) as server:
         processes = server.processes()
         assert {"tritonserver", "triton_python_backend_stub"} <= {process.name() for process in processes}
-        folder = Path(processes[-1].exe()).parent
+        name = name_of(processes)
+        assert left_of(name)
     assert not any(process.is_running() for process in processes)
     assert ports_are_free(server.ports)
-    assert not [path for path in Path("/dev/shm").glob("concord-*") if path.name.startswith(folder.name)]
+    assert not left_of(name)
     assert not server.is_alive() and not server.processes()
 
 
@@ -56,24 +59,60 @@ def test_nothing_is_left_of_a_server_whose_owner_was_killed(repository):
         [sys.executable, "-c", OWNER, repository], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     processes = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
-    folder = Path(next(p for p in processes if p.name().startswith("triton_python")).cmdline()[0]).parents[2]
-    assert folder.is_dir()
+    name = name_of(processes)
+    assert left_of(name)
     owner.kill()
     owner.communicate()
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive
-    assert not folder.exists() and not list(Path("/dev/shm").glob(f"{folder.name}*"))
+    assert not left_of(name)
 
 
 def test_nothing_is_left_of_a_server_whose_keeper_was_killed(repository):
     server = EmbeddedServer([repository], ports=ANY)
     server.start()
     keeper, *others = server.processes()
+    name = name_of(others)
     keeper.kill()
     _, alive = psutil.wait_procs(others, timeout=60)
     assert not alive
     server.stop()
     assert ports_are_free(server.ports)
+    assert not left_of(name)
+
+
+def test_what_it_writes_is_for_its_user_alone(repository, tmp_path):
+    log = tmp_path / "triton.log"
+    with EmbeddedServer([repository], ports=ANY, log_path=log) as server:
+        written = [log, *left_of(name_of(server.processes()))]
+        assert len(written) > 3
+        assert {oct(path.stat().st_mode & 0o077) for path in written} == {"0o0"}
+
+
+def test_it_knows_nothing_of_its_owners_environment_but_what_it_needs(repository, monkeypatch):
+    # The first would end Triton at its start; the second is a secret.
+    monkeypatch.setenv("AIP_MODE", "PREDICTION")
+    monkeypatch.setenv("CONCORD_API_KEYS", "secret")
+    monkeypatch.setenv("CONCORD_MAX_PIXELS", "1000000")
+    with EmbeddedServer([repository], ports=ANY) as server:
+        for process in server.processes():
+            variables = process.environ()
+            assert not variables.keys() & {"AIP_MODE", "CONCORD_API_KEYS"}
+            assert variables["CONCORD_MAX_PIXELS"] == "1000000"
+
+
+def test_a_long_log_is_begun_anew(repository, tmp_path):
+    log, older = tmp_path / "triton.log", tmp_path / "triton.log.1"
+    with log.open("wb") as file:
+        file.truncate(32 * 2**20)
+    with EmbeddedServer([repository], ports=ANY, log_path=log, options=["--log-verbose=1"]) as server:
+        wait_until(lambda: older.is_file() and log.stat().st_size < 2**20)
+        before = log.stat().st_size
+        with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+            client.get_model_config("ht")
+        wait_until(lambda: log.stat().st_size > before)
+    assert older.stat().st_size > 32 * 2**20
+    assert log.read_bytes().strip(b"\0") == log.read_bytes()
 
 
 def test_a_server_can_be_started_again_on_its_ports(repository):
@@ -99,13 +138,24 @@ def test_it_listens_on_loopback_alone(server):
     assert {address.port for address in listening} == {server.ports.http, server.ports.grpc, server.ports.metrics}
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("call", ["get_trace_settings", "get_log_settings", "get_system_shared_memory_status"])
-def test_administration_is_not_for_everybody(server, call):
+def test_administration_is_not_for_everybody(server, call, protocol):
+    url = server.grpc_url if protocol == "grpc" else server.http_url
     with (
-        tritonclient.http.InferenceServerClient(server.http_url) as client,
+        PROTOCOLS[protocol].InferenceServerClient(url) as client,
         pytest.raises(InferenceServerException, match="restricted"),
     ):
         getattr(client, call)()
+
+
+@pytest.mark.parametrize("call", ["load_model", "unload_model"])
+def test_nobody_loads_or_unloads_a_model(server, call):
+    with (
+        tritonclient.grpc.InferenceServerClient(server.grpc_url) as client,
+        pytest.raises(InferenceServerException, match=r"polling is disabled|not allowed"),
+    ):
+        getattr(client, call)("ht")
 
 
 def test_no_process_of_the_server_loads_torch(server):
