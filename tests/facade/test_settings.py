@@ -71,6 +71,7 @@ VALUES = {
     "drain_seconds": ("9", 9.0),
     "api_keys": ("a,b", "a,b"),
     "api_keys_file": ("keys", Path("keys")),
+    "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
 }
 
@@ -83,7 +84,7 @@ def plain(value: object) -> object:
 def test_a_setting_is_taken_from_its_flag_and_from_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = next(row for row in rows() if row.name == name)
     text, value = VALUES[name]
-    flags = ["--no-page"] if name == "page" else [row.flag, text]
+    flags = {"page": ["--no-page"], "open": ["--open"]}.get(name, [row.flag, text])
     assert plain(getattr(settings_of(*flags), name)) == value
     monkeypatch.setenv(row.variable, text)
     assert plain(getattr(settings_of(), name)) == value
