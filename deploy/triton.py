@@ -4,6 +4,7 @@
 """
 
 import os
+import secrets
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +30,7 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
         *(f"--model-repository={folder}" for folder in shown),
         *([f"--model-config-name={profile}"] if profile else []),
         "--disable-auto-complete-config",
-        *restrictions(),
+        *restrictions(secrets.token_hex(16)),
         *arguments,
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from concord.errors import ServerFailure
 from concord.server.embedded import EmbeddedServer, Ports
-from facade.settings import Settings, SettingsError, add_arguments, from_arguments
+from facade.settings import PREFIX, Settings, SettingsError, add_arguments, from_arguments
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
 DESCRIPTION = f"""{HELP}.
@@ -140,7 +140,10 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
         log_path.write_bytes(b"")
     except OSError as error:
         raise ServerFailure("log file", f"{log_path}: {error.strerror}", "a file that can be written") from error
-    # Triton's models read their limits from the environment they are started in.
+    for name in [name for name in os.environ if name.upper() == f"{PREFIX}API_KEYS"]:
+        # They have been read, and are no business of Triton's models.
+        del os.environ[name]
+    # These read their limits from the environment they are started in.
     os.environ |= {"CONCORD_MAX_BYTES": str(settings.max_bytes), "CONCORD_MAX_PIXELS": str(settings.max_pixels)}
     return EmbeddedServer(
         settings.model_repositories,

@@ -24,7 +24,7 @@ from typing import BinaryIO, Self
 import psutil
 
 from concord.errors import ServerFailure
-from concord.server import process_guard
+from concord.server import command_line, process_guard
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import reason_of_failure
@@ -95,6 +95,7 @@ class EmbeddedServer:
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
+        self._secret = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
         self._directory = Path()
@@ -192,13 +193,18 @@ class EmbeddedServer:
         self.start()
 
     def _wait_ready(self) -> None:
-        deadline = time.monotonic() + self._start_seconds
+        deadline, hidden = time.monotonic() + self._start_seconds, False
         while not self.is_ready():
+            if not hidden and self.log():
+                # It has read its arguments.
+                self._hide_secret()
+                hidden = True
             if not self.is_alive():
                 raise ServerFailure("server", f"it did not start: {reason_of_failure(self.log())}")
             if time.monotonic() > deadline:
                 raise ServerFailure("server", f"it was not ready within {self._start_seconds:g} seconds")
             time.sleep(_POLL_SECONDS)
+        self._hide_secret()
 
     def is_alive(self) -> bool:
         """Whether the server's process runs (it may yet be unable to answer)."""
@@ -216,6 +222,10 @@ class EmbeddedServer:
             parent = psutil.Process(self._process.pid)
             return [parent, *parent.children(recursive=True)]
         return []
+
+    def _hide_secret(self) -> None:
+        for process in self.processes():
+            command_line.hide(process.pid, self._secret)
 
     def log(self) -> str:
         """What Triton wrote to its log since the last start."""
@@ -242,16 +252,16 @@ class EmbeddedServer:
             f"--metrics-address={HOST}",
             f"--metrics-port={self.ports.metrics}",
             "--metrics-config=summary_latencies=true",
-            *restrictions(),
+            *restrictions(self._secret),
         ]
         if self.model_config_name:
             command.append(f"--model-config-name={self.model_config_name}")
         return command + list(self._options)
 
 
-def restrictions() -> list[str]:
-    """Options that keep Triton's shared memory, tracing and log settings from its clients: nobody is told their key."""
-    restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
+def restrictions(secret: str) -> list[str]:
+    """Options that keep Triton's shared memory, tracing and log settings from clients that do not send the secret."""
+    restricted = f"shared-memory,trace,logging:concord-admin={secret}"
     return [f"--http-restricted-api={restricted}", f"--grpc-restricted-protocol={restricted}"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
@@ -106,6 +107,16 @@ def test_administration_is_not_for_everybody(server, call):
         pytest.raises(InferenceServerException, match="restricted"),
     ):
         getattr(client, call)()
+
+
+def test_the_secret_of_administration_is_not_in_a_command_line_and_counts(server):
+    for process in server.processes():
+        assert server._secret not in " ".join(process.cmdline())
+    headers = {"triton-grpc-protocol-concord-admin": server._secret}
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+        assert client.get_system_shared_memory_status(headers=headers) is not None
+        with pytest.raises(InferenceServerException, match="restricted"):
+            client.get_system_shared_memory_status(headers={**headers, "triton-grpc-protocol-concord-admin": "*" * 32})
 
 
 def test_no_process_of_the_server_loads_torch(server):
