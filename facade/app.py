@@ -55,7 +55,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    app.state.keys = Keys.of(settings)
+    app.state.keys = Keys(settings)
     app.state.rates = Rates()
     app.state.metrics = Metrics(service.admission)
     app.state.uploads = Uploads(settings)

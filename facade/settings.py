@@ -118,8 +118,9 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None,
         description="file with a line NAME HASH for each key, as `concord keys` prints it; limits may follow, "
-        "such as rate=10/minute max_text_bytes=200",
+        "such as rate=10/minute max_text_bytes=200; changes count at once",
     )
+    open: bool = Field(False, description="whether everybody may ask at an address that is not loopback, without keys")
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"
     )

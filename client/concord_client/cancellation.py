@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 
 from concord_client.catalogue import DEFAULT_DEADLINE
 from concord_client.errors import Cancelled
@@ -65,6 +66,12 @@ class Deadline:
         self.cancellation = cancellation or Cancellation()
         self._given = given
         self._begun = time.monotonic()
+
+    def under(self, cancellation: Cancellation) -> "Deadline":
+        """The same time, with another cancellation."""
+        other = copy(self)
+        other.cancellation = cancellation
+        return other
 
     def declare(self, seconds: float) -> None:
         """Says what a pipeline declares, which counts where no time was given."""

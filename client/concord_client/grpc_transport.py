@@ -5,26 +5,28 @@ that it ended without an answer, is one at a time for each client and delivers i
 asyncio one cannot ask for the final response.
 """
 
-import ipaddress
 import re
 import struct
-from collections.abc import Callable, Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from queue import SimpleQueue
+from typing import Any, TypeVar, cast
 
 import grpc  # type: ignore[import-untyped]
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from concord_client.cancellation import Deadline
+from concord_client.cancellation import Cancellation, Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
 from concord_client.inference import DATATYPES, Inference
 from concord_client.repository import Model, read_index, read_metadata
 from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
-from concord_client.transport import Address
+from concord_client.transport import Address, is_loopback
 
 _NEVER_CONNECTED = re.compile(r"failed to connect|DNS resolution failed|name resolution|http1\.x server", re.IGNORECASE)
+T = TypeVar("T")
 _ASK_FOR_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 
@@ -128,8 +130,18 @@ class GrpcTransport(AsyncGrpcTransport):
 
     _connect = staticmethod(grpc.insecure_channel)
 
+    async def infer_steps(self, inference: Inference, deadline: Deadline, receive: Callable[[Tensors], None]) -> None:
+        ask = super().infer_steps
+        return _apart(lambda deadline, receive: ask(inference, deadline, receive), deadline, receive)
+
     async def close(self) -> None:
         self._channel.close()
+
+    async def _ask(
+        self, method: str, request: Any, deadline: Deadline, model: str = "", metadata: tuple[tuple[str, str], ...] = ()
+    ) -> Any:
+        ask = super()._ask
+        return _apart(lambda deadline, _: ask(method, request, deadline, model, metadata), deadline)
 
     def _method(self, name: str) -> Any:
         return getattr(self._stub, name).future
@@ -140,6 +152,37 @@ class GrpcTransport(AsyncGrpcTransport):
     async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
         for response in responses:
             take(response)
+
+
+def _apart(
+    ask: Callable[[Deadline, Callable[[Tensors], None]], Coroutine[Any, Any, T]],
+    deadline: Deadline,
+    receive: Callable[[Tensors], None] = lambda _: None,
+) -> T:
+    """What a blocking call answers, asked in a thread of its own; `receive` is called in the caller's.
+
+    An exception that comes out of a signal, as that of Ctrl-C does, may leave a lock of gRPC's Python code taken for
+    ever, and the channel could not be closed. It comes in the main thread, where only this waits.
+    """
+    stop, told = Cancellation(), SimpleQueue[Any]()
+
+    def work() -> None:
+        try:
+            ask(deadline.under(stop), told.put).send(None)
+        except BaseException as end:
+            told.put(end)
+
+    with deadline.cancellation.stopping(stop.cancel):
+        try:
+            threading.Thread(target=work, daemon=True).start()
+            while not isinstance(answer := told.get(), BaseException):
+                receive(answer)
+        except BaseException:
+            stop.cancel()
+            raise
+    if isinstance(answer, StopIteration):
+        return cast(T, answer.value)
+    raise answer
 
 
 def infer_request(inference: Inference) -> Any:
@@ -175,14 +218,7 @@ def _channel_arguments(address: Address) -> list[tuple[str, int]]:
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]
-    if _is_loopback(address.host):
+    if is_loopback(address.host):
         # gRPC would take localhost through the http_proxy of the environment.
         arguments.append(("grpc.enable_http_proxy", 0))
     return arguments
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,5 +1,6 @@
 """What the clients need of a protocol, and the address it is spoken at."""
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
@@ -44,6 +45,14 @@ class Address:
     def host(self) -> str:
         """The part before the port, without the brackets of an IPv6 address."""
         return self.url.rpartition(":")[0].strip("[]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, which no other machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Transport(Protocol):

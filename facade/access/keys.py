@@ -3,11 +3,8 @@
 import hashlib
 import hmac
 import math
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from limits import parse
 from limits.aio.storage import MemoryStorage
@@ -15,7 +12,9 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from concord_client.transport import is_loopback
 from facade.access.caller import Allowance
+from facade.access.key_file import KeyFile
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
@@ -23,65 +22,57 @@ GUARDED = ("/v1/", "/metrics")
 """Starts of the paths that ask for a key. Health does not; the page has a sign-in of its own."""
 COUNTED = "/v1/"
 
-_LINE = re.compile(r"([A-Za-z0-9._@-]{1,64})\s+([0-9a-f]{64})((?:\s+\S+)*)")
-
 
 def hash_of(key: str) -> str:
     """SHA-256 of a key, in hexadecimal. A key is long and random, so that nothing slower is needed."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
-@dataclass(frozen=True, repr=False)
 class Keys:
     """The keys that are accepted, by the names of their holders; false where none is asked for.
 
-    Hashes are SHA-256 in hexadecimal. `everyone` is the allowance of those who have none of their own.
+    Only hashes of keys are kept. A file of keys is read again when it has changed, see `KeyFile`.
     """
 
-    hashes: Mapping[str, str]
-    everyone: Allowance
-    own: Mapping[str, Allowance] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.hashes)
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Keys":
-        """The keys of the settings: those of the variable are called ``key-1`` and so on, in their order.
+    def __init__(self, settings: Settings) -> None:
+        """Those of the variable are called ``key-1`` and so on, in their order.
 
         Raises:
-            SettingsError: the file cannot be read, a line of it is no key, a name is there twice, or there is no key
-                in what was given, which would let everybody in.
+            SettingsError: the file cannot be read or a line of it is wrong; or everybody would be let in: there is no
+                key in what was given, or none was given although the address is not loopback and not said to be open.
         """
-        given = [key.strip() for key in settings.api_keys.get_secret_value().split(",")]
-        if settings.api_keys.get_secret_value() and not any(given):
+        given = settings.api_keys.get_secret_value()
+        keys = filter(None, (key.strip() for key in given.split(",")))
+        self._given = {f"key-{number}": hash_of(key) for number, key in enumerate(keys, 1)}
+        self.everyone = Allowance.of(settings)
+        self._file: KeyFile | None = None
+        if given and not self._given:
             raise SettingsError("--api-keys (CONCORD_API_KEYS): there is no key in it; leave it out to ask for none")
-        everyone, own = Allowance.of(settings), {}
-        hashes = {f"key-{number}": hash_of(key) for number, key in enumerate(filter(None, given), 1)}
         if settings.api_keys_file is not None:
-            listed = _read(settings.api_keys_file)
-            if not listed:
-                problem = f"{settings.api_keys_file} has no key in it; leave the setting out to ask for none"
-                raise SettingsError(f"--api-keys-file (CONCORD_API_KEYS_FILE): {problem}")
-            for name, hashed, words in listed:
-                if name in hashes:
-                    raise SettingsError(f"{settings.api_keys_file}: the name {name} is there twice")
-                hashes[name] = hashed
-                own[name] = everyone.limited(words)
-        return cls(hashes, everyone, own)
+            self._file = KeyFile(settings.api_keys_file, self.everyone, self._given)
+        if not (self or settings.open or is_loopback(settings.host)):
+            problem = f"{settings.host} is not loopback, and there are no keys: everybody who reaches it could ask"
+            allowed = "--api-keys-file, or --open (CONCORD_OPEN) to let everybody in"
+            raise SettingsError(f"--host (CONCORD_HOST): {problem}; allowed: {allowed}")
+
+    def __bool__(self) -> bool:
+        return bool(self._given) or self._file is not None
 
     def check(self, key: str) -> str | None:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
-        hashed = hash_of(key)
+        return self.holder(hash_of(key))
+
+    def holder(self, hashed: str) -> str | None:
+        """The same, for the hash of a key."""
         holder = None
-        for name, known in self.hashes.items():
+        for name, known in {**self._given, **(self._file.hashes() if self._file else {})}.items():
             if hmac.compare_digest(hashed, known):
                 holder = name
         return holder
 
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""
-        return self.own.get(holder, self.everyone)
+        return (self._file and self._file.allowances.get(holder)) or self.everyone
 
 
 class Rates:
@@ -142,19 +133,3 @@ class Gate:
         scope.setdefault("state", {})["key"] = holder
         if scope["path"].startswith(COUNTED):
             await self.rates.count(holder, self.keys.allowance(holder).rate)
-
-
-def _read(path: Path) -> list[tuple[str, str, list[str]]]:
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--api-keys-file (CONCORD_API_KEYS_FILE): {path} cannot be read: {error}") from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        line = line.strip()
-        if line and not line.startswith("#"):
-            match = _LINE.fullmatch(line)
-            if match is None:
-                raise SettingsError(f"{path}, line {number}: not a NAME and a SHA-256, as `concord keys` prints them")
-            found.append((match[1], match[2], match[3].split()))
-    return found

@@ -6,6 +6,7 @@ import time
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -120,22 +121,35 @@ class ZipStream:
 
 
 class SafeNames:
-    """Names for the files of an answer: good on every system, inside its folder, and each only once."""
+    """Names for the files of an answer: good on every system, inside its folder, and each only once.
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
+    No file is called as a folder is. Those of `files` are taken already.
+    """
+
+    def __init__(self, *files: str) -> None:
+        self._files = {name.casefold() for name in files}
+        self._folders: set[str] = set()
 
     def of(self, name: str, suffix: str) -> str:
         """A name like `name` with another suffix; folders are kept, what leads out of them is not."""
         parts = [_safe_part(part) for part in re.split(r"[/\\]", name) if part.strip(". ")]
-        path = PurePosixPath(*parts[-_MOST_PARTS:] or ["image"])
-        stem = str(path.with_suffix("")) if path.suffix else str(path)
-        safe, number = f"{stem}{suffix}", 1
-        while safe.casefold() in self._taken:
-            number += 1
-            safe = f"{stem}-{number}{suffix}"
-        self._taken.add(safe.casefold())
+        *folders, file = parts[-_MOST_PARTS:] or ["image"]
+        path = ""
+        for folder in folders:
+            path = _free(path + folder, "", self._files)
+            self._folders.add(path.casefold())
+            path += "/"
+        safe = _free(path + PurePosixPath(file).stem, suffix, self._files | self._folders)
+        self._files.add(safe.casefold())
         return safe
+
+
+def _free(stem: str, suffix: str, taken: Container[str]) -> str:
+    name, number = f"{stem}{suffix}", 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    return name
 
 
 def _safe_part(part: str) -> str:

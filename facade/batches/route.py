@@ -93,7 +93,7 @@ class BatchReply:
     batch: Batch
     job: str
     request_id: str | None
-    names: SafeNames = field(default_factory=SafeNames)
+    names: SafeNames = field(default_factory=partial(SafeNames, RESULTS))
     results: dict[int, ImageResult] = field(default_factory=dict)
 
     async def zipped(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes]:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.access.keys import Keys
+from facade.access.keys import Keys, hash_of
 from facade.problems import Problem
 
 COOKIE = "concord-session"
@@ -31,7 +31,11 @@ _FORM = Template(Path(__file__).with_name("sign_in.html").read_text())
 class SignIn:
     """ASGI middleware that lets only browsers pass that have signed in.
 
-    Leaves the name of the key's holder in ``scope["state"]["key"]``. Sessions are forgotten when the program ends.
+    Leaves the name of the key's holder in ``scope["state"]["key"]``. Sessions are forgotten when the program ends, and
+    count for nothing as soon as their key is not accepted any more.
+
+    Attributes:
+        sessions: the hash of the key and the time of the end, by what the cookie says.
     """
 
     app: ASGIApp
@@ -44,14 +48,15 @@ class SignIn:
             return
         request = Request(scope, receive)
         session = request.cookies.get(COOKIE, "")
-        holder, expires = self.sessions.get(session, ("", 0.0))
+        hashed, expires = self.sessions.get(session, ("", 0.0))
+        holder = self.keys.holder(hashed) if time.monotonic() < expires else None
         if scope["path"] == SIGN_IN and scope["method"] == "POST":
             answer = await self._sign_in(request)
         elif scope["path"] == SIGN_OUT:
             self.sessions.pop(session, None)
             answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
             answer.delete_cookie(COOKIE)
-        elif time.monotonic() < expires:
+        elif holder is not None:
             scope.setdefault("state", {})["key"] = holder
             await self.app(scope, receive, send)
             return
@@ -62,13 +67,13 @@ class SignIn:
         await answer(scope, receive, send)
 
     async def _sign_in(self, request: Request) -> Response:
-        holder = self.keys.check(await _key(request))
-        if holder is None:
+        hashed = hash_of(await _key(request))
+        if self.keys.holder(hashed) is None:
             return _form("This key is not accepted.")
         now = time.monotonic()
         self.sessions = {token: session for token, session in self.sessions.items() if now < session[1]}
         token = secrets.token_urlsafe(32)
-        self.sessions[token] = (holder, now + SESSION_SECONDS)
+        self.sessions[token] = (hashed, now + SESSION_SECONDS)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         is_secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, token, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_secure)

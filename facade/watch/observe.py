@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facade.problems import Problem, problem_of
 from facade.work.admission import Admission
+from facade.work.jobs import is_job_id
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 """Seconds: from a refusal to many steps on a CPU."""
@@ -32,7 +33,7 @@ _READYZ = "/readyz"
 _OF_TRITON = frozenset({"unavailable", "server_failure"})
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?")
 _MAX_STATE = 512
 
 _log = structlog.get_logger("facade.request")
@@ -96,17 +97,21 @@ class Metrics(Collector):
         """Counts one request that was answered.
 
         Args:
+            method: one of HTTP, or `OTHER`.
             route: the route's template, never the path that was asked for.
             model: the public model, empty where none was asked.
             status: 499 where the client went away.
             reason: the problem's code, where it was answered with one.
         """
-        model = model if not model or model in self._load.running else OTHER
-        method = method if method in _METHODS else OTHER
+        model = self.known(model)
         self._requests.labels(method, route, model, str(status)).inc()
         self._seconds.labels(route, model).observe(seconds)
         if reason:
             self._rejections.labels(route, reason).inc()
+
+    def known(self, model: str) -> str:
+        """The name of a public model, or empty; `OTHER` for any other."""
+        return model if not model or model in self._load.running else OTHER
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, meaning, by_model in (
@@ -164,15 +169,18 @@ class Observer:
         route = getattr(scope.get("route"), "path_format", None) or OTHER
         seconds = time.perf_counter() - answer.started
         status = answer.status if answer.complete else CLIENT_LEFT
-        model, problem = state.get("model", ""), state.get("problem", "")
-        self.metrics.count(scope["method"], route, model, status, seconds, problem)
+        # What is not known is a caller's words, which are not written down.
+        model, problem = self.metrics.known(state.get("model", "")), state.get("problem", "")
+        method = scope["method"] if scope["method"] in _METHODS else OTHER
+        self.metrics.count(method, route, model, status, seconds, problem)
         if problem in _OF_TRITON and route != _READYZ:
             scope["app"].state.readiness.doubt()
         noted = {"model": model, "problem": problem, "trace_id": state["trace"].trace_id}
-        noted |= {"job": state.get("job"), "key": state.get("key")}
+        job = state.get("job") or ""
+        noted |= {"job": job if is_job_id(job) else "", "key": state.get("key")}
         _log.info(
             "request",
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             ms=round(seconds * 1000, 2),

@@ -23,7 +23,7 @@ def caller_of(request: Request) -> Caller:
     if job is None:
         given = request_id(request.scope)
         # Proxies give one id to several requests; only an id that was given on purpose has to be free.
-        job = given if given and is_job_id(given) and given not in app.service.jobs else uuid.uuid4().hex
+        job = given if given and is_job_id(given) and app.service.jobs.claim(given) else uuid.uuid4().hex
     trace, owner = state.get("trace"), state.get("key", "")
     return Caller(job, owner, {} if trace is None else trace.headers, app.keys.allowance(owner))
 

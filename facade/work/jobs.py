@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from facade.problems import Problem
 
@@ -29,12 +30,22 @@ class Jobs:
 
     def __init__(self) -> None:
         self._running: dict[str, _Job] = {}
+        self._claims: WeakValueDictionary[str, asyncio.Task[object]] = WeakValueDictionary()
 
     def __contains__(self, job: str) -> bool:
         return job in self._running
 
     def __len__(self) -> int:
         return len(self._running)
+
+    def claim(self, job: str) -> bool:
+        """Keeps an id for a job that the current task will run, until the task ends; whether nobody else has it."""
+        task, holder = asyncio.current_task(), self._claims.get(job)
+        assert task is not None
+        if job in self._running or not (holder is None or holder is task or holder.done()):
+            return False
+        self._claims[job] = task
+        return True
 
     @contextmanager
     def running(self, job: str | None = None, owner: str = "") -> Iterator[str]:

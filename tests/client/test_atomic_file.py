@@ -17,6 +17,15 @@ def test_a_file_that_is_there_is_replaced(tmp_path):
     assert path.read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_atomically(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+
+
 @pytest.mark.parametrize("interruption", [OSError("disk full"), KeyboardInterrupt()])
 def test_an_interrupted_write_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypatch, interruption):
     path = tmp_path / "out.png"

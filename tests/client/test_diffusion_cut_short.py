@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import grpc
 import pytest
 
 from concord_client import (
@@ -125,6 +127,22 @@ def test_ctrl_c_ends_a_blocking_stream(grpc_kserve):
         finally:
             process.kill()
     assert grpc_kserve.left.wait(10)
+
+
+def test_no_code_of_grpc_runs_where_ctrl_c_arrives(grpc_kserve):
+    """It would leave a lock taken, if the exception came right behind the taking, and `close` would wait for ever."""
+    files = set()
+    with Client(grpc_kserve.url) as client:
+        client.harmonize(IMAGE, mask=b"mask", model="diffharmony")
+        sys.setprofile(lambda frame, *_: files.add(frame.f_code.co_filename))
+        try:
+            client.harmonize(IMAGE, mask=b"mask", model="diffharmony")
+            client.segment(IMAGE, "the red ball")
+            client.models()
+        finally:
+            sys.setprofile(None)
+    assert any(file.endswith("grpc_transport.py") for file in files)
+    assert not [file for file in files if Path(file).is_relative_to(Path(grpc.__file__).parent)]
 
 
 def test_a_server_that_dies_amid_the_steps_is_unavailable_and_its_successor_answers():

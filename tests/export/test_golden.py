@@ -104,6 +104,34 @@ def test_a_wrong_answer_fails(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().out.startswith("FAIL seed3.npz: largest difference 1.0")
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "__import__('os').system('touch {owned}')",
+        "open('{owned}', 'w')",
+        "picture.__globals__['math'].__loader__",
+        "np.save('{owned}', picture(1))",
+        "[x for x in ().__class__.__base__.__subclasses__()]",
+        "(lambda: picture(1))()",
+        "math.prod([1])",
+        "f'{{picture(1)}}'",
+        "picture(1) if 1 else 2",
+        "picture(",
+        "picture(1)\0",
+    ],
+)
+def test_an_expression_of_a_file_runs_no_code_of_its_own(tmp_path: Path, capsys, expression: str) -> None:
+    rule, path = write_golden(tmp_path, seed=5, error=0)
+    owned = tmp_path / "owned.npy"
+    with np.load(path) as npz:
+        content = dict(npz)
+    meta = json.loads(str(content["meta"]))
+    meta["inputs"]["mask"]["expression"] = expression.format(owned=owned)
+    np.savez(path, **content | {"meta": np.array(json.dumps(meta))})
+    assert golden.compare(rule, [path], exported=False) == 1
+    assert capsys.readouterr().out.startswith("FAIL seed5.npz: ") and not owned.exists()
+
+
 def test_a_file_that_is_no_golden_file_is_reported_and_the_rest_still_checked(tmp_path: Path, capsys) -> None:
     rule, path = write_golden(tmp_path, seed=5, error=0)
     (tmp_path / "broken.npz").write_bytes(path.read_bytes()[:1000])

@@ -133,6 +133,20 @@ def test_names_in_an_answer_are_unique():
     assert [names.of(name, ".png") for name in ("a.jpg", "a.png", "A.webp")] == ["a.png", "a-2.png", "A-3.png"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "safe"),
+    [
+        (["x.jpg", "x.png/y.jpg", "x.png/z.jpg"], ["x.png", "x.png-2/y.png", "x.png-2/z.png"]),
+        (["x.png/y.jpg", "x.jpg", "X.webp"], ["x.png/y.png", "x-2.png", "X-3.png"]),
+        (["a/x.jpg", "A/X.PNG/y.jpg"], ["a/x.png", "A/X.PNG-2/y.png"]),
+        (["results.json/a.jpg", "RESULTS.JSON/b.jpg"], ["results.json-2/a.png", "RESULTS.JSON-2/b.png"]),
+    ],
+)
+def test_no_file_of_an_answer_is_called_as_a_folder(sent, safe):
+    names = SafeNames("results.json")
+    assert [names.of(name, ".png") for name in sent] == safe
+
+
 def test_a_long_name_is_cut():
     assert len(SafeNames().of("a" * 5000 + ".png", ".png")) <= 104
     assert SafeNames().of("/".join("abcdefghijkl"), ".png") == "e/f/g/h/i/j/k/l.png"

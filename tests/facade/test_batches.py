@@ -61,6 +61,16 @@ def test_a_zip_of_photographs_comes_back_as_a_zip_of_pictures(http, image, mask)
     ]
 
 
+def test_an_answer_can_be_unpacked_whatever_the_names(http, tmp_path, image, mask):
+    names = ["x.jpg", "x.png/y.jpg", "results.json/a.jpg"]
+    files = dict.fromkeys(names, image) | {f"{name[:-4]}_mask.png": mask for name in names}
+    answer = http.post(BATCHES, files={"archive": zipped(files)})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        archive.extractall(tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["ok"] == 3 and all((tmp_path / each["file"]).is_file() for each in results["images"])
+
+
 def test_a_list_of_photographs_does_too(http, image, mask):
     files = listed({"beach.jpg": image, "beach_mask.png": mask})
     pictures, results = unzipped(http.post(BATCHES, files=files))

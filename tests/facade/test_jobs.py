@@ -4,13 +4,17 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.work.jobs import Jobs
+from tests.facade.conftest import HEIGHT, WIDTH
+from tests.facade.gated import RUNNING, WAITING
 from tests.facade.running import running
 from tests.facade.sending import problem
+from tests.serving.pictures import decoded, encoded, middle
 
 
 async def job(jobs: Jobs, name: str | None, owner: str = "") -> None:
@@ -70,6 +74,25 @@ def test_an_id_that_cannot_be_in_a_path_is_refused(http, image, mask, name):
 
 def test_a_job_that_is_not_running_is_not_known(http):
     assert problem(http.delete("/v1/jobs/none"))[:3] == (404, "unknown_job", "job")
+
+
+@pytest.mark.parametrize("route", ["/v1/images/edits", "/v1/harmonize", "/v1/batches"])
+def test_requests_to_which_a_proxy_gave_one_id_do_not_meet(gate, image, mask, route):
+    """Also where the first of them has not begun its job when the others come."""
+    seen = encoded(np.dstack([decoded(image), 255 - middle(WIDTH, HEIGHT)]))
+    files = {
+        "/v1/harmonize": [("image", ("a.png", image)), ("mask", ("b.png", mask))],
+        "/v1/images/edits": [("image", ("a.png", image)), ("mask", ("b.png", seen))],
+        "/v1/batches": [("images", ("a.png", image)), ("images", ("a_mask.png", mask))],
+    }[route]
+    count = RUNNING + WAITING
+    with httpx.Client(base_url=gate.facade.url, timeout=60) as http, ThreadPoolExecutor(count) as threads:
+        headers = {"X-Request-Id": "one-for-all"}
+        answers = [threads.submit(http.post, route, files=files, headers=headers) for _ in range(count)]
+        gate.facade.wait_until(lambda: len(gate.facade.service.jobs) >= count, "all are jobs")
+        gate.open()
+        statuses = [answer.result(60).status_code for answer in answers]
+    assert statuses == [200] * count
 
 
 def test_a_key_does_not_cancel_another_key_s_job(gate, image, mask):

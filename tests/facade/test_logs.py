@@ -37,6 +37,9 @@ def logged(server, tmp_path_factory) -> Stack:
                 ]
             ):
                 client.post("/v1/harmonize", headers={"X-Request-Id": f"request-{number}"}, **form)
+            for headers in ({"X-Job-Id": TEXT}, {"X-Job-Id": "job-7"}):
+                form = {"files": {"image": IMAGE, "mask": MASK}, "data": {"model": TEXT}}
+                client.post("/v1/harmonize", headers=headers | {"X-Request-Id": "words"}, **form)
             client.get(f"/{TEXT}?text={TEXT}", headers={"X-Request-Id": "bad; id"})
             client.get("/v1/models", headers={"Authorization": "Bearer another-key"})
         stack.process.send_signal(signal.SIGTERM)
@@ -64,6 +67,12 @@ def test_a_refused_request_says_why(logged):
 def test_an_id_that_could_confuse_a_log_is_replaced(logged):
     [line] = [line for line in logged.log() if line["event"] == "request" and line["route"] == "other"][:1]
     assert len(line["request_id"]) == 32 and line["status"] == 404
+
+
+def test_a_model_and_a_job_that_cannot_be_are_not_written_down(logged):
+    first, second = [line for line in logged.log() if line["event"] == "request" and line["request_id"] == "words"]
+    assert (first["model"], first["status"]) == (second["model"], second["status"]) == ("other", 404)
+    assert "job" not in first and second["job"] == "job-7"
 
 
 def test_no_key_no_text_and_no_image_is_in_it(logged):

@@ -72,6 +72,7 @@ VALUES = {
     "drain_seconds": ("9", 9.0),
     "api_keys": ("a,b", "a,b"),
     "api_keys_file": ("keys", Path("keys")),
+    "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
 }
 
@@ -84,7 +85,8 @@ def plain(value: object) -> object:
 def test_a_setting_is_taken_from_its_flag_and_from_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = next(row for row in rows() if row.name == name)
     text, value = VALUES[name]
-    flags = {"page": ["--no-page"], "triton_http": ["--triton-http"]}.get(name, [row.flag, text])
+    switches = {"page": "--no-page", "triton_http": "--triton-http", "open": "--open"}
+    flags = [switches[name]] if name in switches else [row.flag, text]
     assert plain(getattr(settings_of(*flags), name)) == value
     monkeypatch.setenv(row.variable, text)
     assert plain(getattr(settings_of(), name)) == value

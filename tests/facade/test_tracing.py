@@ -45,6 +45,9 @@ def test_a_later_version_is_passed_on_too():
         [("traceparent", f"00-{'0' * 32}-{SPAN_ID}-01")],
         [("traceparent", f"00-{TRACE_ID}-{'0' * 16}-01")],
         [("traceparent", "ü" * 55)],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01-ü")],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01-a\tb")],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01-{'x' * 201}")],
         [("traceparent", "")],
     ],
 )
@@ -55,6 +58,13 @@ def test_what_is_no_trace_is_not_passed_on(headers):
 @pytest.mark.parametrize("state", ["a=" + "1" * 600, "a=ü", "a=1\t2"])
 def test_a_wrong_state_is_left_out_and_the_trace_is_kept(state):
     assert trace_of(("traceparent", PARENT), ("tracestate", state)) == Trace(TRACE_ID, {"traceparent": PARENT})
+
+
+@pytest.mark.parametrize("more", [b"\xff\xfe", b"a\tb", b"x" * 30_000], ids=["not ASCII", "a tab", "long"])
+def test_a_trace_that_grpc_would_not_take_fails_nothing(http, image, mask, more):
+    headers = {b"traceparent": f"01-{TRACE_ID}-{SPAN_ID}-01-".encode() + more}
+    answer = http.post("/v1/harmonize", files={"image": image, "mask": mask}, headers=headers)
+    assert answer.status_code == 200, answer.text
 
 
 class Collector:
