@@ -34,7 +34,7 @@ class Connection:
         self._socket.sendall(content)
 
     def head(self, path: str, *headers: str, method: str = "POST") -> None:
-        lines = [f"{method} {path} HTTP/1.1", "Host: facade", *headers]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def post(self, request: httpx.Request, path: str = "/v1/harmonize", *headers: str) -> None:
