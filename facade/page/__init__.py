@@ -21,12 +21,7 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
     """Puts the page at ``/`` of an application; to be called when its routes and keys are installed."""
     folder = Folder()
     atexit.register(folder.remove)
-    os.environ |= {
-        "GRADIO_TEMP_DIR": str(folder.path),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        # It keeps the times of so many events, and goes through them with each.
-        "GRADIO_ANALYTICS_MAX_EVENTS": "1",
-    }
+    os.environ |= {"GRADIO_TEMP_DIR": str(folder.path), "GRADIO_ANALYTICS_ENABLED": "False"}
     # Gradio reads the environment when it is imported.
     from facade.page.blocks import mount_blocks
 

@@ -110,6 +110,9 @@ def _blocks(service: Service, folder: Folder, state: State) -> gr.Blocks:
     # Gradio looks for work a thousand times a second, which takes some percent of a core from everyone else.
     blocks._queue.sleep_when_free = _POLL_SECONDS
     blocks._queue.progress_update_sleep_when_free = _POLL_SECONDS
+    # It keeps the times of ten thousand events, and goes through them with each.
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1
+    blocks._queue.compute_analytics_summary = lambda _: {}
     return blocks
 
 

@@ -81,7 +81,8 @@ class Uploads:
                 taken = sink()
                 await body.read(taken, self._settings.read_timeout)
             except Problem as problem:
-                await body.linger()
+                # Less than a connection waits for the rest of a body, which would be refused again then.
+                await body.linger(min(_LINGER_SECONDS, self._settings.read_timeout / 2))
                 if not body.ended:
                     problem.headers["Connection"] = "close"
                 raise
@@ -142,13 +143,13 @@ class _Body:
                 allowed=f"{timeout:g} seconds, and as long again for every {RATE_STEP} bytes",
             ) from None
 
-    async def linger(self) -> None:
+    async def linger(self, seconds: float) -> None:
         """Takes what is still being sent, for a moment: many clients read an answer only when they have sent all."""
         if "expect" in self.request.headers and not self.received:
             return
         left = self.max_bytes
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not self.ended and left > 0:
                     message = await self.request.receive()
                     left -= len(message.get("body", b""))

@@ -155,7 +155,8 @@ def test_a_session_that_nobody_shows_makes_room_and_one_that_is_shown_stays(page
 
     person = Visitor(http)
     with http.stream("GET", f"/gradio_api/heartbeat/{person.session}") as shown:
-        next(shown.iter_raw())
+        beats = shown.iter_raw()
+        next(beats)
         person.join("model", "input", None, {})
         assert "process_completed" in person.told()
         strangers()

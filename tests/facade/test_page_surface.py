@@ -154,7 +154,7 @@ sys.addaudithook(note)
 from fastapi.testclient import TestClient
 from facade.app import create_app
 from facade.settings import Settings
-with TestClient(create_app(Settings(triton_url="{NOWHERE}"))) as person:
+with TestClient(create_app(Settings(triton_url="{NOWHERE}")), base_url="http://localhost") as person:
     assert person.get("/").status_code == 200
 print(json.dumps([each for each in asked if "127.0.0.1" not in each and "socket" not in each]))
 """
