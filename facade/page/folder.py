@@ -75,7 +75,7 @@ class Folder:
                 with suppress(OSError):
                     file.unlink()
                 size -= stat.st_size
-        for stat, folder in folders:
+        for stat, folder in reversed(folders):
             # One that is not empty stays, and one that was just made for a file.
             if now - stat.st_mtime >= SWEPT_SECONDS:
                 with suppress(OSError):

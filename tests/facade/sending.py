@@ -12,7 +12,7 @@ from tests.facade.running import PATIENCE, Facade
 
 def form_of(files: dict[str, bytes] | list[tuple[str, bytes]], fields: dict[str, str] | None = None) -> httpx.Request:
     """A multipart request; its ``content`` and headers are read."""
-    return httpx.Request("POST", "http://facade/v1/harmonize", files=files, data=fields)
+    return httpx.Request("POST", "http://localhost/v1/harmonize", files=files, data=fields)
 
 
 class Connection:
