@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from concord_client.tasks import TASKS
 from facade import openapi, problems
 from facade.access.keys import Gate, Keys, Rates
+from facade.access.origins import Origins
 from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.openai import route as edits
@@ -69,7 +70,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     openapi.install(app, service.models, schemas, keyed=bool(app.state.keys))
     if app.state.keys:
         app.add_middleware(Gate, keys=app.state.keys, rates=app.state.rates)
-    # Around the gate, so that it sees what is refused there.
+    app.add_middleware(Origins, settings=settings)
+    # Around both, so that it sees what is refused there.
     app.add_middleware(Observer, metrics=app.state.metrics)
     if settings.page:
         # Gradio takes seconds to import.

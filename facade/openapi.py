@@ -26,6 +26,7 @@ _SCHEMAS = "#/components/schemas/{model}"
 _KEY = "api_key"
 _TASK = "x-task"
 _BY_FASTAPI = "HTTPValidationError", "ValidationError"
+_OF_ALL = ("foreign_origin", "unknown_host")
 _NOT_OF_FORMS = {"server_failure", "invalid_archive", "not_found", "unknown_job", "method_not_allowed"}
 _JOB_PARAMETER = {
     "name": JOB_ID,
@@ -66,6 +67,8 @@ def install(app: FastAPI, models: Models, schemas: Iterable[type[BaseModel]], *,
             for operation in operations.values():
                 # Errors of validation are problems of the status 400 here.
                 operation["responses"].pop("422", None)
+                refused = {str(status): answer for status, answer in responses(*_OF_ALL).items()}
+                operation["responses"] = refused | operation["responses"]
                 if keyed and path.startswith("/v1/"):
                     operation["security"] = [{_KEY: []}]
                 if task := operation.pop(_TASK, None):

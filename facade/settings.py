@@ -8,6 +8,7 @@ import argparse
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from limits import parse
@@ -51,6 +52,17 @@ def _rate(given: str) -> str:
     return given
 
 
+def _origins(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    found = tuple(filter(None, (item.strip().lower() for item in given.split(","))))
+    for item in found:
+        scheme, name, *further = urlsplit(item)
+        if scheme not in ("http", "https") or not name or any(further):
+            raise ValueError(f"{item[:40]!r} is no address such as https://concord.example or http://box:8080")
+    return found
+
+
 def _address(given: str) -> str:
     return Address.of(given, "grpc").url if given else given
 
@@ -70,6 +82,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the facade listens on; 0.0.0.0 for every network")
     port: Port = Field(8080, description="port of the facade; 0 for any free one")
     page: bool = Field(True, description="whether the page is served at /")
+    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        (),
+        description="comma-separated addresses, such as https://concord.example, by which the facade is reached; "
+        "localhost and every IP address besides",
+    )
     triton_url: Annotated[str, AfterValidator(_address)] = Field(
         "", description="HOST:PORT of the gRPC of a Triton elsewhere; none is started then"
     )

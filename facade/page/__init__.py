@@ -7,12 +7,12 @@ its last use, and gone when the program is (:mod:`facade.page.folder`).
 import asyncio
 import atexit
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from facade.page.folder import Folder
+from facade.page.folder import SWEPT_SECONDS, Folder
 from facade.settings import Settings
 from facade.work.service import Service
 
@@ -25,12 +25,12 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
     # Gradio reads the environment when it is imported.
     from facade.page.blocks import mount_blocks
 
-    mount_blocks(app, service, settings, folder)
+    sessions = mount_blocks(app, service, settings, folder)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[object]:
-        sweeping = asyncio.create_task(folder.keep_swept())
+        sweeping = asyncio.create_task(_keep_swept(folder, sessions.sweep))
         try:
             async with inner(app) as state:
                 yield state
@@ -39,3 +39,11 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
             folder.remove()
 
     app.router.lifespan_context = lifespan  # type: ignore[assignment] # as Starlette calls it
+
+
+async def _keep_swept(folder: Folder, forget_sessions: Callable[[], None]) -> None:
+    """Sweeps from time to time, until it is cancelled."""
+    while True:
+        await asyncio.sleep(SWEPT_SECONDS)
+        forget_sessions()
+        await asyncio.to_thread(folder.sweep)

@@ -1,26 +1,28 @@
 """The page as an application of Gradio, below the facade's own routes: its theme, its events, and what is answered."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.route_utils import CustomCORSMiddleware
 from gradio.routes import App
+from starlette.datastructures import State
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.access.keys import Keys, Rates
+from facade.access.keys import Keys
 from facade.page.examples import EXAMPLES, FOLDER
 from facade.page.folder import Folder
 from facade.page.handlers import Handlers
 from facade.page.layout import Parts
 from facade.page.messages import READ_FORM
+from facade.page.sessions import Sessions
 from facade.page.sign_in import SIGN_OUT, SignIn
+from facade.page.surface import Surface
 from facade.page.tab_state import boxed, cleared, filled
-from facade.problems import Problem
 from facade.settings import Settings
+from facade.wire.uploads import Uploads
 from facade.work.service import Service
 
 _MOST_EVENTS = 1024
@@ -31,21 +33,6 @@ _SHOW_STAGE = """() => document.querySelector("#stage").scrollIntoView({behavior
 """On a phone the stage is above what was pressed."""
 
 _MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"""
-
-# What of Gradio's routes the page needs; a browser is answered on no other.
-_PATHS = frozenset({"/", "/config", "/favicon.ico", "/theme.css", "/manifest.json"})
-_STARTS = (
-    "/assets/",
-    "/static/",
-    "/gradio_api/app_id",
-    "/gradio_api/cancel",
-    "/gradio_api/file=",
-    "/gradio_api/heartbeat/",
-    "/gradio_api/info",
-    "/gradio_api/queue/",
-    "/gradio_api/startup-events",
-    "/gradio_api/upload",
-)
 
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -76,13 +63,15 @@ _THEME = gr.themes.Base(
 )
 
 
-def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> None:
-    """Mounts the page at ``/``, behind a sign-in where the application has keys."""
+def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Folder) -> Sessions:
+    """Mounts the page at ``/``, behind a sign-in where the application has keys; returns its sessions."""
     keys: Keys = app.state.keys
+    uploads: Uploads = app.state.uploads
+    blocks = _blocks(service, folder, app.state)
     gr.set_static_paths([FOLDER])
     gr.mount_gradio_app(
         app,
-        _blocks(service, folder, keys, app.state.rates),
+        blocks,
         "/",
         auth_dependency=(lambda request: str(request.state.key)) if keys else None,
         footer_links=[],
@@ -99,23 +88,31 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
     page = app.routes[-1]
     assert isinstance(page, Mount) and isinstance(page.app, App)
     # Gradio refuses paths of files that nobody uploaded only in blocks that were launched; these are mounted.
-    page.app.get_blocks().has_launched = True
-    page.app.add_middleware(Surface)
+    blocks.has_launched = True
+    # Pages of every site could read the answers that this adds headers to.
+    cors: Any = CustomCORSMiddleware
+    page.app.user_middleware = [each for each in page.app.user_middleware if each.cls is not cors]
+    sessions = Sessions(blocks)
+    page.app.add_middleware(Surface, uploads=uploads, sessions=sessions, folder=folder, max_bytes=settings.max_bytes)
     if keys:
-        page.app.add_middleware(SignIn, keys=keys)
+        page.app.add_middleware(SignIn, keys=keys, uploads=uploads, settings=settings)
+    return sessions
 
 
-def _blocks(service: Service, folder: Folder, keys: Keys, rates: Rates) -> gr.Blocks:
+def _blocks(service: Service, folder: Folder, state: State) -> gr.Blocks:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
-        parts = Parts(SIGN_OUT if keys else None)
-        _connect(blocks, parts, Handlers(service, parts, folder, keys, rates))
+        parts = Parts(SIGN_OUT if state.keys else None)
+        _connect(blocks, parts, Handlers(service, parts, folder, state.keys, state.rates, state.uploads))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
-    blocks.queue(default_concurrency_limit=None, api_open=False)
+    blocks.queue(default_concurrency_limit=None, max_size=_MOST_EVENTS, api_open=False)
     # Gradio looks for work a thousand times a second, which takes some percent of a core from everyone else.
     blocks._queue.sleep_when_free = _POLL_SECONDS
     blocks._queue.progress_update_sleep_when_free = _POLL_SECONDS
+    # It keeps the times of ten thousand events, and goes through them with each.
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1
+    blocks._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]
     return blocks
 
 
@@ -161,16 +158,3 @@ def _connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
     parts.cancel.click(handlers.cancel, None, None, **shared)
     blocks.unload(handlers.cancel)
     parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, api_visibility="private")
-
-
-@dataclass(frozen=True)
-class Surface:
-    """ASGI middleware that keeps the rest of Gradio from the network: proxies, recordings, remote calls, editors."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _PATHS and not scope["path"].startswith(_STARTS):
-            await Problem("not_found", "there is no such page").response(scope)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)

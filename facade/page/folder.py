@@ -16,7 +16,7 @@ KEPT_SECONDS = 30 * 60
 
 SWEPT_SECONDS = 60.0
 MOST_BYTES = 4 * 2**30
-"""What the folder holds at most after a sweep; what was used longest ago goes first."""
+"""What the folder holds at most after a sweep; what was used longest ago goes first. Before it, a quarter more."""
 
 _PREFIX = "concord-page-"
 _LOCK = "lock"
@@ -30,6 +30,7 @@ class Folder:
 
     def __init__(self) -> None:
         _remove_left_behind()
+        self._new_bytes = 0
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -40,10 +41,12 @@ class Folder:
         Raises:
             Problem: it leads elsewhere; a browser may name any file of the machine.
         """
-        resolved = path.resolve()
-        if not resolved.is_relative_to(self.path.resolve()):
-            raise Problem("invalid_image", "it was not sent to this page", field="image", allowed="an uploaded file")
-        return resolved
+        # Not every text that a browser may send can be a path.
+        with suppress(OSError, ValueError, RuntimeError):
+            resolved = path.resolve()
+            if resolved.is_relative_to(self.path.resolve()):
+                return resolved
+        raise Problem("invalid_image", "it was not sent to this page", field="image", allowed="an uploaded file")
 
     def write(self, name: str, content: bytes) -> Path:
         """A new file of that name, in a folder nobody can guess."""
@@ -53,25 +56,36 @@ class Folder:
 
     def sweep(self, kept_seconds: float = KEPT_SECONDS, most_bytes: int = MOST_BYTES) -> None:
         """Removes files that have not been used for a while, and more of them where they are too large together."""
-        files = [(file.stat(), file) for file in self.path.rglob("*") if file.is_file() and file.name != _LOCK]
+        self._new_bytes = 0
+        now = time.time()
+        files: list[tuple[os.stat_result, Path]] = []
+        folders: list[tuple[os.stat_result, Path]] = []
+        for where, names, file_names in os.walk(self.path):
+            # Anything may vanish while it is looked at: browsers and Gradio put files here, and move them.
+            for found, entries in ((folders, names), (files, file_names)):
+                for entry in entries:
+                    with suppress(OSError):
+                        path = Path(where, entry)
+                        found.append((path.lstat(), path))
         size = sum(stat.st_size for stat, _ in files)
         for stat, file in sorted(files, key=lambda each: each[0].st_mtime):
-            if time.time() - stat.st_mtime < kept_seconds and size <= most_bytes:
+            if now - stat.st_mtime < kept_seconds and size <= most_bytes:
                 break
-            file.unlink(missing_ok=True)
-            size -= stat.st_size
-        for folder in filter(Path.is_dir, self.path.iterdir()):
-            # One that is not empty stays.
-            with suppress(OSError):
-                folder.rmdir()
+            if file != self.path / _LOCK:
+                with suppress(OSError):
+                    file.unlink()
+                size -= stat.st_size
+        for stat, folder in reversed(folders):
+            # One that is not empty stays, and one that was just made for a file.
+            if now - stat.st_mtime >= SWEPT_SECONDS:
+                with suppress(OSError):
+                    folder.rmdir()
 
-    async def keep_swept(self) -> None:
-        """Sweeps from time to time, until it is cancelled."""
-        while True:
-            await asyncio.sleep(SWEPT_SECONDS)
-            # A browser may be putting files in while they are looked at.
-            with suppress(OSError):
-                await asyncio.to_thread(self.sweep)
+    async def grow(self, count: int) -> None:
+        """So many bytes were put in. Sweeps when there were many since the last time."""
+        self._new_bytes += count
+        if self._new_bytes > MOST_BYTES // 4:
+            await asyncio.to_thread(self.sweep)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it; nothing happens the second time."""

@@ -31,6 +31,7 @@ from facade.page.tab_state import (
     painted,
 )
 from facade.problems import Problem, problem_of
+from facade.wire.uploads import Uploads
 from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
@@ -41,13 +42,17 @@ _OWNER = "page"
 
 @dataclass(eq=False)
 class Handlers:
-    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
+    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask.
+
+    What a photograph takes in memory is counted by `uploads`, with everybody else's.
+    """
 
     service: Service
     parts: Parts
     folder: Folder
     keys: Keys
     rates: Rates
+    uploads: Uploads
 
     async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
         """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
@@ -94,8 +99,9 @@ class Handlers:
         try:
             await self._count(request)
             text = _needed(text)
-            encoded = await asyncio.to_thread(tab.photograph.encoded)
-            found = (await self.service.run(Segment(encoded, text), self._caller(request))).answer
+            with self.uploads.kept(tab.photograph.length):
+                encoded = await asyncio.to_thread(tab.photograph.encoded)
+                found = (await self.service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
             if found.score > 0:
                 tab = replace(tab, mask=found.mask, words=text, compared=False)
@@ -116,12 +122,13 @@ class Handlers:
         yield self.parts.showing(tab, messages.progress("Harmonizing"), busy=True)
         try:
             await self._count(request)
-            wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
-            async for event in self._events(wanted, model, messages.texts_of(settings), self._caller(request)):
-                if isinstance(event, Finished):
-                    yield await asyncio.to_thread(self._result, tab, wanted, event)
-                else:
-                    yield self._progress(event)
+            with self.uploads.kept(tab.photograph.length):
+                wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
+                async for event in self._events(wanted, model, messages.texts_of(settings), self._caller(request)):
+                    if isinstance(event, Finished):
+                        yield await asyncio.to_thread(self._result, tab, wanted, event)
+                    else:
+                        yield self._progress(event)
         except Exception as error:
             yield self.parts.showing(tab, _trouble(error))
 
@@ -166,14 +173,18 @@ class Handlers:
 
     async def _open(self, path: Path, *, sent: bool = False) -> Update:
         try:
-            photograph = await asyncio.to_thread(self._take, self.folder.holding(path) if sent else path)
+            path = self.folder.holding(path) if sent else path
+            with self.uploads.kept(path.stat().st_size):
+                photograph = await asyncio.to_thread(self._take, path)
         except Exception as error:
             return self.parts.dropping(_trouble(error))
         return self.parts.marking(TabState(photograph), None, "")
 
     def _take(self, path: Path) -> Photograph:
-        copy = copy_of(path.read_bytes(), self.service.everyone.limits, CANVAS_SIDE)
-        return Photograph(path, copy.original, self.folder.write("photograph.jpg", copy.jpeg), copy.size)
+        encoded = path.read_bytes()
+        copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
+        canvas = self.folder.write("photograph.jpg", copy.jpeg)
+        return Photograph(path, len(encoded), copy.original, canvas, copy.size)
 
     def _layers(self, editor: Sent) -> list[Path]:
         return [self.folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]

@@ -4,6 +4,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs
@@ -14,13 +15,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facade.access.keys import Keys, hash_of
 from facade.problems import Problem
+from facade.settings import Settings
+from facade.wire.uploads import Uploads
 
 COOKIE = "concord-session"
 SIGN_IN = "/sign-in"
 SIGN_OUT = "/sign-out"
 SESSION_SECONDS = 12 * 60 * 60
 
-_MOST_BYTES = 4096
+_MOST_BYTES = 2**16
 _NOTHING_ELSE = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'"
 )
@@ -40,6 +43,8 @@ class SignIn:
 
     app: ASGIApp
     keys: Keys
+    uploads: Uploads
+    settings: Settings
     sessions: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +56,10 @@ class SignIn:
         hashed, expires = self.sessions.get(session, ("", 0.0))
         holder = self.keys.holder(hashed) if time.monotonic() < expires else None
         if scope["path"] == SIGN_IN and scope["method"] == "POST":
-            answer = await self._sign_in(request)
+            try:
+                answer = await self._sign_in(request)
+            except Problem as problem:
+                answer = problem.response(scope)
         elif scope["path"] == SIGN_OUT:
             self.sessions.pop(session, None)
             answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
@@ -67,7 +75,9 @@ class SignIn:
         await answer(scope, receive, send)
 
     async def _sign_in(self, request: Request) -> Response:
-        hashed = hash_of(await _key(request))
+        async with self.uploads.body(request, _MOST_BYTES, BytesIO) as body:
+            given = parse_qs(body.getvalue().decode("ascii", "replace")).get("key", [""])[0]
+        hashed = hash_of(given.strip())
         if self.keys.holder(hashed) is None:
             return _form("This key is not accepted.")
         now = time.monotonic()
@@ -75,19 +85,11 @@ class SignIn:
         token = secrets.token_urlsafe(32)
         self.sessions[token] = (hashed, now + SESSION_SECONDS)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-        is_secure = request.url.scheme == "https"
+        # Behind a proxy only the browser knows that it speaks https, or who set the facade up.
+        origin = request.headers.get("origin") or next(iter(self.settings.origins), "")
+        is_secure = request.url.scheme == "https" or origin.startswith("https:")
         answer.set_cookie(COOKIE, token, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_secure)
         return answer
-
-
-async def _key(request: Request) -> str:
-    """The key of a posted form; empty where there is none."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            return ""
-    return parse_qs(body.decode("ascii", "replace")).get("key", [""])[0].strip()
 
 
 def _form(trouble: str = "") -> Response:

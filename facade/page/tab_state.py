@@ -54,9 +54,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A dropped file, unchanged, and the copy of it that the editor shows, with their heights and widths upright."""
+    """A dropped file of `length` bytes, unchanged, and its copy for the editor; heights and widths are upright."""
 
     path: Path
+    length: int
     size: tuple[int, int]
     canvas: Path
     canvas_size: tuple[int, int]

@@ -1,7 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, with bounds, and its server, stopped without losing a request that was accepted.
 
-Bounds are on the head of a request, how long it may take and how large it may be, and on an answer, how long its client
-may read nothing of it.
+Bounds are on the head of a request, how long it may take and how large it may be; on how long its body may take; and on
+an answer, how long its client may read nothing of it.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from concord.errors import ServerFailure
 from facade.settings import Settings
+from facade.wire.uploads import RATE_STEP
 
 MAX_HEAD_BYTES = 64 * 2**10
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, for no second
@@ -32,11 +33,13 @@ _TURNS = 5
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. What comes after the head, the body, is bounded by those who read it.
+    """One connection. How large a body may be is for those to say who read it.
 
     Attributes:
-        patience: seconds a client may take from its first byte, or from connecting, to the end of the head; and seconds
-            in which it reads nothing of an answer that waits for it.
+        patience: seconds a client may take from its first byte, or from connecting, to the end of the head; seconds in
+            which it reads nothing of an answer that waits for it; and seconds that it may go on to send a body after
+            the answer. Before the answer a body has twice that, and as much again for every `RATE_STEP` bytes: those
+            who read it refuse it sooner, and say more.
     """
 
     patience = 30.0
@@ -45,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._head_bytes = 0
         self._in_head = True
+        self._body_bytes = 0
         self._timer: asyncio.TimerHandle | None = self._armed()
         self._unread: asyncio.TimerHandle | None = None
 
@@ -56,7 +60,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
-            self._timer = self._timer or self._armed()
+            # What comes before the last answer is complete may wait for it.
+            if self._is_answered:
+                self._timer = self._timer or self._armed()
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(*_TOO_LARGE)
@@ -64,12 +70,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._disarm()
+        self._body_bytes = 0
         super().on_headers_complete()
+        self._timer = self.loop.call_later(self.patience, self._expect_body, 1)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_head = True
         self._head_bytes = 0
+        self._disarm()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_answered and not self._in_head:
+            self._disarm()
+            self._timer = self.loop.call_later(self.patience, self.transport.close)
 
     def pause_writing(self) -> None:
         """What is written waits: the client does not read as fast as it is answered."""
@@ -95,6 +114,19 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._watch_reading(left)
 
+    @property
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _expect_body(self, waited: int) -> None:
+        """The patience was waited for the body, so many times."""
+        if waited > 1 + self._body_bytes // RATE_STEP:
+            self._refuse(*_TOO_SLOW)
+            return
+        # It does not count while it is us who do not read.
+        waited += not (self.flow.read_paused or self.pipeline)
+        self._timer = self.loop.call_later(self.patience, self._expect_body, waited)
+
     def _armed(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.patience, self._refuse, *_TOO_SLOW)
 
@@ -107,10 +139,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         # In the middle of another answer there is no place for this one.
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_answered if self._in_head else not self.cycle.response_started:
             body = (
                 f'{{"type":"urn:concord:problem:{code}","title":"{status.phrase}","status":{status.value},'
-                f'"detail":"the head of the request was not read to its end"}}'
+                f'"detail":"the request was not read to its end"}}'
             )
             self.transport.write(
                 f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/problem+json\r\n"

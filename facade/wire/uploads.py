@@ -1,13 +1,15 @@
-"""Forms as they arrive: every byte is counted before it is kept, nothing is written to disk, nobody may take for ever.
+"""Bodies as they arrive: every byte is counted before it is kept, nothing is written to disk, nobody may take for ever.
 
 A form is a pydantic model; its fields of type ``bytes`` or `NamedFile` are files, a ``list`` may be given several
 times, and everything else is text that pydantic reads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -18,13 +20,22 @@ from facade.wire.forms import Form, Parts, rules_of, validated
 ENVELOPE_BYTES = 2**20
 """Of a body besides its files: texts, and what multipart puts around them."""
 
-_RATE_STEP = 2**20
+RATE_STEP = 2**20
 """Bytes for which a slow client gets its time once more."""
 _LINGER_SECONDS = 2.0
 
 
+class Sink(Protocol):
+    """Takes a body piece by piece."""
+
+    def write(self, piece: bytes, /) -> Any: ...
+
+
+TakesBody = TypeVar("TakesBody", bound=Sink)
+
+
 class Uploads:
-    """Reads the forms of one application, and bounds what all requests together hold in memory."""
+    """Reads the bodies of one application, and bounds what all requests together hold in memory."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,20 +64,40 @@ class Uploads:
         """
         largest = max_file_bytes or self._settings.max_bytes
         files = sum(rule.is_file for rule in rules_of(form).values())
-        body = _Body(request, self, max_bytes or files * largest + ENVELOPE_BYTES)
+        made = partial(Parts, form, request.headers.get("content-type", ""), largest, extra)
+        async with self.body(request, max_bytes or files * largest + ENVELOPE_BYTES, made) as parts:
+            yield validated(form, parts.values())
+
+    @asynccontextmanager
+    async def body(self, request: Request, max_bytes: int, sink: Callable[[], TakesBody]) -> AsyncIterator[TakesBody]:
+        """The sink, with a whole body in it, whose bytes count as held for as long as the block runs.
+
+        Raises:
+            Problem: too many bytes, or the sink's; or the client was too slow or went away.
+        """
+        body = _Body(request, self, max_bytes)
         try:
             try:
-                parts = Parts(form, request.headers.get("content-type", ""), largest, extra)
-                await body.read(parts, self._settings.read_timeout)
-                values = parts.values()
+                taken = sink()
+                await body.read(taken, self._settings.read_timeout)
             except Problem as problem:
-                await body.linger()
+                # Less than a connection waits for the rest of a body, which would be refused again then.
+                await body.linger(min(_LINGER_SECONDS, self._settings.read_timeout / 2))
                 if not body.ended:
                     problem.headers["Connection"] = "close"
                 raise
-            yield validated(form, values)
+            yield taken
         finally:
             self.held -= body.received
+
+    @contextmanager
+    def kept(self, count: int) -> Iterator[None]:
+        """Counts bytes that came otherwise as held for as long as the block runs; raises as `hold`."""
+        try:
+            self.hold(count)
+            yield
+        finally:
+            self.held -= count
 
     def hold(self, count: int) -> None:
         """Counts bytes that have arrived; raises a `Problem` where all requests together hold too many."""
@@ -94,8 +125,8 @@ class _Body:
     received: int = 0
     ended: bool = False
 
-    async def read(self, parts: Parts, timeout: float) -> None:
-        """Hands on what comes, within the timeout in seconds, and as long again for every `_RATE_STEP` bytes."""
+    async def read(self, sink: Sink, timeout: float) -> None:
+        """Hands on what comes, within the timeout in seconds, and as long again for every `RATE_STEP` bytes."""
         length = self.request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self.max_bytes:
             raise self._too_large()
@@ -103,22 +134,22 @@ class _Body:
         try:
             async with asyncio.timeout_at(started + timeout) as patience:
                 while not self.ended:
-                    parts.write(await self._receive())
-                    patience.reschedule(started + timeout * (1 + self.received // _RATE_STEP))
+                    sink.write(await self._receive())
+                    patience.reschedule(started + timeout * (1 + self.received // RATE_STEP))
         except TimeoutError:
             raise Problem(
                 "request_timeout",
                 f"{self.received} bytes of the body came in time",
-                allowed=f"{timeout:g} seconds, and as long again for every {_RATE_STEP} bytes",
+                allowed=f"{timeout:g} seconds, and as long again for every {RATE_STEP} bytes",
             ) from None
 
-    async def linger(self) -> None:
+    async def linger(self, seconds: float) -> None:
         """Takes what is still being sent, for a moment: many clients read an answer only when they have sent all."""
         if "expect" in self.request.headers and not self.received:
             return
         left = self.max_bytes
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not self.ended and left > 0:
                     message = await self.request.receive()
                     left -= len(message.get("body", b""))

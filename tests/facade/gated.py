@@ -78,9 +78,9 @@ def gated(folder: Path, **settings: object) -> Iterator[Gated]:
     (version / "model.py").write_text(_MODEL.format(gate=str(gate)))
     (version.parent / "config.pbtxt").write_text('name: "harmonize"\n' + _CONFIG)
     with EmbeddedServer([folder / "models"], ports=Ports(0, 0, 0)) as server:
-        chosen = {"concurrency": {MODEL: RUNNING}, "queue": WAITING} | settings
+        chosen = {"page": False, "concurrency": {MODEL: RUNNING}, "queue": WAITING} | settings
         # A readiness probe would be one more request; it is made once, at the start.
-        with running(Settings(triton_url=server.grpc_url, page=False, probe_interval=3600, **chosen)) as facade:
+        with running(Settings(triton_url=server.grpc_url, probe_interval=3600, **chosen)) as facade:
             facade.wait_until(lambda: facade.app.state.readiness.ready)
             yield Gated(facade, server, gate)
             gate.touch()

@@ -12,7 +12,7 @@ from tests.facade.running import PATIENCE, Facade
 
 def form_of(files: dict[str, bytes] | list[tuple[str, bytes]], fields: dict[str, str] | None = None) -> httpx.Request:
     """A multipart request; its ``content`` and headers are read."""
-    return httpx.Request("POST", "http://facade/v1/harmonize", files=files, data=fields)
+    return httpx.Request("POST", "http://localhost/v1/harmonize", files=files, data=fields)
 
 
 class Connection:
@@ -34,7 +34,7 @@ class Connection:
         self._socket.sendall(content)
 
     def head(self, path: str, *headers: str, method: str = "POST") -> None:
-        lines = [f"{method} {path} HTTP/1.1", "Host: facade", *headers]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def post(self, request: httpx.Request, path: str = "/v1/harmonize", *headers: str) -> None:

@@ -20,6 +20,7 @@ from facade.settings import Settings
 from facade.wire.server import MAX_HEAD_BYTES, HttpServer, listener
 from tests.facade.running import PATIENCE
 
+PATIENCE_OF_SERVER = 0.2
 MUCH = 64 * 2**20  # bytes, more than the kernel keeps of a connection
 
 
@@ -37,6 +38,19 @@ async def endless(_request: Request) -> StreamingResponse:
     return StreamingResponse(beats())
 
 
+async def slow(_request: Request) -> StreamingResponse:
+    async def words():
+        yield b"he"
+        await asyncio.sleep(5 * PATIENCE_OF_SERVER)
+        yield b"llo"
+
+    return StreamingResponse(words(), headers={"Content-Length": "5"})
+
+
+async def reading(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{len(await request.body())} bytes")
+
+
 async def much(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("x" * MUCH)
 
@@ -44,7 +58,14 @@ async def much(_request: Request) -> PlainTextResponse:
 @contextmanager
 def served(**settings: object) -> Iterator[tuple[HttpServer, socket.socket, threading.Thread]]:
     """A small application, and a connection to it."""
-    app = Starlette(routes=[Route("/", hello), Route("/much", much), Route("/page/heartbeat/me", endless)])
+    routes = [
+        Route("/", hello),
+        Route("/slow", slow),
+        Route("/read", reading, methods=["POST"]),
+        Route("/much", much),
+        Route("/page/heartbeat/me", endless),
+    ]
+    app = Starlette(routes=routes)
     listening = listener("127.0.0.1", 0)
     server = HttpServer(app, Settings(**settings))
     thread = threading.Thread(target=server.run, args=[[listening]])
@@ -85,6 +106,46 @@ def test_a_second_head_on_a_connection_is_bounded_too():
         assert greeted(connection)
         connection.sendall(b"GET / HTTP/1.1\r\n")
         assert received(connection).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"GET / HTTP/1.1\r\n"], ids=["an empty line", "half a head"])
+def test_what_comes_before_the_answer_does_not_end_it(stray):
+    with served(read_timeout=PATIENCE_OF_SERVER) as (_, connection, _):
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        received_before = connection.recv(2**16)
+        connection.sendall(stray)
+        while not received_before.endswith(b"hello"):
+            part = connection.recv(2**16)
+            assert part, received_before
+            received_before += part
+
+
+def test_a_body_that_stops_is_given_up_whoever_reads_it():
+    with served(read_timeout=PATIENCE_OF_SERVER) as (_, connection, _):
+        connection.sendall(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"urn:concord:problem:request_timeout" in answer
+
+
+def test_a_body_that_goes_on_after_its_answer_is_given_up():
+    with served(read_timeout=PATIENCE_OF_SERVER) as (_, connection, _):
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 405 ")
+        deadline = time.monotonic() + PATIENCE
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < deadline:
+                connection.sendall(b"1\r\nx\r\n")
+                time.sleep(PATIENCE_OF_SERVER / 20)
+
+
+def test_a_large_body_that_keeps_coming_is_read():
+    with served(read_timeout=PATIENCE_OF_SERVER) as (_, connection, _):
+        size, piece = 16 * 2**20, bytes(2**18)
+        connection.sendall(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % size)
+        for _ in range(size // len(piece)):
+            connection.sendall(piece)
+            time.sleep(PATIENCE_OF_SERVER / 10)
+        assert received(connection).endswith(b"%d bytes" % size)
 
 
 def test_a_head_without_end_is_refused():

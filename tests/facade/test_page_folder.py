@@ -1,7 +1,9 @@
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import pytest
 
@@ -53,6 +55,7 @@ def test_what_a_living_program_uses_stays(folder):
 def test_files_that_are_not_used_are_swept_away_with_their_folders(folder):
     old, new = folder.write("old.png", b"a"), folder.write("new.png", b"b")
     age(old, 3600)
+    age(old.parent, 3600)
     folder.sweep()
     assert not old.parent.exists() and new.exists()
     assert Folder().remove() is None and folder.path.exists(), "its lock is still there"
@@ -64,3 +67,35 @@ def test_of_too_much_the_oldest_goes_first(folder):
         age(file, 40 - 10 * number)
     folder.sweep(most_bytes=250)
     assert [file.exists() for file in files] == [False, False, True, True]
+
+
+def test_a_folder_that_was_just_made_for_a_file_stays(folder):
+    made = folder.path / "made"
+    made.mkdir()
+    folder.sweep()
+    assert made.exists()
+
+
+def test_files_that_vanish_while_it_sweeps_do_not_end_the_sweep(folder):
+    """Others put files in, move them and take them away all the time, as uploads do."""
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            file = folder.write("a.png", b"a")
+            file.rename(file.with_name("b.png"))
+            shutil.rmtree(file.parent)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(50):
+            old = folder.write("old.png", b"a")
+            age(old, 3600)
+            folder.sweep()
+            assert not old.exists()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()

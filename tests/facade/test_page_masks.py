@@ -39,7 +39,7 @@ def put(folder, name: str, content: bytes):
 def visit_of(tmp_path, mask: np.ndarray | None = None, said: str = "", size=SIZE) -> TabState:
     """A visit with a photograph of `size` on a canvas of `SIZE`."""
     file = put(tmp_path, "photo.png", encoded(photograph(size[1], size[0])))
-    return TabState(Photograph(file, size, file, SIZE), None if mask is None else encode_mask(mask), said)
+    return TabState(Photograph(file, 1, size, file, SIZE), None if mask is None else encode_mask(mask), said)
 
 
 def test_a_layer_for_the_editor_comes_back_as_the_same_mask(tmp_path):

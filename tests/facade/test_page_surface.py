@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from facade.page.folder import Folder
 from facade.page.sign_in import COOKIE
 from facade.problems import Problem
 from facade.settings import Settings
-from tests.facade.running import PATIENCE, Facade, running
+from tests.facade.running import Facade, running
+from tests.facade.sending import problem
+from tests.facade.visitor import Visitor, file_at
 
 KEY = "a-key-for-the-page"
 NOWHERE = "127.0.0.1:9"
@@ -103,7 +104,7 @@ def test_what_gradio_can_do_beyond_the_page_is_not_there(person, path):
 def test_files_of_the_machine_are_not_served(person):
     sign_in(person)
     assert person.get("/gradio_api/file=/etc/passwd").status_code == 403
-    assert person.get("/gradio_api/file=pyproject.toml").status_code == 403
+    assert person.get("/gradio_api/file=pyproject.toml").status_code == 404
 
 
 @pytest.fixture(scope="module")
@@ -113,31 +114,14 @@ def open_page() -> Iterator[Facade]:
         yield facade
 
 
-def told_of(person: httpx.Client, path: str) -> str:
-    """What the page answers to a browser that says it has sent the file at `path`."""
-    config = person.get("/config").json()
-    drop = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "drop")
-    upload = next(each["id"] for each in config["dependencies"] if [drop, "upload"] in each["targets"])
-    file = {"path": path, "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
-    asked = {"data": [file], "fn_index": upload, "session_hash": uuid.uuid4().hex}
-    assert person.post("/gradio_api/queue/join", json=asked).status_code == 200
-    return person.get("/gradio_api/queue/data", params={"session_hash": asked["session_hash"]}, timeout=PATIENCE).text
-
-
 def test_a_file_that_was_not_uploaded_is_not_opened(open_page, tmp_path, image):
     private = tmp_path / "private.png"
     private.write_bytes(image)
     with httpx.Client(base_url=open_page.url) as person:
-        answer = told_of(person, str(private))
-        assert "process_completed" in answer and "photograph.jpg" not in answer
-        [uploaded] = person.post("/gradio_api/upload", files={"files": ("photo.png", image)}).json()
-        assert "photograph.jpg" in told_of(person, uploaded)
-
-
-def test_a_file_without_an_end_does_not_stop_the_facade(open_page):
-    with httpx.Client(base_url=open_page.url) as person:
-        assert "photograph.jpg" not in told_of(person, "/dev/zero")
-        assert person.get("/healthz", timeout=5).status_code == 200
+        tab = Visitor(person)
+        assert problem(tab.join("drop", "upload", file_at(str(private))))[:2] == (400, "invalid_image")
+        tab.join("drop", "upload", tab.upload(image))
+        assert "photograph.jpg" in tab.told()
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
@@ -170,7 +154,7 @@ sys.addaudithook(note)
 from fastapi.testclient import TestClient
 from facade.app import create_app
 from facade.settings import Settings
-with TestClient(create_app(Settings(triton_url="{NOWHERE}"))) as person:
+with TestClient(create_app(Settings(triton_url="{NOWHERE}")), base_url="http://localhost") as person:
     assert person.get("/").status_code == 200
 print(json.dumps([each for each in asked if "127.0.0.1" not in each and "socket" not in each]))
 """

@@ -50,6 +50,7 @@ VALUES = {
     "host": ("0.0.0.0", "0.0.0.0"),
     "port": ("81", 81),
     "page": ("false", False),
+    "origins": ("https://Concord.example, http://box:8080", ("https://concord.example", "http://box:8080")),
     "triton_url": ("elsewhere:8001", "elsewhere:8001"),
     "grpc_port": ("83", 83),
     "metrics_port": ("84", 84),
@@ -133,6 +134,10 @@ def test_the_limits_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> 
         ("--rate-limit", "often"),
         ("--log-level", "loud"),
         ("--triton-url", "http://elsewhere/path"),
+        ("--origins", "concord.example"),
+        ("--origins", "https://concord.example/page"),
+        ("--origins", "https://one.example,ftp://two.example"),
+        ("--origins", "https://[half"),
     ],
 )
 def test_a_wrong_value_is_said_by_its_flag_and_variable(flag: str, wrong: str) -> None:
