@@ -116,8 +116,10 @@ class Handlers:
         yield self.parts.showing(tab, messages.progress("Harmonizing"), busy=True)
         try:
             await self._count(request)
+            caller = self._caller(request)
             wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
-            async for event in self._events(wanted, model, messages.texts_of(settings), self._caller(request)):
+            wanted = await self.service.reader.checked(wanted, self.service.allowance(caller))
+            async for event in self._events(wanted, model, messages.texts_of(settings), caller):
                 if isinstance(event, Finished):
                     yield await asyncio.to_thread(self._result, tab, wanted, event)
                 else:
@@ -166,13 +168,16 @@ class Handlers:
 
     async def _open(self, path: Path, *, sent: bool = False) -> Update:
         try:
-            photograph = await asyncio.to_thread(self._take, self.folder.holding(path) if sent else path)
+            path = self.folder.holding(path) if sent else path
+            encoded = await asyncio.to_thread(path.read_bytes)
+            cheap = await self.service.reader.cheap_file(encoded, self.service.everyone.limits, "image")
+            photograph = await asyncio.to_thread(self._take, path, cheap)
         except Exception as error:
             return self.parts.dropping(_trouble(error))
         return self.parts.marking(TabState(photograph), None, "")
 
-    def _take(self, path: Path) -> Photograph:
-        copy = copy_of(path.read_bytes(), self.service.everyone.limits, CANVAS_SIDE)
+    def _take(self, path: Path, encoded: bytes) -> Photograph:
+        copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
         return Photograph(path, copy.original, self.folder.write("photograph.jpg", copy.jpeg), copy.size)
 
     def _layers(self, editor: Sent) -> list[Path]:
