@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
@@ -19,6 +20,7 @@ from tests.facade.test_batches import BATCHES, listed, unzipped
 from tests.facade.test_edits import EDITS
 from tests.serving.asking import ask
 from tests.serving.pictures import decoded, encoded, middle, photograph
+from tests.serving.stack import serving
 
 HARMONIZE = "/v1/harmonize"
 DEAR_SIDE = 2_000
@@ -146,4 +148,28 @@ def test_two_such_files_hold_up_no_diffusion(diffusing_http, diffusing_facade, d
         assert answer.status_code == 200, answer.text
         assert not all(each.done() for each in slow), "the files were read before anybody could be held up"
         for each in slow:
+            each.result()
+
+
+def test_a_second_signal_ends_the_facade_amid_such_files(server, image, tmp_path):
+    file = hostile.scan_jpeg(100)
+
+    def post(url: str) -> None:
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client, suppress(httpx.TransportError):
+            client.post(EDITS, files={"image": image, "mask": file})
+
+    with serving(tmp_path, "--triton-url", server.grpc_url) as stack, ThreadPoolExecutor(6) as threads:
+        url = stack.url
+        posting = [threads.submit(post, url) for _ in range(6)]
+        deadline = time.monotonic() + PATIENCE
+        while not (decoding := stack.descendants()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        stack.process.terminate()
+        stack.wait_for("stopping")
+        stack.process.terminate()
+        # Six of them take half a minute of a processor.
+        stack.process.wait(15)
+        assert psutil.wait_procs(decoding, 10)[1] == []
+        for each in posting:
             each.result()
