@@ -47,6 +47,10 @@ class ImageTooLarge(ConcordError, code="image_too_large", http_status=413):
     """More bytes or pixels than the limits allow."""
 
 
+class TooComplex(ConcordError, code="too_complex", http_status=413):
+    """An image file of more parts than the limits allow, or that takes more time or memory to decode."""
+
+
 class InvalidMask(ConcordError, code="invalid_mask", http_status=400):
     """A mask that cannot belong to the image."""
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from concord.arrays import Pixels
+from concord.decoding import decoded_apart
 from concord.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from concord.limits import MAX_SIDE, Limits
+from concord.outline import Outline
 
 # Only these, so that Pillow's less common readers (one of them starts Ghostscript) never see a client's bytes.
 _FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
@@ -37,6 +39,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _PNG_HEADER_BYTES = 33
+_PACKED_EXIF = "Raw profile type exif"
+_MAX_PACKED_EXIF = 2 * 2**16  # characters, in hexadecimal
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,24 @@ class DecodedImage:
     icc_profile: bytes
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself, within the limits.
+
+    Attributes:
+        image: of which nothing is decoded yet.
+        is_cheap: whether it can be decoded in place; if not, it takes a process of its own.
+    """
+
+    image: ImageFile.ImageFile
+    is_cheap: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as they are stored."""
+        return self.image.size
+
+
 def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
     """Decodes an image and applies its EXIF orientation.
 
@@ -62,8 +84,29 @@ def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
         UnsupportedImage: another colour model than RGB or grey, more than 8 bits a channel, animated, several pages,
             HEIF or AVIF.
         ImageTooLarge: over the limits, as its header says; nothing was decoded.
+        TooComplex: it has too many parts, or takes too much time or memory.
     """
-    image = open_image(encoded, limits, "IMAGE")
+    return _decoded(open_image(encoded, limits, "IMAGE"))
+
+
+def cheap_file(encoded: bytes, limits: Limits, field: str) -> bytes:
+    """A file of the same picture that is cheap to decode: the same, or a PNG; errors as in ``decode_image``.
+
+    It is the same, too, where the PNG would be larger than the limits allow.
+    """
+    if read_header(encoded, limits, field).is_cheap:
+        return encoded
+    png = decoded_apart(encoded, limits, field)
+    return png if len(png) <= limits.max_bytes else encoded
+
+
+def plain_png(encoded: bytes, limits: Limits, field: str) -> bytes:
+    """The picture, upright, as PNG, whatever that takes; errors as in ``decode_image``."""
+    decoded = _decoded(_loaded(read_header(encoded, limits, field).image, field))
+    return encode_png(decoded.pixels, decoded.icc_profile)
+
+
+def _decoded(image: Image.Image) -> DecodedImage:
     profile = image.info.get("icc_profile") or b""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     is_rgb_profile = profile[16:20] == b"RGB " and profile[36:40] == b"acsp"
@@ -76,9 +119,19 @@ def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
 
     Of an MPO file, the JPEG of many phones, the first picture is taken. ``field`` is the input's name in errors.
     """
-    image = read_header(encoded, limits, field)
+    header = read_header(encoded, limits, field)
+    if header.is_cheap:
+        return _loaded(header.image, field)
+    png = io.BytesIO(decoded_apart(encoded, limits, field))
+    return _loaded(Image.open(png, formats=["PNG"]), field)
+
+
+def _loaded(image: ImageFile.ImageFile, field: str) -> Image.Image:
+    """The picture, upright."""
     try:
         image.load()
+    except MemoryError:
+        raise
     except Exception as error:
         raise InvalidImage(field, "damaged or truncated image", "a complete image file") from error
     orientation = _orientation(image)
@@ -107,16 +160,25 @@ def encode_jpeg(pixels: Pixels) -> bytes:
     return encoded.tobytes()
 
 
-def read_header(encoded: bytes, limits: Limits, field: str) -> ImageFile.ImageFile:
-    """What a file says of itself, checked against the limits before a pixel is decoded; errors as in ``open_image``."""
+def read_header(encoded: bytes, limits: Limits, field: str) -> Header:
+    """What a file says of itself, checked against the limits before a pixel is decoded; errors as in ``open_image``.
+
+    Takes some milliseconds of some files, so that it is not for an event loop.
+    """
     if not encoded:
         raise InvalidImage(field, "empty", _IMAGE_FILE)
     if len(encoded) > limits.max_bytes:
         raise ImageTooLarge(field, f"{len(encoded)} bytes", f"at most {limits.max_bytes} bytes")
+    outline = Outline.of(encoded, field)
+    if outline.is_sequence:
+        raise _several_frames(field)
     try:
-        image = Image.open(io.BytesIO(encoded), formats=[name.upper() for name in _FORMATS])
+        if not outline.format:
+            raise UnidentifiedImageError
+        image = Image.open(io.BytesIO(encoded), formats=[outline.format])
         # MPO, which Pillow's JPEG reader finds by itself, is a photograph followed by its depth map or a second view.
-        several_frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        # Of a GIF, Pillow would look for the second frame through all that its outline has found to be none.
+        several_frames = image.format not in ("MPO", "GIF") and bool(getattr(image, "is_animated", False))
         bits = _bits_per_channel(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLarge(field, "too many pixels", f"at most {limits.max_pixels} pixels") from None
@@ -136,8 +198,12 @@ def read_header(encoded: bytes, limits: Limits, field: str) -> ImageFile.ImageFi
     if bits > 8:
         raise UnsupportedImage(field, f"{bits} bits a channel", _KINDS)
     if several_frames:
-        raise UnsupportedImage(field, "an animation, or several pages", "a single picture")
-    return image
+        raise _several_frames(field)
+    return Header(image, outline.is_cheap)
+
+
+def _several_frames(field: str) -> UnsupportedImage:
+    return UnsupportedImage(field, "an animation, or several pages", "a single picture")
 
 
 def _bits_per_channel(image: ImageFile.ImageFile) -> int:
@@ -150,6 +216,9 @@ def _bits_per_channel(image: ImageFile.ImageFile) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
+    if len(image.info.get(_PACKED_EXIF, "")) > _MAX_PACKED_EXIF:
+        # Pillow would read what its tags name, again and again.
+        del image.info[_PACKED_EXIF]
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

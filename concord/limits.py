@@ -1,6 +1,7 @@
-"""How large an image may be. Every limit is checked from the header, before a pixel is decoded."""
+"""How large an image may be, and how much work. All but decoding's own limits are checked before a pixel is decoded."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from concord.errors import ConcordError
@@ -10,6 +11,31 @@ MAX_SIDE = 32_766
 
 HIGHEST_MAX_PIXELS = 178_956_970
 """Highest value of ``max_pixels``: from here on Pillow takes any image for a decompression bomb."""
+
+MAX_COUNTS: Mapping[str, int] = {
+    "parts": 1000,  # segments, chunks, tags, comments, and bytes between them
+    "bytes of metadata": 8 * 2**20,
+    "blocks of data": 300_000,  # 64 MiB of a GIF's
+    "numbers in tags": 262_144,
+    "segments of Exif or Photoshop": 16,
+    "scans": 100,  # of a JPEG, each of which passes over the whole picture
+}
+"""What an image file may have of each."""
+
+CHEAP_COUNTS: Mapping[str, int] = {"blocks of data": 20_000, "scans": 16}
+"""With more of one of these, a file is decoded in a process of its own; encoders seldom write more."""
+
+DECODING_SECONDS = 10
+"""Processor time that such a process may use."""
+
+DECODING_PATIENCE = 60.0
+"""Seconds that it may take on a busy machine."""
+
+DECODING_BYTES = 2**29
+"""Memory that it may use, half of which Python and the codecs take at once."""
+
+DECODING_BYTES_PER_PIXEL = 24
+"""The same for each pixel of the largest picture that the limits allow."""
 
 
 @dataclass(frozen=True)

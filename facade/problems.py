@@ -30,6 +30,7 @@ _OF_THE_SERVER: dict[type[errors.ConcordError], str] = {
     errors.InvalidImage: "The image cannot be read",
     errors.UnsupportedImage: "This kind of image is not accepted",
     errors.ImageTooLarge: "The image is too large",
+    errors.TooComplex: "The image takes too much work to read",
     errors.InvalidMask: "The mask cannot belong to the image",
     errors.InvalidText: "The text cannot be used",
     errors.InvalidSetting: "A setting is not allowed",

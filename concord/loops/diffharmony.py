@@ -61,7 +61,7 @@ class DiffHarmony(Loop):
     async def answer(self) -> Sample:
         """See `Loop`."""
         models = self.request.models
-        image = await self.host.compute(decode_image, self.request.inputs["IMAGE"], self.limits)
+        image = await self.host.compute(decode_image, await self.cheap_file("IMAGE"), self.limits)
         mask, found = await self._mask(image)
         if not mask.any():
             png = await self.host.compute(encode_png, image.pixels, image.icc_profile)
@@ -88,7 +88,7 @@ class DiffHarmony(Loop):
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
         inputs = self.request.inputs
         if "MASK" in inputs:
-            mask = await self._decode_mask(image, inputs["MASK"])
+            mask = await self._decode_mask(image, await self.cheap_file("MASK"))
             await self.report(0)
             return mask, {}
         await self.report(0)

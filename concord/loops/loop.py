@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from concord.errors import DeadlineExceeded
+from concord.images import cheap_file
 from concord.limits import Limits
 from concord.loops.host import Host, Sample
 from concord.loops.request import SEED, LoopRequest
@@ -61,6 +62,14 @@ class Loop:
     async def answer(self) -> Sample:
         """The outputs by name, STEP, TOTAL, PREVIEW and SEED not among them."""
         raise NotImplementedError
+
+    async def cheap_file(self, name: str) -> bytes:
+        """The image file that was given as an input, or one of the same picture that takes no thread long to decode.
+
+        Raises:
+            ConcordError: as `concord.images.decode_image`.
+        """
+        return await asyncio.to_thread(cheap_file, self.request.inputs[name], self.limits, name)
 
     async def report(self, step: int, preview: bytes = b"") -> None:
         """Tells the client how many steps are done; the preview is a JPEG, or empty."""

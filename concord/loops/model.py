@@ -32,6 +32,7 @@ _Value = TypeVar("_Value")
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _COMPUTING_THREADS = 2
+_SENDING_THREADS = 2
 _PATIENCE = 0.003  # seconds; a request is back from a step sooner, unless it has a preview to draw
 _MOST_JOBS = 256
 
@@ -56,6 +57,7 @@ class LoopModel:
         self._limits = Limits.from_environment()
         self._jobs: set[_Host] = set()
         self._computing = ThreadPoolExecutor(_COMPUTING_THREADS)
+        self._sending = ThreadPoolExecutor(_SENDING_THREADS)
         self._barriers: defaultdict[str, StepBarrier] = defaultdict(lambda: StepBarrier(_PATIENCE))
         self._events = asyncio.new_event_loop()
         # BLS waits in a thread of the event loop's executor, and goes on after its job ran out of time: twice the jobs.
@@ -102,7 +104,7 @@ class LoopModel:
             response = error_response(self._name, error)
         # Before the client gets its answer: it may send the next request at once.
         self._jobs.discard(host)
-        await self._events.run_in_executor(self._computing, finish, response)
+        await self._events.run_in_executor(self._sending, finish, response)
 
     async def _require(self, models: Mapping[str, str]) -> None:
         """Refuses a request whose optional parts are not there; without the others the pipeline is not served."""

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import structlog
 
-from concord.images import read_header
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
@@ -175,7 +174,8 @@ class _Run:
     async def _outcome(self, index: int, photograph: Photograph) -> Outcome:
         try:
             image = await asyncio.to_thread(photograph.image)
-            check_format(read_header(image, self._limits, "image").size, self.batch.picture_format)
+            size = await self.service.reader.size(image, self._limits, "image")
+            check_format(size, self.batch.picture_format)
             mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
             request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
             async with self.places:

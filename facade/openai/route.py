@@ -22,6 +22,7 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
 from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.pictures import encoded_picture
+from facade.work.reader import Reader
 from facade.work.requests import Settings
 from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
 
@@ -72,7 +73,7 @@ async def edit(request: Request) -> Response:
         form = await stack.enter_async_context(request.app.state.uploads.form(request, shapes.EditForm, extra))
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
-        harmonize = await _translated(form, service.allowance(caller).limits)
+        harmonize = await _translated(form, service.reader, service.allowance(caller).limits)
         pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
         request.state.model = pipeline.model
         if form.stream and form.partial_images and PREVIEW in pipeline.settings:
@@ -87,10 +88,12 @@ async def edit(request: Request) -> Response:
         return json_response(answer, caller.job or "")
 
 
-async def _translated(form: shapes.EditForm, limits: Limits) -> Harmonize:
-    image = form.photograph(limits)
+async def _translated(form: shapes.EditForm, reader: Reader, limits: Limits) -> Harmonize:
+    image = form.photograph
+    form.check_size(await reader.size(image, limits, "image"))
     if form.mask is not None:
-        return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, form.mask, limits))
+        mask = await reader.cheap_file(form.mask, limits, "mask")
+        return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, mask, limits))
     if form.prompt is None:
         raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
     return Harmonize(image, text=form.prompt)

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from concord.errors import InvalidMask
-from concord.images import open_image, read_header
+from concord.images import open_image
 from concord.limits import Limits
 from concord.masks import THRESHOLD, encode_mask
 from facade.problems import Problem, ProblemDetails
@@ -90,19 +90,18 @@ class EditForm(ModelForm):
     user: str | None = Field(None, description=_IGNORED)
     safety_identifier: str | None = Field(None, description=_IGNORED)
 
-    def photograph(self, limits: Limits) -> bytes:
-        """The one image, checked with everything that hangs on it.
-
-        Raises:
-            Problem: there is none, or several; or the size, format or compression does not go with it.
-            ConcordError: it is no image, or too large.
-        """
+    @property
+    def photograph(self) -> bytes:
+        """The one image; raises a `Problem` where there is none, or several."""
         given = ([] if self.image is None else [self.image]) + self.images
         if not given:
             raise Problem("missing_field", "image is missing", field="image", allowed="an image file")
         if len(given) > 1:
             raise Problem("duplicate_field", f"{len(given)} images are given", field="image", allowed="one image")
-        size = read_header(given[0], limits, "image").size
+        return given[0]
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raises a `Problem` where the size, format or compression does not go with the image's width and height."""
         check_format(size, self.output_format)
         own = f"{size[0]}x{size[1]}"
         if self.size not in (_AUTO, own):
@@ -111,7 +110,6 @@ class EditForm(ModelForm):
             raise Problem(
                 "invalid_setting", "png loses nothing", field="output_compression", allowed="100; or jpeg, webp"
             )
-        return given[0]
 
     @property
     def shape(self) -> Shape:

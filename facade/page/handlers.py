@@ -122,9 +122,11 @@ class Handlers:
         yield self.parts.showing(tab, messages.progress("Harmonizing"), busy=True)
         try:
             await self._count(request)
+            caller = self._caller(request)
             with self.uploads.kept(tab.photograph.length):
                 wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
-                async for event in self._events(wanted, model, messages.texts_of(settings), self._caller(request)):
+                wanted = await self.service.reader.checked(wanted, self.service.allowance(caller))
+                async for event in self._events(wanted, model, messages.texts_of(settings), caller):
                     if isinstance(event, Finished):
                         yield await asyncio.to_thread(self._result, tab, wanted, event)
                     else:
@@ -175,16 +177,17 @@ class Handlers:
         try:
             path = self.folder.holding(path) if sent else path
             with self.uploads.kept(path.stat().st_size):
-                photograph = await asyncio.to_thread(self._take, path)
+                encoded = await asyncio.to_thread(path.read_bytes)
+                cheap = await self.service.reader.cheap_file(encoded, self.service.everyone.limits, "image")
+                photograph = await asyncio.to_thread(self._take, path, cheap)
         except Exception as error:
             return self.parts.dropping(_trouble(error))
         return self.parts.marking(TabState(photograph), None, "")
 
-    def _take(self, path: Path) -> Photograph:
-        encoded = path.read_bytes()
+    def _take(self, path: Path, encoded: bytes) -> Photograph:
         copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
         canvas = self.folder.write("photograph.jpg", copy.jpeg)
-        return Photograph(path, len(encoded), copy.original, canvas, copy.size)
+        return Photograph(path, path.stat().st_size, copy.original, canvas, copy.size)
 
     def _layers(self, editor: Sent) -> list[Path]:
         return [self.folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]

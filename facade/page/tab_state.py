@@ -17,6 +17,7 @@ from PIL import Image
 from concord.images import decode_image, encode_png
 from concord.limits import Limits
 from concord.masks import decode_mask, encode_mask
+from concord.outline import Outline
 from facade.problems import Problem
 
 CANVAS_SIDE = 1280
@@ -146,11 +147,14 @@ def painted(layers: Iterable[Path], size: tuple[int, int]) -> Mask:
 
     Raises:
         Problem: a layer is no PNG file of this height and width.
+        TooComplex: a layer has too many parts.
     """
     mask = np.zeros(size, np.uint8)
     for layer in layers:
         try:
-            with Image.open(layer, formats=["PNG"]) as picture:
+            content = layer.read_bytes()
+            Outline.of(content, "mask")
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 if (picture.height, picture.width) != size:
                     raise Problem("invalid_mask", "it has another size than the photograph", field="mask")
                 opacity = np.asarray(picture.convert("RGBA").getchannel("A"))

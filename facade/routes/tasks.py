@@ -13,12 +13,11 @@ from typing import Any, cast
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, create_model
 
-from concord.images import read_header
-from concord.limits import Limits
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Answer
 from concord_client.tasks.request import Request as TaskRequest
+from facade.access.caller import Caller
 from facade.openapi import answering
 from facade.wire import replies
 from facade.wire.caller import caller_of, while_connected
@@ -130,7 +129,7 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
             request.state.model, request.state.job = form.model or "", job
             look = form if isinstance(form, PictureForm) else PictureForm.model_validate({})
             if look.format != "png":
-                _check_format(asked, look.format, service.allowance(caller).limits)
+                await _check_format(asked, look.format, service, caller)
             pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
             model = request.state.model = pipeline.model
 
@@ -158,11 +157,12 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
     return endpoint
 
 
-def _check_format(asked: TaskRequest[Any], picture_format: Format, limits: Limits) -> None:
+async def _check_format(asked: TaskRequest[Any], picture_format: Format, service: Service, caller: Caller) -> None:
     """Refuses a format that cannot hold a picture of the first image's size."""
     image = next((field for field in asked.given() if field.kind == "image"), None)
     if image is not None:
-        check_format(read_header(getattr(asked, image.name), limits, image.name).size, picture_format)
+        limits = service.allowance(caller).limits
+        check_format(await service.reader.size(getattr(asked, image.name), limits, image.name), picture_format)
 
 
 def _tell(emit: Emit, job: str, event: Queued | Stepped) -> None:

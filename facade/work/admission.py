@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -149,6 +149,7 @@ class Admission:
         seconds: float,
         ask: Callable[[float], Coroutine[Any, Any, T]],
         *,
+        before: Callable[[], Awaitable[object]],
         stops: bool,
         on_position: OnPosition,
     ) -> tuple[T, dict[str, float]]:
@@ -157,6 +158,7 @@ class Admission:
         Args:
             seconds: after which nobody waits any more.
             ask: the work, given the seconds it may take.
+            before: what has to be done first, without a place.
             stops: whether work that is cancelled stops in Triton. What has entered an ensemble does not: it runs to its
                 end, and would stand in the way of what is sent after it; so it is left alone and keeps its place.
 
@@ -166,6 +168,7 @@ class Admission:
         arrived, began = time.monotonic(), None
         try:
             async with asyncio.timeout(seconds):
+                await before()
                 place = await self.take(model, on_position)
                 began = time.monotonic()
                 work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)

@@ -38,20 +38,26 @@ def made(task: Task, values: Mapping[str, object]) -> Request[Any]:
     return task(**given)
 
 
-def check(request: Request[Any], allowance: Allowance) -> None:
+def check(request: Request[Any], allowance: Allowance) -> list[str]:
     """Refuses what a caller may not send; nothing is decoded.
+
+    Returns:
+        The fields whose images are not cheap to decode.
 
     Raises:
         ConcordError: an image cannot be read, or is too large.
         Problem: a text is too long.
     """
+    dear = []
     for field in request.given():
         value = getattr(request, field.name)
         if field.kind == "image":
-            read_header(value, allowance.limits, field.name)
+            if not read_header(value, allowance.limits, field.name).is_cheap:
+                dear.append(field.name)
         elif field.kind == "text" and (size := len(value.encode("utf-8", "surrogatepass"))) > allowance.max_text_bytes:
             allowed = f"at most {allowance.max_text_bytes} bytes of UTF-8"
             raise Problem("invalid_text", f"it has {size} bytes", field=field.name, allowed=allowed)
+    return dear
 
 
 def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catalogue) -> Settings:

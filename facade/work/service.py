@@ -19,7 +19,8 @@ from facade.work.admission import Admission
 from facade.work.catalogue import Models, PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
 from facade.work.probe import Prober
-from facade.work.requests import Settings, check, read_settings
+from facade.work.reader import Reader
+from facade.work.requests import Settings, read_settings
 
 RETRY = Retry(attempts=2, first_delay=0.1)
 """One try more, for a connection that has just broken: who is refused is told when to come back, rather than kept."""
@@ -64,6 +65,7 @@ class Service:
         self.everyone = Allowance.of(settings)
         self.admission = Admission(settings.queue)
         self.jobs = Jobs()
+        self.reader = Reader()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
         self.probe = Prober(self._client, self.models, self.admission, settings.probe_interval)
@@ -97,14 +99,18 @@ class Service:
 
         with self._problems(), self.jobs.running(caller.job, caller.owner):
             allowance = self.allowance(caller)
-            check(request, allowance)
             pipeline = await self.models.choose(request, model, allowance)
             seconds = self.deadline(pipeline, deadline)
+            sent = request
+
+            async def read() -> None:
+                nonlocal sent
+                sent = await self.reader.checked(request, allowance)
 
             async def ask(timeout: float) -> A:
                 try:
                     return await self._client.run(
-                        request,
+                        sent,
                         model=pipeline.model,
                         settings=settings,
                         on_step=tell_step if pipeline.streams else None,
@@ -117,7 +123,12 @@ class Service:
                     raise
 
             answer, taken = await self.admission.work(
-                pipeline.model, seconds, ask, stops=pipeline.streams, on_position=lambda place: tell(Queued(place))
+                pipeline.model,
+                seconds,
+                ask,
+                before=read,
+                stops=pipeline.streams,
+                on_position=lambda place: tell(Queued(place)),
             )
             self.probe.note_answer()
             return Finished(answer, taken)
@@ -163,6 +174,7 @@ class Service:
     async def __aexit__(self, *_: object) -> None:
         """Ends the connection to Triton, and what nobody waits for any more."""
         self.admission.close()
+        self.reader.close()
         await self._client.close()
 
     def _know(self, catalogue: Catalogue) -> None:

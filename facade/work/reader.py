@@ -1,0 +1,57 @@
+"""Reads callers' image files outside the event loop, so that a file that takes long holds up nothing but itself."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from concord.decoding import stop_decoding
+from concord.images import cheap_file, read_header
+from concord.limits import Limits
+from concord_client.tasks.request import Request
+from facade.access.caller import Allowance
+from facade.work.requests import check
+
+_Value = TypeVar("_Value")
+_Request = TypeVar("_Request", bound=Request[Any])
+_THREADS = 2
+
+
+class Reader:
+    """Threads that read headers, and others that wait for files which are decoded in processes of their own.
+
+    Others than asyncio's, which encode answers. Every method raises ConcordError, as `concord.images.decode_image`.
+    """
+
+    def __init__(self) -> None:
+        self._headers = ThreadPoolExecutor(_THREADS, "headers")
+        self._decoding = ThreadPoolExecutor(_THREADS, "decoding")
+
+    async def size(self, encoded: bytes, limits: Limits, field: str) -> tuple[int, int]:
+        """Width and height in pixels, as they are stored."""
+        return (await self._read(read_header, encoded, limits, field)).size
+
+    async def cheap_file(self, encoded: bytes, limits: Limits, field: str) -> bytes:
+        """See `concord.images.cheap_file`."""
+        if (await self._read(read_header, encoded, limits, field)).is_cheap:
+            return encoded
+        return await asyncio.get_running_loop().run_in_executor(self._decoding, cheap_file, encoded, limits, field)
+
+    async def checked(self, request: _Request, allowance: Allowance) -> _Request:
+        """The request, found to be what the caller may send, with images that are cheap to decode.
+
+        Raises:
+            Problem: a text is too long.
+        """
+        dear = await self._read(check, request, allowance)
+        cheap = {name: await self.cheap_file(getattr(request, name), allowance.limits, name) for name in dear}
+        return type(request)(**{each.name: getattr(request, each.name) for each in request.given()} | cheap)
+
+    def close(self) -> None:
+        """Gives up what is being read."""
+        for threads in (self._headers, self._decoding):
+            threads.shutdown(wait=False, cancel_futures=True)
+        stop_decoding()
+
+    async def _read(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+        return await asyncio.get_running_loop().run_in_executor(self._headers, function, *arguments)
