@@ -24,18 +24,12 @@ _LONGEST_PART = 100  # characters
 _MOST_PARTS = 8
 
 
-class InvalidArchive(ConcordError):
+class InvalidArchive(ConcordError, code="invalid_archive", http_status=400):
     """The bytes are no zip file, or one that cannot be read."""
 
-    code = "invalid_archive"
-    http_status = 400
 
-
-class ArchiveTooLarge(ConcordError):
+class ArchiveTooLarge(ConcordError, code="request_too_large", http_status=413):
     """More files or bytes than the bounds allow."""
-
-    code = "request_too_large"
-    http_status = 413
 
 
 @dataclass(frozen=True)
