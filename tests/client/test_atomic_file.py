@@ -1,4 +1,5 @@
 import os
+import struct
 
 import pytest
 
@@ -24,6 +25,30 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
     path.chmod(mode)
     write_atomically(path, b"new")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_is_replaced_keeps_its_owner(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    os.chown(path, 1234, 2345)
+    write_atomically(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid, path.read_bytes()) == (1234, 2345, b"new")
+
+
+def test_a_file_that_is_replaced_keeps_its_access_list(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    nobody = 0xFFFFFFFF
+    # The owner, user 1234, the group, the mask, and others, as <linux/posix_acl_xattr.h> has them.
+    entries = ((0x01, 6, nobody), (0x02, 4, 1234), (0x04, 4, nobody), (0x10, 4, nobody), (0x20, 0, nobody))
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", access)
+    except OSError as error:
+        pytest.skip(f"this file system has no access lists: {error}")
+    write_atomically(path, b"new")
+    assert os.getxattr(path, "system.posix_acl_access") == access and path.read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("interruption", [OSError("disk full"), KeyboardInterrupt()])
