@@ -89,17 +89,17 @@ def read(path: Path) -> Report:
     return report
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("report", type=Path, help="JSON that `python -m benchmarks` wrote")
     parser.add_argument("page", type=Path, help="Markdown file to write; charts and the JSON go beside it")
-    arguments = parser.parse_args()
+    args = parser.parse_args(arguments)
     try:
-        write(read(arguments.report), arguments.page)
+        write(read(args.report), args.page)
     except UnreadableReport as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    print(f"written to {arguments.page}")
+    print(f"written to {args.page}")
     return 0
 
 

@@ -2,8 +2,6 @@
 
 import base64
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,11 @@ from openai import OpenAI
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Client
-from export.__main__ import main as export
+from concord_client.command import main
 from facade.settings import Settings
-from tests.export.small import HARMONY_TRANSFORMERS, harmonizer, harmonizer_config, save_sized
+from tests.commands import run
+from tests.export.once import exported
+from tests.export.small import HARMONY_TRANSFORMERS
 from tests.facade.running import PATIENCE, Facade, running
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
@@ -29,18 +29,14 @@ IMAGE, MASK = encoded(photograph(WIDTH, HEIGHT)), encoded(middle(WIDTH, HEIGHT))
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """The project's pipelines, each harmonizer a small one that was exported from a checkpoint of its own."""
-    folder = tmp_path_factory.mktemp("family")
-    models, ensembles = folder / "models", MODEL_REPOSITORIES[1]
-    models.mkdir()
+    models, ensembles = tmp_path_factory.mktemp("models"), MODEL_REPOSITORIES[1]
     for model in MODEL_REPOSITORIES[0].iterdir():
         if model.name in NAMES:
             shutil.copytree(model, models / model.name, ignore=shutil.ignore_patterns("model.onnx*", "model.json"))
         else:
             (models / model.name).symlink_to(model)
     for network in HARMONY_TRANSFORMERS:
-        form = network.source.published({}).form
-        checkpoint = save_sized(harmonizer(form), harmonizer_config(form), folder / f"{network.name}.safetensors")
-        assert export([network.name, "--checkpoint", str(checkpoint), "--model-repository", str(models)]) == 0
+        shutil.copytree(exported(tmp_path_factory, network), models, dirs_exist_ok=True)
     with EmbeddedServer([models, ensembles], ports=Ports(0, 0, 0)) as server:
         yield server
 
@@ -74,9 +70,8 @@ def test_the_same_name_gives_the_same_picture_everywhere(
 ) -> None:
     (tmp_path / "photo.png").write_bytes(IMAGE)
     (tmp_path / "mask.png").write_bytes(MASK)
-    command = [Path(sys.executable).with_name("concord"), "harmonize", "--model", name, "--url", family.grpc_url]
-    command += ["--image", tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png"]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    files = ("--image", tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png")
+    assert run(main, "harmonize", "--model", name, "--url", family.grpc_url, *files).returncode == 0
     sent = {"files": {"image": IMAGE, "mask": MASK}, "data": {"model": name}, "timeout": PATIENCE}
     answer = httpx.post(f"{facade.url}/v1/harmonize", **sent)
     assert answer.headers["x-concord-model"] == name

@@ -6,7 +6,7 @@ Pictures are scored at 256 x 256. Results are kept: the same command continues a
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
@@ -37,8 +37,8 @@ class LeftOut(Exception):
     """A composite that cannot be scored; the text says why."""
 
 
-def main() -> int:
-    arguments = parse()
+def main(given: Sequence[str] | None = None) -> int:
+    arguments = parse(given)
     try:
         dataset = read_dataset(arguments.dataset)
         expressions = read_expressions(arguments.expressions) if arguments.expressions else None
@@ -176,7 +176,7 @@ def write_report(
     print(f"\n{report}\nwritten to {output / 'report.md'}")
 
 
-def parse() -> argparse.Namespace:
+def parse(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="with HCOCO, HAdobe5k, ... in it")
     parser.add_argument("--model", metavar="NAME", help="a harmonizer of the server; default: its first")
@@ -189,7 +189,7 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="harmonize the photographs as they are; without it at 256 x 256, as published",
     )
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 if __name__ == "__main__":

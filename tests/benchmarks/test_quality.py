@@ -1,18 +1,21 @@
 """The quality benchmark: data in iHarmony4's layout through the real server, scored as published."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.quality.__main__ import main
 from benchmarks.quality.iharmony4 import DatasetError, read_dataset, read_expressions
 from benchmarks.quality.scores import Result, ratio_name, score, tables
 from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer
+from tests.commands import run as run_command
+
+quality = partial(run_command, main)
 
 
 @pytest.fixture
@@ -33,11 +36,6 @@ def add(subset: Path, name: str, scene: Scene) -> None:
     Image.fromarray(scene.composite).save(subset / "composite_images" / f"{name}_1_1.jpg", quality=95)
     Image.fromarray(scene.mask).save(subset / "masks" / f"{name}_1.png")
     Image.fromarray(scene.truth).save(subset / "real_images" / f"{name}.jpg", quality=95)
-
-
-def quality(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.quality", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_composites_are_scored_by_sub_set_and_the_rest_is_listed(

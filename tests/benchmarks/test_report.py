@@ -1,7 +1,5 @@
 """The report: made from its JSON file and nothing else, and the page in `docs` is the one that is made from it."""
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,10 +11,11 @@ from benchmarks.floors.loop import asking
 from benchmarks.load.generator import generator
 from benchmarks.parts.clients import by_clients
 from benchmarks.parts.image_size import by_image_size
-from benchmarks.report import read, render, write
+from benchmarks.report import main, read, render, write
 from concord.instruments.markdown import significant, table
 from concord.server.embedded import EmbeddedServer
 from concord_client import Client
+from tests.commands import run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -97,9 +96,8 @@ def test_the_page_in_docs_is_made_from_the_numbers_beside_it() -> None:
 def test_a_file_that_is_no_report_is_refused_in_words(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "report.json").write_text(content)
-    command = [sys.executable, "-m", "benchmarks.report", str(tmp_path / "report.json"), str(tmp_path / "page.md")]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert run.returncode == 1 and "report.json" in run.stderr and "Traceback" not in run.stderr
+    finished = run(main, tmp_path / "report.json", tmp_path / "page.md")
+    assert finished.returncode == 1 and "report.json" in finished.stderr
     assert not (tmp_path / "page.md").exists()
 
 

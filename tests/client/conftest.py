@@ -1,15 +1,14 @@
 import asyncio
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from concord_client import AsyncClient, Client, Retry
+from concord_client.command import main
 from tests.client.kserve import KServe, serve_grpc, serve_http
+from tests.commands import Finished, run
 
 QUICK = Retry(attempts=3, first_delay=0.001)
 
@@ -75,12 +74,7 @@ def diffuse(ask):
 
 
 @pytest.fixture
-def concord():
-    """Runs the command in a process of its own: ``concord("models", "--url", ...)``."""
-    environment = {name: value for name, value in os.environ.items() if name != "CONCORD_URL"}
-
-    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "concord_client.command", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=environment)
-
-    return run
+def concord(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Runs the command: ``concord("models", "--url", ...)``."""
+    monkeypatch.delenv("CONCORD_URL", raising=False)
+    return partial(run, main)

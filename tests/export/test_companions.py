@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from export.__main__ import main
 from export.checkpoint import Checkpoint, CheckpointError
 from export.convert import convert
 from export.networks import harmony_vae, refinement
@@ -17,8 +19,10 @@ from export.onnx_file import session
 from export.pipelines import diffharmony
 from export.publication import record_of
 from export.runtime_form import Form
+from tests.commands import run
 from tests.export import small_diffusion as small
-from tests.export.command import export
+
+export = partial(run, main)
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -66,7 +70,7 @@ def test_without_its_skips_it_is_a_plain_vae() -> None:
         torch.testing.assert_close(network(latent, condition)[2], mode)
 
 
-@pytest.mark.parametrize("channels", [3, 7])
+@pytest.mark.parametrize("channels", [pytest.param(3, marks=pytest.mark.full), 7])
 def test_a_refinement_network_sees_as_many_channels_as_its_config_says(tmp_path: Path, channels: int) -> None:
     config = small.refinement_config(channels)
     folder = small.save_companion(small.refinement(channels), config, tmp_path / "refinement_7")

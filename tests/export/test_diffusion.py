@@ -1,8 +1,7 @@
 """`python -m export diffharmony` puts a whole pipeline into the repository, each network as diffusers computes it."""
 
 import json
-import subprocess
-import sys
+import resource
 from functools import partial
 from pathlib import Path
 
@@ -13,23 +12,16 @@ import torch
 from onnx import numpy_helper
 
 from export import pipeline
+from export.__main__ import main
 from export.networks import PARTS
 from export.networks.unet import ServedUnet, with_levels
 from export.onnx_file import publish, session
 from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
+from tests.commands import run as run_command
 from tests.export import small_diffusion as small
-from tests.export.command import export as command
 
-export = partial(command, "diffharmony")
-
-ROOT = Path(__file__).parents[2]
-LIMITED = """
-import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-sys.argv = ["export", *sys.argv[2:]]
-runpy.run_module("export", run_name="__main__")
-"""
+export = partial(run_command, main, "diffharmony")
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +161,12 @@ def test_a_full_disk_leaves_what_was_served(repository: Path, tmp_path: Path) ->
     limit = path_of(repository, "unet").stat().st_size // 2
     assert path_of(repository, "latent_preview").stat().st_size < limit
     other = small.save_pipeline(tmp_path / "other", seed=3)
-    command = [sys.executable, "-c", LIMITED, str(limit), "diffharmony"]
-    command += ["--pipeline", str(other), "--model-repository", str(repository)]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    before_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before_limit[1]))
+    try:
+        finished = export("--pipeline", other, "--model-repository", repository)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before_limit)
     assert finished.returncode == 1 and "File too large" in finished.stderr
     assert finished.stderr.startswith("export: ") and finished.stderr.count("\n") == 1
     assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ import torch
 from onnx import TensorProto, helper
 
 from export import engine_profiles, tensorrt
+from export.__main__ import main
 from export.engine_profiles import EngineError, Profile
 from export.networks import declared, every, vae_decoder, vae_encoder
 from export.networks.unet import ServedUnet, with_levels
@@ -28,10 +28,10 @@ from export.networks.vae_encoder import ServedVaeEncoder
 from export.onnx_file import publish
 from export.publication import REPOSITORY
 from export.runtime_form import Form, rewrite
+from tests.commands import run
 from tests.export import small_diffusion as small
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
-ROOT = Path(__file__).parents[2]
 CAPABILITY = "8.9"
 DEMO = [network.name for network in every() if (REPOSITORY / network.name / "1" / "model.onnx").is_file()]
 
@@ -227,16 +227,11 @@ def as_tensorrt(serialize: Callable, library: tensorrt.Library, *arguments: obje
     return serialize(replace(library, flavour="tensorrt", device="NVIDIA GPU"), *arguments)
 
 
-def export(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "export", "engine", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def test_the_command_builds_an_engine_and_prints_a_line(tmp_path: Path) -> None:
     folder = place_demo(tmp_path, "latent_preview")
     arguments = ("latent_preview", "--flavour", "tensorrt-rtx", "--compute-capability", CAPABILITY)
     profile = ("--profile", "LATENT:1x4x8x8,1x4x8x8,1x4x8x8")
-    finished = export(*arguments, *profile, "--precision", "fp16", "--model-repository", tmp_path)
+    finished = run(main, "engine", *arguments, *profile, "--precision", "fp16", "--model-repository", tmp_path)
     assert finished.returncode == 0, finished.stderr
     line = r"latent_preview: tensorrt-rtx [\d.]+ for 8\.9, fp16, \d\.\d MB, is now (.+)\n"
     found = re.fullmatch(line, finished.stdout)
@@ -244,7 +239,7 @@ def test_the_command_builds_an_engine_and_prints_a_line(tmp_path: Path) -> None:
 
 
 def test_the_command_ends_with_a_line_that_says_what_is_in_the_way(tmp_path: Path) -> None:
-    finished = export("dht", "--model-repository", tmp_path)
+    finished = run(main, "engine", "dht", "--model-repository", tmp_path)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == f"export: dht: has no exported network ({tmp_path / 'dht' / '1' / 'model.onnx'})\n"
     assert not (tmp_path / "dht").exists()

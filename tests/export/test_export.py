@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from export import onnx_file
+from export.__main__ import main
 from export.checkpoint import CheckpointError
 from export.convert import convert
 from export.network import Network
@@ -20,39 +23,37 @@ from export.networks.harmonizer import ServedHarmonizer
 from export.onnx_file import CheckFailed, publish, session
 from export.pipelines import PIPELINES
 from export.publication import record_of
+from tests.commands import run
 from tests.export import small, small_diffusion
-from tests.export.command import export
+from tests.export.once import exported
+
+export = partial(run, main)
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_cris_checkpoint_becomes_the_served_model(tmp_path: Path) -> None:
-    network = small.cris()
-    path = small.save_sized(network, small.CRIS, tmp_path / "cris.safetensors")
-    finished = export("cris", "--checkpoint", path, "--model-repository", tmp_path / "models")
-    assert finished.returncode == 0, finished.stderr
-    folder = tmp_path / "models" / "cris" / "1"
+def test_a_cris_checkpoint_becomes_the_served_model(tmp_path_factory) -> None:
+    repository = exported(tmp_path_factory, cris.NETWORK)
+    folder, checkpoint = repository / "cris" / "1", repository.with_suffix(".safetensors")
     assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.onnx"]
     record = json.loads((folder / "model.json").read_text())
-    assert record["checkpoint_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert record["onnx_sha256"] == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     assert record["config"]["vision_width"] == small.CRIS.vision_width
     assert [row["batch"] for row in record["differences"]] == [1, 2, 3]
     assert {"torch", "onnx", "onnxruntime"} <= record["tools"].keys()
     inputs = next(cris.NETWORK.samples())
     with torch.no_grad():
-        expected = ServedCris(network)(*inputs).numpy()
+        expected = ServedCris(small.cris())(*inputs).numpy()
     answer = session(folder / "model.onnx").run(None, cris.NETWORK.feeds(inputs))[0]
     np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("network", small.HARMONY_TRANSFORMERS, ids=lambda network: network.name)
-def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, network: Network) -> None:
-    form = network.source.published({}).form
-    path = small.save_sized(small.harmonizer(form), small.harmonizer_config(form), tmp_path / "small.safetensors")
-    convert(network, path, tmp_path)
-    assert record_of(tmp_path, network.name)["model"] == network.name
-    model = onnx.load(tmp_path / network.name / "1" / "model.onnx")
+def test_every_harmonizer_exports_to_the_same_signature(tmp_path_factory, network: Network) -> None:
+    repository = exported(tmp_path_factory, network)
+    assert record_of(repository, network.name)["model"] == network.name
+    model = onnx.load(repository / network.name / "1" / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     signature = [
         (value.name, [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim])
@@ -65,15 +66,14 @@ def test_every_harmonizer_exports_to_the_same_signature(tmp_path: Path, network:
     ]
 
 
-def test_a_graph_holds_no_trace_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
-    publish(ServedCris(small.cris()).eval(), cris.NETWORK, tmp_path, {})
-    content = (tmp_path / "cris" / "1" / "model.onnx").read_bytes()
+def test_a_graph_holds_no_trace_of_the_machine_it_was_made_on(tmp_path_factory) -> None:
+    content = (exported(tmp_path_factory, cris.NETWORK) / "cris" / "1" / "model.onnx").read_bytes()
     assert str(ROOT).encode() not in content
     assert b"site-packages" not in content
 
 
-def test_a_failed_check_leaves_the_old_model_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(ServedHarmonizer(small.harmonizer("ht_plus")).eval(), ht.NETWORK, tmp_path, {})
+def test_a_failed_check_leaves_the_old_model_untouched(tmp_path_factory, tmp_path: Path, monkeypatch) -> None:
+    shutil.copytree(exported(tmp_path_factory, ht.NETWORK), tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "ht" / "1"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     other = ServedHarmonizer(small.harmonizer("ht_plus", seed=1)).eval()

@@ -1,8 +1,6 @@
 """The exported networks give the published answers, and a file that disagrees is reported."""
 
 import json
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -11,9 +9,11 @@ import pytest
 import torch
 
 from export import golden
+from export.__main__ import main
 from export.network import NotPublished
 from export.networks import every, harmony_transformer
 from export.networks.harmony_transformer import HarmonyTransformerConfig
+from tests.commands import run
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "tests" / "published"
@@ -45,29 +45,32 @@ def test_the_network_gives_the_published_answer(name: str, capsys) -> None:
     assert capsys.readouterr().out.startswith(f"ok   {name}.npz: largest difference ")
 
 
-# The others take minutes; each is compared with torch wherever it is exported.
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "ht_plus" else pytest.mark.full) for name in NAMES]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
 def test_the_exported_network_gives_the_published_answer(name: str) -> None:
     rule, file = PUBLISHED / "weights.py", PUBLISHED / "golden" / f"{name}.npz"
-    command = [sys.executable, "-m", "export", "golden", "--rule", rule, file]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    finished = run(main, "golden", "--rule", rule, file)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert finished.stdout.startswith(f"ok   {name}.npz: largest difference ")
 
 
-def write_golden(folder: Path, seed: int, error: float) -> tuple[Path, Path]:
-    """A rule, and a golden file of HT+ for another seed, whose answer is off by `error`."""
-    rule_path = folder / "rule.py"
-    rule_path.write_text(RULE)
-    rule = golden.load_rule(rule_path)
+@pytest.fixture(scope="module")
+def rule(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rule") / "rule.py"
+    path.write_text(RULE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def right(rule: Path) -> dict[str, np.ndarray]:
+    """What a golden file of HT+ holds, made for another seed by the rule."""
+    seed, rules = 7, golden.load_rule(rule)
     network = harmony_transformer.build(HarmonyTransformerConfig("ht_plus", layers=9)).eval()
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    weights = rule.state_dict(shapes, seed)
+    weights = rules.state_dict(shapes, seed)
     network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     inputs = {"comp": f"picture({seed})", "mask": f"disc({seed})"}
-    values = {name: eval(expression, vars(rule)) for name, expression in inputs.items()}
+    values = {name: eval(expression, vars(rules)) for name, expression in inputs.items()}
     with torch.no_grad():
         answer = network(*(torch.from_numpy(value) for value in values.values())).numpy()
     checksum = 0
@@ -85,23 +88,24 @@ def write_golden(folder: Path, seed: int, error: float) -> tuple[Path, Path]:
         "taps": {},
     }
     keys = [f"{key} {'x'.join(map(str, shape)) or 'scalar'}" for key, shape in shapes.items()]
-    path = folder / f"seed{seed}.npz"
-    np.savez(
-        path, meta=json.dumps(meta), keys=np.array(keys), **{"out/output": answer[:, :, ::3, ::3] + np.float32(error)}
-    )
-    return rule_path, path
+    return {"meta": np.array(json.dumps(meta)), "keys": np.array(keys), "out/output": answer[:, :, ::3, ::3]}
 
 
-def test_a_file_with_another_rule_and_seed_is_checked_by_its_own_description(tmp_path: Path, capsys) -> None:
-    rule, path = write_golden(tmp_path, seed=7, error=0)
-    assert golden.compare(rule, [path], exported=False) == 0
+def saved(folder: Path, content: dict[str, np.ndarray]) -> Path:
+    path = folder / "seed7.npz"
+    np.savez(path, **content)
+    return path
+
+
+def test_a_file_with_another_rule_and_seed_is_checked_by_its_own_description(rule, right, tmp_path, capsys) -> None:
+    assert golden.compare(rule, [saved(tmp_path, right)], exported=False) == 0
     assert capsys.readouterr().out.startswith("ok   seed7.npz")
 
 
-def test_a_wrong_answer_fails(tmp_path: Path, capsys) -> None:
-    rule, path = write_golden(tmp_path, seed=3, error=1e-3)
-    assert golden.compare(rule, [path], exported=False) == 1
-    assert capsys.readouterr().out.startswith("FAIL seed3.npz: largest difference 1.0")
+def test_a_wrong_answer_fails(rule, right, tmp_path, capsys) -> None:
+    wrong = saved(tmp_path, right | {"out/output": right["out/output"] + np.float32(1e-3)})
+    assert golden.compare(rule, [wrong], exported=False) == 1
+    assert capsys.readouterr().out.startswith("FAIL seed7.npz: largest difference 1.0")
 
 
 @pytest.mark.parametrize(
@@ -120,21 +124,17 @@ def test_a_wrong_answer_fails(tmp_path: Path, capsys) -> None:
         "picture(1)\0",
     ],
 )
-def test_an_expression_of_a_file_runs_no_code_of_its_own(tmp_path: Path, capsys, expression: str) -> None:
-    rule, path = write_golden(tmp_path, seed=5, error=0)
+def test_an_expression_of_a_file_runs_no_code_of_its_own(rule, right, tmp_path, capsys, expression: str) -> None:
     owned = tmp_path / "owned.npy"
-    with np.load(path) as npz:
-        content = dict(npz)
-    meta = json.loads(str(content["meta"]))
+    meta = json.loads(str(right["meta"]))
     meta["inputs"]["mask"]["expression"] = expression.format(owned=owned)
-    np.savez(path, **content | {"meta": np.array(json.dumps(meta))})
-    assert golden.compare(rule, [path], exported=False) == 1
-    assert capsys.readouterr().out.startswith("FAIL seed5.npz: ") and not owned.exists()
+    assert golden.compare(rule, [saved(tmp_path, right | {"meta": np.array(json.dumps(meta))})], exported=False) == 1
+    assert capsys.readouterr().out.startswith("FAIL seed7.npz: ") and not owned.exists()
 
 
-def test_a_file_that_is_no_golden_file_is_reported_and_the_rest_still_checked(tmp_path: Path, capsys) -> None:
-    rule, path = write_golden(tmp_path, seed=5, error=0)
+def test_a_file_that_is_no_golden_file_is_reported_and_the_rest_still_checked(rule, right, tmp_path, capsys) -> None:
+    path = saved(tmp_path, right)
     (tmp_path / "broken.npz").write_bytes(path.read_bytes()[:1000])
     assert golden.compare(rule, [tmp_path / "broken.npz", path], exported=False) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("FAIL broken.npz: not a golden file") and lines[1].startswith("ok   seed5.npz")
+    assert lines[0].startswith("FAIL broken.npz: not a golden file") and lines[1].startswith("ok   seed7.npz")

@@ -142,5 +142,5 @@ def tab(browser: Browser, url: str, viewport: dict[str, int], **options: Any) ->
 
 def circle(x: float, y: float, radius: float) -> list[tuple[float, float]]:
     """Points of a closed line around a point, in the editor's coordinates for `Tab.paint`."""
-    angles = [step / 8 * 2 * math.pi for step in range(9)]
+    angles = [step / 5 * 2 * math.pi for step in range(6)]
     return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
