@@ -18,9 +18,10 @@ from facade.access.key_file import KeyFile
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
-GUARDED = ("/v1/", "/metrics")
+COUNTED = ("/v1/", "/v2/models")
+"""Starts of the paths whose requests are counted against the rate of their key."""
+GUARDED = (*COUNTED, "/metrics")
 """Starts of the paths that ask for a key. Health does not; the page has a sign-in of its own."""
-COUNTED = "/v1/"
 
 
 def hash_of(key: str) -> str:

@@ -121,6 +121,20 @@ class Models:
                 pass
         return _allowed(await self.refresh(), allowance).choose(request.TASK, model, given, streams=True)
 
+    async def named(self, name: str, allowance: Allowance) -> Pipeline:
+        """The pipeline of this name, of those whose task is known; errors as in `choose`."""
+        found = {} if self._doubtful else _by_name(self.catalogue, allowance)
+        if name not in found:
+            found = _by_name(await self.refresh(), allowance)
+        if name not in found:
+            raise ModelNotFound(name, tuple(found))
+        return found[name]
+
+
+def _by_name(catalogue: Catalogue, allowance: Allowance) -> dict[str, Pipeline]:
+    tasks = {task.TASK for task in TASKS}
+    return {each.name: each for each in _allowed(catalogue, allowance).pipelines if each.task in tasks}
+
 
 def _allowed(catalogue: Catalogue, allowance: Allowance) -> Catalogue:
     if not allowance.models:

@@ -146,6 +146,15 @@ class Service:
             pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
 
+    async def pipeline(self, name: str, caller: Caller = ANYONE) -> Pipeline:
+        """The public pipeline of this name, as it is called on the wire.
+
+        Raises:
+            Problem: there is none that the caller may ask, or Triton does not answer.
+        """
+        with self._problems():
+            return await self.models.named(name, self.allowance(caller))
+
     async def public_models(self, caller: Caller = ANYONE) -> list[PublicModel]:
         """The models that a caller can ask.
 

@@ -1,0 +1,207 @@
+"""One request as it comes over KServe, and its answer as it goes: JSON, which the bytes of tensors may follow."""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from concord_client.catalogue import TIMEOUT, Pipeline
+from concord_client.settings import Setting
+from concord_client.tasks.fields import TensorField
+from concord_client.tasks.request import Answer, Request
+from facade.kserve.shapes import InferInput, InferOutput, InferRequest, InferResponse, RequestedOutput
+from facade.kserve.tensors import SHAPE, Tensors, base64_pieces, datatype_of, raw, read_binary, read_json
+from facade.problems import Problem
+from facade.wire.uploads import ENVELOPE_BYTES
+from facade.work.requests import Settings, made
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+MAX_JSON_BYTES = 32 * 2**20
+"""Of the JSON of a request: it is parsed in one step, which holds up everything else."""
+
+MAX_JSON_PARTS = 4096
+"""Brackets and commas in it: what is made of each takes many times its place."""
+
+_PARTS = (b",", b"[", b"{")
+_SHOWN = 64
+_FIELDS = "what a request of KServe v2 has, see /openapi.json"
+_ODD = {"missing": ("missing_field", "it is missing"), "extra_forbidden": ("unexpected_field", "it is not known here")}
+
+
+class Body(io.BytesIO):
+    """A body as it arrives, of which the first `json_bytes` are JSON, or all of it; refuses JSON of too many parts."""
+
+    def __init__(self, json_bytes: int | None) -> None:
+        super().__init__()
+        self._json_bytes = MAX_JSON_BYTES if json_bytes is None else json_bytes
+        self._parts = 0
+
+    def write(self, piece: Any, /) -> int:
+        json = piece[: max(0, self._json_bytes - self.tell())]
+        self._parts += sum(map(json.count, _PARTS))
+        if self._parts > MAX_JSON_PARTS:
+            allowed = f"at most {MAX_JSON_PARTS} brackets and commas"
+            raise Problem("malformed_body", "the JSON has too many parts", allowed=allowed)
+        return super().write(piece)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was read.
+
+    Attributes:
+        timeout: seconds; None for as long as the pipeline may take.
+        outputs: those that are wanted, in their order, and whether as bytes after the JSON.
+    """
+
+    id: str
+    request: Request[Any]
+    settings: Settings
+    timeout: float | None
+    outputs: tuple[tuple[TensorField, bool], ...]
+
+    @property
+    def without(self) -> list[str]:
+        """The fields of the answer that are neither wanted nor always there."""
+        wanted = {field.name for field, _ in self.outputs}
+        every = self.request.answer_type().fields()
+        return [each.name for each in every if not each.required and each.name not in wanted]
+
+    def written(self, pipeline: str, job: str, answer: Answer) -> tuple[bytes, int | None]:
+        """The answer's body, and the length of its JSON where bytes follow it; outputs that it lacks are left out."""
+        told = InferResponse(model_name=pipeline, id=self.id or job, outputs=[])
+        pieces, follow = [told.model_dump_json().encode().removesuffix(b"]}")], []
+        for field, is_binary in self.outputs:
+            value = getattr(answer, field.name)
+            if value is None:
+                continue
+            size = len(value) if isinstance(value, tuple) else 1
+            output = InferOutput(name=field.tensor, datatype=datatype_of(field), shape=[1, size])
+            if is_binary:
+                follow.append(raw(field, value))
+                output.parameters = {"binary_data_size": len(follow[-1])}
+            elif not isinstance(value, bytes):
+                output.data = list(value) if isinstance(value, tuple) else [value]
+            json = output.model_dump_json(exclude_none=True).encode()
+            pieces.append(b"," if len(pieces) > 1 else b"")
+            if is_binary or not isinstance(value, bytes):
+                pieces.append(json)
+            else:
+                pieces += [json.removesuffix(b"}"), b',"data":["', *base64_pieces(value), b'"]}']
+        pieces.append(b"]}")
+        return b"".join(pieces + follow), sum(map(len, pieces)) if follow else None
+
+
+def json_length(header: str | None) -> int | None:
+    """The bytes of a body that are JSON, as its header says; None for all of it.
+
+    Raises:
+        Problem: it is no number, or larger than JSON may be.
+    """
+    if header is None:
+        return None
+    if re.fullmatch("[0-9]{1,9}", header) and int(header) <= MAX_JSON_BYTES:
+        return int(header)
+    allowed = f"a whole number from 0 to {MAX_JSON_BYTES}"
+    raise Problem("malformed_body", f"{header[:_SHOWN]!r} is not allowed", field=HEADER_LENGTH, allowed=allowed)
+
+
+def largest_body(tensors: Tensors, json_bytes: int | None, max_bytes: int) -> int:
+    """Bytes that a request may have whose images may have `max_bytes` each, and whose JSON is as long as it says."""
+    if json_bytes is None:
+        return min(MAX_JSON_BYTES, tensors.images * (max_bytes * 4 // 3 + 4) + ENVELOPE_BYTES)
+    return json_bytes + tensors.images * (max_bytes + 4) + ENVELOPE_BYTES
+
+
+def read(body: Body, json_bytes: int | None, pipeline: Pipeline, tensors: Tensors) -> Call:
+    """Reads a whole body, which is then closed.
+
+    Raises:
+        Problem: it is not a request to the pipeline, or an input is not what the pipeline takes.
+        InvalidInput: a setting is not allowed.
+    """
+    with body:
+        content = body.getvalue()
+    end = len(content) if json_bytes is None else json_bytes
+    asked = _parsed(content[:end])
+    sizes = [each.parameters.binary_data_size for each in asked.inputs]
+    if end + sum(size or 0 for size in sizes) != len(content):
+        problem = f"{max(0, len(content) - end)} bytes follow {end} bytes of JSON"
+        allowed = f"as many as the inputs' binary_data_size add up to, after {HEADER_LENGTH} bytes of JSON"
+        raise Problem("malformed_body", problem, field=HEADER_LENGTH, allowed=allowed)
+    values: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for given, size in zip(asked.inputs, sizes, strict=True):
+        tensor = _declared(given, tensors.inputs, values.keys() | settings.keys())
+        if size is None:
+            value = read_json(given.name, tensor, cast(list[Any], given.data))
+        else:
+            value = read_binary(given.name, tensor, content[end : end + size])
+            end += size
+        if isinstance(tensor, Setting):
+            settings[given.name] = tensor.check(value)
+        else:
+            values[given.name] = value
+    for name in sorted(pipeline.required - values.keys()):
+        raise Problem("missing_field", f"{name} is missing", field=name, allowed=", ".join(tensors.inputs))
+    timeouts = [each for each in (asked.parameters.seconds, settings.pop(TIMEOUT, None)) if each is not None]
+    return Call(
+        id=asked.id,
+        request=made(tensors.task, {tensors.inputs[name].name: value for name, value in values.items()}),
+        settings={pipeline.settings[name].public_name: value for name, value in settings.items()},
+        timeout=min(timeouts, default=None),
+        outputs=_wanted(asked, tensors.outputs),
+    )
+
+
+def _parsed(json: bytes) -> InferRequest:
+    try:
+        return InferRequest.model_validate_json(json)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = _shown(".".join(map(str, found["loc"]))) or None
+    if found["type"] in _ODD:
+        raise Problem(*_ODD[found["type"]], field=where, allowed=_FIELDS)
+    raise Problem("malformed_body", found["msg"], field=where, allowed=_FIELDS)
+
+
+def _declared(given: InferInput, inputs: Mapping[str, Any], known: Any) -> Any:
+    """The pipeline's input that is given, found to be given once, as it is declared, in one way."""
+    name = _shown(given.name)
+    if given.name not in inputs:
+        allowed = ", ".join(inputs)
+        raise Problem("unexpected_field", f"{name!r} is no input of this pipeline", field=name, allowed=allowed)
+    if given.name in known:
+        raise Problem("duplicate_field", "it is given twice", field=name, allowed="once")
+    datatype = datatype_of(inputs[given.name])
+    if given.datatype != datatype:
+        problem = f"its datatype is {_shown(given.datatype)!r}"
+        raise Problem("invalid_tensor", problem, field=name, allowed=datatype)
+    if given.shape != SHAPE:
+        problem = f"its shape is {_shown(str(given.shape[:8]))}"
+        raise Problem("invalid_tensor", problem, field=name, allowed=str(SHAPE))
+    if (given.data is None) == (given.parameters.binary_data_size is None):
+        problem = "it has no data" if given.data is None else "its data are given twice"
+        raise Problem("invalid_tensor", problem, field=name, allowed="either data or binary_data_size")
+    return inputs[given.name]
+
+
+def _wanted(asked: InferRequest, outputs: Mapping[str, TensorField]) -> tuple[tuple[TensorField, bool], ...]:
+    binary: dict[str, bool] = {}
+    for each in asked.outputs or [RequestedOutput(name=name) for name in outputs]:
+        name = _shown(each.name)
+        if each.name not in outputs:
+            allowed = ", ".join(outputs)
+            raise Problem("unexpected_field", f"{name!r} is no output of this pipeline", field=name, allowed=allowed)
+        if each.name in binary:
+            raise Problem("duplicate_field", "it is asked for twice", field=name, allowed="once")
+        said = each.parameters.binary_data
+        binary[each.name] = asked.parameters.binary_data_output if said is None else said
+    return tuple((outputs[name], is_binary) for name, is_binary in binary.items())
+
+
+def _shown(words: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", words[:_SHOWN])
