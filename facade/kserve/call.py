@@ -32,15 +32,24 @@ _ODD = {"missing": ("missing_field", "it is missing"), "extra_forbidden": ("unex
 
 
 class Body(io.BytesIO):
-    """A body as it arrives, of which the first `json_bytes` are JSON, or all of it; refuses JSON of too many parts."""
+    """A body as it arrives; refuses JSON of too many parts.
 
-    def __init__(self, json_bytes: int | None) -> None:
+    Args:
+        said: how many of its first bytes are JSON; None for all.
+    """
+
+    def __init__(self, said: int | None) -> None:
         super().__init__()
-        self._json_bytes = MAX_JSON_BYTES if json_bytes is None else json_bytes
+        self._said = said
         self._parts = 0
 
+    @property
+    def json_bytes(self) -> int:
+        """How many of its first bytes are JSON."""
+        return self.tell() if self._said is None else self._said
+
     def write(self, piece: Any, /) -> int:
-        json = piece[: max(0, self._json_bytes - self.tell())]
+        json = piece if self._said is None else piece[: max(0, self._said - self.tell())]
         self._parts += sum(map(json.count, _PARTS))
         if self._parts > MAX_JSON_PARTS:
             allowed = f"at most {MAX_JSON_PARTS} brackets and commas"
@@ -109,14 +118,14 @@ def json_length(header: str | None) -> int | None:
     raise Problem("malformed_body", f"{header[:_SHOWN]!r} is not allowed", field=HEADER_LENGTH, allowed=allowed)
 
 
-def largest_body(tensors: Tensors, json_bytes: int | None, max_bytes: int) -> int:
-    """Bytes that a request may have whose images may have `max_bytes` each, and whose JSON is as long as it says."""
-    if json_bytes is None:
+def largest_body(tensors: Tensors, said: int | None, max_bytes: int) -> int:
+    """Bytes that a request may have whose images may have `max_bytes` each; of its JSON it says how long that is."""
+    if said is None:
         return min(MAX_JSON_BYTES, tensors.images * (max_bytes * 4 // 3 + 4) + ENVELOPE_BYTES)
-    return json_bytes + tensors.images * (max_bytes + 4) + ENVELOPE_BYTES
+    return said + tensors.images * (max_bytes + 4) + ENVELOPE_BYTES
 
 
-def read(body: Body, json_bytes: int | None, pipeline: Pipeline, tensors: Tensors) -> Call:
+def read(body: Body, pipeline: Pipeline, tensors: Tensors) -> Call:
     """Reads a whole body, which is then closed.
 
     Raises:
@@ -124,23 +133,25 @@ def read(body: Body, json_bytes: int | None, pipeline: Pipeline, tensors: Tensor
         InvalidInput: a setting is not allowed.
     """
     with body:
-        content = body.getvalue()
-    end = len(content) if json_bytes is None else json_bytes
-    asked = _parsed(content[:end])
+        length, content = body.json_bytes, body.getvalue()
+    asked, follow = _parsed(content[:length]), content[length:]
+    # Neither is in memory any longer than it has to be.
+    del content
     sizes = [each.parameters.binary_data_size for each in asked.inputs]
-    if end + sum(size or 0 for size in sizes) != len(content):
-        problem = f"{max(0, len(content) - end)} bytes follow {end} bytes of JSON"
+    if sum(size or 0 for size in sizes) != len(follow):
+        problem = f"{len(follow)} bytes follow {length} bytes of JSON"
         allowed = f"as many as the inputs' binary_data_size add up to, after {HEADER_LENGTH} bytes of JSON"
         raise Problem("malformed_body", problem, field=HEADER_LENGTH, allowed=allowed)
     values: dict[str, Any] = {}
     settings: dict[str, Any] = {}
+    start = 0
     for given, size in zip(asked.inputs, sizes, strict=True):
         tensor = _declared(given, tensors.inputs, values.keys() | settings.keys())
         if size is None:
             value = read_json(given.name, tensor, cast(list[Any], given.data))
         else:
-            value = read_binary(given.name, tensor, content[end : end + size])
-            end += size
+            value = read_binary(given.name, tensor, follow[start : start + size])
+            start += size
         if isinstance(tensor, Setting):
             settings[given.name] = tensor.check(value)
         else:

@@ -104,14 +104,13 @@ async def infer(request: Request, name: str) -> Response:
     if (coding := request.headers.get("content-encoding", "identity")) != "identity":
         problem = f"{coding[:40]!r} is not accepted"
         raise Problem("unsupported_media_type", problem, field="Content-Encoding", allowed="identity")
-    json_bytes = json_length(request.headers.get(HEADER_LENGTH))
-    tensors = Tensors.of(pipeline)
-    largest = largest_body(tensors, json_bytes, service.settings.max_bytes)
+    said, tensors = json_length(request.headers.get(HEADER_LENGTH)), Tensors.of(pipeline)
+    largest = largest_body(tensors, said, service.settings.max_bytes)
     with _naming(tensors):
-        async with uploads.body(request, largest, lambda: Body(json_bytes)) as body:
-            # Of JSON there is a text, too, for as long as it is read.
-            with uploads.kept(body.tell() if json_bytes is None else json_bytes):
-                call = await asyncio.to_thread(read, body, json_bytes, pipeline, tensors)
+        async with uploads.body(request, largest, lambda: Body(said)) as body:
+            # Of JSON there are texts, too, and pictures out of these, for as long as it is read.
+            with uploads.kept(2 * body.json_bytes):
+                call = await asyncio.to_thread(read, body, pipeline, tensors)
             async with while_connected(request):
                 finished = await service.run(
                     call.request,

@@ -208,7 +208,7 @@ def test_bodies_are_bounded_and_what_they_hold_is_counted(server):
                 connection.head("/v2/models/segment/infer", *header, f"Content-Length: {largest + 1}")
                 status, _, content = connection.answer()
                 assert status == 413 and json.loads(content)["allowed"] == f"at most {largest} bytes"
-        # Twice: as it came, and what is made of it.
+        # As it came, and what is made of it.
         with Connection(facade) as connection:
             connection.head("/v2/models/segment/infer", f"Content-Length: {2**20 + 1000}")
             connection.send(b'{"id": "' + bytes(2**20 + 992))
@@ -236,7 +236,7 @@ def test_whatever_is_changed_in_a_request_it_is_read_or_refused(changes, length)
     body = Body(length)
     try:
         body.write(bytes(content))
-        call = read(body, length, pipeline, Tensors.of(pipeline))
+        call = read(body, pipeline, Tensors.of(pipeline))
         assert isinstance(call.request.image, bytes)
     except (Problem, InvalidInput) as refused:
         assert refused.code and str(refused)
