@@ -61,7 +61,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.keys = Keys(settings)
     app.state.rates = Rates()
     app.state.metrics = Metrics(service.admission)
-    app.state.uploads = Uploads(settings)
+    service.memory.has_several = app.state.keys.has_several
+    app.state.uploads = Uploads(settings, service.memory)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
     for router in (tasks.router_of(TASKS), edits.router, batches.router, kserve.router, server.router):

@@ -59,6 +59,10 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._given) or self._file is not None
 
+    def has_several(self) -> bool:
+        """Whether there are several keys."""
+        return len(self._known()) > 1
+
     def check(self, key: str) -> str | None:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
         return self.holder(hash_of(key))
@@ -66,10 +70,14 @@ class Keys:
     def holder(self, hashed: str) -> str | None:
         """The same, for the hash of a key."""
         holder = None
-        for name, known in {**self._given, **(self._file.hashes() if self._file else {})}.items():
+        for name, known in self._known().items():
             if hmac.compare_digest(hashed, known):
                 holder = name
         return holder
+
+    def _known(self) -> dict[str, str]:
+        """The hashes of the keys, by the names of their holders."""
+        return {**self._given, **(self._file.hashes() if self._file else {})}
 
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""

@@ -52,7 +52,7 @@ class ModelLimits(BaseModel):
     max_text_bytes: int = Field(description="of a text, as UTF-8")
     deadline: float = Field(description="seconds a request may take, waiting included")
     concurrency: int = Field(description="requests that are answered at a time")
-    queue: int = Field(description="requests that may wait for that")
+    queue: int = Field(description="requests of a key that may wait for that")
 
 
 class PublicModel(BaseModel):

@@ -119,7 +119,8 @@ def test_a_hundred_clients_that_leave_leave_no_work_behind(gate, request_):
     gate.open()
     gate.wait_for(0, 0)
     assert gate.executed - before <= RUNNING
-    assert gate.facade.call(lambda: (len(gate.facade.service.jobs), gate.facade.app.state.uploads.held)) == (0, 0)
+    service = gate.facade.service
+    assert gate.facade.call(lambda: (len(service.jobs), service.memory.held)) == (0, 0)
 
 
 def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, request_):
