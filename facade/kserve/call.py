@@ -13,7 +13,7 @@ from concord_client.settings import Setting
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Answer, Request
 from facade.kserve.shapes import InferInput, InferOutput, InferRequest, InferResponse, RequestedOutput
-from facade.kserve.tensors import SHAPE, Tensors, base64_pieces, datatype_of, raw, read_binary, read_json
+from facade.kserve.tensors import SHAPE, Tensors, datatype_of, raw, read_binary, read_json
 from facade.problems import Problem
 from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.requests import Settings, made
@@ -79,29 +79,23 @@ class Call:
         every = self.request.answer_type().fields()
         return [each.name for each in every if not each.required and each.name not in wanted]
 
-    def written(self, pipeline: str, job: str, answer: Answer) -> tuple[bytes, int | None]:
-        """The answer's body, and the length of its JSON where bytes follow it; outputs that it lacks are left out."""
-        told = InferResponse(model_name=pipeline, id=self.id or job, outputs=[])
-        pieces, follow = [told.model_dump_json().encode().removesuffix(b"]}")], []
+    def answered(self, pipeline: str, job: str, answer: Answer) -> tuple[InferResponse, list[bytes]]:
+        """What is told of an answer, and what follows it; outputs that it lacks are left out."""
+        told, follow = InferResponse(model_name=pipeline, id=self.id or job, outputs=[]), []
         for field, is_binary in self.outputs:
             value = getattr(answer, field.name)
             if value is None:
                 continue
-            size = len(value) if isinstance(value, tuple) else 1
-            output = InferOutput(name=field.tensor, datatype=datatype_of(field), shape=[1, size])
+            values = list(value) if isinstance(value, tuple) else [value]
+            output = InferOutput(name=field.tensor, datatype=datatype_of(field), shape=[1, len(values)])
             if is_binary:
-                follow.append(raw(field, value))
-                output.parameters = {"binary_data_size": len(follow[-1])}
-            elif not isinstance(value, bytes):
-                output.data = list(value) if isinstance(value, tuple) else [value]
-            json = output.model_dump_json(exclude_none=True).encode()
-            pieces.append(b"," if len(pieces) > 1 else b"")
-            if is_binary or not isinstance(value, bytes):
-                pieces.append(json)
+                pieces = raw(field, value)
+                output.parameters = {"binary_data_size": sum(map(len, pieces))}
+                follow += pieces
             else:
-                pieces += [json.removesuffix(b"}"), b',"data":["', *base64_pieces(value), b'"]}']
-        pieces.append(b"]}")
-        return b"".join(pieces + follow), sum(map(len, pieces)) if follow else None
+                output.data = values
+            told.outputs.append(output)
+        return told, follow
 
 
 def json_length(header: str | None) -> int | None:

@@ -5,8 +5,9 @@ What is asked becomes a request of the pipeline's task, and is answered as one.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,6 +23,7 @@ from facade.kserve.tensors import Tensors
 from facade.openapi import BINARY, JOB_PARAMETER, OF_ALL, responses, schema_of
 from facade.problems import KINDS, Problem, problem_of
 from facade.wire.caller import caller_of, while_connected
+from facade.wire.pieces import Pieces, PiecewiseResponse, sliced
 from facade.wire.replies import JOB, MODEL
 from facade.work.service import Service
 
@@ -97,7 +99,6 @@ async def infer(request: Request, name: str) -> Response:
     Limits, keys, queues, deadlines and `X-Job-Id` are those of `/v1`. A pipeline that works in steps answers once.
     """
     service: Service = request.app.state.service
-    uploads = request.app.state.uploads
     caller = caller_of(request)
     pipeline = await _pipeline(request, name, caller)
     request.state.model, request.state.job = pipeline.model, caller.job
@@ -106,10 +107,11 @@ async def infer(request: Request, name: str) -> Response:
         raise Problem("unsupported_media_type", problem, field="Content-Encoding", allowed="identity")
     said, tensors = json_length(request.headers.get(HEADER_LENGTH)), Tensors.of(pipeline)
     largest = largest_body(tensors, said, service.settings.max_bytes)
-    with _naming(tensors):
-        async with uploads.body(request, largest, lambda: Body(said)) as body:
+    with ExitStack() as kept, _naming(tensors):
+        room = kept.enter_context(service.memory.room(caller.owner))
+        async with request.app.state.uploads.body(request, largest, lambda: Body(said)) as body:
             # Of JSON there are texts, too, and pictures out of these, for as long as it is read.
-            with uploads.kept(2 * body.json_bytes):
+            with service.memory.kept(caller.owner, 2 * body.json_bytes):
                 call = await asyncio.to_thread(read, body, pipeline, tensors)
             async with while_connected(request):
                 finished = await service.run(
@@ -119,12 +121,17 @@ async def infer(request: Request, name: str) -> Response:
                     settings=call.settings,
                     deadline=call.timeout,
                     without=call.without,
+                    room=room,
                 )
-                content, length = await asyncio.to_thread(call.written, name, caller.job or "", finished.answer)
-    headers = {JOB: caller.job or "", MODEL: pipeline.model}
-    if length is None:
-        return Response(content, headers=headers, media_type="application/json")
-    return Response(content, headers=headers | {HEADER_LENGTH: str(length)}, media_type="application/octet-stream")
+        told, follow = call.answered(name, caller.job or "", finished.answer)
+        json = Pieces.of(told, exclude_none=True)
+        room.resize(sum(map(len, [*json.pictures, *follow])))
+        headers = {JOB: caller.job or "", MODEL: pipeline.model}
+        if follow:
+            headers[HEADER_LENGTH] = str(len(json))
+        media_type = "application/octet-stream" if follow else "application/json"
+        pieces: Iterator[bytes | memoryview] = chain(json, *map(sliced, follow))
+        return PiecewiseResponse(pieces, len(json) + sum(map(len, follow)), kept.pop_all(), headers, media_type)
 
 
 for _path, _parameters in _PATHS.items():

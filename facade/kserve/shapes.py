@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from facade.problems import Problem, ProblemDetails
 from facade.settings import LONGEST
+from facade.wire.pieces import Base64
 
 VERSION = "1"
 """Of every pipeline: only one is served."""
@@ -130,7 +131,8 @@ class InferOutput(BaseModel):
     name: str
     datatype: str
     shape: list[int]
-    data: list[str | bool | int | float] | None = Field(default=None, description="a picture in base64")
+    # Of these, the last would take anything.
+    data: list[str | bool | int | float | Base64] | None = Field(default=None, description="a picture in base64")
     parameters: dict[str, int] | None = Field(default=None, description="`binary_data_size`, where it follows the JSON")
 
 

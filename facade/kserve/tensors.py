@@ -5,7 +5,7 @@ Whether bytes are an image or a text is what the pipeline's task declares of the
 
 import binascii
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -38,8 +38,8 @@ _OF_KINDS: Mapping[Kind, str] = {
 }
 _NUMBERS = {datatype: kind for kind, datatype in DATATYPES.items() if datatype != _BYTES}
 _DATA_URL, _IN_BASE64 = "data:", ";base64"
-# So that other threads get their turns while a large picture is coded; whole groups of base64, and of three bytes.
-_CHARACTERS, _PIECE = 2**18, 3 * 2**16
+_CHARACTERS = 2**18
+"""Of base64 that are read at a time, so that other threads get their turns; whole groups of four."""
 
 
 @dataclass(frozen=True)
@@ -138,20 +138,13 @@ def read_json(name: str, tensor: Input, data: list[JsonValue]) -> JsonValue | by
     return _decoded(name, value) if is_image(tensor) else value
 
 
-def raw(tensor: TensorField, value: object) -> bytes:
-    """An output as bytes."""
+def raw(tensor: TensorField, value: object) -> list[bytes]:
+    """An output as bytes, in pieces."""
     if datatype_of(tensor) != _BYTES:
-        return np.asarray(value, _NUMBERS[datatype_of(tensor)]).tobytes()
+        return [np.asarray(value, _NUMBERS[datatype_of(tensor)]).tobytes()]
     content = value.encode() if isinstance(value, str) else value
     assert isinstance(content, bytes)
-    return struct.pack("<I", len(content)) + content
-
-
-def base64_pieces(content: bytes) -> Iterator[bytes]:
-    """The content in base64, piece by piece."""
-    view = memoryview(content)
-    for start in range(0, len(view), _PIECE):
-        yield binascii.b2a_base64(view[start : start + _PIECE], newline=False)
+    return [struct.pack("<I", len(content)), content]
 
 
 def _decoded(name: str, text: str) -> bytes:

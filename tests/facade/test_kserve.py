@@ -16,7 +16,7 @@ from tests.facade.gated import RUNNING, WAITING
 from tests.facade.running import PATIENCE, running
 from tests.facade.sending import Connection
 from tests.facade.test_metrics import Growth
-from tests.serving.pictures import decoded, encoded, photograph
+from tests.serving.pictures import decoded, encoded, middle, photograph
 
 KEY = "concord-key-of-ann"
 LONG = [in_json("STEPS", 50, "INT32"), in_json("RESOLUTION", 1024, "INT32")]
@@ -165,7 +165,7 @@ def test_a_full_queue_refuses_and_what_waits_is_answered(gate, image, mask):
         assert status == 200 and json.loads(content)["outputs"][0]["name"] == "HARMONIZED"
     # Neither the one whose client left nor the one whose time passed was begun.
     assert gate.executed - before <= len(waiting)
-    gate.facade.wait_until(lambda: gate.facade.app.state.uploads.held == 0)
+    gate.facade.wait_until(lambda: gate.facade.service.memory.held == 0)
 
 
 def test_a_job_is_cancelled_by_its_id(diffusing_facade, diffusing_http, image, mask):
@@ -208,3 +208,21 @@ def test_a_large_picture_comes_back_whole_in_json_and_as_bytes(http):
     answer = ask(http, "segment_harmonize_ht", *given, parameters={"binary_data_output": True})
     assert len(in_words) > 600_000 and base64.b64decode(in_words) == picture(outputs(answer)["HARMONIZED"])
     assert int(answer.headers[HEADER]) < 1000
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_an_answer_counts_in_memory_until_its_client_has_read_it(facade, http, binary):
+    inputs = [as_bytes("IMAGE", encoded(photograph(2600, 2000))), as_bytes("MASK", encoded(middle(2600, 2000)))]
+    content, length = body_of(*inputs, parameters={"binary_data_output": binary})
+    memory, jobs = facade.service.memory, facade.service.jobs
+    with Connection(facade) as connection:
+        connection.head("/v2/models/harmonize_ht/infer", f"{HEADER}: {length}", f"Content-Length: {len(content)}")
+        connection.send(content)
+        facade.wait_until(lambda: len(jobs) == 1)
+        facade.wait_until(lambda: len(jobs) == 0)
+        # More of it than lies in the connection's buffers.
+        assert http.get("/v2/health/live").status_code == 200
+        assert facade.call(lambda: memory.held) > 2**22
+        status, headers, answer = connection.answer()
+        assert status == 200 and len(answer) == int(headers["content-length"])
+    facade.wait_until(lambda: memory.held == 0)

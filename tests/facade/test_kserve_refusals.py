@@ -138,7 +138,7 @@ def test_json_of_many_parts_is_refused_before_it_is_parsed(http, facade):
     for part in (b"[", b"[],", b'{"a":'):
         answer = http.post("/v2/models/segment/infer", content=b'{"inputs":' + part * 500_000)
         assert refusal(answer) == (400, "malformed_body", None, PARTS)
-    facade.wait_until(lambda: facade.app.state.uploads.held == 0)
+    facade.wait_until(lambda: facade.service.memory.held == 0)
 
 
 @pytest.mark.parametrize("length", LENGTHS_OF_JSON)
@@ -214,7 +214,7 @@ def test_bodies_are_bounded_and_what_they_hold_is_counted(server):
             connection.send(b'{"id": "' + bytes(2**20 + 992))
             status, _, content = connection.answer()
             assert status == 503 and b"too_busy" in content
-        facade.wait_until(lambda: facade.app.state.uploads.held == 0)
+        facade.wait_until(lambda: facade.service.memory.held == 0)
 
 
 PIPELINES = {each.name: each for each in catalogue(MODEL_REPOSITORIES).pipelines}
