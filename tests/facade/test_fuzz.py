@@ -93,6 +93,8 @@ CHECKS = (
     "operation, mode", MADE_UP, ids=lambda part: getattr(part, "label", getattr(part, "value", ""))
 )
 def test_every_answer_is_one_that_is_described(facade, image, mask, operation, mode):
+    facade.wait_until(lambda: facade.app.state.readiness.ready)
+
     @settings(
         max_examples=EXAMPLES,
         derandomize=True,

@@ -141,6 +141,16 @@ def test_json_of_many_parts_is_refused_before_it_is_parsed(http, facade):
     facade.wait_until(lambda: facade.service.memory.held == 0)
 
 
+def test_a_body_of_one_byte_at_a_time_is_read_as_any_other(http, facade):
+    body, length = body_of(as_bytes("IMAGE", encoded(photograph(200, 200))), GIVEN[1])
+    assert len(body) > 30_000
+    with Connection(facade) as connection:
+        connection.head("/v2/models/segment/infer", f"{HEADER}: {length}", "Transfer-Encoding: chunked")
+        connection.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+        assert http.get("/v2/health/live").status_code == 200
+        assert connection.status() == 200
+
+
 @pytest.mark.parametrize("length", LENGTHS_OF_JSON)
 def test_a_length_of_json_that_is_no_number_or_too_large_is_refused(facade, length):
     with Connection(facade) as connection:
