@@ -128,9 +128,7 @@ def read(body: Body, pipeline: Pipeline, tensors: Tensors) -> Call:
     """
     with body:
         length, content = body.json_bytes, body.getvalue()
-    asked, follow = _parsed(content[:length]), content[length:]
-    # Neither is in memory any longer than it has to be.
-    del content
+    asked, follow = _parsed(content[:length]), memoryview(content)[length:]
     sizes = [each.parameters.binary_data_size for each in asked.inputs]
     if sum(size or 0 for size in sizes) != len(follow):
         problem = f"{len(follow)} bytes follow {length} bytes of JSON"
@@ -150,8 +148,8 @@ def read(body: Body, pipeline: Pipeline, tensors: Tensors) -> Call:
             settings[given.name] = tensor.check(value)
         else:
             values[given.name] = value
-    for name in sorted(pipeline.required - values.keys()):
-        raise Problem("missing_field", f"{name} is missing", field=name, allowed=", ".join(tensors.inputs))
+    if missing := sorted(pipeline.required - values.keys()):
+        raise Problem("missing_field", "it is missing", field=missing[0], allowed=", ".join(tensors.inputs))
     timeouts = [each for each in (asked.parameters.seconds, settings.pop(TIMEOUT, None)) if each is not None]
     return Call(
         id=asked.id,

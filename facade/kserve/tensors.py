@@ -94,7 +94,7 @@ def datatype_of(tensor: Input) -> str:
     return tensor.datatype.removeprefix("TYPE_").replace("STRING", _BYTES)
 
 
-def read_binary(name: str, tensor: Input, raw: bytes) -> SettingValue | bytes:
+def read_binary(name: str, tensor: Input, raw: memoryview) -> SettingValue | bytes:
     """The value of an input that came as bytes: an image as it is, anything else as Python's own type.
 
     Raises:
@@ -112,9 +112,9 @@ def read_binary(name: str, tensor: Input, raw: bytes) -> SettingValue | bytes:
         allowed = "one value, with its length in 4 bytes before it, little-endian"
         raise Problem("invalid_tensor", f"its {len(raw)} bytes are not one value", field=name, allowed=allowed)
     if is_image(tensor):
-        return raw[4:]
+        return bytes(raw[4:])
     try:
-        return raw[4:].decode()
+        return str(raw[4:], "utf-8")
     except UnicodeDecodeError:
         raise Problem("invalid_text", "not UTF-8", field=name, allowed="UTF-8") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from concord_client.catalogue import Catalogue
+from facade.access.keys import hash_of
 from facade.settings import Settings
 from tests.facade.asking_kserve import HEADER, TEXT, as_bytes, ask, body_of, in_json, outputs, picture, refusal
 from tests.facade.gated import RUNNING, WAITING
@@ -132,6 +133,16 @@ def test_keys_and_rates_hold_and_health_asks_for_none(keyed, image):
     assert ask(keyed, "segment", *given, headers=headers).status_code == 200
     answer = ask(keyed, "segment", *given, headers=headers)
     assert refusal(answer)[:2] == (429, "rate_limited") and int(answer.headers["retry-after"]) > 0
+
+
+def test_a_key_reaches_the_pipelines_of_its_models_alone(server, tmp_path):
+    (tmp_path / "hashes").write_text(f"ann {hash_of(KEY)} models=cris\n")
+    settings = Settings(triton_url=server.grpc_url, page=False, api_keys_file=tmp_path / "hashes")
+    with running(settings) as facade, httpx.Client(base_url=facade.url, timeout=PATIENCE) as client:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        assert client.get("/v2/models/segment", headers=headers).status_code == 200
+        for path in ("/v2/models/harmonize_ht", "/v2/models/harmonize_ht/ready"):
+            assert refusal(client.get(path, headers=headers)) == (404, "unknown_model", "model", "segment")
 
 
 def test_pages_of_other_sites_and_other_names_are_refused(http):
