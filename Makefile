@@ -51,8 +51,8 @@ EXACT := $(if $(filter 3.13,$(VERSION)),--no-deps -r constraints.txt,$(PINNED))
 
 # KServe's package wants older ones than ours beside it, so it is alone. Without it, one test is skipped and says so.
 .venv-kserve/installed:
-	@$(PYTHON) -m venv --clear .venv-kserve && touch .venv-kserve/installed \
-	  && .venv-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0 || rm -rf .venv-kserve
+	@$(PYTHON) -m venv --clear .venv-kserve \
+	  && .venv-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0 && touch $@ || rm -rf .venv-kserve
 
 demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
 	$(SERVE) -m demo
