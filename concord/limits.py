@@ -37,6 +37,18 @@ DECODING_BYTES = 2**29
 DECODING_BYTES_PER_PIXEL = 24
 """The same for each pixel of the largest picture that the limits allow."""
 
+ENCODING_SECONDS = 60
+"""Processor time that a process may use which encodes one picture."""
+
+ENCODING_PATIENCE = 180.0
+"""Seconds that it may take on a busy machine."""
+
+ENCODING_BYTES = 2**28
+"""Memory that it may use."""
+
+ENCODING_BYTES_PER_PIXEL = 56
+"""The same for each pixel of the picture; WebP takes most of it."""
+
 
 @dataclass(frozen=True)
 class Limits:

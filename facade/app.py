@@ -15,6 +15,8 @@ from facade.access.keys import Gate, Keys, Rates
 from facade.access.origins import Origins
 from facade.batches import route as batches
 from facade.batches.batch import Batches
+from facade.kserve import route as kserve
+from facade.kserve.shapes import kserve_problem
 from facade.openai import route as edits
 from facade.openai.shapes import openai_problem
 from facade.routes import server, tasks
@@ -24,7 +26,7 @@ from facade.wire.uploads import Uploads
 from facade.work.probe import Readiness
 from facade.work.service import Service
 
-API = "/v1/"
+API = ("/v1/", f"{kserve.API}/")
 _FOUND = "concord.unmatched"
 DESCRIPTION = """An object pasted into a photo often has the wrong light and colour. Name it, or give a mask, and
 Concord returns the photo with that object matched to the rest; in PNG no other pixel changes.
@@ -59,14 +61,15 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.keys = Keys(settings)
     app.state.rates = Rates()
     app.state.metrics = Metrics(service.admission)
-    app.state.uploads = Uploads(settings)
+    service.memory.has_several = app.state.keys.has_several
+    app.state.uploads = Uploads(settings, service.memory)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for router in (tasks.router_of(TASKS), edits.router, batches.router, server.router):
+    for router in (tasks.router_of(TASKS), edits.router, batches.router, kserve.router, server.router):
         app.include_router(router)
     app.router.routes.append(Unmatched(app.router.routes))
-    problems.install(app, {edits.EDITS: openai_problem})
-    schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS)
+    problems.install(app, {edits.EDITS: openai_problem, kserve.API: kserve_problem})
+    schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS, *kserve.SCHEMAS)
     openapi.install(app, service.models, schemas, keyed=bool(app.state.keys))
     if app.state.keys:
         app.add_middleware(Gate, keys=app.state.keys, rates=app.state.rates)

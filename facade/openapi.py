@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from concord_client.catalogue import Catalogue
 from concord_client.settings import Setting
-from facade.problems import KINDS, MEDIA_TYPE, Problem, ProblemDetails
+from facade.access.keys import COUNTED
+from facade.problems import KINDS, Problem, ProblemDetails
 from facade.wire import events as streams
 from facade.wire.caller import JOB_ID
 from facade.wire.forms import MEDIA_TYPE as FORM
@@ -26,9 +27,16 @@ _SCHEMAS = "#/components/schemas/{model}"
 _KEY = "api_key"
 _TASK = "x-task"
 _BY_FASTAPI = "HTTPValidationError", "ValidationError"
-_OF_ALL = ("foreign_origin", "unknown_host")
-_NOT_OF_FORMS = {"server_failure", "invalid_archive", "not_found", "unknown_job", "method_not_allowed"}
-_JOB_PARAMETER = {
+OF_ALL = ("foreign_origin", "unknown_host")
+_NOT_OF_FORMS = {
+    "server_failure",
+    "invalid_archive",
+    "invalid_tensor",
+    "not_found",
+    "unknown_job",
+    "method_not_allowed",
+}
+JOB_PARAMETER = {
     "name": JOB_ID,
     "in": "header",
     "required": False,
@@ -67,9 +75,9 @@ def install(app: FastAPI, models: Models, schemas: Iterable[type[BaseModel]], *,
             for operation in operations.values():
                 # Errors of validation are problems of the status 400 here.
                 operation["responses"].pop("422", None)
-                refused = {str(status): answer for status, answer in responses(*_OF_ALL).items()}
+                refused = {str(status): answer for status, answer in responses(*OF_ALL).items()}
                 operation["responses"] = refused | operation["responses"]
-                if keyed and path.startswith("/v1/"):
+                if keyed and path.startswith(COUNTED):
                     operation["security"] = [{_KEY: []}]
                 if task := operation.pop(_TASK, None):
                     _add_models(operation, catalogue, task)
@@ -89,7 +97,7 @@ def answering(
     content: Mapping[str, type[BaseModel] | None],
     events: Mapping[str, type[BaseModel]],
     example: str,
-    problem: type[BaseModel] = ProblemDetails,
+    problem: type[ProblemDetails] = ProblemDetails,
     headers: Mapping[str, Any] | None = None,
     further: tuple[str, ...] = (),
 ) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def answering(
     return {
         "response_class": Response,
         "responses": {200: answer, **responses(*codes, body=problem)},
-        "openapi_extra": {_TASK: task, "parameters": [_JOB_PARAMETER]} | form_schema(form),
+        "openapi_extra": {_TASK: task, "parameters": [JOB_PARAMETER]} | form_schema(form),
     }
 
 
@@ -124,16 +132,16 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": _SCHEMAS.format(model=model.__name__)}
 
 
-def responses(*codes: str, body: type[BaseModel] = ProblemDetails) -> dict[int | str, dict[str, Any]]:
+def responses(*codes: str, body: type[ProblemDetails] = ProblemDetails) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's description of the problems that a route may answer, by status."""
     described: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         status, title = KINDS[code]
         problem = Problem(code, title.lower())
-        content = {MEDIA_TYPE: {"schema": schema_of(body), "examples": {}}}
+        content = {body.MEDIA_TYPE: {"schema": schema_of(body), "examples": {}}}
         entry = described.setdefault(status, {"description": "", "content": content})
         entry["description"] = f"{entry['description']}; {title}".removeprefix("; ")
-        entry["content"][MEDIA_TYPE]["examples"][code] = {"value": problem.details().model_dump(exclude_none=True)}
+        entry["content"][body.MEDIA_TYPE]["examples"][code] = {"value": problem.details().model_dump(exclude_none=True)}
         if problem.retry_after is not None or code == "rate_limited":
             entry["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}}
     return described

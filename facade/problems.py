@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +21,6 @@ from starlette.types import Scope
 from concord import errors
 from concord_client import errors as client_errors
 
-MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:concord:problem:"
 RESTART_SECONDS = 5.0
 """How soon a server that went away may answer again, in seconds."""
@@ -47,6 +46,7 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
     "duplicate_field": (400, "A field is given twice"),
     "malformed_body": (400, "The body cannot be read"),
     "invalid_archive": (400, "The archive cannot be read"),
+    "invalid_tensor": (400, "A tensor is not as it is declared"),
     "unauthorized": (401, "An API key is needed"),
     "foreign_origin": (403, "Pages of other sites are not answered"),
     "not_found": (404, "There is nothing here"),
@@ -74,6 +74,7 @@ class ProblemDetails(BaseModel):
     """The body of every refusal and failure (RFC 9457)."""
 
     model_config = ConfigDict(extra="forbid")
+    MEDIA_TYPE: ClassVar[str] = "application/problem+json"
 
     type: str = Field(description="stable name of the kind of problem", examples=[f"{TYPE_PREFIX}invalid_setting"])
     title: str = Field(description="the same in words", examples=["A setting is not allowed"])
@@ -132,17 +133,17 @@ class Problem(Exception):
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         details = _shape(scope)(self, request_id(scope))
-        return Response(details.model_dump_json(exclude_none=True), self.status, headers, MEDIA_TYPE)
+        return Response(details.model_dump_json(exclude_none=True), self.status, headers, details.MEDIA_TYPE)
 
 
-Shape: TypeAlias = Callable[[Problem, str | None], BaseModel]
+Shape: TypeAlias = Callable[[Problem, str | None], ProblemDetails]
 """Makes the body of a problem, given the request's id."""
 
 
 def install(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     """Has the errors that are known answered as problems; any other is the observer's, which logs it.
 
-    Shapes are by the ends of the paths whose problems are answered in another shape than `Problem.details`.
+    Shapes are by the starts of the paths whose problems are answered in another shape than `Problem.details`.
     """
     app.state.problem_shapes = shapes
 
@@ -197,5 +198,5 @@ def _problem_of_server(error: client_errors.Unavailable | client_errors.ServerEr
 
 def _shape(scope: Scope) -> Shape:
     shapes: Mapping[str, Shape] = getattr(getattr(scope.get("app"), "state", None), "problem_shapes", {})
-    path: str = scope["path"].rstrip("/")
-    return next((shape for end, shape in shapes.items() if path.endswith(end)), Problem.details)
+    path: str = scope["path"]
+    return next((shape for start, shape in shapes.items() if path.startswith(start)), Problem.details)

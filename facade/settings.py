@@ -107,20 +107,26 @@ class Settings(BaseSettings):
         Limits.max_pixels, description="largest width x height, for the facade and for Triton's models"
     )
     max_held_bytes: Annotated[int, Ge(2**20), Le(2**40)] = Field(
-        2**30, description="bytes of all requests together that are kept in memory; beyond it they are refused at once"
+        2**30,
+        description="bytes of all requests and answers together that are kept in memory; what is more is refused, or "
+        "waits. Of several keys each has half of what the others leave",
     )
     max_batch_images: Annotated[int, Ge(1), Le(10_000)] = Field(100, description="most images of one batch")
     max_batch_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
         256 * 2**20, description="largest batch, as it is sent and as it is unpacked"
     )
+    batch_deadline: Seconds = Field(3600.0, description="longest time of a batch; what is not done by then has failed")
     read_timeout: Seconds = Field(
         30.0, description="timeout for sending a request, and for a client that stops reading its answer"
+    )
+    least_read_rate: Annotated[int, Ge(1), Le(2**30)] = Field(
+        2**18, description="bytes a second that a client has to read of its answer, after its read timeout"
     )
     concurrency: Annotated[dict[str, Annotated[int, Ge(1), Le(1024)]], NoDecode, BeforeValidator(_by_model)] = Field(
         {}, description="MODEL=NUMBER,...: requests of a model that run at a time; else what the model declares"
     )
     queue: Annotated[int, Ge(0), Le(10_000)] = Field(
-        16, description="requests of a model that may wait; beyond it they are refused at once with Retry-After"
+        16, description="requests of a model that may wait, for each key; more are refused at once with Retry-After"
     )
     deadline: Annotated[dict[str, Seconds], NoDecode, BeforeValidator(_by_model)] = Field(
         {}, description="MODEL=SECONDS,...: longest time of a request, queue included; else what the model declares"

@@ -124,7 +124,8 @@ class Setting:
             or (self.choices and checked not in self.choices)
             or (self.lowest is not None and self.highest is not None and not self.lowest <= checked <= self.highest)  # type: ignore[operator]
         ):
-            shown = value if isinstance(value, int | float | np.number) else repr(str(value)[:40])
+            shown = str(value)[:40]
+            shown = shown if isinstance(value, int | float | np.number) else repr(shown)
             raise InvalidInput("invalid_setting", self.name, f"is {shown}", self.allowed)
         return checked
 
@@ -154,9 +155,12 @@ class Setting:
             return value if isinstance(value, str) else None
         if is_bool or not isinstance(value, int | float | np.number):
             return None
-        if self.kind is int:
-            return int(value) if math.isfinite(value) and value == int(value) else None
-        return float(value) if math.isfinite(value) else None
+        try:
+            number = self.kind(value)
+        except (ValueError, OverflowError):  # no whole number is NaN or infinite, and no float as large as some
+            return None
+        fits = number == value if self.kind is int else math.isfinite(number)
+        return cast(SettingValue, number) if fits else None
 
 
 @dataclass(frozen=True)

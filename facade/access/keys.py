@@ -18,9 +18,10 @@ from facade.access.key_file import KeyFile
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
-GUARDED = ("/v1/", "/metrics")
+COUNTED = ("/v1/", "/v2/models")
+"""Starts of the paths whose requests are counted against the rate of their key."""
+GUARDED = (*COUNTED, "/metrics")
 """Starts of the paths that ask for a key. Health does not; the page has a sign-in of its own."""
-COUNTED = "/v1/"
 
 
 def hash_of(key: str) -> str:
@@ -58,6 +59,10 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._given) or self._file is not None
 
+    def has_several(self) -> bool:
+        """Whether there are several keys."""
+        return len(self._known()) > 1
+
     def check(self, key: str) -> str | None:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
         return self.holder(hash_of(key))
@@ -65,10 +70,14 @@ class Keys:
     def holder(self, hashed: str) -> str | None:
         """The same, for the hash of a key."""
         holder = None
-        for name, known in {**self._given, **(self._file.hashes() if self._file else {})}.items():
+        for name, known in self._known().items():
             if hmac.compare_digest(hashed, known):
                 holder = name
         return holder
+
+    def _known(self) -> dict[str, str]:
+        """The hashes of the keys, by the names of their holders."""
+        return {**self._given, **(self._file.hashes() if self._file else {})}
 
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""

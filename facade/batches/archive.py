@@ -6,12 +6,13 @@ import time
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from concord.errors import ConcordError, ImageTooLarge
+from facade.wire.pieces import sliced
 
 _MAX_DIRECTORY = 2**20
 """Bytes of a zip file's directory: `zipfile` makes an object for every entry before they can be counted."""
@@ -98,20 +99,25 @@ class Archive:
 
 
 class ZipStream:
-    """A zip file that is sent while it is made: every call gives the bytes that come next."""
+    """A zip file that is sent while it is made: every call gives the pieces that come next."""
 
     def __init__(self) -> None:
         self._pipe = _Pipe()
         self._zip = zipfile.ZipFile(self._pipe, "w", zipfile.ZIP_STORED)
 
-    def add(self, name: str, content: bytes) -> bytes:
+    def add(self, name: str, content: bytes) -> Iterator[bytes]:
         """Adds a file; it is stored as it is, pictures do not become smaller."""
-        self._zip.writestr(zipfile.ZipInfo(name, time.localtime()[:6]), content)
-        return self._pipe.take()
+        entry = zipfile.ZipInfo(name, time.localtime()[:6])
+        entry.file_size = len(content)
+        with self._zip.open(entry, "w") as file:
+            for piece in sliced(content):
+                file.write(piece)
+                yield self._pipe.take()
+        yield self._pipe.take()
 
-    def close(self) -> bytes:
+    def close(self) -> Iterator[bytes]:
         self._zip.close()
-        return self._pipe.take()
+        yield self._pipe.take()
 
 
 class SafeNames:

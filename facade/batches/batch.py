@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,7 +15,8 @@ import structlog
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
-from facade.work.pictures import Format, check_format, encoded_picture
+from facade.work.memory import Room
+from facade.work.pictures import Format, check_format
 from facade.work.requests import Settings
 from facade.work.service import Finished, Queued, Service, Stepped
 
@@ -48,12 +50,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a photograph: either an answer, with the picture as it was asked for, or a problem."""
+    """What became of a photograph: either an answer, whose picture is as it was asked for, or a problem.
+
+    Attributes:
+        room: that the picture takes in memory, until the next event is asked for.
+    """
 
     index: int
     finished: Finished[Harmonized] | None = None
-    picture: bytes = b""
     problem: Problem | None = None
+    room: Room | None = None
+
+    @property
+    def picture(self) -> bytes:
+        assert self.finished is not None
+        return self.finished.answer.image
 
 
 Event: TypeAlias = Began | Step | Outcome
@@ -67,6 +78,7 @@ class Batch:
         text: for photographs without a mask.
         deadline: seconds for each photograph; None for as long as the model may take.
         patience: seconds for which a photograph waits for a place in the queue.
+        within: seconds for the batch as a whole.
         quality: 1 to 100, for formats that lose something.
     """
 
@@ -76,6 +88,7 @@ class Batch:
     settings: Settings
     deadline: float | None
     patience: float
+    within: float
     picture_format: Format
     quality: int
 
@@ -99,23 +112,26 @@ def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
 
 
 class Batches:
-    """Runs batches beside single requests; all batches together leave those one place of a model that has several."""
+    """Runs batches beside single requests; those of one key's holder together leave one place of a model that has
+    several.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._places: dict[str, asyncio.Semaphore] = {}
+        self._places: dict[tuple[str, str], asyncio.Semaphore] = {}
 
     async def run(self, batch: Batch, caller: Caller) -> AsyncGenerator[Event]:
         """Answers a batch: first `Began`, then an `Outcome` for every photograph, in the order in which they end.
 
-        Cancelling the job ends the batch with the outcome ``cancelled`` for what was not done. Closing the iterator
-        stops the batch silently. The batch pauses while outcomes are not consumed.
+        Cancelling the job ends the batch with the outcome ``cancelled`` for what was not done, and the end of its time
+        with ``deadline_exceeded``. Closing the iterator stops the batch silently. The batch pauses while outcomes are
+        not consumed.
 
         Raises:
             Problem: in place of `Began`: the id cannot be or is taken.
         """
         workers = max(1, self._service.admission.limits[batch.model] - 1)
-        places = self._places.setdefault(batch.model, asyncio.Semaphore(workers))
+        places = self._places.setdefault((batch.model, caller.owner), asyncio.Semaphore(workers))
         run = _Run(self._service, places, batch, caller, min(workers, len(batch.photographs)))
         runner = asyncio.create_task(run.all())
         left = set(range(len(batch.photographs)))
@@ -124,7 +140,10 @@ class Batches:
                 yield event
                 if isinstance(event, Outcome):
                     left.discard(event.index)
-                    run.room.release()
+                    run.untaken.release()
+                    if event.room is not None:
+                        event.room.resize(0)
+                del event
             await asyncio.wait([runner])
             problem = Problem("cancelled", "the batch ended") if runner.cancelled() else runner.exception()
             if problem is not None and not run.began:
@@ -135,11 +154,12 @@ class Batches:
         finally:
             runner.cancel()
             await asyncio.wait([runner])
+            run.rooms.close()
 
 
 @dataclass
 class _Run:
-    """One batch while it runs: its events, and room for outcomes that are not taken yet."""
+    """One batch while it runs: its events, places for outcomes that are not taken yet, and their room in memory."""
 
     service: Service
     places: asyncio.Semaphore
@@ -150,45 +170,59 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.room = asyncio.Semaphore(self.workers + 1)
+        self.untaken = asyncio.Semaphore(self.workers + 1)
+        self.rooms = ExitStack()
         self._limits = self.service.allowance(self.caller).limits
 
     async def all(self) -> None:
         """Works through the photographs, and says so when there is nothing more to come."""
         try:
-            with self.service.jobs.running(self.caller.job, self.caller.owner):
-                self.began = True
-                self.events.put_nowait(Began())
-                todo = iter(enumerate(self.batch.photographs))
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self.workers):
-                        group.create_task(self._work(todo))
+            async with asyncio.timeout(self.batch.within):
+                with self.service.jobs.running(self.caller.job, self.caller.owner):
+                    self.began = True
+                    self.events.put_nowait(Began())
+                    todo = iter(enumerate(self.batch.photographs))
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(self.workers):
+                            group.create_task(self._work(todo))
+        except TimeoutError:
+            words = f"the batch as a whole was not done within {self.batch.within:g} s"
+            raise Problem("deadline_exceeded", words) from None
         finally:
             self.events.put_nowait(None)
 
     async def _work(self, todo: Iterator[tuple[int, Photograph]]) -> None:
         for index, photograph in todo:
-            await self.room.acquire()
+            await self.untaken.acquire()
             self.events.put_nowait(await self._outcome(index, photograph))
 
     async def _outcome(self, index: int, photograph: Photograph) -> Outcome:
+        memory, holder = self.service.memory, self.caller.owner
+        room = self.rooms.enter_context(memory.room(holder))
         try:
-            image = await asyncio.to_thread(photograph.image)
-            size = await self.service.reader.size(image, self._limits, "image")
-            check_format(size, self.batch.picture_format)
-            mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
-            request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
+            # What is unpacked is there only while it has a place.
             async with self.places:
-                finished = await self._harmonize(request, partial(self._tell, index))
-            picture = await encoded_picture(finished.answer.image, self.batch.picture_format, self.batch.quality)
-            return Outcome(index, finished, picture)
+                image = await asyncio.to_thread(photograph.image)
+                mask = None if photograph.mask is None else await asyncio.to_thread(photograph.mask)
+                with memory.counted(holder, len(image) + len(mask or b"")):
+                    size = await self.service.reader.size(image, self._limits, "image")
+                    check_format(size, self.batch.picture_format)
+                    request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
+                    finished = await self._harmonize(request, partial(self._tell, index), room)
+            encode, quality = self.service.encoder.encoded, self.batch.quality
+            picture = await encode(finished.answer.image, self.batch.picture_format, quality, holder)
+            room.resize(len(picture))
+            return Outcome(index, replace(finished, answer=replace(finished.answer, image=picture)), room=room)
         except Exception as error:
+            room.resize(0)
             problem = problem_of(error)
             if problem.code == "internal":
                 structlog.get_logger().error("failed", exc_info=error)
             return Outcome(index, problem=problem)
 
-    async def _harmonize(self, request: Harmonize, tell: Callable[[Queued | Stepped], None]) -> Finished[Harmonized]:
+    async def _harmonize(
+        self, request: Harmonize, tell: Callable[[Queued | Stepped], None], room: Room
+    ) -> Finished[Harmonized]:
         """Asks until there is a place: it is others who filled the queue, and the batch can wait."""
         batch, caller = self.batch, replace(self.caller, job=None)
         until = time.monotonic() + batch.patience
@@ -202,6 +236,7 @@ class _Run:
                     deadline=batch.deadline,
                     without=("mask",),
                     on_event=tell,
+                    room=room,
                 )
             except Problem as problem:
                 wait = problem.retry_after or 1.0

@@ -4,7 +4,6 @@ The answer is a zip file that grows while it is sent, or events.
 """
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Photogra
 from facade.openapi import BINARY, answering
 from facade.problems import Problem, ProblemDetails, request_id
 from facade.settings import Settings
-from facade.wire.caller import caller_of
+from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, OwnedStream, event_stream
 from facade.wire.forms import NamedFile, PictureForm
+from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.pictures import Format
@@ -82,7 +82,7 @@ class ImageEvent(ImageResult):
 
     done: int = Field(description="photographs that are done")
     total: int
-    picture: str | None = Field(default=None, description="the harmonized picture in base64")
+    picture: Base64 | None = Field(default=None, description="the harmonized picture in base64")
     format: Format | None = None
 
 
@@ -96,16 +96,19 @@ class BatchReply:
     names: SafeNames = field(default_factory=partial(SafeNames, RESULTS))
     results: dict[int, ImageResult] = field(default_factory=dict)
 
-    async def zipped(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes]:
+    async def zipped(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes | memoryview]:
         """The bytes of a zip file: each picture when it is there, and `RESULTS` at the end."""
         archive = ZipStream()
         async for event in events:
             if isinstance(event, Outcome):
                 result = self._note(event)
                 if result.file is not None:
-                    yield await asyncio.to_thread(archive.add, result.file, event.picture)
+                    async for piece in in_turns(archive.add(result.file, event.picture)):
+                        yield piece
+            # What is sent is not kept until the next one comes.
+            del event
         results = self._summary().model_dump_json(exclude_none=True, indent=1)
-        yield archive.add(RESULTS, results.encode()) + archive.close()
+        yield b"".join((*archive.add(RESULTS, results.encode()), *archive.close()))
 
     async def told(self, events: AsyncIterator[Event], emit: Emit) -> None:
         """Emits the events as they come, `BatchResults` at the end; waits while the client does not take them."""
@@ -119,13 +122,14 @@ class BatchReply:
                 case Outcome():
                     emit("image", self._image_event(event))
                     await emit.taken()
+            del event
         emit("result", self._summary())
 
     def _image_event(self, outcome: Outcome) -> ImageEvent:
         result = self._note(outcome)
         told = result.model_dump() | {"done": len(self.results), "total": len(self.batch.photographs)}
         if result.ok:
-            told |= {"picture": b64encode(outcome.picture), "format": self.batch.picture_format}
+            told |= {"picture": outcome.picture, "format": self.batch.picture_format}
         return ImageEvent.model_validate(told)
 
     def _note(self, outcome: Outcome) -> ImageResult:
@@ -233,7 +237,8 @@ async def harmonize_batch(request: Request) -> Response:
     `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
 
     A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
-    has the problem `cancelled`. A client that goes away cancels it too.
+    has the problem `cancelled`. A client that goes away cancels it too. What is not done within the server's time for
+    batches has the problem `deadline_exceeded`.
     """
     service: Service = request.app.state.service
     batches: Batches = request.app.state.batches
@@ -259,7 +264,8 @@ async def harmonize_batch(request: Request) -> Response:
         if form.stream:
             return await event_stream(request, partial(reply.told, events), stack.pop_all(), headers)
         # Whether it can begin has to be known before the answer does.
-        await anext(events)
+        async with while_connected(request):
+            await anext(events)
         content = reply.zipped(events)
         stack.push_async_callback(content.aclose)
         headers["Content-Disposition"] = 'attachment; filename="harmonized.zip"'
@@ -280,6 +286,7 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
         settings=settings,
         deadline=form.timeout,
         patience=service.deadline(pipeline, None),
+        within=service.settings.batch_deadline,
         picture_format=form.format,
         quality=form.quality,
     )

@@ -4,8 +4,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from base64 import b64encode
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Request, Response
@@ -21,7 +20,7 @@ from facade.problems import Problem
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
 from facade.wire.replies import JOB, MODEL, json_response
-from facade.work.pictures import encoded_picture
+from facade.work.memory import Room
 from facade.work.reader import Reader
 from facade.work.requests import Settings
 from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
@@ -73,26 +72,28 @@ async def edit(request: Request) -> Response:
         form = await stack.enter_async_context(request.app.state.uploads.form(request, shapes.EditForm, extra))
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
-        harmonize = await _translated(form, service.reader, service.allowance(caller).limits)
+        harmonize = await _translated(form, service.reader, service.allowance(caller).limits, caller.owner)
         pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
         request.state.model = pipeline.model
         if form.stream and form.partial_images and PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}
         each = [settings] if form.n == 1 else _seeded(settings, pipeline, form.n)
-        edits = _Edits(service, form, harmonize, pipeline.model, each, caller)
+        kept = stack.enter_context(ExitStack())
+        room = kept.enter_context(service.memory.room(caller.owner))
+        edits = _Edits(service, form, harmonize, pipeline.model, each, caller, room)
         if form.stream:
             headers = {JOB: caller.job or "", MODEL: pipeline.model}
             return await event_stream(request, edits.produce, stack.pop_all(), headers, shapes.openai_problem)
         async with while_connected(request):
             answer = await edits.answer()
-        return json_response(answer, caller.job or "")
+        return json_response(answer, caller.job or "", kept.pop_all())
 
 
-async def _translated(form: shapes.EditForm, reader: Reader, limits: Limits) -> Harmonize:
+async def _translated(form: shapes.EditForm, reader: Reader, limits: Limits, holder: str) -> Harmonize:
     image = form.photograph
     form.check_size(await reader.size(image, limits, "image"))
     if form.mask is not None:
-        mask = await reader.cheap_file(form.mask, limits, "mask")
+        mask = await reader.cheap_file(form.mask, limits, "mask", holder)
         return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, mask, limits))
     if form.prompt is None:
         raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
@@ -109,25 +110,35 @@ class _Edits:
     model: str
     settings: list[Settings]
     caller: Caller
+    room: Room
 
     async def answer(self) -> shapes.ImagesResponse:
         data, size, output_format = [], "", self.form.output_format
         with self.service.jobs.running(self.caller.job, self.caller.owner):
             for settings in self.settings:
-                finished = await self._ask(settings)
+                # All at once: with room for some, two requests could wait for each other.
+                finished = await self._ask(settings, pictures=len(self.settings))
                 picture = await self._encoded(finished)
                 size = shapes.size_of(picture)
-                data.append(shapes.EditedImage(b64_json=b64encode(picture).decode(), seed=finished.answer.seed))
+                data.append(shapes.EditedImage(b64_json=picture, seed=finished.answer.seed))
+        self.room.resize(sum(len(each.b64_json) for each in data))
         return shapes.ImagesResponse(created=int(time.time()), data=data, output_format=output_format, size=size)
 
     async def produce(self, emit: Emit) -> None:
         with self.service.jobs.running(self.caller.job, self.caller.owner):
             for settings in self.settings:
                 finished = await self._ask(settings, _partials(self.form, emit))
-                event = shapes.completed_event(await self._encoded(finished), finished.answer.seed, self.form.shape)
+                picture = await self._encoded(finished)
+                self.room.resize(len(picture))
+                event = shapes.completed_event(picture, finished.answer.seed, self.form.shape)
                 emit(event.type, event)
+                del finished, picture, event
+                await emit.taken()
+                self.room.resize(0)
 
-    async def _ask(self, settings: Settings, on_event: OnEvent | None = None) -> Finished[Harmonized]:
+    async def _ask(
+        self, settings: Settings, on_event: OnEvent | None = None, *, pictures: int = 1
+    ) -> Finished[Harmonized]:
         return await self.service.run(
             self.request,
             replace(self.caller, job=None),
@@ -136,11 +147,14 @@ class _Edits:
             deadline=self.form.timeout,
             without=("mask",),
             on_event=on_event,
+            room=self.room,
+            pictures=pictures,
         )
 
     async def _encoded(self, finished: Finished[Harmonized]) -> bytes:
         compression = max(1, self.form.output_compression)
-        return await encoded_picture(finished.answer.image, self.form.output_format, compression)
+        picture_format, encode = self.form.output_format, self.service.encoder.encoded
+        return await encode(finished.answer.image, picture_format, compression, self.caller.owner)
 
 
 def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings]:

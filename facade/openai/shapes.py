@@ -2,7 +2,6 @@
 
 import io
 import time
-from base64 import b64encode
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -16,6 +15,7 @@ from concord.limits import Limits
 from concord.masks import THRESHOLD, encode_mask
 from facade.problems import Problem, ProblemDetails
 from facade.wire.forms import ModelForm
+from facade.wire.pieces import Base64
 from facade.work.pictures import Format, check_format
 
 Background = Literal["auto", "opaque"]
@@ -119,7 +119,7 @@ class EditForm(ModelForm):
 class EditedImage(BaseModel):
     """One picture of an answer."""
 
-    b64_json: str = Field(description="the encoded picture in base64")
+    b64_json: Base64 = Field(description="the encoded picture in base64")
     seed: int | None = Field(None, description="gives this picture again; not OpenAI's")
 
 
@@ -133,7 +133,7 @@ class ImagesResponse(BaseModel):
 
 
 class _EditEvent(BaseModel):
-    b64_json: str
+    b64_json: Base64
     created_at: int
     size: str
     output_format: Format
@@ -232,5 +232,4 @@ def openai_problem(problem: Problem, request_id: str | None) -> OpenAIProblem:
 
 
 def _of(picture: bytes, shape: Shape) -> dict[str, Any]:
-    encoded = b64encode(picture).decode()
-    return {"b64_json": encoded, "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)
+    return {"b64_json": picture, "created_at": int(time.time()), "size": size_of(picture)} | asdict(shape)

@@ -93,7 +93,14 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
     cors: Any = CustomCORSMiddleware
     page.app.user_middleware = [each for each in page.app.user_middleware if each.cls is not cors]
     sessions = Sessions(blocks)
-    page.app.add_middleware(Surface, uploads=uploads, sessions=sessions, folder=folder, max_bytes=settings.max_bytes)
+    page.app.add_middleware(
+        Surface,
+        uploads=uploads,
+        memory=service.memory,
+        sessions=sessions,
+        folder=folder,
+        max_bytes=settings.max_bytes,
+    )
     if keys:
         page.app.add_middleware(SignIn, keys=keys, uploads=uploads, settings=settings)
     return sessions
@@ -103,7 +110,7 @@ def _blocks(service: Service, folder: Folder, state: State) -> gr.Blocks:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
         parts = Parts(SIGN_OUT if state.keys else None)
-        _connect(blocks, parts, Handlers(service, parts, folder, state.keys, state.rates, state.uploads))
+        _connect(blocks, parts, Handlers(service, parts, folder, state.keys, state.rates))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
     blocks.queue(default_concurrency_limit=None, max_size=_MOST_EVENTS, api_open=False)

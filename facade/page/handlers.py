@@ -31,28 +31,22 @@ from facade.page.tab_state import (
     painted,
 )
 from facade.problems import Problem, problem_of
-from facade.wire.uploads import Uploads
+from facade.work.memory import Room
 from facade.work.service import Finished, Queued, Service, Stepped
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
 
-_OWNER = "page"
-
 
 @dataclass(eq=False)
 class Handlers:
-    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask.
-
-    What a photograph takes in memory is counted by `uploads`, with everybody else's.
-    """
+    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
 
     service: Service
     parts: Parts
     folder: Folder
     keys: Keys
     rates: Rates
-    uploads: Uploads
 
     async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
         """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
@@ -62,13 +56,13 @@ class Handlers:
             return self.parts.telling(_trouble(error))
         return self.parts.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
 
-    async def open(self, file: Sent) -> Update:
+    async def open(self, file: Sent, request: gr.Request) -> Update:
         """A photograph was dropped."""
-        return await self._open(Path(str(file.get("path"))), sent=True)
+        return await self._open(Path(str(file.get("path"))), _holder(request), sent=True)
 
     async def open_example(self, example: Example) -> Update:
         """An example was chosen."""
-        return await self._open(example.path) | {self.parts.text: example.text}
+        return await self._open(example.path, "") | {self.parts.text: example.text}
 
     def again(self) -> Update:
         return self.parts.dropping()
@@ -99,7 +93,7 @@ class Handlers:
         try:
             await self._count(request)
             text = _needed(text)
-            with self.uploads.kept(tab.photograph.length):
+            with self.service.memory.kept(_holder(request), tab.photograph.length):
                 encoded = await asyncio.to_thread(tab.photograph.encoded)
                 found = (await self.service.run(Segment(encoded, text), self._caller(request))).answer
             status = messages.note(messages.found(found.score, found.truncated))
@@ -123,10 +117,11 @@ class Handlers:
         try:
             await self._count(request)
             caller = self._caller(request)
-            with self.uploads.kept(tab.photograph.length):
+            memory, holder = self.service.memory, caller.owner
+            with memory.kept(holder, tab.photograph.length), memory.room(holder) as room:
                 wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
-                wanted = await self.service.reader.checked(wanted, self.service.allowance(caller))
-                async for event in self._events(wanted, model, messages.texts_of(settings), caller):
+                wanted, _ = await self.service.reader.checked(wanted, self.service.allowance(caller), holder)
+                async for event in self._events(wanted, model, messages.texts_of(settings), caller, room):
                     if isinstance(event, Finished):
                         yield await asyncio.to_thread(self._result, tab, wanted, event)
                     else:
@@ -136,24 +131,26 @@ class Handlers:
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
-        self.service.jobs.cancel(_job(request), _OWNER)
+        self.service.jobs.cancel(_job(request), _holder(request))
 
     async def _count(self, request: gr.Request) -> None:
         if self.keys:
-            holder = str(request.username)
+            holder = _holder(request)
             await self.rates.count(holder, self.keys.allowance(holder).rate)
 
     def _caller(self, request: gr.Request) -> Caller:
-        return Caller(_job(request), _OWNER, allowance=self.keys.allowance(str(request.username)))
+        holder = _holder(request)
+        return Caller(_job(request), holder, allowance=self.keys.allowance(holder))
 
     async def _events(
-        self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller
+        self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller, room: Room
     ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
         pipeline, settings = await self.service.choose(wanted, model, texts, caller)
         if PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}
         events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
-        work = self.service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
+        tell, name = events.put_nowait, pipeline.model
+        work = self.service.run(wanted, caller, model=name, settings=settings, on_event=tell, room=room)
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -173,12 +170,13 @@ class Handlers:
             return self.parts.telling(status)
         return self.parts.stepping(messages.picture(event.preview, said), status)
 
-    async def _open(self, path: Path, *, sent: bool = False) -> Update:
+    async def _open(self, path: Path, holder: str, *, sent: bool = False) -> Update:
         try:
             path = self.folder.holding(path) if sent else path
-            with self.uploads.kept(path.stat().st_size):
+            with self.service.memory.kept(holder, path.stat().st_size):
                 encoded = await asyncio.to_thread(path.read_bytes)
-                cheap = await self.service.reader.cheap_file(encoded, self.service.everyone.limits, "image")
+                limits = self.service.everyone.limits
+                cheap = await self.service.reader.cheap_file(encoded, limits, "image", holder)
                 photograph = await asyncio.to_thread(self._take, path, cheap)
         except Exception as error:
             return self.parts.dropping(_trouble(error))
@@ -226,6 +224,11 @@ def _needed(text: str) -> str:
     if not text.strip():
         raise Problem("missing_field", "say what is out of place, or paint over it", field="text")
     return text.strip()
+
+
+def _holder(request: gr.Request) -> str:
+    """Of the key that was used to sign in; empty where none is asked for."""
+    return str(request.username or "")
 
 
 def _job(request: gr.Request) -> str:

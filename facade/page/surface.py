@@ -15,6 +15,7 @@ from facade.page.folder import Folder
 from facade.page.sessions import Sessions
 from facade.problems import Problem
 from facade.wire.uploads import ENVELOPE_BYTES, Uploads
+from facade.work.memory import Memory
 
 _HEARTBEAT = "/gradio_api/heartbeat/"
 _JOIN = "/gradio_api/queue/join"
@@ -55,6 +56,7 @@ class Surface:
 
     app: ASGIApp
     uploads: Uploads
+    memory: Memory
     sessions: Sessions
     folder: Folder
     max_bytes: int
@@ -87,8 +89,9 @@ class Surface:
             if path == _JOIN:
                 self._admit(body.getvalue())
             size = body.tell()
+            holder = request.scope.get("state", {}).get("key", "")
             # Gradio keeps a text in an upload twice.
-            with self.uploads.kept(2 * size if path == _UPLOAD else 0):
+            with self.memory.kept(holder, 2 * size if path == _UPLOAD else 0):
                 await self.app(request.scope, _again(body, request.receive), send)
         if path == _UPLOAD:
             await self.folder.grow(size)

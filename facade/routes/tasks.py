@@ -4,9 +4,8 @@ Forms, headers, JSON and their descriptions are made from the fields of the task
 """
 
 import time
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from facade.wire import replies
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
 from facade.wire.forms import ModelForm, PictureForm
+from facade.wire.pieces import Base64
 from facade.work.pictures import MEDIA_TYPES, Format, check_format
 from facade.work.requests import Task, made
 from facade.work.service import Queued, Service, Stepped
@@ -47,7 +47,7 @@ class PreviewEvent(BaseModel):
 
     step: int
     total: int
-    image: str = Field(description="a small JPEG, in base64")
+    image: Base64 = Field(description="a small JPEG, in base64")
 
 
 _EVENTS: dict[str, type[BaseModel]] = {"queued": QueuedEvent, "step": StepEvent, "preview": PreviewEvent}
@@ -125,6 +125,8 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
             read = time.monotonic() - arrived
             caller = caller_of(request)
             job = caller.job or ""
+            kept = stack.enter_context(ExitStack())
+            room = kept.enter_context(service.memory.room(caller.owner))
             asked = made(task, {field.name: getattr(form, field.name) for field in task.fields()})
             request.state.model, request.state.job = form.model or "", job
             look = form if isinstance(form, PictureForm) else PictureForm.model_validate({})
@@ -141,9 +143,13 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                     settings=settings,
                     deadline=form.timeout,
                     on_event=None if emit is None else partial(_tell, emit, job),
+                    room=room,
                 )
-                seconds = {"read": read} | finished.seconds
-                return await replies.reply_of(finished.answer, look.format, look.quality, model, job, seconds)
+                answer, seconds = finished.answer, {"read": read} | finished.seconds
+                encoder = service.encoder
+                told = await replies.reply_of(answer, encoder, look.format, look.quality, model, caller, seconds)
+                room.resize(told.size)
+                return told
 
             async def produce(emit: Emit) -> None:
                 emit("result", (await reply(emit)).told())
@@ -152,7 +158,7 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                 return await event_stream(request, produce, stack.pop_all(), {replies.JOB: job, replies.MODEL: model})
             async with while_connected(request):
                 answer = await reply()
-            return answer.response(request.headers.get("accept", ""))
+            return answer.response(request.headers.get("accept", ""), kept.pop_all())
 
     return endpoint
 
@@ -172,4 +178,4 @@ def _tell(emit: Emit, job: str, event: Queued | Stepped) -> None:
         case Stepped(step, total, preview):
             emit("step", StepEvent(step=step, total=total))
             if preview is not None:
-                emit("preview", PreviewEvent(step=step, total=total, image=b64encode(preview).decode()))
+                emit("preview", PreviewEvent(step=step, total=total, image=preview))

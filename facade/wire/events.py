@@ -14,11 +14,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from facade.problems import Problem, Shape, problem_of, request_id
+from facade.wire.caller import while_connected
+from facade.wire.pieces import Pieces, in_turns
 
 MEDIA_TYPE = "text/event-stream"
 PING_SECONDS = 15.0
 
-Events: TypeAlias = "asyncio.Queue[bytes | Problem | None]"
+Events: TypeAlias = "asyncio.Queue[Pieces | Problem | None]"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Emit:
 
     def __call__(self, name: str, told: BaseModel) -> None:
         """Sends one: its name, and what it tells as JSON."""
-        self.events.put_nowait(format_sse_event(event=name, data_str=told.model_dump_json()))
+        self.events.put_nowait(_event(name, told))
 
     async def taken(self) -> None:
         """Returns when the client has been sent all of them; for work that could run far ahead of a slow one."""
@@ -40,7 +42,11 @@ class OwnedStream(StreamingResponse):
     """A streamed answer that closes what it uses when it has ended, however it ends."""
 
     def __init__(
-        self, content: AsyncIterator[bytes], resources: AsyncExitStack, headers: Mapping[str, str], media_type: str
+        self,
+        content: AsyncIterator[bytes | memoryview],
+        resources: AsyncExitStack,
+        headers: Mapping[str, str],
+        media_type: str,
     ) -> None:
         super().__init__(content, headers=headers, media_type=media_type)
         self._resources = resources
@@ -61,13 +67,15 @@ async def event_stream(
 ) -> OwnedStream:
     """Begins work in a task of its own, and answers with its events; the work ends when the client goes.
 
+    The work is not begun for a client that has already left.
+
     Args:
         produce: does the work and emits its events; a problem that it raises becomes the last of them.
         resources: closed when the stream has ended, however it ends.
         shape: of what the event ``error`` tells.
 
     Raises:
-        Problem: the work failed before its first event: this is the answer, with its own status.
+        Problem: the work failed before its first event: this is the answer, with its own status; or it was not begun.
     """
     events: Events = asyncio.Queue()
 
@@ -80,14 +88,14 @@ async def event_stream(
             events.put_nowait(problem_of(error))
         events.put_nowait(None)
 
-    def told(problem: Problem) -> bytes:
+    def told(problem: Problem) -> Pieces:
         request.state.problem = problem.code
-        body = shape(problem, request_id(request.scope))
-        return format_sse_event(event="error", data_str=body.model_dump_json(exclude_none=True))
+        return _event("error", shape(problem, request_id(request.scope)), exclude_none=True)
 
-    async def stream(event: bytes | Problem | None) -> AsyncIterator[bytes]:
+    async def stream(event: Pieces | Problem | None) -> AsyncIterator[bytes | memoryview]:
         while event is not None:
-            yield event if isinstance(event, bytes) else told(event)
+            async for piece in in_turns(iter(told(event) if isinstance(event, Problem) else event)):
+                yield piece
             events.task_done()
             waiting = True
             while waiting:
@@ -97,15 +105,14 @@ async def event_stream(
                 except TimeoutError:
                     yield format_sse_event(comment="waiting")
 
-    work = asyncio.create_task(run())
-
-    async def end() -> None:
+    async def end(work: "asyncio.Task[None]") -> None:
         work.cancel()
         await asyncio.wait([work])
 
-    resources.push_async_callback(end)
     try:
-        first = await events.get()
+        async with while_connected(request):
+            resources.push_async_callback(end, asyncio.create_task(run()))
+            first = await events.get()
         if isinstance(first, Problem):
             raise first
     except BaseException:
@@ -113,3 +120,7 @@ async def event_stream(
         raise
     no_buffers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return OwnedStream(stream(first), resources, {**no_buffers, **headers}, MEDIA_TYPE)
+
+
+def _event(name: str, told: BaseModel, **options: bool) -> Pieces:
+    return Pieces.of(told, lambda json: format_sse_event(event=name, data_str=json), **options)

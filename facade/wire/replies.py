@@ -1,16 +1,18 @@
 """Answers as HTTP, made from the fields of a task's answer: its picture with the rest in headers, or all as JSON."""
 
 import time
-from base64 import b64encode
-from dataclasses import dataclass
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from starlette.responses import Response
 
 from concord_client.tasks.fields import Kind, TensorField
 from concord_client.tasks.request import Answer
-from facade.work.pictures import MEDIA_TYPES, Format, encoded_picture
+from facade.access.caller import Caller
+from facade.wire.pieces import Base64, Pieces, PiecewiseResponse, sliced
+from facade.work.pictures import MEDIA_TYPES, Encoder, Format
 
 JOB = "X-Concord-Job"
 MODEL = "X-Concord-Model"
@@ -34,40 +36,51 @@ class Reply:
     """The answer to one request, ready to be sent.
 
     Attributes:
-        picture: its first image, encoded as it was asked for; None for an answer without images.
+        answer: its first image is encoded as it was asked for.
         job: the id under which the request could be cancelled.
         seconds: by stage.
     """
 
     answer: Answer
-    picture: bytes | None
     picture_format: Format
     model: str
     job: str
     seconds: dict[str, float]
 
+    @property
+    def picture(self) -> bytes | None:
+        """The body; None for an answer without images."""
+        field = picture_of(type(self.answer))
+        return None if field is None else getattr(self.answer, field.name)
+
+    @property
+    def size(self) -> int:
+        """What it takes in memory, in bytes."""
+        values = (getattr(self.answer, each.name) for each in self.answer.fields() if each.kind == "image")
+        return sum(len(value) for value in values if value is not None)
+
     def told(self) -> BaseModel:
         """Everything, for JSON and events."""
         answer = type(self.answer)
         values = {each.name: getattr(self.answer, each.name) for each in answer.fields()}
-        if picture := picture_of(answer):
-            values[picture.name] = self.picture
-        values = {name: b64encode(each).decode() if isinstance(each, bytes) else each for name, each in values.items()}
         seconds = {stage: round(each, 6) for stage, each in self.seconds.items()}
         return answer_model(answer).model_validate(
             values | {"format": self.picture_format, "model": self.model, "job": self.job, "seconds": seconds}
         )
 
-    def response(self, accept: str) -> Response:
-        """The picture, or JSON for those who ask for it in their header ``Accept``."""
-        if self.picture is None or wants_json(accept):
-            return json_response(self.told(), self.job)
+    def response(self, accept: str, kept: ExitStack) -> Response:
+        """The picture, or JSON for those who ask for it in their header ``Accept``; closes what is kept when it is
+        sent.
+        """
+        picture = self.picture
+        if picture is None or wants_json(accept):
+            return json_response(self.told(), self.job, kept)
         timings = ", ".join(f"{stage};dur={each * 1000:.2f}" for stage, each in self.seconds.items())
         headers = {MODEL: self.model, JOB: self.job, "Server-Timing": timings}
         for field in self.answer.fields():
             if field.kind in _IN_HEADERS and (value := getattr(self.answer, field.name)) is not None:
                 headers[header_of(field)] = _written(value)
-        return Response(self.picture, headers=headers, media_type=MEDIA_TYPES[self.picture_format])
+        return PiecewiseResponse(sliced(picture), len(picture), kept, headers, MEDIA_TYPES[self.picture_format])
 
 
 _MODELS: dict[type[Answer], type[BaseModel]] = {}
@@ -80,7 +93,7 @@ def answer_model(answer: type[Answer]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for each in answer.fields():
         is_image = each.kind == "image"
-        kind = str if is_image else PYTHON[each.kind]
+        kind = Base64 if is_image else PYTHON[each.kind]
         words = f"{each.about}; in base64" if is_image else each.about
         fields[each.name] = (kind | None if _is_nullable(each) else kind, Field(description=words))
     if has_photograph(answer):
@@ -134,16 +147,26 @@ def header_of(field: TensorField) -> str:
 
 
 async def reply_of(
-    answer: Answer, picture_format: Format, quality: int, model: str, job: str, seconds: dict[str, float]
+    answer: Answer,
+    encoder: Encoder,
+    picture_format: Format,
+    quality: int,
+    model: str,
+    caller: Caller,
+    seconds: dict[str, float],
 ) -> Reply:
     """Encodes an answer's picture, and notes the seconds that takes."""
     began, field = time.monotonic(), picture_of(type(answer))
-    picture = None if field is None else await encoded_picture(getattr(answer, field.name), picture_format, quality)
-    return Reply(answer, picture, picture_format, model, job, seconds | {"encode": time.monotonic() - began})
+    if field is not None:
+        picture = await encoder.encoded(getattr(answer, field.name), picture_format, quality, caller.owner)
+        answer = replace(cast(Any, answer), **{field.name: picture})
+    return Reply(answer, picture_format, model, caller.job or "", seconds | {"encode": time.monotonic() - began})
 
 
-def json_response(answer: BaseModel, job: str) -> Response:
-    return Response(answer.model_dump_json(), headers={JOB: job}, media_type="application/json")
+def json_response(answer: BaseModel, job: str, kept: ExitStack) -> Response:
+    """JSON, which closes what is kept when it is sent."""
+    pieces = Pieces.of(answer)
+    return PiecewiseResponse(iter(pieces), len(pieces), kept, {JOB: job}, "application/json")
 
 
 def wants_json(accept: str) -> bool:

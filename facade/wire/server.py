@@ -1,7 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, with bounds, and its server, stopped without losing a request that was accepted.
 
 Bounds are on the head of a request, how long it may take and how large it may be; on how long its body may take; and on
-an answer, how long its client may read nothing of it.
+how slowly a client may read its answer.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ _ENDLESS = "/heartbeat/"  # of Gradio: open as long as a browser shows the page
 _POLL_SECONDS = 0.05
 _SHUTDOWN_SECONDS = 5.0
 _TURNS = 5
+_LOOKS = 30
+"""How often at most it is looked within the patience how much a client has read."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -40,9 +42,12 @@ class BoundedProtocol(HttpToolsProtocol):
             which it reads nothing of an answer that waits for it; and seconds that it may go on to send a body after
             the answer. Before the answer a body has twice that, and as much again for every `RATE_STEP` bytes: those
             who read it refuse it sooner, and say more.
+        least_rate: bytes a second of an answer that a client has to read, after the patience; only the time counts in
+            which the answer waits for it.
     """
 
     patience = 30.0
+    least_rate = 2**18
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,7 +55,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._body_bytes = 0
         self._timer: asyncio.TimerHandle | None = self._armed()
-        self._unread: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
+        self._waited = 0.0
+        self._read = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -86,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._waited, self._read = 0.0, 0
         if self._is_answered and not self._in_head:
             self._disarm()
             self._timer = self.loop.call_later(self.patience, self.transport.close)
@@ -93,26 +101,43 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """What is written waits: the client does not read as fast as it is answered."""
         super().pause_writing()
-        self._watch_reading(self.transport.get_write_buffer_size())
+        self._watch_reading()
 
     def resume_writing(self) -> None:
         """The client has read, or is gone."""
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+        self._count_reading()
         super().resume_writing()
 
-    def _watch_reading(self, unread: int) -> None:
-        self._unread = self.loop.call_later(self.patience, self._expect_less, unread)
+    def _watch_reading(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._watched = self.loop.time()
+        left = self._allowed_wait - self._waited
+        seconds = min(self.patience, max(left, self.patience / _LOOKS))
+        self._reading = self.loop.call_later(seconds, self._expect_reading, seconds)
 
-    def _expect_less(self, unread: int) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= unread:
+    def _expect_reading(self, seconds: float) -> None:
+        """So long it was waited for the client."""
+        before = self._read
+        self._count_reading()
+        is_idle = self._read == before and seconds >= self.patience
+        if is_idle or self._waited >= self._allowed_wait:
             # Reset, so that the kernel does not keep what lies unread for as long as the client likes.
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         else:
-            self._watch_reading(left)
+            self._watch_reading()
+
+    def _count_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+            self._waited += self.loop.time() - self._watched
+            self._read += self._unread - self.transport.get_write_buffer_size()
+
+    @property
+    def _allowed_wait(self) -> float:
+        """Seconds that the answer may have waited for the client, which has read so much of it."""
+        return self.patience + self._read / self.least_rate
 
     @property
     def _is_answered(self) -> bool:
@@ -162,11 +187,12 @@ class HttpServer(uvicorn.Server):
         self._open = 0
         self._drain_seconds = settings.drain_seconds
         self._stopping = stopping
+        patience = {"patience": settings.read_timeout, "least_rate": settings.least_read_rate}
         super().__init__(
             uvicorn.Config(
                 self._counted,
                 interface="asgi3",
-                http=type("_Patient", (BoundedProtocol,), {"patience": settings.read_timeout}),
+                http=type("_Patient", (BoundedProtocol,), patience),
                 ws="none",
                 lifespan="on",
                 log_config=None,

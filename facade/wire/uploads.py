@@ -5,8 +5,8 @@ times, and everything else is text that pydantic reads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.forms import Form, Parts, rules_of, validated
+from facade.work.memory import Memory
 
 ENVELOPE_BYTES = 2**20
 """Of a body besides its files: texts, and what multipart puts around them."""
@@ -35,11 +36,11 @@ TakesBody = TypeVar("TakesBody", bound=Sink)
 
 
 class Uploads:
-    """Reads the bodies of one application, and bounds what all requests together hold in memory."""
+    """Reads the bodies of one application, which count in its memory."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings = settings
-        self.held = 0
+        self._memory = memory
 
     @asynccontextmanager
     async def form(
@@ -75,7 +76,8 @@ class Uploads:
         Raises:
             Problem: too many bytes, or the sink's; or the client was too slow or went away.
         """
-        body = _Body(request, self, max_bytes)
+        holder = request.scope.get("state", {}).get("key", "")
+        body = _Body(request, self._memory, holder, max_bytes)
         try:
             try:
                 taken = sink()
@@ -88,26 +90,7 @@ class Uploads:
                 raise
             yield taken
         finally:
-            self.held -= body.received
-
-    @contextmanager
-    def kept(self, count: int) -> Iterator[None]:
-        """Counts bytes that came otherwise as held for as long as the block runs; raises as `hold`."""
-        try:
-            self.hold(count)
-            yield
-        finally:
-            self.held -= count
-
-    def hold(self, count: int) -> None:
-        """Counts bytes that have arrived; raises a `Problem` where all requests together hold too many."""
-        self.held += count
-        if self.held > self._settings.max_held_bytes:
-            raise Problem(
-                "too_busy",
-                "the requests that are being answered hold as much memory as they may",
-                allowed=f"{self._settings.max_held_bytes} bytes in all requests together",
-            )
+            self._memory.release(holder, body.received)
 
 
 @dataclass
@@ -115,12 +98,14 @@ class _Body:
     """The body of one request.
 
     Attributes:
+        holder: of the key it came with, empty without one.
         received: bytes that were counted.
         ended: whether nothing more is to come.
     """
 
     request: Request
-    uploads: Uploads
+    memory: Memory
+    holder: str
     max_bytes: int
     received: int = 0
     ended: bool = False
@@ -162,7 +147,7 @@ class _Body:
             raise Problem("cancelled", "the client went away")
         piece: bytes = message.get("body", b"")
         self.received += len(piece)
-        self.uploads.hold(len(piece))
+        self.memory.hold(self.holder, len(piece))
         if self.received > self.max_bytes:
             raise self._too_large()
         return piece

@@ -52,7 +52,7 @@ class ModelLimits(BaseModel):
     max_text_bytes: int = Field(description="of a text, as UTF-8")
     deadline: float = Field(description="seconds a request may take, waiting included")
     concurrency: int = Field(description="requests that are answered at a time")
-    queue: int = Field(description="requests that may wait for that")
+    queue: int = Field(description="requests of a key that may wait for that")
 
 
 class PublicModel(BaseModel):
@@ -120,6 +120,20 @@ class Models:
                 # It may have come since.
                 pass
         return _allowed(await self.refresh(), allowance).choose(request.TASK, model, given, streams=True)
+
+    async def named(self, name: str, allowance: Allowance) -> Pipeline:
+        """The pipeline of this name, of those whose task is known; errors as in `choose`."""
+        found = {} if self._doubtful else _by_name(self.catalogue, allowance)
+        if name not in found:
+            found = _by_name(await self.refresh(), allowance)
+        if name not in found:
+            raise ModelNotFound(name, tuple(found))
+        return found[name]
+
+
+def _by_name(catalogue: Catalogue, allowance: Allowance) -> dict[str, Pipeline]:
+    tasks = {task.TASK for task in TASKS}
+    return {each.name: each for each in _allowed(catalogue, allowance).pipelines if each.task in tasks}
 
 
 def _allowed(catalogue: Catalogue, allowance: Allowance) -> Catalogue:

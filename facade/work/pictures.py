@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
+from concord.encoding import encoder_apart, reencoded
 from facade.problems import Problem
+from facade.work.lane import Lane
 
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
 """What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says."""
@@ -15,6 +17,10 @@ Format: TypeAlias = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 DEFAULT_QUALITY = 90
 
+_CHEAP_PIXELS = {"jpeg": 16_000_000, "webp": 2_000_000}
+"""The most that is encoded in place, which takes a second at most."""
+
+_AT_A_TIME = 2
 _LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
 
 
@@ -30,23 +36,37 @@ def check_format(size: tuple[int, int], picture_format: Format) -> None:
         )
 
 
-async def encoded_picture(png: bytes, picture_format: Format, quality: int) -> bytes:
-    """A PNG of our own making in the format that was asked for, its ICC profile kept; quality is 1 to 100.
+class Encoder:
+    """Writes pictures in other formats: in a thread, or in a process that can be killed where they are large."""
 
-    For JPEG, transparent pixels are laid on white.
-    """
-    return png if picture_format == "png" else await asyncio.to_thread(_reencoded, png, picture_format, quality)
+    def __init__(self) -> None:
+        self._places = Lane(_AT_A_TIME)
+
+    async def encoded(self, png: bytes, picture_format: Format, quality: int, holder: str) -> bytes:
+        """A PNG of our own making in the format that was asked for, its ICC profile kept; quality is 1 to 100.
+
+        For JPEG, transparent pixels are laid on white. The holder is that of the key that the request came with.
+
+        Raises:
+            TooComplex: it takes more time or memory than it may use.
+        """
+        if picture_format == "png":
+            return png
+        pixels = pixels_of(png)
+        if pixels <= _CHEAP_PIXELS[picture_format]:
+            return await asyncio.to_thread(reencoded, png, picture_format, quality)
+        encode = encoder_apart(pixels)
+        async with self._places.place(holder):
+            try:
+                return await asyncio.to_thread(encode, png, "format", picture_format, quality)
+            finally:
+                encode.kill()
 
 
-def _reencoded(png: bytes, picture_format: Format, quality: int) -> bytes:
-    image: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
-    profile = image.info.get("icc_profile")
-    if picture_format == "jpeg" and image.mode != "RGB":
-        opaque = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    buffer = io.BytesIO()
-    image.save(buffer, picture_format, quality=quality, icc_profile=profile)
-    return buffer.getvalue()
+def pixels_of(picture: bytes) -> int:
+    """Width x height of an encoded picture of our own."""
+    width, height = Image.open(io.BytesIO(picture)).size
+    return width * height
 
 
 @cache

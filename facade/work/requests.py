@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from concord.images import read_header
+from concord.images import Header, read_header
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks.request import Request
@@ -38,26 +38,25 @@ def made(task: Task, values: Mapping[str, object]) -> Request[Any]:
     return task(**given)
 
 
-def check(request: Request[Any], allowance: Allowance) -> list[str]:
+def check(request: Request[Any], allowance: Allowance) -> dict[str, Header]:
     """Refuses what a caller may not send; nothing is decoded.
 
     Returns:
-        The fields whose images are not cheap to decode.
+        What its images say of themselves, by field.
 
     Raises:
         ConcordError: an image cannot be read, or is too large.
         Problem: a text is too long.
     """
-    dear = []
+    headers = {}
     for field in request.given():
         value = getattr(request, field.name)
         if field.kind == "image":
-            if not read_header(value, allowance.limits, field.name).is_cheap:
-                dear.append(field.name)
+            headers[field.name] = read_header(value, allowance.limits, field.name)
         elif field.kind == "text" and (size := len(value.encode("utf-8", "surrogatepass"))) > allowance.max_text_bytes:
             allowed = f"at most {allowance.max_text_bytes} bytes of UTF-8"
             raise Problem("invalid_text", f"it has {size} bytes", field=field.name, allowed=allowed)
-    return dear
+    return headers
 
 
 def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catalogue) -> Settings:

@@ -1,7 +1,7 @@
 """What the facade does, without HTTP: checks a request, waits for its turn, asks Triton, and tells how it goes."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, Self, TypeAlias
 
@@ -18,6 +18,8 @@ from facade.settings import Settings as FacadeSettings
 from facade.work.admission import Admission
 from facade.work.catalogue import Models, PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
+from facade.work.memory import Memory, Room
+from facade.work.pictures import Encoder
 from facade.work.probe import Prober
 from facade.work.reader import Reader
 from facade.work.requests import Settings, read_settings
@@ -63,9 +65,12 @@ class Service:
     def __init__(self, settings: FacadeSettings, triton_url: str | None = None) -> None:
         self.settings = settings
         self.everyone = Allowance.of(settings)
+        self.memory = Memory(settings.max_held_bytes)
         self.admission = Admission(settings.queue)
+        self.memory.freed = self.admission.look_again
         self.jobs = Jobs()
         self.reader = Reader()
+        self.encoder = Encoder()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
         self.probe = Prober(self._client, self.models, self.admission, settings.probe_interval)
@@ -80,6 +85,8 @@ class Service:
         deadline: float | None = None,
         without: Collection[str] = (),
         on_event: OnEvent | None = None,
+        room: Room | None = None,
+        pictures: int = 1,
     ) -> Finished[A]:
         """Answers one request.
 
@@ -88,6 +95,8 @@ class Service:
             deadline: seconds, time in the queue included; None for as long as the model may take.
             without: fields of the answer that are not wanted.
             on_event: is told of every place in the queue and every step, in the event loop.
+            room: for the answer, which its owner has until the answer is sent; None where that is not for long.
+            pictures: how many answers like this one it is for.
 
         Raises:
             Problem: it is refused, or failed, or was cancelled by its id.
@@ -97,15 +106,17 @@ class Service:
         def tell_step(progress: Progress) -> None:
             tell(Stepped(progress.step, progress.total, progress.preview))
 
-        with self._problems(), self.jobs.running(caller.job, caller.owner):
+        own_room = self.memory.room(caller.owner) if room is None else nullcontext(room)
+        with self._problems(), self.jobs.running(caller.job, caller.owner), own_room as room:
             allowance = self.allowance(caller)
             pipeline = await self.models.choose(request, model, allowance)
             seconds = self.deadline(pipeline, deadline)
             sent = request
 
-            async def read() -> None:
+            async def read() -> int:
                 nonlocal sent
-                sent = await self.reader.checked(request, allowance)
+                sent, size = await self.reader.checked(request, allowance, caller.owner)
+                return size * pictures
 
             async def ask(timeout: float) -> A:
                 try:
@@ -129,6 +140,8 @@ class Service:
                 before=read,
                 stops=pipeline.streams,
                 on_position=lambda place: tell(Queued(place)),
+                holder=caller.owner,
+                room=room,
             )
             self.probe.note_answer()
             return Finished(answer, taken)
@@ -145,6 +158,15 @@ class Service:
         with self._problems():
             pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
+
+    async def pipeline(self, name: str, caller: Caller = ANYONE) -> Pipeline:
+        """The public pipeline of this name, as it is called on the wire.
+
+        Raises:
+            Problem: there is none that the caller may ask, or Triton does not answer.
+        """
+        with self._problems():
+            return await self.models.named(name, self.allowance(caller))
 
     async def public_models(self, caller: Caller = ANYONE) -> list[PublicModel]:
         """The models that a caller can ask.

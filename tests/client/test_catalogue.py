@@ -53,9 +53,13 @@ def test_a_pipeline_is_read_from_its_configuration():
     ("datatype", "text", "value", "refused"),
     [
         ("TYPE_INT32", "5; 1..50; steps", 50, 51),
+        ("TYPE_INT32", "5; 1..50; steps", 5.0, 10**400),
+        ("TYPE_INT32", "5; 1..50; steps", 1, float("inf")),
         ("TYPE_INT64", "; 0..9223372036854775807; seed", 2**63 - 1, -1),
         ("TYPE_INT32", "256; 256|512; side", 512, 300),
         ("TYPE_FP32", "0.5; 0.0..1.0; strength", 1, 1.5),
+        ("TYPE_FP32", "; ; strength", 0.5, 10**400),
+        ("TYPE_FP32", "; ; strength", 0.5, float("nan")),
         ("TYPE_BOOL", "false; false|true; refine", True, 1),
         ("TYPE_STRING", "plain; plain|harmony; decoder", "harmony", "best"),
         ("TYPE_STRING", "; ; any words", "ü", 3),

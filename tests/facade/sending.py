@@ -16,10 +16,12 @@ def form_of(files: dict[str, bytes] | list[tuple[str, bytes]], fields: dict[str,
 
 
 class Connection:
-    """A connection on which bytes are sent as they are."""
+    """A connection on which bytes are sent as they are; the kernel keeps `buffer` bytes of what is not read."""
 
-    def __init__(self, facade: Facade) -> None:
+    def __init__(self, facade: Facade, buffer: int | None = None) -> None:
         self._socket = socket.create_connection((facade.host, facade.port), timeout=PATIENCE)
+        if buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
 
     def __enter__(self) -> Self:
         return self

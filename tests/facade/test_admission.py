@@ -70,6 +70,23 @@ def test_beyond_the_queue_a_request_is_refused_without_waiting():
     run(program())
 
 
+def test_a_queue_that_is_full_of_one_holder_is_open_to_others():
+    async def program():
+        admission = admission_of({"one": 1}, queue=1)
+        tasks = [asyncio.create_task(admission.take("one", holder=holder)) for holder in ("ann", "ann", "bob")]
+        await settled()
+        assert admission.waiting == {"one": 2}
+        for holder in ("ann", "bob"):
+            with pytest.raises(Problem, match="and 1 wait"):
+                await admission.take("one", holder=holder)
+        tasks[0].result().leave()
+        await settled()
+        assert [task.done() for task in tasks] == [True, False, True]
+        tasks[1].cancel()
+
+    run(program())
+
+
 def test_models_have_queues_of_their_own():
     async def program():
         admission = admission_of({"one": 1, "other": 1}, queue=0)

@@ -232,7 +232,7 @@ def test_a_client_that_goes_away_ends_its_batch(facade: Facade, image, stream):
         lambda: not facade.service.jobs and not any(facade.service.admission.running.values()),
         "the batch ends with its client",
     )
-    facade.wait_until(lambda: facade.app.state.uploads.held == 0, "its photographs are given back")
+    facade.wait_until(lambda: facade.service.memory.held == 0, "its photographs are given back")
 
 
 def test_two_batches_of_one_job_are_refused(http, image):

@@ -26,7 +26,7 @@ def nothing_is_left(gate: Gated) -> bool:
     """Whether nothing is waiting, running or kept, by the facade's own metrics as well."""
     gate.wait_for(0, 0)
     app = gate.facade.app
-    gate.facade.wait_until(lambda: (len(app.state.service.jobs), app.state.uploads.held) == (0, 0))
+    gate.facade.wait_until(lambda: (len(app.state.service.jobs), app.state.service.memory.held) == (0, 0))
     metrics = httpx.get(f"{gate.facade.url}/metrics").text.splitlines()
     gauges = [line for line in metrics if line.startswith(("concord_in_flight{", "concord_queue_depth{"))]
     return len(gauges) == 2 and all(line.endswith(" 0.0") for line in gauges)

@@ -8,12 +8,15 @@ import time
 from contextlib import ExitStack
 
 import httpx
+import numpy as np
 import pytest
 
+from tests.facade.conftest import HEIGHT, WIDTH
 from tests.facade.gated import RUNNING, WAITING
 from tests.facade.running import PATIENCE
 from tests.facade.sending import Connection, events, form_of, problem
 from tests.serving.asking import statistics
+from tests.serving.pictures import encoded, middle, photograph
 
 LONG = {"model": "diffharmony", "steps": "50", "resolution": "1024"}
 
@@ -96,9 +99,9 @@ def test_who_leaves_the_queue_is_never_sent_to_triton(gate, request_):
 
 
 def answered(gate) -> int:
-    """Harmonizations the facade is done with, whatever came of them."""
+    """Requests the facade is done with, whatever came of them."""
     lines = httpx.get(f"{gate.facade.url}/metrics").text.splitlines()
-    counts = (line for line in lines if line.startswith("concord_requests_total{") and "/v1/harmonize" in line)
+    counts = (line for line in lines if line.startswith("concord_requests_total{") and 'route="/v1/' in line)
     return int(sum(float(line.rpartition(" ")[2]) for line in counts))
 
 
@@ -119,10 +122,17 @@ def test_a_hundred_clients_that_leave_leave_no_work_behind(gate, request_):
     gate.open()
     gate.wait_for(0, 0)
     assert gate.executed - before <= RUNNING
-    assert gate.facade.call(lambda: (len(gate.facade.service.jobs), gate.facade.app.state.uploads.held)) == (0, 0)
+    service = gate.facade.service
+    assert gate.facade.call(lambda: (len(service.jobs), service.memory.held)) == (0, 0)
 
 
-def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, request_):
+@pytest.mark.parametrize("stream", ["0", "1"])
+@pytest.mark.parametrize("path", ["/v1/harmonize", "/v1/images/edits", "/v1/batches"])
+def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, image, mask, path, stream):
+    field = "images" if path == "/v1/batches" else "image"
+    mask = encoded(np.dstack([photograph(WIDTH, HEIGHT), middle(WIDTH, HEIGHT)])) if "edits" in path else mask
+    files = [(field, ("a.png", image)), (field if field == "images" else "mask", ("a_mask.png", mask))]
+    request_ = form_of(files, {"stream": stream})
     before, seen = gate.executed, answered(gate)
     held, resume = threading.Event(), threading.Event()
 
@@ -133,7 +143,7 @@ def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, req
     gate.facade.loop.call_soon_threadsafe(hold)
     assert held.wait(PATIENCE)
     with Connection(gate.facade) as connection:
-        connection.post(request_)
+        connection.post(request_, path)
     resume.set()
     deadline = time.monotonic() + PATIENCE
     while answered(gate) == seen:
@@ -141,6 +151,19 @@ def test_a_client_that_left_before_its_request_was_read_starts_nothing(gate, req
     gate.open()
     gate.wait_for(0, 0)
     assert gate.executed == before
+
+
+def test_who_leaves_before_the_first_event_leaves_the_queue(gate, image):
+    mask = encoded(np.dstack([photograph(WIDTH, HEIGHT), middle(WIDTH, HEIGHT)]))
+    request_ = form_of({"image": image, "mask": mask}, {"stream": "1"})
+    with ExitStack() as first:
+        for _ in range(RUNNING):
+            first.enter_context(Connection(gate.facade)).post(request_, "/v1/images/edits")
+        gate.wait_for(RUNNING, 0)
+        with Connection(gate.facade) as last:
+            last.post(request_, "/v1/images/edits")
+            gate.wait_for(RUNNING, 1)
+        gate.wait_for(RUNNING, 0)
 
 
 def test_the_deadline_counts_the_time_in_the_queue(gate, image, mask, request_):

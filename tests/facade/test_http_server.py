@@ -175,6 +175,22 @@ def test_an_answer_that_is_read_slowly_arrives_whole():
     assert arrived > MUCH
 
 
+def test_an_answer_that_is_read_too_slowly_is_given_up():
+    with served(read_timeout=PATIENCE_OF_SERVER, least_read_rate=2**28) as (_, connection, _):
+        connection.sendall(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        deadline = time.monotonic() + PATIENCE
+        with pytest.raises(ConnectionResetError):
+            while time.monotonic() < deadline:
+                assert connection.recv(2**16)
+                time.sleep(PATIENCE_OF_SERVER / 20)
+
+
+def test_the_time_in_which_there_is_nothing_to_read_does_not_count():
+    with served(read_timeout=PATIENCE_OF_SERVER, least_read_rate=2**28) as (_, connection, _):
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert received(connection).endswith(b"hello")
+
+
 def test_an_open_page_does_not_keep_it_from_stopping():
     with served(drain_seconds=3600.0) as (server, connection, thread):
         connection.sendall(b"GET /page/heartbeat/me HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -97,7 +97,7 @@ def test_events_are_what_the_package_expects():
 
 def test_answers_are_what_the_package_expects():
     answer = openai_shapes.ImagesResponse(
-        created=1, data=[{"b64_json": "AA==", "seed": 3}], output_format="png", size="8x4"
+        created=1, data=[{"b64_json": b"\0", "seed": 3}], output_format="png", size="8x4"
     )
     read = ImagesResponse.model_validate(answer.model_dump(), strict=True)
     assert read.data[0].b64_json == "AA=="

@@ -42,7 +42,7 @@ def paged(server) -> Iterator[Facade]:
 def http(paged) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=paged.url, timeout=PATIENCE) as client:
         yield client
-    paged.wait_until(lambda: paged.app.state.uploads.held == 0, "nothing of it is held")
+    paged.wait_until(lambda: paged.service.memory.held == 0, "nothing of it is held")
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_uploads_are_counted_with_everybody_elses(paged, http):
             connection.head("/gradio_api/upload", FORM, *CHUNKED)
             connection.chunk(FILE + piece)
             if number < len(connections):
-                paged.wait_until(lambda number=number: paged.app.state.uploads.held >= number * len(piece))
+                paged.wait_until(lambda number=number: paged.service.memory.held >= number * len(piece))
         status, headers, body = connections[-1].answer()
         assert status == 503 and b"too_busy" in body and int(headers["retry-after"]) >= 1
     finally:
@@ -193,17 +193,17 @@ def marked(size: tuple[int, int]) -> bytes:
 def test_a_photograph_that_waits_is_counted(tmp_path, image):
     with gated(tmp_path, page=True) as gate, httpx.Client(base_url=gate.facade.url, timeout=PATIENCE) as http:
         gate.close()
-        tab, uploads = Visitor(http), gate.facade.app.state.uploads
+        tab, memory = Visitor(http), gate.facade.app.state.service.memory
         assert tab.join("drop", "upload", tab.upload(image)).status_code == 200
         assert "photograph.jpg" in tab.told()
         with Image.open(io.BytesIO(image)) as picture:
             editor = {"background": None, "layers": [tab.upload(marked(picture.size[::-1]))], "composite": None}
         assert tab.join("harmonize", "click", None, editor, "", MODEL, {}).status_code == 200
         gate.wait_for(1, 0)
-        assert gate.facade.call(lambda: uploads.held) >= len(image)
+        assert gate.facade.call(lambda: memory.held) >= len(image)
         gate.open()
         assert "harmonized.png" in tab.told()
-        gate.facade.wait_until(lambda: uploads.held == 0)
+        gate.facade.wait_until(lambda: memory.held == 0)
 
 
 def test_a_cookie_is_secure_where_the_browser_came_by_https(server):

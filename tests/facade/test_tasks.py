@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import io
+import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,10 +14,13 @@ from PIL import Image
 
 from concord_client.tasks.fields import received, sent
 from concord_client.tasks.request import Answer, Request
+from facade.access.caller import Caller
 from facade.problems import Problem
 from facade.routes.tasks import form_of, router_of
 from facade.wire.forms import validated
+from facade.wire.pieces import Pieces
 from facade.wire.replies import reply_of
+from facade.work.pictures import Encoder
 from tests.serving.pictures import encoded, photograph
 
 
@@ -74,11 +79,13 @@ def test_its_answer_is_described_by_the_fields_of_the_answer(described):
 
 def test_its_answer_is_a_picture_with_headers_or_json():
     drawn = Drawn(encoded(photograph(8, 6)), (0.5, 1, 7, 5.25))
-    reply = asyncio.run(reply_of(drawn, "webp", 90, "painter", "a-job", {"inference": 1.0}))
-    picture = reply.response("image/webp")
-    assert Image.open(io.BytesIO(picture.body)).format == "WEBP"
+    caller = Caller("a-job")
+    reply = asyncio.run(reply_of(drawn, Encoder(), "webp", 90, "painter", caller, {"inference": 1.0}))
+    picture = reply.response("image/webp", ExitStack())
+    assert Image.open(io.BytesIO(reply.picture)).format == "WEBP"
+    assert picture.headers["content-length"] == str(len(reply.picture)) == str(reply.size)
     assert picture.headers["x-concord-box"] == "0.5, 1, 7, 5.25" and "x-concord-seed" not in picture.headers
-    told = reply.told().model_dump()
-    assert base64.b64decode(told["image"]) == picture.body and told["format"] == "webp"
+    told = json.loads(b"".join(Pieces.of(reply.told())))
+    assert base64.b64decode(told["image"]) == reply.picture and told["format"] == "webp"
     assert told["box"] == [0.5, 1, 7, 5.25] and told["seed"] is None
     assert (told["model"], told["job"]) == ("painter", "a-job") and set(told["seconds"]) == {"inference", "encode"}

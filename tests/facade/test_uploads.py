@@ -40,7 +40,7 @@ IMAGE_PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="i"
 
 
 def held(facade) -> int:
-    return facade.call(lambda: facade.app.state.uploads.held)
+    return facade.call(lambda: facade.service.memory.held)
 
 
 def test_a_length_over_the_limit_is_refused_before_the_body_is_asked_for(connection):
@@ -60,7 +60,7 @@ def test_bytes_without_a_length_are_counted_as_they_arrive(connection, small):
     status, headers, body = connection.answer()
     assert status == 413 and b"image_too_large" in body and b'"field":"image"' in body
     assert headers["connection"] == "close" and connection.is_closed()
-    small.wait_until(lambda: small.app.state.uploads.held == 0)
+    small.wait_until(lambda: small.service.memory.held == 0)
 
 
 def test_many_small_parts_do_not_get_past_the_limit(connection):
@@ -99,8 +99,8 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_nothing(small):
     with Connection(small) as connection:
         connection.head("/v1/harmonize", CHUNKED[0], "Content-Length: 100000")
         connection.send(IMAGE_PART + bytes(1000))
-        small.wait_until(lambda: small.app.state.uploads.held > 1000, "what arrives is counted")
-    small.wait_until(lambda: small.app.state.uploads.held == 0, "what nobody waits for is given back")
+        small.wait_until(lambda: small.service.memory.held > 1000, "what arrives is counted")
+    small.wait_until(lambda: small.service.memory.held == 0, "what nobody waits for is given back")
 
 
 def test_all_bodies_together_are_bounded(small, image, mask):
@@ -111,13 +111,13 @@ def test_all_bodies_together_are_bounded(small, image, mask):
             connection.head("/v1/harmonize", *CHUNKED)
             connection.chunk(IMAGE_PART + piece)
             if number < len(connections):
-                small.wait_until(lambda number=number: small.app.state.uploads.held >= number * len(piece))
+                small.wait_until(lambda number=number: small.service.memory.held >= number * len(piece))
         status, headers, body = connections[-1].answer()
         assert status == 503 and b"too_busy" in body and int(headers["retry-after"]) >= 1
     finally:
         for connection in connections:
             connection.close()
-    small.wait_until(lambda: small.app.state.uploads.held == 0)
+    small.wait_until(lambda: small.service.memory.held == 0)
     with Connection(small) as connection:
         connection.post(form_of({"image": image, "mask": mask}))
         assert connection.status() == 200

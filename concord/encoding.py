@@ -1,0 +1,29 @@
+"""Writes a PNG in another format, in place or in a process of its own."""
+
+import io
+
+from PIL import Image
+
+from concord.apart import Apart, Bounds
+from concord.limits import ENCODING_BYTES, ENCODING_BYTES_PER_PIXEL, ENCODING_PATIENCE, ENCODING_SECONDS
+
+
+def reencoded(png: bytes, picture_format: str, quality: int) -> bytes:
+    """A PNG of our own making as ``jpeg`` or ``webp`` of a quality of 1 to 100, its ICC profile kept.
+
+    For JPEG, transparent pixels are laid on white.
+    """
+    image: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
+    profile = image.info.get("icc_profile")
+    if picture_format == "jpeg" and image.mode != "RGB":
+        opaque = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, quality=quality, icc_profile=profile)
+    return buffer.getvalue()
+
+
+def encoder_apart(pixels: int) -> Apart:
+    """A process that does the same with a picture of so many pixels; its arguments are the format and the quality."""
+    memory = ENCODING_BYTES + ENCODING_BYTES_PER_PIXEL * pixels
+    return Apart("concord.encoding_worker", "encode", Bounds(ENCODING_SECONDS, ENCODING_PATIENCE, memory))
