@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -17,10 +18,10 @@ Format: TypeAlias = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 DEFAULT_QUALITY = 90
 
-_CHEAP_PIXELS = {"jpeg": 16_000_000, "webp": 2_000_000}
+_CHEAP_PIXELS = {"jpeg": 8_000_000, "webp": 2_000_000}
 """The most that is encoded in place, which takes a second at most."""
 
-_AT_A_TIME = 2
+_APART_AT_A_TIME = 2
 _LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
 
 
@@ -40,7 +41,7 @@ class Encoder:
     """Writes pictures in other formats: in a thread, or in a process that can be killed where they are large."""
 
     def __init__(self) -> None:
-        self._places = Lane(_AT_A_TIME)
+        self._in_place, self._apart = Lane(os.cpu_count() or 1), Lane(_APART_AT_A_TIME)
 
     async def encoded(self, png: bytes, picture_format: Format, quality: int, holder: str) -> bytes:
         """A PNG of our own making in the format that was asked for, its ICC profile kept; quality is 1 to 100.
@@ -54,9 +55,10 @@ class Encoder:
             return png
         pixels = pixels_of(png)
         if pixels <= _CHEAP_PIXELS[picture_format]:
-            return await asyncio.to_thread(reencoded, png, picture_format, quality)
+            async with self._in_place.place(holder):
+                return await asyncio.to_thread(reencoded, png, picture_format, quality)
         encode = encoder_apart(pixels)
-        async with self._places.place(holder):
+        async with self._apart.place(holder):
             try:
                 return await asyncio.to_thread(encode, png, "format", picture_format, quality)
             finally:

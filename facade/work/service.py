@@ -116,7 +116,8 @@ class Service:
             async def read() -> int:
                 nonlocal sent
                 sent, size = await self.reader.checked(request, allowance, caller.owner)
-                return size * pictures
+                # While it is received, an answer is there more than once.
+                return size * max(2, pictures)
 
             async def ask(timeout: float) -> A:
                 try:
