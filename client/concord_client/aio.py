@@ -3,13 +3,23 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import ClassVar, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from concord_client.cancellation import Cancellation, Deadline
-from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
-from concord_client.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unavailable
-from concord_client.inference import Inference, Wish
+from concord_client.catalogue import DEFAULT_DEADLINE, RELOADS, Catalogue, Pipeline
+from concord_client.errors import (
+    MOST_LOSSES,
+    ConcordClientError,
+    DeadlineExceeded,
+    InvalidInput,
+    Lost,
+    ModelNotFound,
+    Unavailable,
+    Unreachable,
+)
+from concord_client.inference import Inference, OnLost, Wish
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
@@ -29,6 +39,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 _TOGETHER = 8
 """Questions about models that are under way at a time."""
+_LOOK_INTERVAL = 1.0
+"""Seconds between two looks whether the process that answers a stream is still the same."""
 
 
 class AsyncClient:
@@ -63,12 +75,13 @@ class AsyncClient:
         model: str | None = None,
         settings: Mapping[str, SettingValue] | None = None,
         on_step: OnStep | None = None,
+        on_lost: OnLost | None = None,
         without: Collection[str] = (),
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> A:
-        """See `Client.run`; files are read in a thread, and on_step is called in the event loop."""
-        return await self._run(Wish(request, model, settings, on_step, without, timeout, headers))
+        """See `Client.run`; files are read in a thread, and on_step and on_lost are called in the event loop."""
+        return await self._run(Wish(request, model, settings, on_step, on_lost, without, timeout, headers))
 
     async def harmonize(
         self,
@@ -116,11 +129,9 @@ class AsyncClient:
         """See `Client.models`."""
         deadline = self._deadline(timeout)
 
-        async def described(model: Model) -> Model:
-            return await self._transport.describe(model, deadline) if model.ready else model
-
         async def attempt() -> list[Model]:
-            return await self._each(await self._transport.index(deadline), described)
+            models = await self._transport.models(deadline)
+            return await self._each(models, lambda model: self._transport.describe(model, deadline))
 
         return await self._persisting(attempt, deadline)
 
@@ -198,14 +209,14 @@ class AsyncClient:
         steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
         pipeline, inference = await self._planned(wish, inputs, deadline)
         try:
-            tensors = await self._answered(pipeline, inference, steps, deadline)
+            tensors = await self._answered(pipeline, inference, steps, deadline, wish.on_lost)
         except ModelNotFound:
             # The server has changed since it was asked for its catalogue.
             self._catalogue = None
             another, inference = await self._planned(wish, inputs, deadline)
             if steps.begun or another == pipeline:
                 raise
-            tensors = await self._answered(another, inference, steps, deadline)
+            tensors = await self._answered(another, inference, steps, deadline, wish.on_lost)
         return answer_type.of(tensors)
 
     def _deadline(self, timeout: float | None, cancellation: Cancellation | None = None) -> Deadline:
@@ -224,17 +235,74 @@ class AsyncClient:
                 raise
             return wish.plan(newer, inputs, streams=self.address.streams)
 
-    async def _answered(self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline) -> Tensors:
+    async def _answered(
+        self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline, on_lost: OnLost | None
+    ) -> Tensors:
         deadline.declare(pipeline.deadline)
 
         async def attempt() -> Tensors:
             timed = inference.within(deadline.left) if pipeline.has_deadline else inference
             if not pipeline.streams:
                 return await self._transport.infer(timed, deadline)
-            await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
+            await self._stream(timed, deadline, steps)
             return steps.last
 
-        return await self._persisting(attempt, deadline, lambda: not steps.begun)
+        losses = 0
+
+        def may_retry(error: Unavailable) -> bool:
+            nonlocal losses
+            losses += isinstance(error, Lost)
+            # The server has told of its models, so it was there.
+            if not isinstance(error, Lost | Unreachable):
+                return not steps.begun
+            if on_lost is not None:
+                on_lost(error)
+            steps.begin_again()
+            return losses < MOST_LOSSES
+
+        return await self._persisting(attempt, deadline, may_retry, (Lost, Unreachable))
+
+    async def _stream(self, inference: Inference, deadline: Deadline, steps: Steps) -> None:
+        """Asks once for steps.
+
+        Raises:
+            Lost: the model was loaded again meanwhile; Triton does not end the streams of a process that died.
+        """
+        ended, lost = Cancellation(), False
+
+        async def look() -> None:
+            nonlocal lost
+            before: object = None
+            with suppress(ConcordClientError):
+                while True:
+                    with suppress(Unavailable, ModelNotFound):
+                        config = await self._transport.config(inference.model, deadline.under(ended))
+                        reloads = config.get("parameters", {}).get(RELOADS, {})
+                        if before not in (None, reloads):
+                            break
+                        before = reloads
+                    await self._sleep(_LOOK_INTERVAL, ended)
+                lost = True
+                ended.cancel()
+
+        transport = cast(StreamingTransport, self._transport)
+        try:
+            with deadline.cancellation.stopping(ended.cancel):
+                async with self._beside(look(), ended):
+                    await transport.infer_steps(inference, deadline.under(ended), steps.receive)
+        except BaseException:
+            if lost:
+                raise Lost(f"the process of {inference.model!r} has ended") from None
+            raise
+
+    @asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> AsyncIterator[None]:
+        """Has work done while the block runs."""
+        task = asyncio.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
         known = self._catalogue
@@ -243,10 +311,9 @@ class AsyncClient:
 
         async def attempt() -> Catalogue:
             asked = time.monotonic()
-            models = await self._transport.index(deadline)
-            ready = dict.fromkeys(model.name for model in models if model.ready)
+            names = dict.fromkeys(model.name for model in await self._transport.models(deadline))
             try:
-                configs = await self._each(ready, lambda name: self._transport.config(name, deadline))
+                configs = await self._each(names, lambda name: self._transport.config(name, deadline))
             except ModelNotFound as error:
                 raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
             self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
@@ -255,17 +322,21 @@ class AsyncClient:
         return await self._persisting(attempt, deadline)
 
     async def _persisting(
-        self, attempt: Callable[[], Awaitable[T]], deadline: Deadline, may_retry: Callable[[], bool] = lambda: True
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        deadline: Deadline,
+        may_retry: Callable[[Unavailable], bool] = lambda _: True,
+        lost: tuple[type[Unavailable], ...] = (),
     ) -> T:
         failures = 0
         while True:
             deadline.cancellation.wait(0)
             try:
                 return await attempt()
-            except Unavailable:
+            except Unavailable as error:
                 failures += 1
-                delay = self._retry.delay(failures, deadline.left)
-                if delay is None or not may_retry():
+                delay = self._retry.delay(failures, deadline.left, lost=isinstance(error, lost))
+                if delay is None or not may_retry(error):
                     raise
             await self._sleep(delay, deadline.cancellation)
 

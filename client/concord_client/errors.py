@@ -92,8 +92,19 @@ class InvalidDeclaration(ConcordClientError):
 class Unavailable(ConcordClientError):
     """The server cannot answer now (a full queue, starting, stopping), or went away before it answered.
 
-    The only error that is retried, and that only until the server has reported a step.
+    The only error after which a call is made again: a few times, and only until the server has reported a step.
     """
+
+
+class Lost(Unavailable):
+    """A process of the server, or the connection to it, ended before the answer.
+
+    The call is made again from the beginning, because inference has no side effects: until its deadline, or until it
+    was lost `MOST_LOSSES` times, because then it may be what ends the process.
+    """
+
+
+MOST_LOSSES = 10
 
 
 @dataclass(eq=False, repr=False)
@@ -132,6 +143,10 @@ class ServerError(ConcordClientError):
     """The server failed; nothing is wrong with what it was sent."""
 
 
+_LOST = re.compile(
+    r"stub\b.*\bnot healthy|socket closed|connection reset|broken pipe|goaway|stream removed|rst_stream|endpoint clos",
+    re.IGNORECASE | re.DOTALL,
+)
 _UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
 _CODES = {
     "busy": "UNAVAILABLE",
@@ -151,6 +166,11 @@ _HTTP_STATUSES = {
 }
 
 
+def tells_of_loss(message: str) -> bool:
+    """Whether the server's or gRPC's words say that the process or connection that had the request has ended."""
+    return _LOST.search(message) is not None
+
+
 def error_from_answer(status: str, message: str, *, model: str, timeout: float) -> ConcordClientError:
     """Types an error answer of the server.
 
@@ -168,6 +188,8 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     elif unknown := _UNKNOWN_MODEL.search(message):
         return ModelNotFound(unknown["model"])
+    elif tells_of_loss(message):
+        return Lost(message)
     errors = {
         "NOT_FOUND": ModelNotFound(model),
         "UNAVAILABLE": Unavailable(message),

@@ -20,7 +20,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from concord_client.cancellation import Cancellation, Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
 from concord_client.inference import DATATYPES, Inference
-from concord_client.repository import Model, read_index, read_metadata
+from concord_client.repository import Model, read_metadata, read_statistics
 from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address, is_loopback
@@ -76,9 +76,10 @@ class AsyncGrpcTransport:
     async def ready(self, deadline: Deadline) -> bool:
         return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), deadline)).ready)
 
-    async def index(self, deadline: Deadline) -> list[Model]:
-        response = await self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), deadline)
-        return read_index(_as_dict(response).get("models", ()))
+    async def models(self, deadline: Deadline) -> list[Model]:
+        return read_statistics(
+            _as_dict(await self._ask("ModelStatistics", service_pb2.ModelStatisticsRequest(), deadline))
+        )
 
     async def describe(self, model: Model, deadline: Deadline) -> Model:
         request = service_pb2.ModelMetadataRequest(name=model.name, version=model.version)
@@ -216,7 +217,7 @@ def _channel_arguments(address: Address) -> list[tuple[str, int]]:
         # The defaults, 1 s growing to 2 minutes, would let a server that has just come up go unnoticed.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.max_reconnect_backoff_ms", 500),
     ]
     if is_loopback(address.host):
         # gRPC would take localhost through the http_proxy of the environment.

@@ -32,7 +32,7 @@ from facade.page.tab_state import (
 )
 from facade.problems import Problem, problem_of
 from facade.wire.uploads import Uploads
-from facade.work.service import Finished, Queued, Service, Stepped
+from facade.work.service import Event, Finished, Queued, Restarted, Service
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
@@ -148,11 +148,11 @@ class Handlers:
 
     async def _events(
         self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller
-    ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
+    ) -> AsyncGenerator[Event | Finished[Harmonized]]:
         pipeline, settings = await self.service.choose(wanted, model, texts, caller)
         if PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}
-        events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
         work = self.service.run(wanted, caller, model=pipeline.model, settings=settings, on_event=events.put_nowait)
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
@@ -163,7 +163,9 @@ class Handlers:
         finally:
             task.cancel()
 
-    def _progress(self, event: Queued | Stepped) -> Update:
+    def _progress(self, event: Event) -> Update:
+        if isinstance(event, Restarted):
+            return self.parts.telling(messages.progress("A process of the server has ended; beginning again"))
         if isinstance(event, Queued):
             waiting = f"Waiting, number {event.position} in line"
             return self.parts.telling(messages.progress(waiting if event.position else "Harmonizing"))
