@@ -3,23 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, ClassVar, Self, TypeVar, cast
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import ClassVar, Self, TypeVar, cast
 
 from concord_client.cancellation import Cancellation, Deadline
-from concord_client.catalogue import DEFAULT_DEADLINE, RELOADS, Catalogue, Pipeline
-from concord_client.errors import (
-    MOST_LOSSES,
-    ConcordClientError,
-    DeadlineExceeded,
-    InvalidInput,
-    Lost,
-    ModelNotFound,
-    Unavailable,
-    Unreachable,
-)
+from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
+from concord_client.errors import DeadlineExceeded, InvalidInput, Lost, ModelNotFound, Unavailable, Unreachable
 from concord_client.inference import Inference, OnLost, Wish
+from concord_client.losses import Losses
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
@@ -39,8 +30,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 _TOGETHER = 8
 """Questions about models that are under way at a time."""
-_LOOK_INTERVAL = 1.0
-"""Seconds between two looks whether the process that answers a stream is still the same."""
 
 
 class AsyncClient:
@@ -244,65 +233,28 @@ class AsyncClient:
             timed = inference.within(deadline.left) if pipeline.has_deadline else inference
             if not pipeline.streams:
                 return await self._transport.infer(timed, deadline)
-            await self._stream(timed, deadline, steps)
+            await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
             return steps.last
 
-        losses = 0
-
-        def may_retry(error: Unavailable) -> bool:
-            nonlocal losses
-            losses += isinstance(error, Lost)
-            # The server has told of its models, so it was there.
-            if not isinstance(error, Lost | Unreachable):
-                return not steps.begun
-            if on_lost is not None:
-                on_lost(error)
-            steps.begin_again()
-            return losses < MOST_LOSSES
-
-        return await self._persisting(attempt, deadline, may_retry, (Lost, Unreachable))
-
-    async def _stream(self, inference: Inference, deadline: Deadline, steps: Steps) -> None:
-        """Asks once for steps.
-
-        Raises:
-            Lost: the model was loaded again meanwhile; Triton does not end the streams of a process that died.
-        """
-        ended, lost = Cancellation(), False
-
-        async def look() -> None:
-            nonlocal lost
-            before: object = None
-            with suppress(ConcordClientError):
-                while True:
-                    with suppress(Unavailable, ModelNotFound):
-                        config = await self._transport.config(inference.model, deadline.under(ended))
-                        reloads = config.get("parameters", {}).get(RELOADS, {})
-                        if before not in (None, reloads):
-                            break
-                        before = reloads
-                    await self._sleep(_LOOK_INTERVAL, ended)
-                lost = True
-                ended.cancel()
-
-        transport = cast(StreamingTransport, self._transport)
-        try:
-            with deadline.cancellation.stopping(ended.cancel):
-                async with self._beside(look(), ended):
-                    await transport.infer_steps(inference, deadline.under(ended), steps.receive)
-        except BaseException:
+        failures, losses = 0, Losses()
+        while True:
+            deadline.cancellation.wait(0)
+            try:
+                return await attempt()
+            except Unavailable as error:
+                failures += 1
+                # The server has told of its models, so it was there.
+                lost = isinstance(error, Lost | Unreachable)
+                delay = self._retry.delay(failures, deadline.left, lost=lost)
+                if delay is None or (steps.begun and not lost):
+                    raise
+                if lost and on_lost is not None:
+                    on_lost(error)
+                if isinstance(error, Lost) and await losses.too_many(error, self._transport, deadline):
+                    raise
             if lost:
-                raise Lost(f"the process of {inference.model!r} has ended") from None
-            raise
-
-    @asynccontextmanager
-    async def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> AsyncIterator[None]:
-        """Has work done while the block runs."""
-        task = asyncio.create_task(work)
-        try:
-            yield
-        finally:
-            task.cancel()
+                steps.begin_again()
+            await self._sleep(delay, deadline.cancellation)
 
     async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
         known = self._catalogue
@@ -321,22 +273,16 @@ class AsyncClient:
 
         return await self._persisting(attempt, deadline)
 
-    async def _persisting(
-        self,
-        attempt: Callable[[], Awaitable[T]],
-        deadline: Deadline,
-        may_retry: Callable[[Unavailable], bool] = lambda _: True,
-        lost: tuple[type[Unavailable], ...] = (),
-    ) -> T:
+    async def _persisting(self, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         failures = 0
         while True:
             deadline.cancellation.wait(0)
             try:
                 return await attempt()
-            except Unavailable as error:
+            except Unavailable:
                 failures += 1
-                delay = self._retry.delay(failures, deadline.left, lost=isinstance(error, lost))
-                if delay is None or not may_retry(error):
+                delay = self._retry.delay(failures, deadline.left)
+                if delay is None:
                     raise
             await self._sleep(delay, deadline.cancellation)
 

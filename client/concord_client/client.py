@@ -1,8 +1,6 @@
 """The blocking client."""
 
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, Self, TypeVar, cast
 
 from concord_client.aio import READY_PROBE_TIMEOUT, AsyncClient
@@ -206,14 +204,6 @@ class _BlockingCalls(AsyncClient):
 
     async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
         cancellation.wait(seconds)
-
-    @asynccontextmanager
-    async def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> AsyncIterator[None]:
-        threading.Thread(target=_ended, args=(work,), daemon=True).start()
-        try:
-            yield
-        finally:
-            ended.cancel()
 
     async def _each(self, items: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
         return [await ask(item) for item in items]

@@ -99,12 +99,18 @@ class Unavailable(ConcordClientError):
 class Lost(Unavailable):
     """A process of the server, or the connection to it, ended before the answer.
 
-    The call is made again from the beginning, because inference has no side effects: until its deadline, or until it
-    was lost `MOST_LOSSES` times, because then it may be what ends the process.
+    The call is made again from the beginning, because inference has no side effects: until its deadline, or until
+    `MOST_LOSSES` processes have ended with it, because then it may be what ends them.
     """
 
+    @property
+    def model(self) -> str:
+        """The model whose process has ended; empty where the words do not say it."""
+        found = _DEAD.search(str(self))
+        return (found[1] or found[2]) if found else ""
 
-MOST_LOSSES = 10
+
+MOST_LOSSES = 4
 
 
 @dataclass(eq=False, repr=False)
@@ -147,14 +153,17 @@ _LOST = re.compile(
     r"stub\b.*\bnot healthy|socket closed|connection reset|broken pipe|goaway|stream removed|rst_stream|endpoint clos",
     re.IGNORECASE | re.DOTALL,
 )
+_DEAD = re.compile(r"stub process '(\w+?)_\d+_\d+'|\[server_failure\] (\w+):", re.IGNORECASE)
 _UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
 _CODES = {
     "busy": "UNAVAILABLE",
     "deadline_exceeded": "DEADLINE_EXCEEDED",
     "cancelled": "CANCELLED",
-    **dict.fromkeys(("internal", "server_failure", "not_finite"), "INTERNAL"),
+    "server_failure": "UNAVAILABLE",
+    **dict.fromkeys(("internal", "not_finite"), "INTERNAL"),
 }
 """gRPC's status for the codes of messages that do not refuse an input."""
+_ENDS = frozenset({"DEADLINE_EXCEEDED", "CANCELLED"})
 _HTTP_STATUSES = {
     "400": "INVALID_ARGUMENT",
     "404": "NOT_FOUND",
@@ -184,11 +193,13 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
     if typed := Message.find(message):
         if typed.code not in _CODES:
             return InvalidInput(typed.code, typed.field, typed.problem, typed.allowed)
+        if typed.code == "server_failure":
+            return Lost(str(typed))
         status, message = _CODES[typed.code], str(typed)
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     elif unknown := _UNKNOWN_MODEL.search(message):
         return ModelNotFound(unknown["model"])
-    elif tells_of_loss(message):
+    elif status not in _ENDS and tells_of_loss(message):
         return Lost(message)
     errors = {
         "NOT_FOUND": ModelNotFound(model),

@@ -27,7 +27,7 @@ from concord.loops.request import LoopRequest
 from concord.loops.step_barrier import StepBarrier
 from concord.model_config import InvalidParameter, whole_parameter
 from concord_client.catalogue import PREVIEW, STEP, TOTAL, Pipeline
-from concord_client.errors import MOST_LOSSES, tells_of_loss
+from concord_client.errors import tells_of_loss
 
 _Value = TypeVar("_Value")
 
@@ -35,6 +35,7 @@ _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _COMPUTING_THREADS = 2
 _SENDING_THREADS = 2
 _PAUSE = 0.2  # seconds until a model whose process has died is asked again
+_TRIES = 5
 _PATIENCE = 0.003  # seconds; a request is back from a step sooner, unless it has a preview to draw
 _MOST_JOBS = 256
 
@@ -143,14 +144,14 @@ class _Host:
         return {tensor.name(): unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
 
     async def _response(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Any:
-        """A model's response; one whose process dies is asked again, because it is loaded again."""
-        for _ in range(MOST_LOSSES):
+        """A model's response; one whose process has died is asked again, because it is loaded again."""
+        for _ in range(_TRIES):
             self._check()
             response = await self._exec(model, inputs, outputs)
             if not (response.has_error() and tells_of_loss(response.error().message())):
                 return response
             await asyncio.sleep(_PAUSE)
-        raise ServerFailure(model, "its process has ended again and again")
+        raise ServerFailure(model, "its process has ended")
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         self._check()

@@ -45,11 +45,12 @@ class Processes:
         return {self._forget(descriptor) for descriptor, _ in self._poll.poll(0)}
 
     def kill(self, model: str) -> None:
-        """Ends those of a model."""
-        for name, process in self._known.values():
+        """Ends those of a model, which are then known no more."""
+        for descriptor, (name, process) in list(self._known.items()):
             if name == model:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+                self._forget(descriptor)
 
     def close(self) -> None:
         """From now on none is known."""

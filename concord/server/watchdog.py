@@ -7,7 +7,7 @@ canary without computing anything.
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
@@ -74,20 +74,20 @@ class Watchdog:
         if SERVER in ended or not self._server.is_alive():
             return "the server's process has ended"
         if ended:
-            return self._reload(ended)
+            return self._reload({model: f"the process of model '{model}' is dead" for model in ended})
         if time.monotonic() - self._polled < self._interval:
             return ""
         self._polled = time.monotonic()
         try:
             self._canaries = self._canaries or Canaries(self._server.grpc_url, self._patience)
-            for model, problem in self._canaries.poll():
-                if self._is_confirmed(model, problem):
-                    self._notify(f"{problem}; it is killed")
-                    self._processes.kill(model)
+            answers = list(self._canaries.poll())
         except InferenceServerException as error:
             problem = f"the server does not answer ({error.message()})"
             return problem if self._is_confirmed(SERVER, problem) else ""
-        return ""
+        problems = {model: problem for model, problem in answers if self._is_confirmed(model, problem)}
+        for model in problems:
+            self._processes.kill(model)
+        return self._reload(problems) if problems else ""
 
     def _is_confirmed(self, model: str, problem: str) -> bool:
         """Whether two canaries in turn show the same problem.
@@ -97,17 +97,17 @@ class Watchdog:
         before, self._suspicions[model] = self._suspicions.get(model), problem
         return bool(problem) and problem == before
 
-    def _reload(self, models: Collection[str]) -> str:
-        """Has models loaded again whose processes are dead, side by side; tells what cannot be mended that way."""
-        names = ", ".join(f"'{model}'" for model in sorted(models))
-        self._notify(f"the process of model {names} is dead; loading it again")
+    def _reload(self, problems: Mapping[str, str]) -> str:
+        """Has models loaded again, side by side, which have these problems; tells what cannot be mended that way."""
+        self._notify(f"{'; '.join(problems.values())}; loading it again")
         try:
-            with ThreadPoolExecutor(len(models)) as threads:
-                list(threads.map(self._server.reload, models))
+            with ThreadPoolExecutor(len(problems)) as threads:
+                list(threads.map(self._server.reload, problems))
         except InferenceServerException as error:
-            return f"model {names} cannot be loaded ({error.message()})"
+            return f"a model cannot be loaded again ({error.message()})"
         self._processes.know(self._server.processes())
         self._forget_canaries()
+        names = ", ".join(f"'{model}'" for model in problems)
         self._notify(f"model {names} is ready again")
         return ""
 

@@ -119,7 +119,7 @@ def test_retries_stop_at_the_deadline(ask, kserve):
     assert len(kserve.received) == 1
 
 
-LOST = ("INTERNAL", "in ensemble 'segment', Stub process 'cris_0_0' is not healthy.")
+LOST = ("INTERNAL", "in ensemble 'segment', Stub process 'segment_0_0' is not healthy.")
 
 
 def test_what_a_process_lost_is_asked_again_however_often_a_refusal_would_be(ask, kserve):
@@ -129,10 +129,15 @@ def test_what_a_process_lost_is_asked_again_however_often_a_refusal_would_be(ask
     assert all(received == kserve.received[0] for received in kserve.received)
 
 
-def test_what_is_lost_again_and_again_is_given_up(ask, kserve):
+def test_what_ends_one_process_after_the_other_is_given_up(ask, kserve):
     kserve.script = [LOST] * 100
+    parameters = kserve.config("segment")["parameters"]
+
+    def load_again(_):
+        parameters["reloads"] = {"string_value": str(len(kserve.received))}
+
     with pytest.raises(Lost, match="not healthy"):
-        ask(kserve.url, "segment", IMAGE, "bear")
+        ask(kserve.url, "run", Segment(IMAGE, "bear"), on_lost=load_again)
     assert len(kserve.received) == MOST_LOSSES
 
 

@@ -18,6 +18,7 @@ from concord_client import (
     Cancelled,
     Client,
     DeadlineExceeded,
+    Harmonize,
     Lost,
     Progress,
     Unavailable,
@@ -25,6 +26,7 @@ from concord_client import (
 from tests.client.kserve import KServe, serve_grpc
 
 IMAGE = b"\xff\xd8 a photograph \x00\x00"
+WISH = Harmonize(IMAGE, mask=b"mask")
 BUSY = ("UNAVAILABLE", "[busy] request: 8 are being answered")
 over_grpc = pytest.mark.parametrize("protocol", ["grpc"], indirect=True)
 # Serves one stream of steps, and dies amid them.
@@ -61,7 +63,7 @@ def test_a_refused_call_is_not_repeated_once_a_step_was_done(diffuse, kserve, re
 @pytest.mark.parametrize(
     "loss", [("UNAVAILABLE", "Socket closed"), ("error", "Stub process 'diffharmony_0_0' is not healthy.")]
 )
-def test_a_lost_call_begins_again_from_its_first_step_with_its_seed(diffuse, kserve, loss):
+def test_a_lost_call_begins_again_from_its_first_step_with_its_seed(ask, kserve, loss):
     seen = []
 
     def note(told):
@@ -69,13 +71,13 @@ def test_a_lost_call_begins_again_from_its_first_step_with_its_seed(diffuse, kse
         kserve.stream = [0, 1, loss] if seen.count(Lost) < 2 else [0, 1, 2, "picture and final"]
 
     kserve.stream = [0, 1, loss]
-    diffuse(kserve, on_step=note, on_lost=note)
+    ask(kserve.url, "run", WISH, model="diffharmony", on_step=note, on_lost=note)
     assert seen == [0, 1, Lost, 0, 1, Lost, 0, 1, 2]
     assert len({inputs["SEED"] for _, inputs, _ in kserve.received}) == 1
 
 
 @over_grpc
-def test_a_stream_whose_model_was_loaded_again_begins_again(diffuse, kserve):
+def test_a_stream_whose_model_was_loaded_again_begins_again(ask, kserve):
     """Triton leaves it open for ever."""
     kserve.stream = [0, 1, "hang"]
     lost = []
@@ -88,7 +90,7 @@ def test_a_stream_whose_model_was_loaded_again_begins_again(diffuse, kserve):
         lost.append(error)
         kserve.stream = [0, 1, 2, "picture and final"]
 
-    diffuse(kserve, on_step=load_again, on_lost=note)
+    ask(kserve.url, "run", WISH, model="diffharmony", on_step=load_again, on_lost=note)
     assert len(kserve.received) == 2 and len(lost) == 1
 
 
