@@ -25,6 +25,8 @@ from facade.work.requests import Settings, read_settings
 RETRY = Retry(attempts=2, first_delay=0.1)
 """One try more: who is refused is told when to come back. What was lost is asked again until its deadline."""
 
+_log = structlog.get_logger("facade.request")
+
 
 @dataclass(frozen=True)
 class Queued:
@@ -109,6 +111,7 @@ class Service:
 
         def note_loss(error: Unavailable) -> None:
             nonlocal told
+            _log.warning("lost", model=error.model if isinstance(error, Lost) else "", error=type(error).__name__)
             self.probe.doubt()
             if not waiting:
                 raise error
