@@ -23,6 +23,7 @@ from concord_client import (
 )
 from tests.serving.asking import statistics
 from tests.serving.pictures import decoded, encoded, middle, photograph
+from tests.serving.stack import stub_of
 from tests.serving.tiny_networks import link_segmenting, unet, write_loops, write_networks
 
 WIDTH, HEIGHT = 160, 120
@@ -70,11 +71,9 @@ def watched(diffusing):
 
 def process_of(model, server):
     """The process that runs a model, or the server's own."""
-    return next(
-        process
-        for process in server.processes()
-        if process.name() == model or any(f"/{model}/1/" in word for word in process.cmdline())
-    )
+    if model != "tritonserver":
+        return stub_of(model, server.processes())
+    return next(each for each in server.processes() if each.name() == model)
 
 
 def unet_calls(server):
