@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from concord.server.administration import Administration
 from concord.server.declared import catalogue, show_exported, unexported
-from concord.server.embedded import HOST, restrictions
+from concord.server.embedded import HOST
 from concord.server.installation import MODEL_REPOSITORIES, needed_variables
 
 
@@ -31,7 +32,7 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
         "--disable-auto-complete-config",
         # For the container's own check of health.
         f"--http-address={HOST}",
-        *restrictions(),
+        *Administration().options(),
         *arguments,
     ]
 

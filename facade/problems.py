@@ -65,7 +65,6 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
 """Code to HTTP status and title."""
 
 _RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure"})
-_DEAD_STUB = "Stub process"
 _FULL_QUEUE = "maximum queue size"
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
@@ -191,7 +190,7 @@ def _problem_of_server(error: client_errors.Unavailable | client_errors.ServerEr
         return Problem(typed.code, typed.problem.strip(), allowed=typed.allowed)
     if _FULL_QUEUE in str(error):
         return Problem("busy", "the inference server has as much to do as it takes")
-    if isinstance(error, client_errors.Unavailable) or _DEAD_STUB in str(error):
+    if isinstance(error, client_errors.Unavailable):
         return Problem("unavailable", "the inference server does not answer; it is started again by itself")
     return Problem("internal", "the inference server failed; its log says why")
 

@@ -79,7 +79,7 @@ class KServe(AbstractContextManager["KServe"]):
         config = self._config(name)
         return Pipeline(
             name,
-            read_metadata(Model(name, "", ready=True), metadata).inputs,
+            read_metadata(Model(name, ""), metadata).inputs,
             frozenset(tensor["name"] for tensor in config.get("input", ()) if tensor.get("optional")),
             bool(config.get("model_transaction_policy", {}).get("decoupled")),
         )
@@ -111,9 +111,7 @@ class KServe(AbstractContextManager["KServe"]):
         return frozenset(name for name in self._statistics() if "ensemble_scheduling" in self._config(name))
 
     def _names(self) -> list[str]:
-        index = self._ask("get_model_repository_index") if "model_repository" in self.extensions else []
-        entries = index.get("models", []) if isinstance(index, dict) else index
-        return sorted({entry["name"] for entry in entries if entry.get("state") == "READY"})
+        return sorted(self._statistics())
 
     def _config(self, name: str) -> Mapping[str, Any]:
         config = self._ask("get_model_config", name) if "model_configuration" in self.extensions else {}

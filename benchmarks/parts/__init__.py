@@ -19,6 +19,7 @@ PARTS = (
     "clients",
     "steps",
     "facade",
+    "drills",
     "gpu",
 )
 

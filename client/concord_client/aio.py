@@ -8,8 +8,9 @@ from typing import ClassVar, Self, TypeVar, cast
 
 from concord_client.cancellation import Cancellation, Deadline
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
-from concord_client.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unavailable
-from concord_client.inference import Inference, Wish
+from concord_client.errors import DeadlineExceeded, InvalidInput, Lost, ModelNotFound, Unavailable, Unreachable
+from concord_client.inference import Inference, OnLost, Wish
+from concord_client.losses import Losses
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
@@ -63,12 +64,13 @@ class AsyncClient:
         model: str | None = None,
         settings: Mapping[str, SettingValue] | None = None,
         on_step: OnStep | None = None,
+        on_lost: OnLost | None = None,
         without: Collection[str] = (),
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> A:
-        """See `Client.run`; files are read in a thread, and on_step is called in the event loop."""
-        return await self._run(Wish(request, model, settings, on_step, without, timeout, headers))
+        """See `Client.run`; files are read in a thread, and on_step and on_lost are called in the event loop."""
+        return await self._run(Wish(request, model, settings, on_step, on_lost, without, timeout, headers))
 
     async def harmonize(
         self,
@@ -116,11 +118,9 @@ class AsyncClient:
         """See `Client.models`."""
         deadline = self._deadline(timeout)
 
-        async def described(model: Model) -> Model:
-            return await self._transport.describe(model, deadline) if model.ready else model
-
         async def attempt() -> list[Model]:
-            return await self._each(await self._transport.index(deadline), described)
+            models = await self._transport.models(deadline)
+            return await self._each(models, lambda model: self._transport.describe(model, deadline))
 
         return await self._persisting(attempt, deadline)
 
@@ -198,14 +198,14 @@ class AsyncClient:
         steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
         pipeline, inference = await self._planned(wish, inputs, deadline)
         try:
-            tensors = await self._answered(pipeline, inference, steps, deadline)
+            tensors = await self._answered(pipeline, inference, steps, deadline, wish.on_lost)
         except ModelNotFound:
             # The server has changed since it was asked for its catalogue.
             self._catalogue = None
             another, inference = await self._planned(wish, inputs, deadline)
             if steps.begun or another == pipeline:
                 raise
-            tensors = await self._answered(another, inference, steps, deadline)
+            tensors = await self._answered(another, inference, steps, deadline, wish.on_lost)
         return answer_type.of(tensors)
 
     def _deadline(self, timeout: float | None, cancellation: Cancellation | None = None) -> Deadline:
@@ -224,7 +224,9 @@ class AsyncClient:
                 raise
             return wish.plan(newer, inputs, streams=self.address.streams)
 
-    async def _answered(self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline) -> Tensors:
+    async def _answered(
+        self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline, on_lost: OnLost | None
+    ) -> Tensors:
         deadline.declare(pipeline.deadline)
 
         async def attempt() -> Tensors:
@@ -234,7 +236,25 @@ class AsyncClient:
             await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
             return steps.last
 
-        return await self._persisting(attempt, deadline, lambda: not steps.begun)
+        failures, losses = 0, Losses()
+        while True:
+            deadline.cancellation.wait(0)
+            try:
+                return await attempt()
+            except Unavailable as error:
+                failures += 1
+                # The server has told of its models, so it was there.
+                lost = isinstance(error, Lost | Unreachable)
+                delay = self._retry.delay(failures, deadline.left, lost=lost)
+                if delay is None or (steps.begun and not lost):
+                    raise
+                if lost and on_lost is not None:
+                    on_lost(error)
+                if isinstance(error, Lost) and await losses.too_many(error, self._transport, deadline):
+                    raise
+            if lost:
+                steps.begin_again()
+            await self._sleep(delay, deadline.cancellation)
 
     async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
         known = self._catalogue
@@ -243,10 +263,9 @@ class AsyncClient:
 
         async def attempt() -> Catalogue:
             asked = time.monotonic()
-            models = await self._transport.index(deadline)
-            ready = dict.fromkeys(model.name for model in models if model.ready)
+            names = dict.fromkeys(model.name for model in await self._transport.models(deadline))
             try:
-                configs = await self._each(ready, lambda name: self._transport.config(name, deadline))
+                configs = await self._each(names, lambda name: self._transport.config(name, deadline))
             except ModelNotFound as error:
                 raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
             self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
@@ -254,9 +273,7 @@ class AsyncClient:
 
         return await self._persisting(attempt, deadline)
 
-    async def _persisting(
-        self, attempt: Callable[[], Awaitable[T]], deadline: Deadline, may_retry: Callable[[], bool] = lambda: True
-    ) -> T:
+    async def _persisting(self, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         failures = 0
         while True:
             deadline.cancellation.wait(0)
@@ -265,7 +282,7 @@ class AsyncClient:
             except Unavailable:
                 failures += 1
                 delay = self._retry.delay(failures, deadline.left)
-                if delay is None or not may_retry():
+                if delay is None:
                     raise
             await self._sleep(delay, deadline.cancellation)
 

@@ -23,6 +23,10 @@ TIMEOUT = "TIMEOUT"
 """Input for the seconds that are left; filled in by the client, and no setting."""
 STEP, TOTAL, PREVIEW = "STEP", "TOTAL", "PREVIEW"
 """Outputs of a pipeline that works in steps."""
+SEED = "SEED"
+"""Setting that is drawn where a request leaves it open."""
+RELOADS = "reloads"
+"""Parameter of a model: how often it was loaded again because its process had died."""
 
 DEFAULT_DEADLINE = 60.0
 _DEFAULT_RANK = 100

@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar, cast
 from concord_client.aio import READY_PROBE_TIMEOUT, AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
-from concord_client.inference import Wish
+from concord_client.inference import OnLost, Wish
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, SettingValue
@@ -25,8 +25,9 @@ class Client:
     """Talks to a Concord server; safe to share between threads.
 
     Every call raises one of `concord_client.errors`: `InvalidInput`, `ModelNotFound`, `Unavailable` (and its special
-    case `Unreachable`), `DeadlineExceeded`, `Cancelled` or `ServerError`. `Unavailable` is retried within the call's
-    deadline, as long as no step was reported; nothing else is. Ctrl-C, or the `Cancellation` a call was given, ends the
+    cases `Unreachable` and `Lost`), `DeadlineExceeded`, `Cancelled` or `ServerError`. `Unavailable` is retried within
+    the call's deadline, as long as no step was reported; nothing else is. What a server has lost that was there before,
+    it is asked again from the beginning until the deadline. Ctrl-C, or the `Cancellation` a call was given, ends the
     call and tells the server.
 
     Args:
@@ -58,6 +59,7 @@ class Client:
         model: str | None = None,
         settings: Mapping[str, SettingValue] | None = None,
         on_step: OnStep | None = None,
+        on_lost: OnLost | None = None,
         without: Collection[str] = (),
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
@@ -75,6 +77,8 @@ class Client:
             settings: how the model is to work, by the settings' names, such as ``{"steps": 5}``. What is not given the
                 server chooses.
             on_step: is told of every step, in the thread of the call.
+            on_lost: is told why the request is made again from the beginning, with steps from 0: a process of the
+                server has ended.
             without: fields of the answer that are not wanted; they are not computed where that saves work, nor sent.
             timeout: seconds, retries included; None for the client's own. A model that works in steps stops after it.
             headers: sent along, as gRPC metadata or HTTP headers; W3C trace context, for example.
@@ -87,7 +91,7 @@ class Client:
             TypeError: an image that is neither bytes nor a path.
         """
         return _ended(
-            self._calls._run(Wish(request, model, settings, on_step, without, timeout, headers, cancellation))
+            self._calls._run(Wish(request, model, settings, on_step, on_lost, without, timeout, headers, cancellation))
         )
 
     def harmonize(

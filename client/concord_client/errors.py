@@ -92,8 +92,25 @@ class InvalidDeclaration(ConcordClientError):
 class Unavailable(ConcordClientError):
     """The server cannot answer now (a full queue, starting, stopping), or went away before it answered.
 
-    The only error that is retried, and that only until the server has reported a step.
+    The only error after which a call is made again: a few times, and only until the server has reported a step.
     """
+
+
+class Lost(Unavailable):
+    """A process of the server, or the connection to it, ended before the answer.
+
+    The call is made again from the beginning, because inference has no side effects: until its deadline, or until
+    `MOST_LOSSES` processes have ended with it, because then it may be what ends them.
+    """
+
+    @property
+    def model(self) -> str:
+        """The model whose process has ended; empty where the words do not say it."""
+        found = _DEAD.search(str(self))
+        return (found[1] or found[2]) if found else ""
+
+
+MOST_LOSSES = 4
 
 
 @dataclass(eq=False, repr=False)
@@ -132,14 +149,21 @@ class ServerError(ConcordClientError):
     """The server failed; nothing is wrong with what it was sent."""
 
 
+_LOST = re.compile(
+    r"stub\b.*\bnot healthy|socket closed|connection reset|broken pipe|goaway|stream removed|rst_stream|endpoint clos",
+    re.IGNORECASE | re.DOTALL,
+)
+_DEAD = re.compile(r"stub process '(\w+?)_\d+_\d+'|\[server_failure\] (\w+):", re.IGNORECASE)
 _UNKNOWN_MODEL = re.compile(r"unknown model: '(?P<model>[^']*)'.*is not found", re.DOTALL)
 _CODES = {
     "busy": "UNAVAILABLE",
     "deadline_exceeded": "DEADLINE_EXCEEDED",
     "cancelled": "CANCELLED",
-    **dict.fromkeys(("internal", "server_failure", "not_finite"), "INTERNAL"),
+    "server_failure": "UNAVAILABLE",
+    **dict.fromkeys(("internal", "not_finite"), "INTERNAL"),
 }
 """gRPC's status for the codes of messages that do not refuse an input."""
+_ENDS = frozenset({"DEADLINE_EXCEEDED", "CANCELLED"})
 _HTTP_STATUSES = {
     "400": "INVALID_ARGUMENT",
     "404": "NOT_FOUND",
@@ -149,6 +173,11 @@ _HTTP_STATUSES = {
     "503": "UNAVAILABLE",
     "504": "DEADLINE_EXCEEDED",
 }
+
+
+def tells_of_loss(message: str) -> bool:
+    """Whether the server's or gRPC's words say that the process or connection that had the request has ended."""
+    return _LOST.search(message) is not None
 
 
 def error_from_answer(status: str, message: str, *, model: str, timeout: float) -> ConcordClientError:
@@ -164,10 +193,14 @@ def error_from_answer(status: str, message: str, *, model: str, timeout: float) 
     if typed := Message.find(message):
         if typed.code not in _CODES:
             return InvalidInput(typed.code, typed.field, typed.problem, typed.allowed)
+        if typed.code == "server_failure":
+            return Lost(str(typed))
         status, message = _CODES[typed.code], str(typed)
     # Triton has answered this with UNAVAILABLE in some versions; it is no reason to try again.
     elif unknown := _UNKNOWN_MODEL.search(message):
         return ModelNotFound(unknown["model"])
+    elif status not in _ENDS and tells_of_loss(message):
+        return Lost(message)
     errors = {
         "NOT_FOUND": ModelNotFound(model),
         "UNAVAILABLE": Unavailable(message),

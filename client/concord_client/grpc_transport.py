@@ -5,10 +5,12 @@ that it ended without an answer, is one at a time for each client and delivers i
 asyncio one cannot ask for the final response.
 """
 
+import asyncio
 import re
 import struct
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -18,9 +20,10 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from concord_client.cancellation import Cancellation, Deadline
-from concord_client.errors import Cancelled, ConcordClientError, Unavailable, Unreachable, error_from_answer
+from concord_client.errors import Cancelled, ConcordClientError, Lost, Unavailable, Unreachable, error_from_answer
 from concord_client.inference import DATATYPES, Inference
-from concord_client.repository import Model, read_index, read_metadata
+from concord_client.losses import replaced
+from concord_client.repository import Model, read_metadata, read_statistics
 from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address, is_loopback
@@ -62,11 +65,22 @@ class AsyncGrpcTransport:
         request = infer_request(inference)
         request.parameters[_ASK_FOR_FINAL].bool_param = True
         responses = self._stub.ModelStreamInfer(iter([request]), timeout=deadline.left, metadata=_metadata(inference))
+        ended, lost = Cancellation(), False
+
+        async def watch() -> None:
+            nonlocal lost
+            with suppress(ConcordClientError):
+                await replaced(inference.model, self, deadline, lambda seconds: self._sleep(seconds, ended))
+                lost = True
+                responses.cancel()
+
         try:
-            with deadline.cancellation.stopping(responses.cancel):
+            with deadline.cancellation.stopping(responses.cancel), self._beside(watch(), ended):
                 await self._take_each(responses, take)
         except BaseException as error:
             responses.cancel()
+            if lost:
+                raise Lost(f"the process of {inference.model!r} has ended") from None
             if not isinstance(error, grpc.RpcError):
                 raise
             # What happens to the stream after the last answer is no loss.
@@ -76,9 +90,10 @@ class AsyncGrpcTransport:
     async def ready(self, deadline: Deadline) -> bool:
         return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), deadline)).ready)
 
-    async def index(self, deadline: Deadline) -> list[Model]:
-        response = await self._ask("RepositoryIndex", service_pb2.RepositoryIndexRequest(), deadline)
-        return read_index(_as_dict(response).get("models", ()))
+    async def models(self, deadline: Deadline) -> list[Model]:
+        return read_statistics(
+            _as_dict(await self._ask("ModelStatistics", service_pb2.ModelStatisticsRequest(), deadline))
+        )
 
     async def describe(self, model: Model, deadline: Deadline) -> Model:
         request = service_pb2.ModelMetadataRequest(name=model.name, version=model.version)
@@ -116,6 +131,18 @@ class AsyncGrpcTransport:
         async for response in responses:
             take(response)
 
+    async def _sleep(self, seconds: float, ended: Cancellation) -> None:
+        await asyncio.sleep(seconds)
+
+    @contextmanager
+    def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> Iterator[None]:
+        """Has work done while the block runs."""
+        task = asyncio.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
     def _typed(self, error: Any, deadline: Deadline, model: str) -> ConcordClientError:
         """Types a ``grpc.RpcError``."""
         message = error.details() or "no reason given"
@@ -152,6 +179,17 @@ class GrpcTransport(AsyncGrpcTransport):
     async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
         for response in responses:
             take(response)
+
+    async def _sleep(self, seconds: float, ended: Cancellation) -> None:
+        ended.wait(seconds)
+
+    @contextmanager
+    def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> Iterator[None]:
+        threading.Thread(target=lambda: next(work.__await__(), None), daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.cancel()
 
 
 def _apart(
@@ -216,7 +254,7 @@ def _channel_arguments(address: Address) -> list[tuple[str, int]]:
         # The defaults, 1 s growing to 2 minutes, would let a server that has just come up go unnoticed.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.max_reconnect_backoff_ms", 500),
     ]
     if is_loopback(address.host):
         # gRPC would take localhost through the http_proxy of the environment.

@@ -17,7 +17,7 @@ import tritonclient.http as triton  # type: ignore[import-untyped]
 from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
 from concord_client.inference import DATATYPES, Inference
-from concord_client.repository import Model, read_index, read_metadata
+from concord_client.repository import Model, read_metadata, read_statistics
 from concord_client.settings import Scalar
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address
@@ -59,9 +59,9 @@ class AsyncHttpTransport:
             return False
         return True
 
-    async def index(self, deadline: Deadline) -> list[Model]:
-        _, content = await self._ask("POST", "repository/index", deadline)
-        return read_index(json.loads(content))
+    async def models(self, deadline: Deadline) -> list[Model]:
+        _, content = await self._ask("GET", "models/stats", deadline)
+        return read_statistics(json.loads(content))
 
     async def describe(self, model: Model, deadline: Deadline) -> Model:
         path = f"models/{quote(model.name, safe='')}/versions/{model.version}"

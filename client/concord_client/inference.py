@@ -1,14 +1,15 @@
 """One inference request, and how a task's request becomes one: by what a server's catalogue says of its pipelines."""
 
-from collections.abc import Collection, Mapping
+import secrets
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from typing import Any, Generic, TypeAlias
 
 import numpy as np
 
 from concord_client.cancellation import Cancellation
-from concord_client.catalogue import PREVIEW, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
-from concord_client.errors import InvalidInput
+from concord_client.catalogue import PREVIEW, SEED, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
+from concord_client.errors import InvalidInput, Unavailable
 from concord_client.settings import Scalar, Setting, SettingValue
 from concord_client.steps import OnStep
 from concord_client.tasks.fields import Tensors
@@ -22,6 +23,9 @@ DATATYPES: Mapping[type[Scalar], str] = {
     np.bool_: "BOOL",
 }
 """KServe's names for the types of inputs."""
+
+OnLost: TypeAlias = Callable[[Unavailable], object]
+"""Is told why a call is made again from the beginning, before it is; what it raises ends the call."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Wish(Generic[A]):
     model: str | None
     settings: Mapping[str, SettingValue] | None
     on_step: OnStep | None
+    on_lost: OnLost | None
     without: Collection[str]
     timeout: float | None
     headers: Mapping[str, str] | None
@@ -78,6 +83,10 @@ class Wish(Generic[A]):
             if name.upper() != PREVIEW or pipeline.streams or not has_steps:
                 setting = find_setting(catalogue, pipeline, name)
                 tensors[setting.name] = setting.tensor(value)
+        seed = pipeline.settings.get(SEED)
+        if seed is not None and seed.highest is not None and SEED not in tensors:
+            # Drawn here, so that a request that is made again has the same.
+            tensors[SEED] = seed.tensor(secrets.randbelow(int(seed.highest) + 1))
         answer = self.request.answer_type().fields()
         optional = [each.name for each in answer if not each.required]
         if odd := set(self.without) - set(optional):

@@ -1,6 +1,6 @@
 """What a server has: its models with their inputs and outputs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,21 +19,20 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    """One version of a model or pipeline; the version is empty where none could be loaded.
-
-    Inputs and outputs are in the order of the model's configuration, and empty where it is not ready.
-    """
+    """One version of a model or pipeline that is ready; inputs and outputs are in the order of its configuration."""
 
     name: str
     version: str
-    ready: bool
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
 
 
-def read_index(entries: Iterable[Mapping[str, Any]]) -> list[Model]:
-    """The models of a KServe repository index, without their tensors, sorted by name and version."""
-    models = [Model(entry["name"], entry.get("version", ""), ready=entry.get("state") == "READY") for entry in entries]
+def read_statistics(statistics: Mapping[str, Any]) -> list[Model]:
+    """The models of Triton's statistics, without their tensors, sorted by name and version.
+
+    Its repository index is not for everybody, because what allows that also allows to load and unload models.
+    """
+    models = [Model(each["name"], each["version"]) for each in statistics.get("model_stats", ())]
     return sorted(models, key=lambda model: (model.name, len(model.version), model.version))
 
 

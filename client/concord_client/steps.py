@@ -39,6 +39,10 @@ class Steps:
         """Whether a step was reported done; asking again would do it twice."""
         return self._step > 0
 
+    def begin_again(self) -> None:
+        """Forgets what was received: the request is made again."""
+        self._step, self._last = -1, None
+
     @property
     def last(self) -> Tensors:
         """The last answer; raises `ServerError` where it has not come."""

@@ -68,8 +68,8 @@ class Transport(Protocol):
     async def ready(self, deadline: Deadline) -> bool:
         """Whether the server and its models are ready."""
 
-    async def index(self, deadline: Deadline) -> list[Model]:
-        """The models of the repository, without their tensors."""
+    async def models(self, deadline: Deadline) -> list[Model]:
+        """The models that are ready, without their tensors."""
 
     async def describe(self, model: Model, deadline: Deadline) -> Model:
         """The model with its tensors."""

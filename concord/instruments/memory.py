@@ -5,13 +5,12 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import psutil
 
-from concord.server.installation import STUB
+from concord.server.processes import model_of
 
 MIB = 1 << 20
 
@@ -32,13 +31,6 @@ def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Proc
         if model := model_of(process.cmdline()):
             stubs[model].append(process)
     return dict(stubs)
-
-
-def model_of(command: list[str]) -> str:
-    """The model of a model process, which is started with `<repository>/<model>/<version>/<file>`; empty for others."""
-    if len(command) < 2 or Path(command[0]).name != STUB:
-        return ""
-    return Path(command[1]).parts[-3]
 
 
 class _Watcher(ABC):

@@ -9,8 +9,9 @@ from concord.errors import DeadlineExceeded
 from concord.images import cheap_file
 from concord.limits import Limits
 from concord.loops.host import Host, Sample
-from concord.loops.request import SEED, LoopRequest
+from concord.loops.request import LoopRequest
 from concord.noise import SeededNoise
+from concord_client.catalogue import SEED
 
 STEPS = "STEPS"
 

@@ -19,7 +19,7 @@ import triton_python_backend_utils as pb_utils  # part of the server: importable
 
 from concord.adapter import canary_response, error_response, unwrapped
 from concord.canary import is_canary
-from concord.errors import Busy, Cancelled, ConcordError, InvalidSetting, typed_error
+from concord.errors import Busy, Cancelled, ConcordError, InvalidSetting, ServerFailure, typed_error
 from concord.limits import Limits
 from concord.loops.host import Sample
 from concord.loops.loop import Loop
@@ -27,12 +27,15 @@ from concord.loops.request import LoopRequest
 from concord.loops.step_barrier import StepBarrier
 from concord.model_config import InvalidParameter, whole_parameter
 from concord_client.catalogue import PREVIEW, STEP, TOTAL, Pipeline
+from concord_client.errors import tells_of_loss
 
 _Value = TypeVar("_Value")
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _COMPUTING_THREADS = 2
 _SENDING_THREADS = 2
+_PAUSE = 0.2  # seconds until a model whose process has died is asked again
+_TRIES = 5
 _PATIENCE = 0.003  # seconds; a request is back from a step sooner, unless it has a preview to draw
 _MOST_JOBS = 256
 
@@ -132,14 +135,23 @@ class _Host:
         self._check()
         if barrier := self._stepping.get(model):
             async with barrier.step():
-                self._check()
-                response = await self._exec(model, inputs, outputs)
+                response = await self._response(model, inputs, outputs)
         else:
-            response = await self._exec(model, inputs, outputs)
+            response = await self._response(model, inputs, outputs)
         if response.has_error():
             raise _relayed(model, response.error().message())
         # Copied: the memory of a response's tensors goes with the response.
         return {tensor.name(): unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
+
+    async def _response(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Any:
+        """A model's response; one whose process has died is asked again, because it is loaded again."""
+        for _ in range(_TRIES):
+            self._check()
+            response = await self._exec(model, inputs, outputs)
+            if not (response.has_error() and tells_of_loss(response.error().message())):
+                return response
+            await asyncio.sleep(_PAUSE)
+        raise ServerFailure(model, "its process has ended")
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         self._check()

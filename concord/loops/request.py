@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from concord.errors import InvalidSetting
-from concord_client.catalogue import TIMEOUT, Part, Pipeline
+from concord_client.catalogue import SEED, TIMEOUT, Part, Pipeline
 from concord_client.errors import InvalidInput
 from concord_client.settings import Setting, SettingValue
 
 MAX_TIMEOUT = 86_400
-SEED = "SEED"
-"""Setting that is drawn where a request leaves it open."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Canaries: requests marked as such that ask every model of a server whether its process lives."""
 
-import math
 import queue
 import time
 from collections import Counter
@@ -55,10 +54,10 @@ class Canaries:
         self._successes: dict[str, int] = {}
         self._unary = triton.InferenceServerClient(url)
         self._models: dict[str, AskedModel] = {}
-        for index in self._unary.get_model_repository_index(client_timeout=patience).models:
-            config = self._unary.get_model_config(index.name, client_timeout=patience).config
+        for name in self._counted():
+            config = self._unary.get_model_config(name, client_timeout=patience).config
             if not config.HasField("ensemble_scheduling"):
-                self._models[index.name] = self._model(url, config, patience)
+                self._models[name] = self._model(url, config, patience)
 
     def close(self) -> None:
         """Gives up every canary that is not answered."""
@@ -68,11 +67,8 @@ class Canaries:
                 model.client.close()
         self._unary.close()
 
-    def poll(self, seconds: float = math.inf) -> Iterator[tuple[str, str]]:
-        """Asks every model that is not being asked already, and gives the answers as they come.
-
-        Args:
-            seconds: when to stop waiting; a model that has not answered by then is still waited for in the next poll.
+    def poll(self) -> Iterator[tuple[str, str]]:
+        """Gives the answers that have come, then asks every model that is not being asked already.
 
         Yields:
             A model and what its answer says is wrong with it, in words; empty if nothing is. A model that has answered
@@ -81,31 +77,22 @@ class Canaries:
         Raises:
             InferenceServerException: the server does not answer.
         """
+        with suppress(queue.Empty):
+            while True:
+                name, asked, error = self._answers.get_nowait()
+                # A stream that is abandoned says so, after the canary it carried was answered.
+                if self._asked.get(name) == asked:
+                    del self._asked[name]
+                    yield name, self._silence(name) if _is_late(error) else _explained(name, error)
+        for name, asked in list(self._asked.items()):
+            if time.monotonic() >= asked + self._models[name].patience:
+                yield name, self._silence(name)
         unasked = self._models.keys() - self._asked.keys()
         if unasked:
             counted = self._counted()
             self._successes |= {name: counted[name] for name in unasked}
         for name in unasked:
             self._ask(name)
-        end = time.monotonic() + seconds
-        late: set[str] = set()
-        while self._asked.keys() - late:
-            due = min(self._asked[name] + self._models[name].patience for name in self._asked.keys() - late)
-            try:
-                name, asked, error = self._answers.get(timeout=max(0.0, min(due, end) - time.monotonic()))
-            except queue.Empty:
-                if time.monotonic() >= end:
-                    return
-                for name in self._asked.keys() - late:
-                    if time.monotonic() >= self._asked[name] + self._models[name].patience:
-                        late.add(name)
-                        yield name, self._silence(name)
-            else:
-                # A stream that is abandoned says so, after the canary it carried was answered.
-                if self._asked.get(name) == asked:
-                    del self._asked[name]
-                    late.discard(name)
-                    yield name, self._silence(name) if _is_late(error) else _explained(name, error)
 
     def _silence(self, name: str) -> str:
         """What is wrong with a model that has not answered a canary in time: nothing, if it has answered others.
@@ -173,8 +160,4 @@ def _is_late(error: str) -> bool:
 
 def _explained(model: str, error: str) -> str:
     """The problem that an answer to a canary shows; any answer of the model or of its full queue shows none."""
-    if _DEAD_STUB in error:
-        return f"the process of model '{model}' is dead"
-    if "failed to connect" in error or "Socket closed" in error:
-        return "the server does not answer"
-    return ""
+    return f"the process of model '{model}' is dead" if _DEAD_STUB in error else ""

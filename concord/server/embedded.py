@@ -6,7 +6,6 @@ it, however that program ends.
 
 import io
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 
 from concord.errors import ServerFailure
 from concord.server import leftovers, process_guard
+from concord.server.administration import Administration
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import open_log, reason_of_failure
@@ -107,6 +107,7 @@ class EmbeddedServer:
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
+        self._administration = Administration()
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
         self._directory = Path()
@@ -183,6 +184,15 @@ class EmbeddedServer:
         """Kills whatever is left of the server and starts it again on the same ports; errors as in `start`."""
         self.stop(drain=False)
         self.start()
+
+    def reload(self, model: str) -> None:
+        """Has one model loaded again, in new processes, while the others go on.
+
+        Raises:
+            InferenceServerException: it could not be loaded.
+        """
+        self._administration.reload(self.grpc_url, model, self._start_seconds)
+        leftovers.conceal(self._directory.name)
 
     def _launch(self, installation: Installation) -> None:
         """Makes the server's folder and starts its process; raises OSError."""
@@ -276,22 +286,10 @@ class EmbeddedServer:
             f"--metrics-address={HOST}",
             f"--metrics-port={self.ports.metrics}",
             "--metrics-config=summary_latencies=true",
-            *restrictions(),
+            "--model-control-mode=explicit",
+            "--load-model=*",
+            *self._administration.options(),
         ]
         if self.model_config_name:
             command.append(f"--model-config-name={self.model_config_name}")
         return command + list(self._options)
-
-
-def restrictions() -> list[str]:
-    """Options that keep from Triton's clients its shared memory, tracing and log settings: nobody is told their key.
-
-    They also keep it from answering other clouds' protocols, which it would do as its environment says.
-    """
-    restricted = f"shared-memory,trace,logging:concord-admin={secrets.token_hex(16)}"
-    return [
-        f"--http-restricted-api={restricted}",
-        f"--grpc-restricted-protocol={restricted}",
-        "--allow-sagemaker=false",
-        "--allow-vertex-ai=false",
-    ]

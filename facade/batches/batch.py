@@ -18,7 +18,7 @@ from facade.problems import Problem, problem_of
 from facade.work.memory import Room
 from facade.work.pictures import Format, check_format
 from facade.work.requests import Settings
-from facade.work.service import Finished, Queued, Service, Stepped
+from facade.work.service import Finished, OnEvent, Service, Stepped
 
 _MASK = re.compile(r"(?P<photograph>.+)_mask", re.DOTALL)
 _WAITED_FOR = frozenset({"busy", "too_busy"})
@@ -220,9 +220,7 @@ class _Run:
                 structlog.get_logger().error("failed", exc_info=error)
             return Outcome(index, problem=problem)
 
-    async def _harmonize(
-        self, request: Harmonize, tell: Callable[[Queued | Stepped], None], room: Room
-    ) -> Finished[Harmonized]:
+    async def _harmonize(self, request: Harmonize, tell: OnEvent, room: Room) -> Finished[Harmonized]:
         """Asks until there is a place: it is others who filled the queue, and the batch can wait."""
         batch, caller = self.batch, replace(self.caller, job=None)
         until = time.monotonic() + batch.patience
@@ -244,7 +242,7 @@ class _Run:
                     raise
             await asyncio.sleep(wait)
 
-    def _tell(self, index: int, event: Queued | Stepped) -> None:
+    def _tell(self, index: int, event: object) -> None:
         if isinstance(event, Stepped):
             self.events.put_nowait(Step(index, event.step, event.total))
 

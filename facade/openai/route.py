@@ -23,7 +23,7 @@ from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.memory import Room
 from facade.work.reader import Reader
 from facade.work.requests import Settings
-from facade.work.service import Finished, OnEvent, Queued, Service, Stepped
+from facade.work.service import Event, Finished, OnEvent, Service, Stepped
 
 router = APIRouter()
 
@@ -175,12 +175,13 @@ def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings
 
 def _partials(form: shapes.EditForm, emit: Emit) -> OnEvent:
     """Emits some of the steps of one picture."""
-    numbers = itertools.count()
+    numbers, sent = itertools.count(), set[int]()
 
-    def tell(told: Queued | Stepped) -> None:
-        if not isinstance(told, Stepped) or told.preview is None:
+    def tell(told: Event) -> None:
+        if not isinstance(told, Stepped) or told.preview is None or told.step in sent:
             return
         if told.step in shapes.shown_steps(told.total, form.partial_images):
+            sent.add(told.step)
             event = shapes.partial_event(shapes.recoded(told.preview, form.output_format), next(numbers), form.shape)
             emit(event.type, event)
 

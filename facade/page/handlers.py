@@ -32,7 +32,7 @@ from facade.page.tab_state import (
 )
 from facade.problems import Problem, problem_of
 from facade.work.memory import Room
-from facade.work.service import Finished, Queued, Service, Stepped
+from facade.work.service import Event, Finished, Queued, Restarted, Service
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
@@ -144,11 +144,11 @@ class Handlers:
 
     async def _events(
         self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller, room: Room
-    ) -> AsyncGenerator[Queued | Stepped | Finished[Harmonized]]:
+    ) -> AsyncGenerator[Event | Finished[Harmonized]]:
         pipeline, settings = await self.service.choose(wanted, model, texts, caller)
         if PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}
-        events: asyncio.Queue[Queued | Stepped | None] = asyncio.Queue()
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
         tell, name = events.put_nowait, pipeline.model
         work = self.service.run(wanted, caller, model=name, settings=settings, on_event=tell, room=room)
         task = asyncio.create_task(work)
@@ -160,7 +160,9 @@ class Handlers:
         finally:
             task.cancel()
 
-    def _progress(self, event: Queued | Stepped) -> Update:
+    def _progress(self, event: Event) -> Update:
+        if isinstance(event, Restarted):
+            return self.parts.telling(messages.progress("A process of the server has ended; beginning again"))
         if isinstance(event, Queued):
             waiting = f"Waiting, number {event.position} in line"
             return self.parts.telling(messages.progress(waiting if event.position else "Harmonizing"))

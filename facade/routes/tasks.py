@@ -25,7 +25,7 @@ from facade.wire.forms import ModelForm, PictureForm
 from facade.wire.pieces import Base64
 from facade.work.pictures import MEDIA_TYPES, Format, check_format
 from facade.work.requests import Task, made
-from facade.work.service import Queued, Service, Stepped
+from facade.work.service import Event, Queued, Restarted, Service, Stepped
 
 
 class QueuedEvent(BaseModel):
@@ -50,7 +50,18 @@ class PreviewEvent(BaseModel):
     image: Base64 = Field(description="a small JPEG, in base64")
 
 
-_EVENTS: dict[str, type[BaseModel]] = {"queued": QueuedEvent, "step": StepEvent, "preview": PreviewEvent}
+class RestartedEvent(BaseModel):
+    """``restarted``: a process that had the job has ended; it begins again, with its first step and the same seed."""
+
+    job: str
+
+
+_EVENTS: dict[str, type[BaseModel]] = {
+    "queued": QueuedEvent,
+    "step": StepEvent,
+    "preview": PreviewEvent,
+    "restarted": RestartedEvent,
+}
 SCHEMAS = (*_EVENTS.values(), *(replies.answer_model(task.answer_type()) for task in TASKS))
 
 _FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
@@ -67,7 +78,8 @@ _DESCRIPTION = """Settings are those of the chosen model, see `/v1/models`.
 that of the request. A client that goes away cancels its job.
 
 With `stream=true` the answer is events: `queued` first and whenever the place in the queue changes, `step` and
-`preview` from a model that works in steps, then `result` (as JSON) or `error` (a problem)."""
+`preview` from a model that works in steps, `restarted` where a process of the server has ended and the job begins
+again, then `result` (as JSON) or `error` (a problem)."""
 
 
 def router_of(tasks: Iterable[Task]) -> APIRouter:
@@ -171,10 +183,12 @@ async def _check_format(asked: TaskRequest[Any], picture_format: Format, service
         check_format(await service.reader.size(getattr(asked, image.name), limits, image.name), picture_format)
 
 
-def _tell(emit: Emit, job: str, event: Queued | Stepped) -> None:
+def _tell(emit: Emit, job: str, event: Event) -> None:
     match event:
         case Queued(position):
             emit("queued", QueuedEvent(job=job, position=position))
+        case Restarted():
+            emit("restarted", RestartedEvent(job=job))
         case Stepped(step, total, preview):
             emit("step", StepEvent(step=step, total=total))
             if preview is not None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from concord_client import AsyncClient
 from concord_client.catalogue import Catalogue, Pipeline
-from concord_client.errors import InvalidInput, ModelNotFound
+from concord_client.errors import InvalidInput, ModelNotFound, Unavailable
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import Kind
@@ -119,7 +119,13 @@ class Models:
             except (ModelNotFound, InvalidInput):
                 # It may have come since.
                 pass
-        return _allowed(await self.refresh(), allowance).choose(request.TASK, model, given, streams=True)
+        try:
+            await self.refresh()
+        except Unavailable:
+            # A server that starts again has the models that it had.
+            if not self.catalogue.pipelines:
+                raise
+        return _allowed(self.catalogue, allowance).choose(request.TASK, model, given, streams=True)
 
     async def named(self, name: str, allowance: Allowance) -> Pipeline:
         """The pipeline of this name, of those whose task is known; errors as in `choose`."""

@@ -10,7 +10,7 @@ import structlog
 from concord.errors import ConcordError
 from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
-from concord_client.errors import ConcordClientError, ModelNotFound, Unavailable
+from concord_client.errors import ConcordClientError, Lost, ModelNotFound, Unavailable
 from concord_client.tasks.request import A, Request
 from facade.access.caller import ANYONE, Allowance, Caller
 from facade.problems import Problem, problem_of
@@ -25,7 +25,9 @@ from facade.work.reader import Reader
 from facade.work.requests import Settings, read_settings
 
 RETRY = Retry(attempts=2, first_delay=0.1)
-"""One try more, for a connection that has just broken: who is refused is told when to come back, rather than kept."""
+"""One try more: who is refused is told when to come back. What was lost is asked again until its deadline."""
+
+_log = structlog.get_logger("facade.request")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Stepped:
 
 
 @dataclass(frozen=True)
+class Restarted:
+    """A process that had the request has ended, and it is begun again: with its first step, and with the same seed."""
+
+
+@dataclass(frozen=True)
 class Finished(Generic[A]):
     """A request's answer, and the seconds it took by stage: ``queued`` and ``inference``."""
 
@@ -52,7 +59,8 @@ class Finished(Generic[A]):
     seconds: dict[str, float]
 
 
-OnEvent: TypeAlias = Callable[[Queued | Stepped], object]
+Event: TypeAlias = Queued | Stepped | Restarted
+OnEvent: TypeAlias = Callable[[Event], object]
 
 
 class Service:
@@ -73,7 +81,8 @@ class Service:
         self.encoder = Encoder()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
-        self.probe = Prober(self._client, self.models, self.admission, settings.probe_interval)
+        self._probing = AsyncClient(self._client.address.url, retry=Retry(attempts=1))
+        self.probe = Prober(self._probing, self.models, self.admission, settings.probe_interval)
 
     async def run(
         self,
@@ -102,9 +111,22 @@ class Service:
             Problem: it is refused, or failed, or was cancelled by its id.
         """
         tell = on_event or (lambda _: None)
+        waiting, told = True, False
 
         def tell_step(progress: Progress) -> None:
+            nonlocal told
+            told = False
             tell(Stepped(progress.step, progress.total, progress.preview))
+
+        def note_loss(error: Unavailable) -> None:
+            nonlocal told
+            _log.warning("lost", model=error.model if isinstance(error, Lost) else "", error=type(error).__name__)
+            self.probe.doubt()
+            if not waiting:
+                raise error
+            if isinstance(error, Lost) and not told:
+                told = True
+                tell(Restarted())
 
         own_room = self.memory.room(caller.owner) if room is None else nullcontext(room)
         with self._problems(), self.jobs.running(caller.job, caller.owner), own_room as room:
@@ -126,6 +148,7 @@ class Service:
                         model=pipeline.model,
                         settings=settings,
                         on_step=tell_step if pipeline.streams else None,
+                        on_lost=note_loss,
                         without=without,
                         timeout=timeout,
                         headers=caller.headers,
@@ -134,16 +157,20 @@ class Service:
                     self.models.doubt()
                     raise
 
-            answer, taken = await self.admission.work(
-                pipeline.model,
-                seconds,
-                ask,
-                before=read,
-                stops=pipeline.streams,
-                on_position=lambda place: tell(Queued(place)),
-                holder=caller.owner,
-                room=room,
-            )
+            try:
+                answer, taken = await self.admission.work(
+                    pipeline.model,
+                    seconds,
+                    ask,
+                    before=read,
+                    stops=pipeline.streams,
+                    on_position=lambda place: tell(Queued(place)),
+                    holder=caller.owner,
+                    room=room,
+                )
+            finally:
+                # What nobody waits for any more is not begun again.
+                waiting = False
             self.probe.note_answer()
             return Finished(answer, taken)
 
@@ -198,6 +225,7 @@ class Service:
         """Ends the connection to Triton, and what nobody waits for any more."""
         self.admission.close()
         self.reader.close()
+        await self._probing.close()
         await self._client.close()
 
     def _know(self, catalogue: Catalogue) -> None:

@@ -128,10 +128,9 @@ class KServe:
         self.entered.set()
         return step
 
-    def index(self) -> list[dict[str, str]]:
+    def models(self) -> list[dict[str, str]]:
         self.looks += 1
-        ready = [{"name": config["name"], "version": "1", "state": "READY"} for config in self.configs]
-        return [*ready, {"name": "broken", "state": "UNAVAILABLE"}]
+        return [{"name": config["name"], "version": "1"} for config in self.configs]
 
     def config(self, model: str) -> dict[str, object] | None:
         return next((config for config in self.configs if config["name"] == model), None)
@@ -164,8 +163,8 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ServerReady(self, request, context):  # noqa: N802
         return service_pb2.ServerReadyResponse(ready=self.kserve.ready())
 
-    def RepositoryIndex(self, request, context):  # noqa: N802
-        return service_pb2.RepositoryIndexResponse(models=self.kserve.index())
+    def ModelStatistics(self, request, context):  # noqa: N802
+        return service_pb2.ModelStatisticsResponse(model_stats=self.kserve.models())
 
     def ModelConfig(self, request, context):  # noqa: N802
         config = self.kserve.config(request.name)
@@ -259,6 +258,8 @@ class HttpHandler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/v2/health/ready":
             self.reply(200 if self.kserve.ready() else 400, b"")
+        elif self.path.endswith("/models/stats"):
+            self.reply(200, json.dumps({"model_stats": self.kserve.models()}).encode())
         elif self.path.endswith("/config"):
             config = self.kserve.config(self.path.split("/")[3])
             refusal = {"error": "Request for unknown model: 'it' is not found"}
@@ -272,9 +273,6 @@ class HttpHandler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path.endswith("/index"):
-            self.reply(200, json.dumps(self.kserve.index()).encode())
-            return
         self.kserve.headers = {name.lower(): value for name, value in self.headers.items()}
         split = int(self.headers["Inference-Header-Content-Length"])
         request, binary = json.loads(body[:split]), body[split:]

@@ -13,14 +13,17 @@ from concord_client import (
     Client,
     DeadlineExceeded,
     InvalidInput,
+    Lost,
     Model,
     ModelNotFound,
     Retry,
+    Segment,
     ServerError,
     Tensor,
     Unavailable,
     Unreachable,
 )
+from concord_client.errors import MOST_LOSSES
 
 IMAGE = b"\xff\xd8 a photograph \x00\x00"
 BUSY = ("UNAVAILABLE", "in ensemble 'segment', Exceeds maximum queue size")
@@ -116,10 +119,45 @@ def test_retries_stop_at_the_deadline(ask, kserve):
     assert len(kserve.received) == 1
 
 
+LOST = ("INTERNAL", "in ensemble 'segment', Stub process 'segment_0_0' is not healthy.")
+
+
+def test_what_a_process_lost_is_asked_again_however_often_a_refusal_would_be(ask, kserve):
+    kserve.script = [LOST] * 6
+    assert ask(kserve.url, "segment", IMAGE, "bear").score == 0.75
+    assert len(kserve.received) == 7
+    assert all(received == kserve.received[0] for received in kserve.received)
+
+
+def test_what_ends_one_process_after_the_other_is_given_up(ask, kserve):
+    kserve.script = [LOST] * 100
+    parameters = kserve.config("segment")["parameters"]
+
+    def load_again(_):
+        parameters["reloads"] = {"string_value": str(len(kserve.received))}
+
+    with pytest.raises(Lost, match="not healthy"):
+        ask(kserve.url, "run", Segment(IMAGE, "bear"), on_lost=load_again)
+    assert len(kserve.received) == MOST_LOSSES
+
+
+def test_who_wants_no_retries_gets_none_of_what_was_lost(ask, kserve):
+    kserve.script = [LOST]
+    with pytest.raises(Lost):
+        ask(kserve.url, "segment", IMAGE, "bear", retry=Retry(attempts=1))
+
+
+def test_the_caller_may_end_what_would_be_asked_again(ask, kserve):
+    kserve.script = [LOST] * 100
+    with pytest.raises(ZeroDivisionError):
+        ask(kserve.url, "run", Segment(IMAGE, "bear"), on_lost=lambda error: 1 // 0)
+    assert len(kserve.received) == 1
+
+
 @pytest.mark.parametrize(
     ("refusal", "kind"),
     [
-        (("INTERNAL", "stub is not healthy"), ServerError),
+        (("INTERNAL", "the model failed"), ServerError),
         (("NOT_FOUND", "Request for unknown model: 'segment' is not found"), ModelNotFound),
         (("UNAVAILABLE", "Request for unknown model: 'segment' is not found"), ModelNotFound),
     ],
@@ -156,11 +194,10 @@ def test_an_answer_without_its_tensors_is_the_servers_error(ask, kserve):
         ask(kserve.url, "segment", IMAGE, "bear")
 
 
-def test_models_lists_state_and_tensors(ask, kserve):
+def test_models_lists_versions_and_tensors(ask, kserve):
     kserve.configs = [kserve.config("segment")]
     assert ask(kserve.url, "models") == [
-        Model("broken", "", ready=False),
-        Model("segment", "1", True, (Tensor("IMAGE", "BYTES", (-1, 1)),), (Tensor("SCORE", "FP32", (-1, 1)),)),
+        Model("segment", "1", (Tensor("IMAGE", "BYTES", (-1, 1)),), (Tensor("SCORE", "FP32", (-1, 1)),)),
     ]
 
 

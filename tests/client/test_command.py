@@ -84,12 +84,11 @@ def test_models_lists_the_models_of_each_task_with_their_settings(concord, kserv
     assert "    --refine false: false, true; whether the refinement network follows" in lines
 
 
-def test_models_lists_all_with_state_and_tensors(concord, kserve, protocol):
+def test_models_lists_all_with_version_and_tensors(concord, kserve, protocol):
     run = concord("models", "--all", "--url", kserve.url, "--protocol", protocol)
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
-    assert lines[:1] == ["broken - not ready"]
-    assert lines[-3:] == ["segment_harmonize_ht 1 ready", "  in   IMAGE BYTES [-1, 1]", "  out  SCORE FP32 [-1, 1]"]
+    assert lines[-3:] == ["segment_harmonize_ht 1", "  in   IMAGE BYTES [-1, 1]", "  out  SCORE FP32 [-1, 1]"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def test_a_diffusion_asks_for_its_model_with_the_time_left(diffuse, kserve, prot
     answer = diffuse(kserve, mask=None, text="der Bär", timeout=7.0)
     ((model, inputs, outputs),) = kserve.received
     assert 0 < inputs.pop("TIMEOUT") <= 7
+    # Drawn by the client, so that a request that is made again has the same.
+    assert 0 <= inputs.pop("SEED") < 2**63
     assert inputs == {"IMAGE": IMAGE, "TEXT": "der Bär".encode()}
     tensors = ["HARMONIZED", "MASK", "SCORE", "TRUNCATED", "SEED"]
     if protocol == "grpc":
@@ -47,6 +49,7 @@ def test_only_what_is_set_is_sent(diffuse, kserve):
     diffuse(kserve, diffusion=Diffusion())
     diffuse(kserve, diffusion=Diffusion(seed=0, refine=False))
     sent = [{name: value for name, value in inputs.items() if name != "TIMEOUT"} for _, inputs, _ in kserve.received]
+    assert sent[0].pop("SEED") != sent[1].pop("SEED")
     given = {"IMAGE": IMAGE, "MASK": b"mask"}
     assert sent == [given, given, given | {"SEED": 0, "REFINE": False}]
 
@@ -128,7 +131,7 @@ def test_a_stream_without_the_picture_is_the_servers_failure(diffuse, kserve, st
         ("[not_finite] unet: NaN at step 2", ServerError),
         ("[deadline_exceeded] TIMEOUT: 7 seconds are over", DeadlineExceeded),
         ("[cancelled] request: was given up", Cancelled),
-        ("Stub process 'diffharmony_0_0' is not healthy.", ServerError),
+        ("the model failed", ServerError),
         ("Request for unknown model: 'diffharmony' is not found", ModelNotFound),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

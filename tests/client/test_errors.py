@@ -6,6 +6,7 @@ from concord_client.errors import (
     Cancelled,
     DeadlineExceeded,
     InvalidInput,
+    Lost,
     ModelNotFound,
     ServerError,
     Unavailable,
@@ -49,6 +50,7 @@ def test_a_message_without_allowed_is_typed_too():
         ("deadline_exceeded", DeadlineExceeded),
         ("cancelled", Cancelled),
         ("not_finite", ServerError),
+        ("server_failure", Lost),
     ],
 )
 @pytest.mark.parametrize("status", ["", "StatusCode.INTERNAL", "400", "500"])
@@ -56,7 +58,7 @@ def test_the_servers_code_decides_whatever_the_status(code, kind, status):
     assert type(error_from_answer(status, f"[{code}] unet: step 3", model="m", timeout=1)) is kind
 
 
-@pytest.mark.parametrize("code", ["internal", "server_failure", "not_finite"])
+@pytest.mark.parametrize("code", ["internal", "not_finite"])
 def test_a_failure_of_the_server_is_not_blamed_on_the_input(code):
     error = error_from_answer("400", f"in ensemble 'x', [{code}] compose: failed", model="m", timeout=1)
     assert isinstance(error, ServerError)
@@ -83,6 +85,30 @@ def test_a_failure_of_the_server_is_not_blamed_on_the_input(code):
 )
 def test_a_status_without_a_typed_message_has_its_type(status, kind):
     assert type(error_from_answer(status, "anything", model="m", timeout=1)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "model"),
+    [
+        ("INTERNAL", "in ensemble 'segment', Stub process 'cris_post_0_0' is not healthy.", "cris_post"),
+        (
+            "500",
+            "Failed to process the request(s) for model 'ht', message: Stub process 'ht_1_0' is not healthy.",
+            "ht",
+        ),
+        ("", "[server_failure] unet: its process has ended", "unet"),
+        ("UNAVAILABLE", "Socket closed", ""),
+        ("UNAVAILABLE", "recvmsg:Connection reset by peer", ""),
+        ("UNKNOWN", "Stream removed", ""),
+    ],
+)
+def test_what_a_process_lost_is_told_from_what_failed(status, message, model):
+    error = error_from_answer(status, message, model="m", timeout=1)
+    assert isinstance(error, Lost) and error.model == model
+
+
+def test_a_deadline_is_no_loss():
+    assert isinstance(error_from_answer("DEADLINE_EXCEEDED", "Stream removed", model="m", timeout=1), DeadlineExceeded)
 
 
 @pytest.mark.parametrize("status", ["StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "400", "404"])

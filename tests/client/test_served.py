@@ -55,7 +55,6 @@ def client(url, protocol):
 
 def test_models_lists_the_pipelines_with_their_tensors(client):
     models = {model.name: model for model in client.models()}
-    assert all(model.ready for model in models.values())
     pipelines = client.catalogue().pipelines
     for pipeline in pipelines:
         declared = models[pipeline.name]

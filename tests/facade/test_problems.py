@@ -8,6 +8,7 @@ from concord_client import (
     Cancelled,
     DeadlineExceeded,
     InvalidInput,
+    Lost,
     ModelNotFound,
     ServerError,
     Unavailable,
@@ -41,7 +42,7 @@ KNOWN = {
         ("busy", None, None, 503),
     ),
     "no number": (ServerError("[not_finite] unet: NaN at step 3"), ("not_finite", None, None, 500)),
-    "a dead stub": (ServerError("Stub process 'decode' is not healthy."), ("unavailable", None, None, 503)),
+    "a dead stub": (Lost("Stub process 'decode' is not healthy."), ("unavailable", None, None, 503)),
     "no page": (HTTPException(404), ("not_found", None, None, 404)),
     "no such method": (HTTPException(405, headers={"Allow": "GET"}), ("method_not_allowed", None, None, 405)),
 }

@@ -88,18 +88,28 @@ def assert_nothing_is_left(processes: list[psutil.Process]) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("victim", ["triton", "stub"])
-def test_what_dies_is_started_again_and_the_facade_recovers_with_it(lasting, victim):
+VICTIMS = {
+    "a model at work": lambda stack: stack.stub("ht"),
+    "a model behind it": lambda stack: stack.stub("compose"),
+    "Triton": lambda stack: stack.triton(),
+    "its keeper": lambda stack: stack.triton().parent(),
+}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_what_dies_is_started_again_and_no_request_is_lost(lasting, victim):
     stack = lasting
-    (stack.triton() if victim == "triton" else stack.stub("compose")).kill()
-    refused = harmonize(stack, SMALL)
-    assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
-    assert refused.json()["type"] == "urn:concord:problem:unavailable"
-    wait_until(lambda: not ready(stack))
-    assert httpx.get(f"{stack.url}/healthz").status_code == 200
+    with ThreadPoolExecutor(2 * IN_FLIGHT) as pool:
+        asked = [pool.submit(harmonize, stack, LARGE) for _ in range(IN_FLIGHT)]
+        wait_until(lambda: accepted(stack) == IN_FLIGHT)
+        VICTIMS[victim](stack).kill()
+        stack.wait_for("again")
+        # These come while it is away.
+        asked += [pool.submit(harmonize, stack, SMALL) for _ in range(IN_FLIGHT)]
+        assert httpx.get(f"{stack.url}/healthz", timeout=PATIENCE).status_code == 200
+        assert [answer.result().status_code for answer in asked] == [200] * len(asked)
     stack.wait_for("ready again")
     wait_until(lambda: ready(stack))
-    assert harmonize(stack, SMALL).status_code == 200
     assert stack.process.poll() is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from facade.settings import Settings
 from tests.facade.running import running
 from tests.facade.sending import Connection, form_of, problem
-from tests.serving.pictures import encoded, photograph
+from tests.serving.pictures import encoded, middle, photograph
 
 MAX_BYTES = 200_000
 BODY = 2 * MAX_BYTES + 2**20
@@ -78,6 +78,19 @@ def test_a_chunked_form_is_answered_as_any_other(connection, image, mask):
         connection.chunk(body[start : start + 1000])
     connection.send(b"0\r\n\r\n")
     assert connection.status() == 200
+
+
+def test_a_form_in_seven_hundred_thousand_chunks_is_answered_as_any_other(facade, http):
+    """They end Triton, whose HTTP port is closed for such reasons."""
+    request = form_of({"image": encoded(photograph(640, 360), "BMP"), "mask": encoded(middle(640, 360))})
+    body = request.read()
+    assert len(body) > 690_000
+    with Connection(facade) as connection:
+        connection.head("/v1/harmonize", f"Content-Type: {request.headers['content-type']}", CHUNKED[1])
+        connection.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body))
+        assert http.get("/healthz").status_code == 200
+        connection.send(b"0\r\n\r\n")
+        assert connection.status() == 200
 
 
 def test_who_sends_too_slowly_is_told_so(connection, small):

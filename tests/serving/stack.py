@@ -17,6 +17,7 @@ import psutil
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.leftovers import PREFIX, SHARED_MEMORY
+from concord.server.processes import model_of
 
 ANY = Ports(grpc=0, metrics=0)
 HARMONIZING = ("decode", "decode_mask", "harmonize_preprocess", "ht", "compose")
@@ -62,7 +63,9 @@ class Stack:
 
 
 def stub_of(model: str, processes: list[psutil.Process]) -> psutil.Process:
-    return next(process for process in processes if any(f"/{model}/1/" in word for word in process.cmdline()))
+    """The process that runs a model; Triton leaves zombies of those that died."""
+    alive = (each for each in processes if each.status() != psutil.STATUS_ZOMBIE)
+    return next(process for process in alive if model_of(process.cmdline()) == model)
 
 
 def name_of(processes: list[psutil.Process]) -> str:

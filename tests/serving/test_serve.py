@@ -1,5 +1,6 @@
 """What ``concord serve`` promises those who ask its Triton directly."""
 
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,11 +11,10 @@ import psutil
 import pytest
 
 from concord.server.embedded import EmbeddedServer
-from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
-from tests.serving.stack import ANY, harmonizing_models, serving, stub_of, wait_until
+from tests.serving.stack import ANY, harmonizing_models, left_of, name_of, serving, stub_of, wait_until
 
 WIDTH, HEIGHT = 64, 48
 GOOD = {"IMAGE": encoded(photograph(WIDTH, HEIGHT)), "MASK": encoded(middle(WIDTH, HEIGHT))}
@@ -43,22 +43,6 @@ def test_a_signal_stops_it_cleanly_after_the_request_in_flight(tmp_path, number)
         assert server.ports.chosen() == server.ports
 
 
-def test_a_dead_stub_is_noticed_and_the_next_request_is_answered(tmp_path):
-    with serving(tmp_path) as stack:
-        stack.wait_for("ready")
-        stack.stub("compose").kill()
-        assert "the process of model 'compose' is dead" in stack.wait_for("ready again")
-        assert decoded(ask(stack.server, "harmonize_ht", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
-
-
-def test_a_dead_server_is_noticed_and_the_next_request_is_answered(tmp_path):
-    with serving(tmp_path) as stack:
-        stack.wait_for("ready")
-        stack.triton().kill()
-        assert "the server's process has ended" in stack.wait_for("ready again")
-        assert decoded(ask(stack.server, "harmonize_ht", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
-
-
 def test_it_says_why_it_cannot_start(tmp_path):
     with serving(tmp_path, "--model-repository", tmp_path / "nowhere") as stack:
         assert f"there is no folder {tmp_path}/nowhere" in stack.process.stderr.read()
@@ -78,15 +62,47 @@ def test_a_taken_port_ends_it_with_an_explanation(tmp_path, server):
         assert stack.process.wait() == 1
 
 
-def test_a_model_that_hangs_is_noticed_and_the_server_is_started_again(tmp_path):
-    repository = tmp_path / "models"
-    repository.mkdir()
-    (repository / "ht").symlink_to(MODEL_REPOSITORIES[0] / "ht")
-    with EmbeddedServer([repository], ports=ANY) as hanging:
-        stub_of("ht", hanging.processes()).suspend()
-        with watched(hanging, patience=5) as said:
-            wait_until(lambda: any("ready again" in words for words in said))
-    assert "model 'ht'" in said[0]
+@pytest.fixture(scope="module")
+def harmonizing(tmp_path_factory) -> Iterator[EmbeddedServer]:
+    """A server of a few models, in which things die."""
+    with EmbeddedServer([harmonizing_models(tmp_path_factory.mktemp("harmonizing"))], ports=ANY) as server:
+        yield server
+
+
+def harmonizes(server: EmbeddedServer) -> bool:
+    return decoded(ask(server, "harmonize_ht", GOOD)["HARMONIZED"].item()).shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("signalled", ["kill", "suspend"])
+def test_a_model_that_dies_or_hangs_is_loaded_again_while_the_server_goes_on(harmonizing, signalled):
+    processes = [each for each in harmonizing.processes() if each.status() != psutil.STATUS_ZOMBIE]
+    victim = stub_of("compose", processes)
+    with watched(harmonizing, patience=3) as said:
+        getattr(victim, signalled)()
+        wait_until(lambda: bool(said) and said[-1] == "model 'compose' is ready again")
+    assert harmonizes(harmonizing)
+    assert all(each.is_running() for each in processes if each != victim)
+    assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
+    name = name_of([each for each in harmonizing.processes() if each.status() != psutil.STATUS_ZOMBIE])
+    assert {oct(path.stat().st_mode & 0o077) for path in left_of(name)} == {"0o0"}
+
+
+def test_models_that_die_together_are_loaded_again(harmonizing):
+    dead = {"compose", "decode", "ht"}
+    with watched(harmonizing, patience=60) as said:
+        for model in dead:
+            stub_of(model, harmonizing.processes()).kill()
+        wait_until(lambda: dead <= set(re.findall(r"'(\w+)'", " ".join(each for each in said if "ready" in each))))
+    assert harmonizes(harmonizing)
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["the keeper", "tritonserver"])
+def test_a_dead_server_is_started_again(harmonizing, victim):
+    with watched(harmonizing, patience=60) as said:
+        harmonizing.processes()[victim].kill()
+        wait_until(lambda: "the server is ready again" in said)
+    assert said[0] == "the server's process has ended; starting the server again"
+    assert harmonizes(harmonizing)
 
 
 SLOW = """import time

@@ -15,7 +15,7 @@ HELP = "list the server's models: what they are for, what they take, and their s
 DESCRIPTION = """\
 Lists the public models of every task, the default first: what each takes (in brackets what may be left out), and its
 settings with their defaults, what they may be and what they do. With --all, every model and pipeline of the server with
-its version, state, inputs and outputs; -1 is a size that is free."""
+its version, inputs and outputs; -1 is a size that is free."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,10 +59,9 @@ def _setting_line(setting: Setting) -> str:
 
 def _tensor_lines(models: Iterable[Model]) -> Iterable[str]:
     for model in models:
-        yield f"{model.name} {model.version or '-'} {'ready' if model.ready else 'not ready'}"
-        if model.ready:
-            yield f"  in   {_tensors(model.inputs)}"
-            yield f"  out  {_tensors(model.outputs)}"
+        yield f"{model.name} {model.version}"
+        yield f"  in   {_tensors(model.inputs)}"
+        yield f"  out  {_tensors(model.outputs)}"
 
 
 def _tensors(tensors: Iterable[Tensor]) -> str:
