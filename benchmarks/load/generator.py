@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import httptools
 import httpx
@@ -247,7 +247,8 @@ async def disconnect(destination: Destination, clients: int, after: float) -> Re
     return list(await asyncio.gather(*(ask_and_leave() for _ in range(clients))))
 
 
-Load: TypeAlias = Callable[..., Coroutine[Any, Any, Replies]]
+T = TypeVar("T")
+Load: TypeAlias = Callable[..., Coroutine[Any, Any, T]]
 
 
 class Generator:
@@ -256,8 +257,8 @@ class Generator:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def run(self, load: Load, *arguments: object) -> Replies:
-        """The replies of one of the load functions above."""
+    def run(self, load: Load[T], *arguments: object) -> T:
+        """What one of the load functions above returns."""
         return self._pool.submit(_run, load, *arguments).result()
 
 
@@ -269,5 +270,5 @@ def generator() -> Iterator[Generator]:
         yield Generator(pool)
 
 
-def _run(load: Load, *arguments: object) -> Replies:
+def _run(load: Load[T], *arguments: object) -> T:
     return uvloop.run(load(*arguments))

@@ -1,0 +1,1 @@
+"""What attacks, kills and long use do to a running service."""
