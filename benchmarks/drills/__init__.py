@@ -1,1 +1,1 @@
-"""What strangers do to a running service, and what others see of it."""
+"""What attacks, kills and long use do to a running service."""

@@ -2,21 +2,40 @@
 
 import pytest
 
+from benchmarks.drills import attacked, endurance, kills
+from benchmarks.drills.kills import Kill, Kills, Kind
 from benchmarks.parts import drills
-from benchmarks.parts.drills import Drill, Kind, Numbers
+
+CHUNKS, CALLS = "700000 chunks of a byte", "20 calls at once over gRPC"
+ATTACKS = [CHUNKS, CALLS, "file: scan_jpeg"]
 
 
 @pytest.mark.server
 def test_nothing_is_lost_when_a_model_is_killed_under_load():
-    numbers = drills.measure(before=2, after=2, only=["ht"])
-    [drill] = numbers.drills
-    assert drill.hit == ["harmonize_ht"] and drill.kinds.keys() > set(drill.hit)
-    assert not [kind for kind in drill.kinds.values() if kind.failed]
-    assert "| ht | 0 | 0 |" in drills.section(numbers)
+    numbers = kills.measure(before=2, after=2, only=["ht"])
+    [kill] = numbers.kills
+    assert kill.hit == ["harmonize_ht"] and kill.kinds.keys() > set(kill.hit)
+    assert not [kind for kind in kill.kinds.values() if kind.failed]
+    assert "| ht | 0 | 0 |" in drills.killed(numbers)
 
 
 def test_what_was_lost_and_the_longest_gap_are_told_apart_by_what_was_hit():
     kinds = {"one": Kind({"200": 9, "503": 2}, 3.0, "down"), "other": Kind({"200": 7}, 0.5, "")}
-    page = drills.section(Numbers(6, 1, 2, [Drill("it", kinds, ["one"], [10, 20], [1, 2])]))
+    page = drills.killed(Kills(6, 1, 2, [Kill("it", kinds, ["one"], [10, 20], [1, 2])]))
     assert "| it | 0 | 2 | 0.500 | 3.00 | 10 to 20 | 1 to 2 |" in page
     assert "- it, one: 9 x 200, 2 x 503: down" in page
+
+
+@pytest.mark.server
+def test_an_attack_costs_another_key_no_answer():
+    found = attacked.measure(alone=1, amid=2, large=5, calls=20, only=ATTACKS)
+    assert [each.attack for each in found] == ATTACKS
+    assert not [each for each in found if each.others.keys() != {"200"}]
+    assert all(f"| {attack} |" in drills.attacks(found) for attack in ATTACKS)
+
+
+@pytest.mark.server
+def test_many_requests_leave_nothing_behind():
+    [first, last] = endurance.measure(requests=1_000, first=1)
+    assert last.requests > first.requests and last.descriptors <= first.descriptors + 20
+    assert f"| {last.requests} |" in drills.long_use([first, last])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.drills import hostile
 from concord.decoding import decoded_apart
 from concord.errors import ConcordError, InvalidImage, TooComplex, UnsupportedImage
 from concord.images import Header, cheap_file, decode_image, read_header
 from concord.limits import MAX_COUNTS, Limits
 from concord.masks import decode_mask
 from concord.outline import Outline
-from tests import hostile
 from tests.serving.pictures import encoded, photograph, srgb_profile
 
 LIMITS = Limits()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from tests import hostile
+from benchmarks.drills import hostile
 from tests.facade.running import PATIENCE
 from tests.facade.sending import problem
 from tests.facade.test_batches import BATCHES, listed, unzipped

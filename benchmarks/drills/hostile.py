@@ -3,10 +3,16 @@
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from io import BytesIO
 
-from tests.serving.pictures import encoded, photograph
+import numpy as np
+from PIL import Image
 
-PIXELS = encoded(photograph(64, 48))
+from concord.images import encode_png
+from concord.scenes.encoded import scene_jpeg
+
+PHOTOGRAPH = scene_jpeg(48, 64)
+PIXELS = encode_png(np.asarray(Image.open(BytesIO(PHOTOGRAPH))))
 
 
 def comment_gif(comments: int = 1_000_000) -> bytes:
@@ -37,17 +43,15 @@ def profile_png(chunks: int = 5_000) -> bytes:
 
 def comment_jpeg(segments: int = 4_000_000) -> bytes:
     """A photograph after so many empty comments."""
-    whole = encoded(photograph(64, 48), "JPEG")
-    return whole[:2] + b"\xff\xfe\x00\x02" * segments + whole[2:]
+    return PHOTOGRAPH[:2] + b"\xff\xfe\x00\x02" * segments + PHOTOGRAPH[2:]
 
 
 def exif_jpeg(segments: int = 900) -> bytes:
     """A photograph after so many segments of Exif, which are joined one by one, and whose tags all name all of it."""
     tags = b"".join(struct.pack("<HHII", 0xC000 + tag, 7, 50_000_000, 8) for tag in range(5_000))
     content = b"II*\0" + struct.pack("<IH", 8, 5_000) + tags
-    whole = encoded(photograph(64, 48), "JPEG")
     segment = b"\xff\xe1\xff\xf0Exif\0\0" + content.ljust(0xFFF0 - 8, b"\0")
-    return whole[:2] + segment * segments + whole[2:]
+    return PHOTOGRAPH[:2] + segment * segments + PHOTOGRAPH[2:]
 
 
 def scan_jpeg(scans: int = 1_500, side: int = 6_324) -> bytes:

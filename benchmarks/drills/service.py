@@ -1,0 +1,102 @@
+"""`concord serve` with the demo weights, as drills run it: in processes of its own, each of which can be killed."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.load.generator import Target
+from concord.instruments.memory import MIB
+from concord.server.embedded import HOST, Ports
+from concord.server.leftovers import SHARED_MEMORY
+from concord.server.processes import model_of
+from concord_client.catalogue import Pipeline
+from concord_client.tasks import TASKS
+from facade.work.requests import smallest
+
+START_SECONDS = 120.0
+NOTHING, TRITON, FACADE, KEEPER, EVERYTHING = "nothing", "tritonserver", "the facade", "the keeper", "everything"
+
+
+class Service:
+    """`concord serve` with the demo weights on ports of its own, without the page."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        ports = Ports(grpc=0, metrics=0).chosen()
+        port = Ports(grpc=0, metrics=0).chosen().grpc
+        self.url, self.grpc_url = f"http://{HOST}:{port}", f"{HOST}:{ports.grpc}"
+        self._environment = {**os.environ, **environment}
+        flags = {"--port": port, "--grpc-port": ports.grpc, "--metrics-port": ports.metrics}
+        words = [word for name, port in flags.items() for word in (name, str(port))]
+        self._command = [sys.executable, "-m", "facade.serve", "--no-page", "--log-file", f"{folder}/log", *words]
+
+    def start(self) -> None:
+        silent = subprocess.DEVNULL
+        self.process = psutil.Popen(self._command, env=self._environment, stdout=silent, stderr=silent)
+
+    def wait_ready(self) -> None:
+        """Raises RuntimeError if it is not, for long."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=START_SECONDS).is_success:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"the service was not ready within {START_SECONDS:g} s")
+
+    def processes(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            # Triton leaves zombies of stubs that were killed.
+            found = [self.process, *self.process.children(recursive=True)]
+            return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
+        return []
+
+    def victims(self) -> dict[str, list[psutil.Process]]:
+        """What can be killed, by name."""
+        everything = self.processes()
+        triton = next(each for each in everything if each.name() == TRITON)
+        stubs = {model_of(each.cmdline()): [each] for each in everything if each.ppid() == triton.pid}
+        keeper = [each for each in everything if each.pid == triton.ppid()]
+        named = {TRITON: [triton], KEEPER: keeper, FACADE: everything[:1], EVERYTHING: everything}
+        return {NOTHING: [], **dict(sorted(stubs.items())), **named}
+
+    def request(self, pipeline: Pipeline) -> Target:
+        """The one that costs least, so that how long it takes does not hide how long it waited."""
+        task = next(each for each in TASKS if pipeline.task == each.TASK)
+        request, settings = smallest(task, pipeline)
+        given = {field: getattr(request, field.name) for field in request.given()}
+        files = {field.name: value for field, value in given.items() if field.kind == "image"}
+        texts = {field.name: value for field, value in given.items() if field.name not in files}
+        data = {"model": pipeline.model, **texts, **settings}
+        url = f"{self.url}/v1/{pipeline.task}"
+        return Target.of(httpx.Request("POST", url, data=data, files=files))
+
+    def stop(self) -> None:
+        everything = self.processes()
+        if everything:
+            self.process.terminate()
+        for left in psutil.wait_procs(everything, START_SECONDS)[1]:
+            left.kill()
+
+
+@contextmanager
+def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """The service, ready; its log is kept in the folder."""
+    service = Service(folder, environment or {})
+    service.start()
+    try:
+        service.wait_ready()
+        yield service
+    finally:
+        service.stop()
+
+
+def shared_mib() -> float:
+    """MiB in shared memory."""
+    return psutil.disk_usage(str(SHARED_MEMORY)).used / MIB
