@@ -9,8 +9,8 @@ from typing import ClassVar, Self, TypeVar, cast
 from concord_client.cancellation import Cancellation, Deadline
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
 from concord_client.errors import DeadlineExceeded, InvalidInput, Lost, ModelNotFound, Unavailable, Unreachable
-from concord_client.inference import Inference, OnLost, Wish
-from concord_client.losses import Losses
+from concord_client.inference import Inference, OnLost, Wish, untold
+from concord_client.losses import Losses, reloads_of
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
@@ -56,6 +56,7 @@ class AsyncClient:
         self._opening = threading.Lock()
         self._catalogue: Catalogue | None = None
         self._asked = -float("inf")
+        self._reloads: dict[str, str] = {}
 
     async def run(
         self,
@@ -70,7 +71,7 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
     ) -> A:
         """See `Client.run`; files are read in a thread, and on_step and on_lost are called in the event loop."""
-        return await self._run(Wish(request, model, settings, on_step, on_lost, without, timeout, headers))
+        return await self._run(Wish(request, model, settings, on_step, on_lost or untold, without, timeout, headers))
 
     async def harmonize(
         self,
@@ -225,7 +226,7 @@ class AsyncClient:
             return wish.plan(newer, inputs, streams=self.address.streams)
 
     async def _answered(
-        self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline, on_lost: OnLost | None
+        self, pipeline: Pipeline, inference: Inference, steps: Steps, deadline: Deadline, on_lost: OnLost
     ) -> Tensors:
         deadline.declare(pipeline.deadline)
 
@@ -236,7 +237,7 @@ class AsyncClient:
             await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
             return steps.last
 
-        failures, losses = 0, Losses()
+        failures, losses = 0, Losses(self._reloads)
         while True:
             deadline.cancellation.wait(0)
             try:
@@ -248,12 +249,11 @@ class AsyncClient:
                 delay = self._retry.delay(failures, deadline.left, lost=lost)
                 if delay is None or (steps.begun and not lost):
                     raise
-                if lost and on_lost is not None:
+                if lost:
                     on_lost(error)
-                if isinstance(error, Lost) and await losses.too_many(error, self._transport, deadline):
+                    steps.begin_again()
+                if isinstance(error, Lost) and await losses.too_many(error, self._transport, deadline, self._sleep):
                     raise
-            if lost:
-                steps.begin_again()
             await self._sleep(delay, deadline.cancellation)
 
     async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
@@ -269,6 +269,7 @@ class AsyncClient:
             except ModelNotFound as error:
                 raise Unavailable(f"{error.model!r} was unloaded while the server's models were listed") from None
             self._catalogue, self._asked = Catalogue.of(configs, readable=True), asked
+            self._reloads |= {config["name"]: reloads_of(config) for config in configs}
             return self._catalogue
 
         return await self._persisting(attempt, deadline)

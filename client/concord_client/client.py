@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar, cast
 from concord_client.aio import READY_PROBE_TIMEOUT, AsyncClient
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue
-from concord_client.inference import OnLost, Wish
+from concord_client.inference import OnLost, Wish, untold
 from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, SettingValue
@@ -91,7 +91,9 @@ class Client:
             TypeError: an image that is neither bytes nor a path.
         """
         return _ended(
-            self._calls._run(Wish(request, model, settings, on_step, on_lost, without, timeout, headers, cancellation))
+            self._calls._run(
+                Wish(request, model, settings, on_step, on_lost or untold, without, timeout, headers, cancellation)
+            )
         )
 
     def harmonize(

@@ -70,7 +70,7 @@ class AsyncGrpcTransport:
         async def watch() -> None:
             nonlocal lost
             with suppress(ConcordClientError):
-                await replaced(inference.model, self, deadline, lambda seconds: self._sleep(seconds, ended))
+                await replaced(inference.model, self, deadline.under(ended), self._sleep)
                 lost = True
                 responses.cancel()
 
@@ -131,7 +131,7 @@ class AsyncGrpcTransport:
         async for response in responses:
             take(response)
 
-    async def _sleep(self, seconds: float, ended: Cancellation) -> None:
+    async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
         await asyncio.sleep(seconds)
 
     @contextmanager
@@ -180,16 +180,18 @@ class GrpcTransport(AsyncGrpcTransport):
         for response in responses:
             take(response)
 
-    async def _sleep(self, seconds: float, ended: Cancellation) -> None:
-        ended.wait(seconds)
+    async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
+        cancellation.wait(seconds)
 
     @contextmanager
     def _beside(self, work: Coroutine[Any, Any, None], ended: Cancellation) -> Iterator[None]:
-        threading.Thread(target=lambda: next(work.__await__(), None), daemon=True).start()
+        thread = threading.Thread(target=lambda: next(work.__await__(), None), daemon=True)
+        thread.start()
         try:
             yield
         finally:
             ended.cancel()
+            thread.join()
 
 
 def _apart(

@@ -28,6 +28,10 @@ OnLost: TypeAlias = Callable[[Unavailable], object]
 """Is told why a call is made again from the beginning, before it is; what it raises ends the call."""
 
 
+def untold(_error: Unavailable) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """One inference request: to a pipeline, with tensors by their names, for the tensors named as outputs.
@@ -59,7 +63,7 @@ class Wish(Generic[A]):
     model: str | None
     settings: Mapping[str, SettingValue] | None
     on_step: OnStep | None
-    on_lost: OnLost | None
+    on_lost: OnLost
     without: Collection[str]
     timeout: float | None
     headers: Mapping[str, str] | None

@@ -88,7 +88,8 @@ def configs():
 class KServe:
     """What a server does with its next inferences, and what it has seen.
 
-    ``configs`` are those of the models that it has. ``looks`` counts how often it was asked which those are.
+    ``configs`` are those of the models that it has. ``looks`` counts how often it was asked which those are,
+    and ``looked`` are those that it was asked for.
 
     ``headers`` are those of the last inference, their names in lower case.
 
@@ -102,6 +103,7 @@ class KServe:
 
     configs: list[dict[str, object]] = field(default_factory=configs)
     looks: int = 0
+    looked: list[str] = field(default_factory=list)
     script: list[tuple[str, str] | str] = field(default_factory=list)
     answers: dict[str, bytes] = field(
         default_factory=lambda: {
@@ -133,6 +135,7 @@ class KServe:
         return [{"name": config["name"], "version": "1"} for config in self.configs]
 
     def config(self, model: str) -> dict[str, object] | None:
+        self.looked.append(model)
         return next((config for config in self.configs if config["name"] == model), None)
 
     def ready(self) -> bool:

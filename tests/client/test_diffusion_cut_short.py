@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from concord_client import (
     Lost,
     Progress,
     Unavailable,
+    losses,
 )
 from tests.client.kserve import KServe, serve_grpc
 
@@ -63,7 +65,9 @@ def test_a_refused_call_is_not_repeated_once_a_step_was_done(diffuse, kserve, re
 @pytest.mark.parametrize(
     "loss", [("UNAVAILABLE", "Socket closed"), ("error", "Stub process 'diffharmony_0_0' is not healthy.")]
 )
-def test_a_lost_call_begins_again_from_its_first_step_with_its_seed(ask, kserve, loss):
+def test_a_lost_call_begins_again_from_its_first_step_with_its_seed(ask, kserve, loss, monkeypatch):
+    # The fake server never says that it was loaded again.
+    monkeypatch.setattr(losses, "_LOOKS", 1)
     seen = []
 
     def note(told):
@@ -82,15 +86,21 @@ def test_a_stream_whose_model_was_loaded_again_begins_again(ask, kserve):
     kserve.stream = [0, 1, "hang"]
     lost = []
 
-    def load_again(progress):
+    def load_again():
+        # After the client has looked at it, once for its catalogue and once for this call.
+        while kserve.looked.count("diffharmony") < 2:
+            time.sleep(0.01)
+        kserve.config("diffharmony")["parameters"]["reloads"] = {"string_value": "1"}
+
+    def note_step(progress):
         if progress.step == 1 and not lost:
-            kserve.config("diffharmony")["parameters"]["reloads"] = {"string_value": "1"}
+            threading.Thread(target=load_again).start()
 
     def note(error):
         lost.append(error)
         kserve.stream = [0, 1, 2, "picture and final"]
 
-    ask(kserve.url, "run", WISH, model="diffharmony", on_step=load_again, on_lost=note)
+    ask(kserve.url, "run", WISH, model="diffharmony", on_step=note_step, on_lost=note)
     assert len(kserve.received) == 2 and len(lost) == 1
 
 
