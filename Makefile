@@ -76,7 +76,8 @@ test-fast: .venv-fast/installed ## the tests that start no server and no browser
 check: lint test-fast ## what to run before a commit
 
 test: lint browser .venv-kserve/installed ## install what tests need and run them all
-	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD)
+	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
+	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 
 test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full

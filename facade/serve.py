@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ _FAILED = 1
 _WRONG_USAGE = 2
 _DIRECT_SECONDS = 30.0
 """How long a stop waits for requests that Triton got from others than the facade."""
+_LARGE_BYTES = 4 * 2**20
+_M_MMAP_THRESHOLD = -3  # of <malloc.h>
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +74,7 @@ class _Stack:
         from facade.wire.server import HttpServer, listener
 
         logs.configure(settings.log_level)
+        _give_back_large_blocks()
         self._signals = signals
         self._failure: ServerFailure | None = None
         self._supervisor: Supervisor | None = None
@@ -154,6 +158,15 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
         log_path=log_path,
         drain_seconds=min(settings.drain_seconds, _DIRECT_SECONDS),
     )
+
+
+def _give_back_large_blocks() -> None:
+    """Has the C library return large blocks to the system when they are freed.
+
+    It would come to keep them after the first, and the memory of the facade would grow with every large answer.
+    """
+    with suppress(OSError, AttributeError):  # of another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _default_log(grpc_port: int) -> Path:
