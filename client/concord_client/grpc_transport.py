@@ -86,6 +86,8 @@ class AsyncGrpcTransport:
             # What happens to the stream after the last answer is no loss.
             if not final:
                 raise self._typed(error, deadline, inference.model) from None
+        if lost and not final:
+            raise Lost(f"the process of {inference.model!r} has ended")
 
     async def ready(self, deadline: Deadline) -> bool:
         return bool((await self._ask("ServerReady", service_pb2.ServerReadyRequest(), deadline)).ready)

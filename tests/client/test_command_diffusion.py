@@ -59,6 +59,7 @@ def test_it_writes_the_picture_and_prints_the_seed(concord, kserve, protocol, ph
     ((model, inputs, _),) = kserve.received
     assert model == {"grpc": "diffharmony", "http": "diffharmony_once"}[protocol]
     assert 590 < inputs.pop("TIMEOUT") <= 600
+    assert 0 <= inputs.pop("SEED") < 2**63
     assert inputs == {"IMAGE": b"a photograph", "TEXT": b"bear"}
 
 

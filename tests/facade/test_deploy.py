@@ -62,7 +62,9 @@ def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):
     every = {folder.name for repository in MODEL_REPOSITORIES for folder in repository.iterdir() if folder.is_dir()}
     assert served == every - unexported(MODEL_REPOSITORIES, "cuda")
     assert {"--http-address=127.0.0.1", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
-    assert any(word.startswith("--grpc-restricted-protocol=shared-memory,trace,logging:") for word in words)
+    assert any(
+        word.startswith("--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:") for word in words
+    )
 
 
 @pytest.mark.parametrize("name", ["Dockerfile.facade", "Dockerfile.triton"])

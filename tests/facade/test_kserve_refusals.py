@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.drills.hostile import REFUSED as HOSTILE
 from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.errors import InvalidInput
@@ -17,7 +18,6 @@ from facade.settings import Settings
 from tests.facade.asking_kserve import HEADER, TEXT, as_bytes, ask, body_of, in_json, refusal
 from tests.facade.running import running
 from tests.facade.sending import Connection
-from tests.hostile import REFUSED as HOSTILE
 from tests.serving.pictures import encoded, photograph
 
 IMAGE = encoded(photograph(8, 8))
