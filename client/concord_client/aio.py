@@ -19,6 +19,7 @@ from concord_client.tasks.fields import Encoded, Tensors, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
+from concord_client.together import Together
 from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
 
 READY_PROBE_TIMEOUT = 5.0
@@ -56,6 +57,7 @@ class AsyncClient:
         self._opening = threading.Lock()
         self._catalogue: Catalogue | None = None
         self._asked = -float("inf")
+        self._listing = Together(blocking=self._blocking)
         self._reloads: dict[str, str] = {}
 
     async def run(
@@ -257,6 +259,7 @@ class AsyncClient:
             await self._sleep(delay, deadline.cancellation)
 
     async def _known(self, deadline: Deadline, max_age: float | None = None) -> Catalogue:
+        await self._listing.wait(deadline.left)
         known = self._catalogue
         if known is not None and (max_age is None or time.monotonic() - self._asked < max_age):
             return known
@@ -272,7 +275,8 @@ class AsyncClient:
             self._reloads |= {config["name"]: reloads_of(config) for config in configs}
             return self._catalogue
 
-        return await self._persisting(attempt, deadline)
+        with self._listing.doing():
+            return await self._persisting(attempt, deadline)
 
     async def _persisting(self, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         failures = 0

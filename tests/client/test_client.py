@@ -309,3 +309,13 @@ def test_both_clients_have_the_same_calls():
         }
 
     assert calls(Client) == calls(AsyncClient)
+
+
+def test_calls_of_one_loop_that_come_at_once_ask_together_what_the_server_has(grpc_kserve):
+    async def segment_often():
+        async with AsyncClient(grpc_kserve.url) as client:
+            return await asyncio.gather(*(client.segment(IMAGE, "bear") for _ in range(20)))
+
+    answers = asyncio.run(segment_often())
+    assert [answer.mask for answer in answers] == [grpc_kserve.answers["MASK"]] * 20
+    assert len(grpc_kserve.looked) == len(set(grpc_kserve.looked))
