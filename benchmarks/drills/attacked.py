@@ -5,6 +5,7 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import httpx
 import numpy as np
@@ -17,6 +18,8 @@ from benchmarks.drills.watched import Watched, watched
 from benchmarks.load.generator import Generator, Target, generator
 from concord.masks import encode_mask
 from concord.scenes.encoded import scene, scene_jpeg, scene_mask
+
+Attack: TypeAlias = Callable[[], Answers]
 
 GREEDY, OTHER = "the-key-of-the-greedy-one", "the-key-of-another-one"
 ALONE_SECONDS, AMID_SECONDS = 5.0, 15.0
@@ -54,36 +57,50 @@ def measure(
         image, mask = scene_jpeg(384, 512), scene_mask(384, 512)
         other = form(service, OTHER, {"image": image, "mask": mask})
         found = []
-        for name, (attack, seconds) in attempts(service, attacking, amid, large, calls).items():
+        for name, (prepare, seconds) in attempts(service, attacking, amid, large, calls).items():
             if only is None or name in only:
                 facade = [service.process]
-                found.append(watched(name, attack, watching, health, other, facade, alone, seconds))
+                found.append(watched(name, prepare(), watching, health, other, facade, alone, seconds))
         return found
 
 
 def attempts(
     service: Service, attacking: Generator, amid: float, large: float, calls: int
-) -> dict[str, tuple[Callable[[], Answers], float]]:
-    """Attacks by name, each with the seconds for which others are watched amid it."""
+) -> dict[str, tuple[Callable[[], Attack], float]]:
+    """By name, what prepares an attack, and the seconds for which others are watched amid it."""
     image, mask = scene_jpeg(384, 512), scene_mask(384, 512)
-    ours = form(service, GREEDY, {"image": image, "mask": mask})
-    noise, whole = noise_jpeg(LARGE_SIDE), encode_mask(np.full((LARGE_SIDE, LARGE_SIDE), 255, np.uint8))
-    answered_large = form(service, GREEDY, {"image": noise, "mask": whole}, {"Accept": "application/json"})
     text = scene().expression
-    images = {f"{number}.jpg": image for number in range(BATCH_IMAGES)}
-    batch = form(service, GREEDY, {"text": text.encode(), **images}, path="batches")
+
+    def ours(**fields: bytes) -> Target:
+        return form(service, GREEDY, {"image": image, "mask": mask} | fields)
+
+    def batch() -> Target:
+        images = {f"{number}.jpg": image for number in range(BATCH_IMAGES)}
+        return form(service, GREEDY, {"text": text.encode(), **images}, path="batches")
+
+    def answered_large() -> Target:
+        whole = encode_mask(np.full((LARGE_SIDE, LARGE_SIDE), 255, np.uint8))
+        files = {"image": noise_jpeg(LARGE_SIDE), "mask": whole}
+        return form(service, GREEDY, files, {"Accept": "application/json"})
+
     run = partial(partial, attacking.run)
-    found: dict[str, tuple[Callable[[], Answers], float]] = {
-        f"{attacks.CHUNKS} chunks of a byte": (run(attacks.chunks, ours, amid), amid),
-        f"{attacks.STALLED} half bodies": (run(attacks.half_bodies, ours, amid), amid),
-        f"{PARALLEL} requests of one key at a time": (run(attacks.many, [ours], PARALLEL, amid), amid),
-        f"{BATCHES} batches of one key": (run(attacks.many, [batch], BATCHES, amid), amid),
-        f"{attacks.READERS} slow readers of 40 megapixels": (run(attacks.slow_readers, answered_large, large), large),
-        f"{calls} calls at once over gRPC": (run(attacks.calls, service.grpc_url, image, text, calls), amid),
+    found: dict[str, tuple[Callable[[], Attack], float]] = {
+        f"{attacks.CHUNKS} chunks of a byte": (lambda: run(attacks.chunks, ours(), amid), amid),
+        f"{attacks.STALLED} half bodies": (lambda: run(attacks.half_bodies, ours(), amid), amid),
+        f"{PARALLEL} requests of one key at a time": (lambda: run(attacks.many, [ours()], PARALLEL, amid), amid),
+        f"{BATCHES} batches of one key": (lambda: run(attacks.many, [batch()], BATCHES, amid), amid),
+        f"{attacks.READERS} slow readers of 40 megapixels": (
+            lambda: run(attacks.slow_readers, answered_large(), large),
+            large,
+        ),
+        f"{calls} calls at once over gRPC": (
+            lambda: run(attacks.calls, service.grpc_url, image, text, calls),
+            amid,
+        ),
     }
     for kind, make in hostile.REFUSED.items():
-        target = form(service, GREEDY, {"image": make(), "mask": mask})
-        found[f"file: {kind}"] = (run(attacks.many, [target], 2, amid / 3), amid / 3)
+        prepare = partial(lambda make: run(attacks.many, [ours(image=make())], 2, amid / 3), make)
+        found[f"file: {kind}"] = (prepare, amid / 3)
     return found
 
 
