@@ -83,6 +83,22 @@ class Connection:
         return self._socket.recv(1) == b""
 
 
+def fill(facade: Facade, most: int, path: str, part: bytes, piece: bytes, *headers: str) -> None:
+    """Begins as many bodies as it takes to go beyond `most` bytes together; the last is refused as too busy."""
+    connections = [Connection(facade) for _ in range(most // len(piece) + 1)]
+    try:
+        for number, connection in enumerate(connections, 1):
+            connection.head(path, *headers)
+            connection.chunk(part + piece)
+            if number < len(connections):
+                facade.wait_until(lambda number=number: facade.service.memory.held >= number * len(piece))
+        status, told, body = connections[-1].answer()
+        assert status == 503 and b"too_busy" in body and int(told["retry-after"]) >= 1
+    finally:
+        for connection in connections:
+            connection.close()
+
+
 def problem(answer: httpx.Response) -> tuple[int, str, str | None, str | None]:
     """Status, code, field and what would have been allowed, of a problem that is complete."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text

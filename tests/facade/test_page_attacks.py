@@ -14,7 +14,7 @@ from facade.page.tab_state import COLOUR
 from facade.settings import Settings
 from tests.facade.gated import MODEL, gated
 from tests.facade.running import PATIENCE, Facade, running
-from tests.facade.sending import Connection, problem
+from tests.facade.sending import Connection, fill, problem
 from tests.facade.visitor import Visitor, file_at, sessions_of
 
 MAX_BYTES = 300_000
@@ -128,19 +128,7 @@ def test_a_key_that_does_not_end_is_given_up(server):
 
 
 def test_uploads_are_counted_with_everybody_elses(paged, http):
-    piece = bytes(MAX_BYTES - 1000)
-    connections = [Connection(paged) for _ in range(3 * 2**20 // len(piece) + 1)]
-    try:
-        for number, connection in enumerate(connections, 1):
-            connection.head("/gradio_api/upload", FORM, *CHUNKED)
-            connection.chunk(FILE + piece)
-            if number < len(connections):
-                paged.wait_until(lambda number=number: paged.service.memory.held >= number * len(piece))
-        status, headers, body = connections[-1].answer()
-        assert status == 503 and b"too_busy" in body and int(headers["retry-after"]) >= 1
-    finally:
-        for connection in connections:
-            connection.close()
+    fill(paged, 3 * 2**20, "/gradio_api/upload", FILE, bytes(MAX_BYTES - 1000), FORM, *CHUNKED)
 
 
 def test_a_session_that_nobody_shows_makes_room_and_one_that_is_shown_stays(paged, http, monkeypatch):

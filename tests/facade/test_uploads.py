@@ -7,7 +7,7 @@ import pytest
 
 from facade.settings import Settings
 from tests.facade.running import running
-from tests.facade.sending import Connection, form_of, problem
+from tests.facade.sending import Connection, fill, form_of, problem
 from tests.serving.pictures import encoded, middle, photograph
 
 MAX_BYTES = 200_000
@@ -117,19 +117,7 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_nothing(small):
 
 
 def test_all_bodies_together_are_bounded(small, image, mask):
-    piece = bytes(MAX_BYTES - 1000)
-    connections = [Connection(small) for _ in range(3 * 2**20 // len(piece) + 1)]
-    try:
-        for number, connection in enumerate(connections, 1):
-            connection.head("/v1/harmonize", *CHUNKED)
-            connection.chunk(IMAGE_PART + piece)
-            if number < len(connections):
-                small.wait_until(lambda number=number: small.service.memory.held >= number * len(piece))
-        status, headers, body = connections[-1].answer()
-        assert status == 503 and b"too_busy" in body and int(headers["retry-after"]) >= 1
-    finally:
-        for connection in connections:
-            connection.close()
+    fill(small, 3 * 2**20, "/v1/harmonize", IMAGE_PART, bytes(MAX_BYTES - 1000), *CHUNKED)
     small.wait_until(lambda: small.service.memory.held == 0)
     with Connection(small) as connection:
         connection.post(form_of({"image": image, "mask": mask}))
