@@ -5,6 +5,7 @@ Triton's words that are not typed reach a caller.
 """
 
 import dataclasses
+import errno
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -61,11 +62,13 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
     "rate_limited": (429, "Too many requests"),
     "too_busy": (503, "The server is busy"),
     "unavailable": (503, "The server cannot answer now"),
+    "no_room": (507, "The server has no room"),
 }
 """Code to HTTP status and title."""
 
-_RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure"})
+_RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure", "no_room"})
 _FULL_QUEUE = "maximum queue size"
+_FULL_MEMORY = "No space left on device"
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
 
 
@@ -178,6 +181,8 @@ def problem_of(error: BaseException) -> Problem:
             return Problem("cancelled", str(error))
         case client_errors.Unavailable() | client_errors.ServerError():
             return _problem_of_server(error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return Problem("no_room", "its disk is full")
         case HTTPException(status_code=status) if status < 500:
             code = _BY_STATUS.get(status, "malformed_body")
             return Problem(code, HTTPStatus(status).phrase, headers=dict(error.headers or {}))
@@ -190,6 +195,8 @@ def _problem_of_server(error: client_errors.Unavailable | client_errors.ServerEr
         return Problem(typed.code, typed.problem.strip(), allowed=typed.allowed)
     if _FULL_QUEUE in str(error):
         return Problem("busy", "the inference server has as much to do as it takes")
+    if _FULL_MEMORY in str(error):
+        return Problem("no_room", "its shared memory is full")
     if isinstance(error, client_errors.Unavailable):
         return Problem("unavailable", "the inference server does not answer; it is started again by itself")
     return Problem("internal", "the inference server failed; its log says why")

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,16 +25,28 @@ NOTHING, TRITON, FACADE, KEEPER, EVERYTHING = "nothing", "tritonserver", "the fa
 
 
 class Service:
-    """`concord serve` with the demo weights on ports of its own, without the page."""
+    """`concord serve` with the demo weights on ports of its own.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    Args:
+        folder: where its log is.
+        flags: further ones of `concord serve`.
+        within: a command that runs what follows it, in a place of the drill's own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        flags: Sequence[str] = ("--no-page",),
+        within: Sequence[str] = (),
+    ) -> None:
         ports = Ports(grpc=0, metrics=0).chosen()
         port = Ports(grpc=0, metrics=0).chosen().grpc
         self.url, self.grpc_url = f"http://{HOST}:{port}", f"{HOST}:{ports.grpc}"
         self._environment = {**os.environ, **environment}
-        flags = {"--port": port, "--grpc-port": ports.grpc, "--metrics-port": ports.metrics}
-        words = [word for name, port in flags.items() for word in (name, str(port))]
-        self._command = [sys.executable, "-m", "facade.serve", "--no-page", "--log-file", f"{folder}/log", *words]
+        numbers = {"--port": port, "--grpc-port": ports.grpc, "--metrics-port": ports.metrics}
+        words = [word for name, port in numbers.items() for word in (name, str(port))]
+        self._command = [*within, sys.executable, "-m", "facade.serve", "--log-file", f"{folder}/log", *flags, *words]
 
     def start(self) -> None:
         silent = subprocess.DEVNULL
@@ -86,9 +98,9 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """The service, ready; its log is kept in the folder."""
-    service = Service(folder, environment or {})
+def serving(folder: Path, environment: Mapping[str, str] | None = None, **kind: Sequence[str]) -> Iterator[Service]:
+    """The service, ready; arguments as those of `Service`."""
+    service = Service(folder, environment or {}, **kind)
     service.start()
     try:
         service.wait_ready()

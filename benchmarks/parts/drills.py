@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.drills import attacked, endurance, kills
+from benchmarks.drills import attacked, clock, damaged, endurance, full, kills
+from benchmarks.drills.damaged import Damaged
 from benchmarks.drills.endurance import Footprint
+from benchmarks.drills.hardship import Hardship
 from benchmarks.drills.kills import Kill, Kills
 from benchmarks.drills.watched import Watched
 from concord.instruments.markdown import table
@@ -16,15 +18,25 @@ class Numbers:
 
     kills: Kills
     attacks: list[Watched]
+    hardships: list[Hardship]
+    damaged: Damaged
     endurance: list[Footprint]
 
 
 def measure() -> Numbers:
-    return Numbers(kills.measure(), attacked.measure(), endurance.measure())
+    hardships = [*full.measure(), *clock.measure()]
+    return Numbers(kills.measure(), attacked.measure(), hardships, damaged.measure(), endurance.measure())
 
 
 def section(numbers: Numbers) -> str:
-    return "\n\n".join(("## Drills", killed(numbers.kills), attacks(numbers.attacks), long_use(numbers.endurance)))
+    parts = (
+        killed(numbers.kills),
+        attacks(numbers.attacks),
+        endured(numbers.hardships),
+        files(numbers.damaged),
+        long_use(numbers.endurance),
+    )
+    return "\n\n".join(("## Drills", *parts))
 
 
 def killed(numbers: Kills) -> str:
@@ -94,6 +106,38 @@ def attacks(found: Sequence[Watched]) -> str:
         "of the facade's process is before, at most, and after; descriptors are before and after."
     )
     return "\n\n".join(("### Attacks", words, table(header, rows)))
+
+
+def endured(found: Sequence[Hardship]) -> str:
+    header = ["what", "asked", "amid", "afterwards", "gap s, amid", "gap s, afterwards", "MiB", "MiB there"]
+    rows: list[list[object]] = []
+    for each in found:
+        memory, room = span(each.memory_mib), span(each.room_mib)
+        for name, amid in each.amid.items():
+            after = each.after[name]
+            gaps = [amid.longest_gap, after.longest_gap]
+            rows.append([each.name, name, told(amid.statuses), told(after.statuses), *gaps, memory, room])
+        if each.skipped:
+            rows.append([each.name, f"skipped: {each.skipped}", *"------"])
+    words = (
+        "Amid each, a client of each kind asks again and again; then tritonserver is killed, and some seconds later it "
+        "is over. Counted are answers by status: 507 says that there is no room. Memory is that of all processes "
+        "before and after; *there* is the file system that is full, or shared memory."
+    )
+    changed = [f"- {each.name}: {', '.join(each.changed)} is not as it was before" for each in found if each.changed]
+    lost = ["\n".join(changed)] if changed else []
+    return "\n\n".join(("### Full disks, and clocks", words, table(header, rows), *lost))
+
+
+def files(found: Damaged) -> str:
+    rows = [[kind, told(answers)] for kind, answers in found.answers.items()]
+    words = (
+        f"{found.files} files, each made from a good one by changes that a seed chooses; over HTTP to be harmonized, "
+        f"and over gRPC to be decoded, in turn. Answers that are not declared: {', '.join(found.wrong) or 'none'}; "
+        f"processes that ended: {found.ended}; memory of all processes after the first files and after all: "
+        f"{span(found.memory_mib)} MiB."
+    )
+    return "\n\n".join(("### Damaged files", words, table(["made from", "answers"], rows)))
 
 
 def long_use(found: Sequence[Footprint]) -> str:

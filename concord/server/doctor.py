@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from concord.server.declared import catalogue, unexported
 from concord.server.embedded import HOST, Ports
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.leftovers import SHARED_MEMORY
+from concord.server.room import free_bytes
 from concord.variants import outdated
 
 HELP = "say in plain words what keeps the server from running on this machine"
@@ -158,10 +158,9 @@ def models(repositories: Sequence[Path]) -> Iterator[Finding]:
 def shared_memory() -> Finding:
     """Whether there is enough shared memory for tensors on their way between the server and its stubs."""
     try:
-        status = os.statvfs(SHARED_MEMORY)
+        free = free_bytes(SHARED_MEMORY)
     except OSError:
         return Finding(str(SHARED_MEMORY), "it is missing, and Triton's Python models need it")
-    free = status.f_bavail * status.f_frsize
     problem = f"{free >> 20} MiB free, at least {MINIMUM_SHARED_MEMORY >> 20} are needed (docker: --shm-size=1g)"
     return Finding(str(SHARED_MEMORY), problem if free < MINIMUM_SHARED_MEMORY else "")
 

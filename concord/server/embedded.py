@@ -22,7 +22,7 @@ from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyp
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
-from concord.server import leftovers, process_guard
+from concord.server import leftovers, process_guard, room
 from concord.server.administration import Administration
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
@@ -140,7 +140,8 @@ class EmbeddedServer:
         """Starts the server and returns when it is ready.
 
         Raises:
-            ServerFailure: it could not be started; the problem says why in plain words.
+            ServerFailure: it could not be started; the problem says why in plain words. `NoRoom` where a disk or shared
+                memory is full.
         """
         if self.is_alive():
             raise ServerFailure("server", "it is already running")
@@ -195,8 +196,9 @@ class EmbeddedServer:
         leftovers.conceal(self._directory.name)
 
     def _launch(self, installation: Installation) -> None:
-        """Makes the server's folder and starts its process; raises OSError."""
+        """Makes the server's folder and starts its process; raises OSError, or NoRoom."""
         leftovers.sweep()
+        room.require()
         self._directory, lock = leftovers.claim()
         with ExitStack() as opened, ExitStack() as failed:
             failed.callback(leftovers.remove, self._directory.name)

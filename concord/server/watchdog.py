@@ -16,9 +16,11 @@ from concord.errors import ServerFailure
 from concord.server.canaries import Canaries
 from concord.server.embedded import EmbeddedServer
 from concord.server.processes import SERVER, Processes
+from concord.server.room import NoRoom
 
 _ATTEMPTS = 5
 _LOOK_SECONDS = 0.1
+_ROOM_SECONDS = 1.0
 
 
 class Watchdog:
@@ -123,15 +125,24 @@ class Watchdog:
             self._canaries = None
 
     def _restart(self, stop: threading.Event) -> None:
-        for attempt in range(_ATTEMPTS):
+        attempt, told = 0, ""
+        while True:
             try:
                 self._server.restart()
+            except NoRoom as failure:
+                # Nothing is wrong with the server: it is waited for.
+                wait = _ROOM_SECONDS
+                if told != failure.field:
+                    self._notify(str(failure))
+                told = failure.field
             except ServerFailure as failure:
-                if attempt == _ATTEMPTS - 1:
+                attempt += 1
+                if attempt == _ATTEMPTS:
                     raise
                 self._notify(str(failure))
-                if stop.wait(2**attempt):
-                    return
+                wait = 2 ** (attempt - 1)
             else:
                 self._notify("the server is ready again")
+                return
+            if stop.wait(wait):
                 return

@@ -15,6 +15,9 @@ KEPT_SECONDS = 30 * 60
 """How long a file may lie unused."""
 
 SWEPT_SECONDS = 60.0
+SET_SECONDS = 10.0
+"""How far the day's clock moves between two sweeps when it is only kept right."""
+
 MOST_BYTES = 4 * 2**30
 """What the folder holds at most after a sweep; what was used longest ago goes first. Before it, a quarter more."""
 
@@ -31,6 +34,7 @@ class Folder:
     def __init__(self) -> None:
         _remove_left_behind()
         self._new_bytes = 0
+        self._set_off = _set_off()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -67,6 +71,13 @@ class Folder:
                     with suppress(OSError):
                         path = Path(where, entry)
                         found.append((path.lstat(), path))
+        if abs(self._set_off - (set_off := _set_off())) > SET_SECONDS:
+            # The day's clock was set, and says nothing of what was used before: all of it counts as used now.
+            self._set_off = set_off
+            for _, path in (*files, *folders):
+                with suppress(OSError):
+                    os.utime(path)
+            return
         size = sum(stat.st_size for stat, _ in files)
         for stat, file in sorted(files, key=lambda each: each[0].st_mtime):
             if now - stat.st_mtime < kept_seconds and size <= most_bytes:
@@ -93,6 +104,11 @@ class Folder:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
+
+
+def _set_off() -> float:
+    """The seconds by which the day's clock is ahead of the one that nobody sets."""
+    return time.time() - time.monotonic()
 
 
 def _remove_left_behind() -> None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facade.page.folder import Folder
 from facade.page.sessions import Sessions
-from facade.problems import Problem
+from facade.problems import Problem, problem_of
 from facade.wire.uploads import ENVELOPE_BYTES, Uploads
 from facade.work.memory import Memory
 
@@ -76,7 +76,10 @@ class Surface:
         else:
             try:
                 await self._take(Request(scope, receive), send)
-            except Problem as problem:
+            except (Problem, OSError) as error:
+                problem = problem_of(error)
+                if problem.code == "internal":
+                    raise
                 await problem.response(scope)(scope, receive, send)
 
     async def _take(self, request: Request, send: Send) -> None:

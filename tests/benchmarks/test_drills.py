@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.drills import attacked, endurance, kills
+from benchmarks.drills import attacked, clock, damaged, endurance, full, kills, mutated
+from benchmarks.drills.hardship import Hardship
 from benchmarks.drills.kills import Kill, Kills, Kind
 from benchmarks.parts import drills
 
@@ -32,6 +33,44 @@ def test_an_attack_costs_another_key_no_answer():
     assert [each.attack for each in found] == ATTACKS
     assert not [each for each in found if each.others.keys() != {"200"}]
     assert all(f"| {attack} |" in drills.attacks(found) for attack in ATTACKS)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", [full.DISK, full.MEMORY])
+def test_what_is_full_is_said_and_nothing_is_lost(name):
+    [found] = full.measure(seconds=4, only=[name])
+    if found.skipped:
+        pytest.skip(found.skipped)
+    assert found.changed == []
+    answers = {status for kind in (*found.amid.values(), *found.after.values()) for status in kind.statuses}
+    assert answers == {"200", "507"}
+    assert found.amid["page" if name == full.DISK else "large"].statuses.keys() == {"507"}
+    # Shared memory that was used once is kept.
+    assert name != full.DISK or found.room_mib[1] < found.room_mib[0] + 16
+    assert f"| {name} | small | " in drills.endured([found])
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("jump", clock.JUMPS)
+def test_a_clock_that_jumps_loses_nothing(jump):
+    [found] = clock.measure(seconds=4, only=[jump])
+    if found.skipped:
+        pytest.skip(found.skipped)
+    assert found.changed == []
+    assert {status for kind in (*found.amid.values(), *found.after.values()) for status in kind.statuses} == {"200"}
+
+
+def test_what_was_not_drilled_is_said():
+    assert "| it | skipped: no namespaces |" in drills.endured([Hardship("it", skipped="no namespaces")])
+
+
+@pytest.mark.server
+def test_damaged_files_are_answered_as_is_declared_and_leave_nothing_behind():
+    found = damaged.measure(number=500, first=50)
+    assert (found.wrong, found.ended) == ([], 0)
+    assert found.memory_mib[1] < 1.2 * found.memory_mib[0]
+    assert found.answers.keys() == mutated.originals().keys()
+    assert "500 files" in drills.files(found) and "| GIF |" in drills.files(found)
 
 
 @pytest.mark.server

@@ -1,6 +1,8 @@
 """Requests that schemathesis makes up from the facade's own description: every answer is one that it describes."""
 
 import os
+import socket
+from collections.abc import Iterator
 
 import pytest
 import schemathesis
@@ -19,7 +21,7 @@ from concord.server.installation import MODEL_REPOSITORIES
 from facade.app import create_app
 from facade.settings import Settings
 from tests.facade.asking_kserve import HEADER, in_json
-from tests.facade.running import PATIENCE
+from tests.facade.running import PATIENCE, Facade, running
 from tests.facade.test_batches import zipped
 
 CATALOGUE = catalogue(MODEL_REPOSITORIES)
@@ -80,6 +82,28 @@ def nothing_fails_but_by_its_deadline(_context, response, case) -> None:
         assert response.status_code == 504 and "timeout" in str(case.body), response.text
 
 
+HEADERS = (
+    *("Authorization", "Cookie", "Host", "Origin", "Accept", "Content-Type", "Content-Encoding", "Expect"),
+    *("Connection", "X-Job-Id", "X-Request-Id", "traceparent", "tracestate", HEADER),
+)
+
+
+def status_of(facade: Facade, head: bytes) -> int | None:
+    """Of the answer to a request without a body; None where the connection was closed."""
+    with socket.create_connection((facade.host, facade.port), timeout=PATIENCE) as connection:
+        connection.sendall(head)
+        with connection.makefile("rb") as answer:
+            line = answer.readline()
+    return int(line.split()[1]) if line else None
+
+
+@pytest.fixture(scope="module")
+def keyed(server) -> Iterator[Facade]:
+    """A facade that asks for keys, with the page."""
+    with running(Settings(triton_url=server.grpc_url, api_keys="ann")) as facade:
+        yield facade
+
+
 CHECKS = (
     nothing_fails_but_by_its_deadline,
     status_code_conformance,
@@ -112,3 +136,13 @@ def test_every_answer_is_one_that_is_described(facade, image, mask, operation, m
         case.validate_response(case.call(base_url=facade.url, timeout=PATIENCE), checks=CHECKS)
 
     ask()
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_no_byte_in_a_header_is_an_error_of_the_server(keyed, header):
+    for byte in range(256):
+        for name, value in ((header, b"Bearer %c1"), (header + chr(byte), b"1")):
+            odd = name.encode("latin-1") + b": " + (value % byte if b"%" in value else value)
+            for route in (b"GET /v1/models", b"GET /", b"POST /v2/models/segment/infer"):
+                status = status_of(keyed, b"%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (route, odd))
+                assert status is None or status < 500, odd

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -59,6 +60,22 @@ def test_files_that_are_not_used_are_swept_away_with_their_folders(folder):
     folder.sweep()
     assert not old.parent.exists() and new.exists()
     assert Folder().remove() is None and folder.path.exists(), "its lock is still there"
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_set_takes_no_file_away_and_keeps_none_for_longer(folder, monkeypatch, days):
+    file = folder.write("a.png", b"a")
+    later = time.time
+    monkeypatch.setattr(time, "time", lambda: later() + days * 86_400)
+    folder.sweep()
+    assert file.exists()
+    # What is used from now on has the new clock's times.
+    os.utime(file, (time.time(), time.time()))
+    folder.sweep()
+    assert file.exists()
+    age(file, 3600)
+    folder.sweep()
+    assert not file.exists()
 
 
 def test_of_too_much_the_oldest_goes_first(folder):

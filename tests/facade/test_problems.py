@@ -1,5 +1,7 @@
 """What a caller is told of an error, whatever it was."""
 
+import errno
+
 import pytest
 from starlette.exceptions import HTTPException
 
@@ -43,6 +45,11 @@ KNOWN = {
     ),
     "no number": (ServerError("[not_finite] unet: NaN at step 3"), ("not_finite", None, None, 500)),
     "a dead stub": (Lost("Stub process 'decode' is not healthy."), ("unavailable", None, None, 503)),
+    "a full disk": (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), ("no_room", None, None, 507)),
+    "full shared memory": (
+        ServerError("Failed to increase the shared memory pool size. Error: No space left on device"),
+        ("no_room", None, None, 507),
+    ),
     "no page": (HTTPException(404), ("not_found", None, None, 404)),
     "no such method": (HTTPException(405, headers={"Allow": "GET"}), ("method_not_allowed", None, None, 405)),
 }
@@ -53,7 +60,7 @@ def test_every_known_error_has_its_code_and_status(name):
     error, expected = KNOWN[name]
     told = problem_of(error)
     assert (told.code, told.field, told.allowed, told.status) == expected
-    assert (told.retry_after is not None) == (told.status == 503)
+    assert (told.retry_after is not None) == (told.status in (503, 507))
 
 
 @pytest.mark.parametrize(

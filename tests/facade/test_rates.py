@@ -1,8 +1,10 @@
 """A key may ask only so often, and is told when it may ask again."""
 
 import asyncio
+import time
 
 import httpx
+import pytest
 
 from facade.access.keys import Rates
 from facade.problems import Problem
@@ -36,6 +38,18 @@ def test_requests_over_the_rate_have_to_wait():
 
 def test_a_key_does_not_use_up_what_another_has():
     assert waits("1/hour", "ann", "bob") == [0, 0]
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_set_changes_no_rate(monkeypatch, days):
+    rates, clock = Rates(), time.time
+
+    async def ask() -> list[bool]:
+        counted = [await wait(rates, "ann", "2/hour") == 0]
+        monkeypatch.setattr(time, "time", lambda: clock() + days * 86_400)
+        return [*counted, *[await wait(rates, "ann", "2/hour") == 0 for _ in range(2)]]
+
+    assert asyncio.run(ask()) == [True, True, False]
 
 
 def test_what_was_refused_does_not_count():
