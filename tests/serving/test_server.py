@@ -184,6 +184,15 @@ def failure(repository: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("room", "place"), [("DISK", "folder for temporary files"), ("MEMORY_OF_START", "shared memory")]
+)
+def test_a_start_that_lacks_room_says_how_much_there_is_and_how_much_it_needs(repository, monkeypatch, room, place):
+    monkeypatch.setattr(f"concord.server.room.{room}", 2**60)
+    with pytest.raises(ServerFailure, match=rf"{place}: \d+ MiB are free in \S+; allowed: at least {2**40} MiB"):
+        EmbeddedServer([repository], ports=ANY).start()
+
+
 def test_a_repository_without_any_network_is_refused_and_the_missing_are_named(repository):
     (repository / "ht" / "1" / "model.onnx").unlink()
     assert "model repository: no network has been exported: ht" in failure(repository)
