@@ -34,9 +34,10 @@ def measure(seconds: float = SECONDS, only: Collection[str] = (DISK, MEMORY)) ->
 
 
 def can_enter() -> bool:
-    """Whether this machine lets its users have namespaces."""
+    """Whether this machine lets its users have namespaces, and file systems in them."""
+    command = [*ENTER, "mount", "-t", "tmpfs", "none", str(SHARED_MEMORY)]
     with suppress(OSError):
-        return subprocess.run([*ENTER, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
     return False
 
 
