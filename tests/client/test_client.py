@@ -144,6 +144,20 @@ def test_what_ends_one_process_after_the_other_is_given_up(ask, kserve):
     assert len(kserve.received) == MOST_LOSSES
 
 
+def test_a_call_does_not_wait_for_a_process_that_others_know_already(grpc_kserve):
+    grpc_kserve.script = [LOST]
+    parameters = grpc_kserve.config("segment")["parameters"]
+
+    def load_again(_):
+        parameters["reloads"] = {"string_value": "1"}
+        client.catalogue(max_age=0)
+        grpc_kserve.looked.clear()
+
+    with Client(grpc_kserve.url, retry=Retry(attempts=3, first_delay=0.001)) as client:
+        client.run(Segment(IMAGE, "bear"), on_lost=load_again)
+    assert grpc_kserve.looked == ["segment"]
+
+
 def test_who_wants_no_retries_gets_none_of_what_was_lost(ask, kserve):
     kserve.script = [LOST]
     with pytest.raises(Lost):
