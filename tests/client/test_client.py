@@ -25,6 +25,7 @@ from concord_client import (
     losses,
 )
 from concord_client.errors import MOST_LOSSES
+from concord_client.inference import Inference
 
 IMAGE = b"\xff\xd8 a photograph \x00\x00"
 BUSY = ("UNAVAILABLE", "in ensemble 'segment', Exceeds maximum queue size")
@@ -333,3 +334,22 @@ def test_calls_of_one_loop_that_come_at_once_ask_together_what_the_server_has(gr
     answers = asyncio.run(segment_often())
     assert [answer.mask for answer in answers] == [grpc_kserve.answers["MASK"]] * 20
     assert len(grpc_kserve.looked) == len(set(grpc_kserve.looked))
+
+
+def test_a_large_answer_is_read_beside_the_event_loop(grpc_kserve, monkeypatch):
+    readers = []
+    read = Inference.read
+
+    def noted(self, result):
+        readers.append(threading.current_thread())
+        return read(self, result)
+
+    monkeypatch.setattr(Inference, "read", noted)
+    grpc_kserve.answers["MASK"] = bytes(2**21)
+
+    async def ask():
+        async with AsyncClient(grpc_kserve.url) as client:
+            return await client.segment(bytes(2**21), "bear")
+
+    assert asyncio.run(ask()).mask == bytes(2**21)
+    assert threading.current_thread() not in readers
