@@ -52,7 +52,7 @@ class AsyncGrpcTransport:
         self._stub.ModelStreamInfer = self._channel.stream_stream(f"{_SERVICE}ModelStreamInfer")
 
     async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
-        request = await self._written(infer_request(inference))
+        request = await self._written(inference)
         response = [await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))]
 
         def read() -> Tensors:
@@ -75,10 +75,8 @@ class AsyncGrpcTransport:
             final = response.infer_response.parameters[_FINAL].bool_param
             return inference.read(triton.InferResult(response.infer_response))
 
-        request = infer_request(inference)
-        request.parameters[_ASK_FOR_FINAL].bool_param = True
-        written = await self._written(request)
-        responses = self._stub.ModelStreamInfer(iter([written]), timeout=deadline.left, metadata=_metadata(inference))
+        request = await self._written(inference, ask_for_final=True)
+        responses = self._stub.ModelStreamInfer(iter([request]), timeout=deadline.left, metadata=_metadata(inference))
         ended, lost = Cancellation(), False
 
         async def watch() -> None:
@@ -147,8 +145,14 @@ class AsyncGrpcTransport:
         async for response in responses:
             take(await self._aside(len(response), partial(read, response)))
 
-    async def _written(self, request: Any) -> bytes:
-        return await self._aside(request.ByteSize(), request.SerializeToString)
+    async def _written(self, inference: Inference, *, ask_for_final: bool = False) -> bytes:
+        def write() -> bytes:
+            request = infer_request(inference)
+            if ask_for_final:
+                request.parameters[_ASK_FOR_FINAL].bool_param = True
+            return bytes(request.SerializeToString())
+
+        return await self._aside(sum(len(each) for each in inference.inputs.values() if isinstance(each, bytes)), write)
 
     async def _aside(self, size: int, work: Callable[[], T]) -> T:
         """What comes of work on a message of this size in bytes."""

@@ -22,6 +22,7 @@ from concord_client import (
     Tensor,
     Unavailable,
     Unreachable,
+    grpc_transport,
     losses,
 )
 from concord_client.errors import MOST_LOSSES
@@ -336,15 +337,18 @@ def test_calls_of_one_loop_that_come_at_once_ask_together_what_the_server_has(gr
     assert len(grpc_kserve.looked) == len(set(grpc_kserve.looked))
 
 
-def test_a_large_answer_is_read_beside_the_event_loop(grpc_kserve, monkeypatch):
-    readers = []
-    read = Inference.read
+def test_large_messages_are_written_and_read_beside_the_event_loop(grpc_kserve, monkeypatch):
+    threads = []
 
-    def noted(self, result):
-        readers.append(threading.current_thread())
-        return read(self, result)
+    def noted(work):
+        def done(*arguments):
+            threads.append(threading.current_thread())
+            return work(*arguments)
 
-    monkeypatch.setattr(Inference, "read", noted)
+        return done
+
+    monkeypatch.setattr(Inference, "read", noted(Inference.read))
+    monkeypatch.setattr(grpc_transport, "infer_request", noted(grpc_transport.infer_request))
     grpc_kserve.answers["MASK"] = bytes(2**21)
 
     async def ask():
@@ -352,4 +356,4 @@ def test_a_large_answer_is_read_beside_the_event_loop(grpc_kserve, monkeypatch):
             return await client.segment(bytes(2**21), "bear")
 
     assert asyncio.run(ask()).mask == bytes(2**21)
-    assert threading.current_thread() not in readers
+    assert len(threads) == 2 and threading.current_thread() not in threads
