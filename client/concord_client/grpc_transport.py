@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -30,6 +31,9 @@ from concord_client.transport import Address, is_loopback
 
 _NEVER_CONNECTED = re.compile(r"failed to connect|DNS resolution failed|name resolution|http1\.x server", re.IGNORECASE)
 T = TypeVar("T")
+_SERVICE = "/inference.GRPCInferenceService/"
+_LARGE_BYTES = 2**20
+"""From so many on, a message is written and read in a thread, since an event loop would be held up."""
 _ASK_FOR_FINAL = "triton_enable_empty_final_response"
 _FINAL = "triton_final_response"
 
@@ -43,27 +47,35 @@ class AsyncGrpcTransport:
         self._address = address
         self._channel = self._connect(address.url, _channel_arguments(address))
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        # In bytes, which gRPC would write and read in the event loop.
+        self._stub.ModelInfer = self._channel.unary_unary(f"{_SERVICE}ModelInfer")
+        self._stub.ModelStreamInfer = self._channel.stream_stream(f"{_SERVICE}ModelStreamInfer")
 
     async def infer(self, inference: Inference, deadline: Deadline) -> Tensors:
-        request = infer_request(inference)
-        response = await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))
-        return inference.read(triton.InferResult(response))
+        request = await self._written(inference)
+        response = [await self._ask("ModelInfer", request, deadline, inference.model, _metadata(inference))]
+
+        def read() -> Tensors:
+            # Popped, so that it is not in memory beside what is read from it.
+            return inference.read(triton.InferResult(service_pb2.ModelInferResponse.FromString(response.pop())))
+
+        return await self._aside(len(response[0]), read)
 
     async def infer_steps(self, inference: Inference, deadline: Deadline, receive: Callable[[Tensors], None]) -> None:
         final = False
 
-        def take(response: Any) -> None:
+        def read(content: bytes) -> Tensors:
             nonlocal final
+            response = service_pb2.ModelStreamInferResponse.FromString(content)
             if response.error_message:
                 # There is no status, only words. Triton has a mode that ends the stream with one
                 # (``triton_grpc_error``), but 2.51 crashes in it now and then.
                 message = response.error_message
                 raise error_from_answer("", message, model=inference.model, timeout=deadline.seconds)
             final = response.infer_response.parameters[_FINAL].bool_param
-            receive(inference.read(triton.InferResult(response.infer_response)))
+            return inference.read(triton.InferResult(response.infer_response))
 
-        request = infer_request(inference)
-        request.parameters[_ASK_FOR_FINAL].bool_param = True
+        request = await self._written(inference, ask_for_final=True)
         responses = self._stub.ModelStreamInfer(iter([request]), timeout=deadline.left, metadata=_metadata(inference))
         ended, lost = Cancellation(), False
 
@@ -76,7 +88,7 @@ class AsyncGrpcTransport:
 
         try:
             with deadline.cancellation.stopping(responses.cancel), self._beside(watch(), ended):
-                await self._take_each(responses, take)
+                await self._take_each(responses, read, receive)
         except BaseException as error:
             responses.cancel()
             if lost:
@@ -129,9 +141,22 @@ class AsyncGrpcTransport:
     async def _result(self, call: Any) -> Any:
         return await call
 
-    async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
+    async def _take_each(self, responses: Any, read: Callable[[bytes], T], take: Callable[[T], None]) -> None:
         async for response in responses:
-            take(response)
+            take(await self._aside(len(response), partial(read, response)))
+
+    async def _written(self, inference: Inference, *, ask_for_final: bool = False) -> bytes:
+        def write() -> bytes:
+            request = infer_request(inference)
+            if ask_for_final:
+                request.parameters[_ASK_FOR_FINAL].bool_param = True
+            return bytes(request.SerializeToString())
+
+        return await self._aside(sum(len(each) for each in inference.inputs.values() if isinstance(each, bytes)), write)
+
+    async def _aside(self, size: int, work: Callable[[], T]) -> T:
+        """What comes of work on a message of this size in bytes."""
+        return await asyncio.to_thread(work) if size >= _LARGE_BYTES else work()
 
     async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
         await asyncio.sleep(seconds)
@@ -178,9 +203,12 @@ class GrpcTransport(AsyncGrpcTransport):
     async def _result(self, call: Any) -> Any:
         return call.result()
 
-    async def _take_each(self, responses: Any, take: Callable[[Any], None]) -> None:
+    async def _take_each(self, responses: Any, read: Callable[[bytes], T], take: Callable[[T], None]) -> None:
         for response in responses:
-            take(response)
+            take(read(response))
+
+    async def _aside(self, size: int, work: Callable[[], T]) -> T:
+        return work()
 
     async def _sleep(self, seconds: float, cancellation: Cancellation) -> None:
         cancellation.wait(seconds)

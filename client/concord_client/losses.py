@@ -18,11 +18,14 @@ class Losses:
     """The processes that have ended with one call; one that is found dead several times counts once.
 
     Args:
-        reloads: how often each model had been loaded again when the server was last asked; kept up to date.
+        reloads: how often each model had been loaded again when the server was last asked, at the start of the call;
+            kept up to date.
     """
 
     def __init__(self, reloads: dict[str, str]) -> None:
         self._reloads = reloads
+        # Others may learn of a process that this call is still to lose.
+        self._seen = dict(reloads)
         self._ended: list[object] = []
 
     async def too_many(self, lost: Lost, transport: Transport, deadline: Deadline, sleep: Sleep) -> bool:
@@ -32,12 +35,13 @@ class Losses:
         """
         process: object = lost
         if lost.model:
-            before = self._reloads.get(lost.model)
+            before = self._seen.get(lost.model)
             process = lost.model, before
             for _ in range(_LOOKS):
                 with suppress(ConcordClientError):
-                    self._reloads[lost.model] = reloads_of(await transport.config(lost.model, deadline))
-                if before != self._reloads.get(lost.model) or deadline.left <= _SHORT_INTERVAL:
+                    now = reloads_of(await transport.config(lost.model, deadline))
+                    self._reloads[lost.model] = self._seen[lost.model] = now
+                if before != self._seen.get(lost.model) or deadline.left <= _SHORT_INTERVAL:
                     break
                 await sleep(_SHORT_INTERVAL, deadline.cancellation)
         if process not in self._ended:

@@ -26,6 +26,8 @@ _NEEDED = re.compile(
     "CONCORD_MAX_BYTES|CONCORD_MAX_PIXELS|PATH|LD_LIBRARY_PATH|PYTHONPATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|"
     "(CUDA|NVIDIA|NCCL|UCX|OMP|GOMP|KMP|MKL|OPENBLAS|DNNL|ONEDNN|ORT|OV|OPENVINO|MALLOC|TCMALLOC)_[A-Z0-9_]+"
 )
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""For ``GLIBC_TUNABLES``: large blocks of memory are taken in huge pages."""
 BACKENDS = _DATA / "backends"
 MODEL_REPOSITORIES = (_DATA / "model_repository", _DATA / "ensembles")
 
@@ -89,7 +91,7 @@ class Installation:
         site_packages = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
         return needed_variables() | {
             # Activations are given back after large runs; taken again in huge pages, they cost a tenth of the faults.
-            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
+            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", HUGE_PAGES),
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)),
             "PYTHONPATH": _joined(*site_packages, str(ROOT), os.environ.get("PYTHONPATH", "")),
             # A folder of links instead of the interpreter's own: a conda environment's holds far more than libpython.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -193,7 +194,8 @@ class Parts:
 
     def _begin_part(self) -> None:
         self._header = self._value = self._disposition = b""
-        self._content = bytearray()
+        # Gives out its content without a copy, which would take long of a large file.
+        self._content = BytesIO()
 
     def _add_header(self, piece: bytes, start: int, end: int) -> None:
         self._header += piece[start:end]
@@ -230,15 +232,15 @@ class Parts:
 
     def _add_content(self, piece: bytes, start: int, end: int) -> None:
         limit = self._max_file_bytes if self._rule.is_file else MAX_TEXT_BYTES
-        if len(self._content) + end - start > limit:
+        if self._content.tell() + end - start > limit:
             code = "image_too_large" if self._rule.is_file else "request_too_large"
             raise Problem(code, f"{self._name} is too large", field=self._name, allowed=f"at most {limit} bytes")
-        self._content += memoryview(piece)[start:end]
+        self._content.write(memoryview(piece)[start:end])
 
     def _end_part(self) -> None:
-        content = bytes(self._content)
+        with self._content:
+            content = self._content.getvalue()
         self._parts[self._name].append(NamedFile(self._filename, content) if self._rule.is_named else content)
-        self._content.clear()
 
     def _end(self) -> None:
         self._ended = True

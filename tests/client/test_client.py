@@ -22,9 +22,11 @@ from concord_client import (
     Tensor,
     Unavailable,
     Unreachable,
+    grpc_transport,
     losses,
 )
 from concord_client.errors import MOST_LOSSES
+from concord_client.inference import Inference
 
 IMAGE = b"\xff\xd8 a photograph \x00\x00"
 BUSY = ("UNAVAILABLE", "in ensemble 'segment', Exceeds maximum queue size")
@@ -142,6 +144,20 @@ def test_what_ends_one_process_after_the_other_is_given_up(ask, kserve):
     with pytest.raises(Lost, match="not healthy"):
         ask(kserve.url, "run", Segment(IMAGE, "bear"), on_lost=load_again)
     assert len(kserve.received) == MOST_LOSSES
+
+
+def test_a_call_does_not_wait_for_a_process_that_others_know_already(grpc_kserve):
+    grpc_kserve.script = [LOST]
+    parameters = grpc_kserve.config("segment")["parameters"]
+
+    def load_again(_):
+        parameters["reloads"] = {"string_value": "1"}
+        client.catalogue(max_age=0)
+        grpc_kserve.looked.clear()
+
+    with Client(grpc_kserve.url, retry=Retry(attempts=3, first_delay=0.001)) as client:
+        client.run(Segment(IMAGE, "bear"), on_lost=load_again)
+    assert grpc_kserve.looked == ["segment"]
 
 
 def test_who_wants_no_retries_gets_none_of_what_was_lost(ask, kserve):
@@ -319,3 +335,25 @@ def test_calls_of_one_loop_that_come_at_once_ask_together_what_the_server_has(gr
     answers = asyncio.run(segment_often())
     assert [answer.mask for answer in answers] == [grpc_kserve.answers["MASK"]] * 20
     assert len(grpc_kserve.looked) == len(set(grpc_kserve.looked))
+
+
+def test_large_messages_are_written_and_read_beside_the_event_loop(grpc_kserve, monkeypatch):
+    threads = []
+
+    def noted(work):
+        def done(*arguments):
+            threads.append(threading.current_thread())
+            return work(*arguments)
+
+        return done
+
+    monkeypatch.setattr(Inference, "read", noted(Inference.read))
+    monkeypatch.setattr(grpc_transport, "infer_request", noted(grpc_transport.infer_request))
+    grpc_kserve.answers["MASK"] = bytes(2**21)
+
+    async def ask():
+        async with AsyncClient(grpc_kserve.url) as client:
+            return await client.segment(bytes(2**21), "bear")
+
+    assert asyncio.run(ask()).mask == bytes(2**21)
+    assert len(threads) == 2 and threading.current_thread() not in threads

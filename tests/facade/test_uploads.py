@@ -2,10 +2,14 @@
 
 import os
 import sys
+import tracemalloc
 
 import pytest
 
+from concord_client.tasks.harmonize import Harmonize
+from facade.routes.tasks import form_of as form_of_task
 from facade.settings import Settings
+from facade.wire.forms import Parts
 from tests.facade.running import running
 from tests.facade.sending import Connection, fill, form_of, problem
 from tests.serving.pictures import encoded, middle, photograph
@@ -41,6 +45,21 @@ IMAGE_PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="i"
 
 def held(facade) -> int:
     return facade.call(lambda: facade.service.memory.held)
+
+
+def test_a_file_is_in_memory_once_while_it_is_read():
+    size, piece = 2**25, bytes(2**18)
+    parts = Parts(form_of_task(Harmonize), CHUNKED[0].partition(": ")[2], size, None)
+    parts.write(IMAGE_PART)
+    tracemalloc.start()
+    try:
+        for _ in range(size // len(piece)):
+            parts.write(piece)
+        parts.write(b"\r\n--b--\r\n")
+        assert len(parts.values()["image"]) == size
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_length_over_the_limit_is_refused_before_the_body_is_asked_for(connection):

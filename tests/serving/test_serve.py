@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from concord.server.embedded import EmbeddedServer
+from concord.server.installation import HUGE_PAGES
 from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
@@ -41,6 +42,12 @@ def test_a_signal_stops_it_cleanly_after_the_request_in_flight(tmp_path, number)
         assert len(answers) == 1
         assert not any(each.is_running() for each in processes)
         assert server.ports.chosen() == server.ports
+
+
+def test_it_takes_large_blocks_of_memory_in_huge_pages(tmp_path):
+    with serving(tmp_path, "--triton-url", "127.0.0.1:1") as stack:
+        stack.wait_for("the facade is at")
+        assert psutil.Process(stack.process.pid).environ()["GLIBC_TUNABLES"] == HUGE_PAGES
 
 
 def test_it_says_why_it_cannot_start(tmp_path):
