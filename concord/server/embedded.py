@@ -199,10 +199,11 @@ class EmbeddedServer:
         """Makes the server's folder and starts its process; raises OSError, or NoRoom."""
         leftovers.sweep()
         room.require()
-        self._directory, lock = leftovers.claim()
+        self._directory, locks = leftovers.claim()
         with ExitStack() as opened, ExitStack() as failed:
             failed.callback(leftovers.remove, self._directory.name)
-            opened.callback(os.close, lock)
+            for lock in locks:
+                opened.callback(os.close, lock)
             installation.assemble(self._directory)
             self._shown = show_exported(self.model_repositories, self.unexported, self._directory)
             log_path = self.log_path or self._directory / "server.log"
@@ -221,7 +222,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lifeline, lock],
+                pass_fds=[lifeline, *locks],
                 start_new_session=True,
             )
             failed.pop_all()

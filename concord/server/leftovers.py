@@ -1,8 +1,8 @@
 """What a server has outside its processes, and how the next start removes what a killed one left of it.
 
 The server NAME has the folder NAME among the temporary files, and in shared memory the regions NAME-* and the file
-NAME. Its keeper holds the lock of that file for as long as it lives. The file is in shared memory because containers
-that share it have temporary folders of their own.
+NAME. Its keeper holds the locks of the folder and of that file for as long as it lives: of both, because containers may
+share the one place and not the other.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,20 +24,19 @@ _NAME = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
 _ENVIRONMENTS = Path("/tmp")  # noqa: S108
 
 
-def claim() -> tuple[Path, int]:
-    """The folder of a new server, and a descriptor: the lock is held until every process has closed it.
+def claim() -> tuple[Path, list[int]]:
+    """The folder of a new server, and descriptors: the locks are held until every process has closed them.
 
     Raises:
         OSError: a folder or a file cannot be made.
     """
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = _lock(folder.name)
+        locks = _locks(folder.name)
         # Another start may have seen the folder before it was locked: then it is gone now, or will be.
-        if lock is not None and folder.is_dir():
-            return folder, lock
-        if lock is not None:
-            os.close(lock)
+        if locks and folder.is_dir():
+            return folder, locks
+        _close(locks)
 
 
 def conceal(name: str) -> None:
@@ -47,8 +47,9 @@ def conceal(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Removes everything that the server of this name has outside its processes."""
+    """Removes everything that the server of this name has left, processes of models among it."""
     assert _NAME.fullmatch(name)
+    _kill_orphans(name)
     shutil.rmtree(Path(tempfile.gettempdir()) / name, ignore_errors=True)
     for region in SHARED_MEMORY.glob(f"{name}-*"):
         region.unlink(missing_ok=True)
@@ -62,23 +63,43 @@ def sweep() -> None:
     for name in {found[0] for place in places for path in place.iterdir() if (found := _NAME.match(path.name))}:
         # Another user's are left alone.
         with suppress(OSError):
-            lock = _lock(name)
-            if lock is not None:
+            if locks := _locks(name):
                 try:
                     remove(name)
                 finally:
-                    os.close(lock)
+                    _close(locks)
     _sweep_environments()
 
 
-def _lock(name: str) -> int | None:
-    lock = os.open(SHARED_MEMORY / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _locks(name: str) -> list[int]:
+    """Descriptors of the locked folder, where there is one, and of the locked file; none where a server lives."""
+    folder, held = Path(tempfile.gettempdir()) / name, []
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
+        if folder.is_dir():
+            held.append(os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+            fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(os.open(SHARED_MEMORY / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        _close(held)
+        if isinstance(error, BlockingIOError):
+            return []
+        raise
+    return held
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _kill_orphans(name: str) -> None:
+    """Ends the processes that ran a server's models, which may wait for it in shared memory without end."""
+    for process in psutil.process_iter(["cmdline"]):
+        program = (process.info["cmdline"] or [""])[0]
+        if f"/{name}/" in program:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                process.kill()
 
 
 def _sweep_environments() -> None:

@@ -1,10 +1,12 @@
 """What a killed server left is removed, and what a living one has is not."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from concord.server import leftovers
 from concord.server.embedded import EmbeddedServer
 from concord.server.leftovers import SHARED_MEMORY, claim, sweep
 from tests.serving.asking import ask
@@ -16,7 +18,7 @@ GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48))}
 KILLED = """
 import os, signal
 from concord.server.leftovers import SHARED_MEMORY, claim
-folder, lock = claim()
+folder, locks = claim()
 (folder / "backends").mkdir()
 (SHARED_MEMORY / f"{folder.name}-region").write_bytes(b"pixels")
 print(folder.name, flush=True)
@@ -39,12 +41,34 @@ def test_what_has_lost_its_folder_is_removed():
 
 
 def test_nobody_takes_what_is_locked():
-    folder, lock = claim()
+    folder, locks = claim()
     sweep()
     assert folder.is_dir()
-    os.close(lock)
+    for lock in locks:
+        os.close(lock)
     sweep()
     assert not left_of(folder.name)
+
+
+def test_nobody_takes_what_is_locked_in_another_shared_memory(tmp_path, monkeypatch):
+    folder, locks = claim()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(leftovers, "SHARED_MEMORY", tmp_path)
+        sweep()
+    assert folder.is_dir() and not list(tmp_path.iterdir())
+    for lock in locks:
+        os.close(lock)
+    sweep()
+
+
+def test_a_model_s_process_that_outlived_its_server_is_ended():
+    folder, locks = claim()
+    command = [folder / "backends" / "python" / "triton_python_backend_stub", "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, executable=sys.executable) as orphan:
+        for lock in locks:
+            os.close(lock)
+        sweep()
+        assert orphan.wait(timeout=30) == -signal.SIGKILL
 
 
 def test_a_start_leaves_a_living_server_what_it_has(tmp_path):
