@@ -21,18 +21,21 @@ from concord.instruments import pipelines as instruments
 from concord.instruments.arguments import positive
 from concord.instruments.timing import in_turns, machine, percentiles
 from concord.judged import Judged
+from concord.loops.window import Window
 from concord.openvino_properties import properties
 from concord.session import session_options
+from concord.squash import LATENT_STRIDE
 from concord.variants import DEFAULT, TUNED, Variant, variants
-from export import calibration
+from export import calibration, default_setting
 from export.arguments import add_repository
 from export.engine_profiles import EngineError
 from export.judgement import signal_to_noise
 from export.network import Feeds
-from export.networks import every
+from export.networks import declared, every
 
 SAMPLES = 4
 ROUNDS = 5
+LEAST_WINDOW = 25.0  # dB, inside the mask
 
 Run = Callable[[Feeds], NDArray[np.floating[Any]]]
 
@@ -76,6 +79,8 @@ def judge(repository: Path, models: Collection[str] = (), kind: str = "") -> Ite
         found = known[model]
         if found[DEFAULT].made:
             seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
+            if declared(model).windowed:
+                yield judge_window(found[DEFAULT], seen, repository.absolute().parent / "ensembles")
             for variant in found.values():
                 if variant.profile not in (DEFAULT, TUNED) and runs_here(variant) and not variant.problem():
                     yield compare(found[DEFAULT], variant, seen, kind)
@@ -101,6 +106,25 @@ def compare(default: Variant, variant: Variant, seen: Sequence[Feeds], kind: str
     verdict = "passed" if found.passed else "failed"
     compared = f"{ratio:.1f} dB, allowed ≥ {found.least_snr_db:g} dB: {verdict}"
     return f"{what}: {compared}; {found.time:.2f} of the default's time"
+
+
+def judge_window(default: Variant, seen: Sequence[Feeds], ensembles: Path) -> str:
+    """Whether a decoder's picture of a window is that part of its whole picture; becomes the default of pipelines."""
+    run = load(default)
+    whole, part = [], []
+    for latent in (feeds["LATENT"][0] for feeds in seen):
+        side = LATENT_STRIDE * latent.shape[1]
+        mask = np.zeros((side, side), np.uint8)
+        mask[3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8] = 1
+        window = Window.around(mask)
+        placed = window.placed(run({"LATENT": window.of(latent)[np.newaxis]})[0], side)
+        whole.append(run({"LATENT": latent[np.newaxis]})[0][:, mask > 0])
+        part.append(placed[:, mask > 0])
+    ratio = signal_to_noise(whole, part)
+    passed = ratio >= LEAST_WINDOW
+    default_setting.write(ensembles, "decoder", default.model, "WINDOW", str(passed).lower())
+    verdict = "passed" if passed else "failed; everything is decoded where a request does not say"
+    return f"{default.model}, a window of it: {ratio:.1f} dB, allowed ≥ {LEAST_WINDOW:g} dB: {verdict}"
 
 
 def judge_new(repository: Path) -> Iterator[str]:
