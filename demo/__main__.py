@@ -10,9 +10,9 @@ import numpy as np
 
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
-from concord.images import encode_png
 from concord.instruments.pipelines import of_task
 from concord.instruments.stages import read_statistics, stage_milliseconds
+from concord.png import encode_png
 from concord.scenes.scene import make_scene
 from concord.server.choice import AUTO
 from concord.server.embedded import EmbeddedServer, Ports

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
-from concord.images import DecodedImage, decode_image, encode_png
+from concord.images import DecodedImage, decode_image
 from concord.limits import Limits
 from concord.loops.host import Host, Sample, ask_network
 from concord.loops.latent import denoise, draw_preview
@@ -16,6 +16,7 @@ from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
 from concord.loops.window import Window
 from concord.masks import decode_mask
+from concord.png import encode_png
 from concord.samplers import make_sampler
 from concord.squash import SMALL_SIZE, latent_mask, squash_image, squash_mask, squash_result
 from concord.transfer import transfer
