@@ -5,8 +5,9 @@ from PIL import Image
 
 from concord.arrays import Pixels
 from concord.errors import InvalidMask
-from concord.images import encode_png, open_image
+from concord.images import open_image
 from concord.limits import Limits
+from concord.png import encode_png
 
 THRESHOLD = 128
 

@@ -44,7 +44,8 @@ def transfer(
         mask: uint8 [H, W] of 0 and 255.
         small_composite: uint8 [h, w, 3], ``squash_image(pixels)``.
         small_mask: uint8 [h, w] of 0 and 1, ``squash_mask(mask)``.
-        small_result: fp32 [3, h, w], the network's output before pasting; clipped to 0..1 here.
+        small_result: fp32 [3, h, w], the network's output before pasting; clipped to 0..1 here. NaN farther than
+            16 pixels from the mask, where it is not known.
         smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
         residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
@@ -140,7 +141,8 @@ def _background_error(composite: Pixels, inside: NDArray[np.bool_], result: Floa
     """Where the result renders the background wrongly, but for its local mean, fp32 [n, 3]."""
     if inside.all():
         return np.empty((0, 3), np.float32)
-    weight = _in_colour(np.where(inside, 0, 1).astype(np.float32))
+    outside = ~inside & np.isfinite(result).all(axis=2)
+    weight = _in_colour(outside.astype(np.float32))
     error = np.clip(result, 0, 1)
     error -= composite.astype(np.float32) / 255
     error = np.where(weight > 0, error, np.float32(0))
@@ -148,7 +150,7 @@ def _background_error(composite: Pixels, inside: NDArray[np.bool_], result: Floa
         share = cv2.GaussianBlur(weight, (0, 0), sigma)
         error = cv2.GaussianBlur(error, (0, 0), sigma) / np.maximum(share, 1e-6) * weight
     error -= cv2.blur(error, _WINDOW) / np.maximum(cv2.blur(weight, _WINDOW), 1e-6)
-    return np.asarray(error[~inside], np.float32)
+    return np.asarray(error[outside], np.float32)
 
 
 def _in_colour(values: Floats) -> Floats:

@@ -26,7 +26,7 @@ TUNED = "tuned"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """From the finest to the coarsest."""
 DIFFERENCE, SNR = "difference", "snr"
-_ONNX = "model.onnx"
+_ONNX, _RECORD = "model.onnx", "model.json"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Variant:
     @cached_property
     def record(self) -> dict[str, Any]:
         """The content of the record; empty if it cannot be read."""
-        name = "model.json" if self.file == _ONNX else f"{self.file}.json"
+        name = _RECORD if self.file == _ONNX else f"{self.file}.json"
         return read_record(self.version / name)
 
     @property
@@ -120,6 +120,11 @@ class Variant:
             for batch in self.record.get("differences", ())
         ]
         return max(found, key=lambda each: (not each.passed, each.value - each.threshold), default=None)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the file was made of another exported network, as far as their records tell."""
+        return self.record.get("onnx_sha256") != read_record(self.version / _RECORD).get("onnx_sha256")
 
     def problem(self) -> str:
         """Why the file is not valid; empty if it is.

@@ -10,10 +10,11 @@ import numpy as np
 
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
-from concord.images import encode_png
 from concord.instruments.pipelines import of_task
 from concord.instruments.stages import read_statistics, stage_milliseconds
+from concord.png import encode_png
 from concord.scenes.scene import make_scene
+from concord.server.choice import AUTO
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, ConcordClientError, Harmonize, Pipeline
 from demo.pictures import decoded, side_by_side
@@ -28,7 +29,7 @@ def main() -> int:
     began = time.monotonic()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
-        with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
+        with EmbeddedServer(ports=Ports(0, 0, 0), model_config_name=AUTO) as server, Client(server.grpc_url) as client:
             print(f"Triton is ready after {time.monotonic() - began:.1f} s")
             before = read_statistics(server.grpc_url)
             pipelines = of_task(client.catalogue(), Harmonize.TASK, {"IMAGE", "TEXT"})

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse
-from concord.images import encode_png
 from concord.instruments.networks import as_pixels, run_network
 from concord.limits import Limits
 from concord.loops.diffharmony import DiffHarmony
 from concord.loops.host import Sample
 from concord.loops.request import LoopRequest
 from concord.masks import encode_mask
+from concord.png import encode_png
 from concord.scenes.photographs import change_foreground, read_photograph
 from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports

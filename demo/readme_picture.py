@@ -15,8 +15,8 @@ from PIL import Image
 
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse
-from concord.images import encode_png
 from concord.masks import encode_mask
+from concord.png import encode_png
 from concord.scenes.adjustments import Adjustment
 from concord.scenes.photographs import read_photograph
 from concord.server.embedded import EmbeddedServer, Ports

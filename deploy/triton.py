@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from concord.server.administration import Administration
+from concord.server.choice import choose
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.embedded import HOST
 from concord.server.installation import MODEL_REPOSITORIES, needed_variables
@@ -18,17 +19,19 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
     """The server's command line; `directory` receives links to the models.
 
     Raises:
-        ServerFailure: nothing has been exported, or a pipeline's declaration cannot be read.
+        ServerFailure: nothing has been exported, no network has a form for the profile, or a pipeline's declaration
+            cannot be read.
     """
-    left_out = unexported(MODEL_REPOSITORIES, profile)
+    left_out, choice = unexported(MODEL_REPOSITORIES), choose(MODEL_REPOSITORIES, profile)
     if left_out:
         print(f"concord: not served, since not exported: {', '.join(sorted(left_out))}", file=sys.stderr, flush=True)
+    if choice.words:
+        print(f"concord: {choice.words}", file=sys.stderr, flush=True)
     catalogue(MODEL_REPOSITORIES, left_out)
-    shown = show_exported(MODEL_REPOSITORIES, left_out, directory)
+    shown = show_exported(MODEL_REPOSITORIES, left_out, directory, choice.variants)
     return [
         "tritonserver",
         *(f"--model-repository={folder}" for folder in shown),
-        *([f"--model-config-name={profile}"] if profile else []),
         "--disable-auto-complete-config",
         # For the container's own check of health.
         f"--http-address={HOST}",

@@ -17,9 +17,11 @@ CHECKPOINTS = {name: f"export.networks.{name}" for name in NETWORKS if name not 
 COMMANDS = (
     CHECKPOINTS
     | {name: f"export.pipelines.{name}" for name in PIPELINES}
-    | {name: f"export.{name}" for name in ("engine", "golden", "configs")}
+    | {name: f"export.{name}" for name in ("engine", "judge", "golden", "configs")}
 )
 """By name, the module that is the command, or the network that it exports."""
+NEW = (*CHECKPOINTS, *PIPELINES, "engine")
+"""The commands that put files into a model repository."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,13 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = ArgumentParser(prog=f"python -m export {name}", description=about(module))
     command = importlib.import_module(module)
     try:
+        status = 0
         if name in CHECKPOINTS:
             convert = importlib.import_module("export.convert")
             convert.add_arguments(parser, command.NETWORK)
-            convert.run(command.NETWORK, parser.parse_args(rest))
-            return 0
-        command.add_arguments(parser)
-        return command.run(parser.parse_args(rest)) or 0
+            given = parser.parse_args(rest)
+            convert.run(command.NETWORK, given)
+        else:
+            command.add_arguments(parser)
+            given = parser.parse_args(rest)
+            status = command.run(given) or 0
+        if name in NEW:
+            # `concord serve` takes no form of a new network before it is judged.
+            for line in importlib.import_module("export.judge").judge_new(given.model_repository):
+                print(line, flush=True)
+        return status
     except (ExportError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1

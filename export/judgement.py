@@ -1,6 +1,6 @@
 """Compares a converted network with the exported one on realistic inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ from export.publication import exported
 SAMPLES = 10  # held out
 MOST = 1e20  # 200 dB: the same answers
 
-Answering = Callable[[Feeds], NDArray[np.floating[Any]]]
+Samples = NDArray[np.floating[Any]]
+Answering = Callable[[Feeds], Samples]
 
 
 def compared(model: str, repository: Path, load: Callable[[], Answering], least: float) -> dict[str, Any]:
-    """Signal-to-noise ratio in dB of the converted network's answers against those of the exported one.
-
-    10 log10 of the sum of squares of the expected answers over that of the differences, of all samples together.
+    """The `signal_to_noise` of the converted network's answers against those of the exported one.
 
     Args:
         load: loads the converted network, after the exported one has been freed.
@@ -33,15 +32,22 @@ def compared(model: str, repository: Path, load: Callable[[], Answering], least:
     """
     seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
     network = session(exported(repository, model))
-    expected = [network.run(None, dict(feeds))[0].astype(np.float64) for feeds in seen]
+    expected = [network.run(None, dict(feeds))[0] for feeds in seen]
     del network  # gigabytes, which the new form wants
     form = load()
-    noise = sum(float(((form(feeds) - wanted) ** 2).sum()) for feeds, wanted in zip(seen, expected, strict=True))
-    signal = sum(float((wanted**2).sum()) for wanted in expected)
-    ratio = round(float(10 * np.log10(signal / max(noise, signal / MOST))), 2)
+    ratio = round(signal_to_noise(expected, map(form, seen)), 2)
     if not ratio >= least:  # also when it is NaN
         raise EngineError(
             f"{model}: it would answer with {ratio:.1f} dB of signal to noise, at least {least:g} are asked for; "
             "the repository is left as it was"
         )
     return {"least_snr_db": least, "snr_db": [ratio]}
+
+
+def signal_to_noise(expected: Sequence[Samples], given: Iterable[Samples]) -> float:
+    """In dB: 10 log10 of the sum of squares of the expected answers over that of the differences, of all together."""
+    noise = signal = 0.0
+    for wanted, answer in zip(expected, given, strict=True):
+        signal += float((wanted.astype(np.float64) ** 2).sum())
+        noise += float(((answer - wanted.astype(np.float64)) ** 2).sum())
+    return float(10 * np.log10(signal / max(noise, signal / MOST)))

@@ -131,6 +131,7 @@ class Network:
         islands: what stays in FP32 when the rest becomes FP16.
         quantization: None where there is no INT8 form.
         seen: from scenes and a repository with the networks before it, what it is given in service, without batch.
+        windowed: whether pipelines may ask for the answer around a mask alone, if it is much like in the whole answer.
         serving: see `Serving`.
         harmonizer: for a network that harmonizes in one pass: what its two pipelines say of it.
     """
@@ -148,6 +149,7 @@ class Network:
     islands: tuple[Island, ...] = ()
     quantization: Quantization | None = None
     seen: Maker | None = None
+    windowed: bool = False
     serving: Serving = field(default_factory=Serving)
     harmonizer: Harmonizer | None = None
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from concord.limits import HIGHEST_MAX_PIXELS, Limits
+from concord.server.choice import AUTO
 from concord.server.embedded import Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
@@ -97,7 +98,11 @@ class Settings(BaseSettings):
     model_repository: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)] = Field(
         (), description="folder with models; several times (in the variable: split by colons) for several folders"
     )
-    model_config_name: str = Field("", description="profile of the models, such as cuda or tensorrt")
+    model_config_name: str = Field(
+        AUTO,
+        description="profile of the models, such as bf16, cuda or tensorrt; auto: for each the fastest that is known "
+        "to answer well on this kind of processor; default: FP32",
+    )
     log_file: Path | None = Field(None, description="receives Triton's log; by default in the user's state folder")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of a log line")
     max_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(

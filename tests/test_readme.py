@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from concord.images import encode_png
 from concord.masks import encode_mask
+from concord.png import encode_png
 from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer
 

@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from concord.images import encode_png
+from concord.png import encode_png
 from concord.scenes.encoded import scene_jpeg
 
 PHOTOGRAPH = scene_jpeg(48, 64)

@@ -13,9 +13,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from concord.images import DecodedImage, decode_image, encode_png
+from concord.images import DecodedImage, decode_image
 from concord.letterbox import letterbox, mask_from_logits
 from concord.limits import Limits
+from concord.png import encode_png
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.squash import squash_image, squash_mask
 from concord.tokenizer import Tokenizer

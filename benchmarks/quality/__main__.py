@@ -22,8 +22,8 @@ from benchmarks.quality.iharmony4 import Dataset, DatasetError, Sample, read_dat
 from benchmarks.quality.scores import Result, score, tables
 from concord.errors import ConcordError
 from concord.gates.metrics import intersection_over_union
-from concord.images import encode_png
 from concord.masks import encode_mask
+from concord.png import encode_png
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, InvalidInput
 from concord_client.errors import ConcordClientError

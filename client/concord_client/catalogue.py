@@ -27,6 +27,8 @@ SEED = "SEED"
 """Setting that is drawn where a request leaves it open."""
 RELOADS = "reloads"
 """Parameter of a model: how often it was loaded again because its process had died."""
+PROFILE = "profile"
+"""Parameter of a network: the profile that it is served in, if that is not its default."""
 
 DEFAULT_DEADLINE = 60.0
 _DEFAULT_RANK = 100
@@ -175,13 +177,14 @@ class Pipeline:
 
 
 class Catalogue:
-    """The public pipelines of a server.
+    """The public pipelines of a server, and the profiles of the networks that are not served in their default.
 
     Raises:
         InvalidDeclaration: two of them claim the same task, model and inputs.
     """
 
-    def __init__(self, pipelines: Iterable[Pipeline] = ()) -> None:
+    def __init__(self, pipelines: Iterable[Pipeline] = (), profiles: Mapping[str, str] | None = None) -> None:
+        self.profiles = profiles or {}
         self.pipelines = tuple(sorted(pipelines, key=lambda each: (each.rank, each.model, each.name)))
         claims: dict[tuple[str, str, frozenset[str], bool], Pipeline] = {}
         for pipeline in self.pipelines:
@@ -215,7 +218,12 @@ class Catalogue:
             except InvalidDeclaration:
                 if not readable:
                     raise
-        return cls(each.narrowed(ready) for each in found if each is not None and each.name in ready)
+        profiles = {
+            config["name"]: str(config["parameters"][PROFILE].get("string_value", ""))
+            for config in configs
+            if PROFILE in config.get("parameters", {})
+        }
+        return cls((each.narrowed(ready) for each in found if each is not None and each.name in ready), profiles)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from concord.arrays import Pixels
 from concord.gates.metrics import decibels, foreground_mse, intersection_over_union, squared_error
-from concord.images import encode_png
 from concord.masks import encode_mask
+from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
 from concord.scenes.scene import Scene
 from concord_client import Harmonize, Request, Segment

@@ -5,11 +5,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from concord import processor
 from concord_client import Progress
 
 Calls = Mapping[str, Callable[[], object]]
@@ -20,13 +20,7 @@ THREADS = len(os.sched_getaffinity(0))
 
 def machine() -> dict[str, Any]:
     """Processor, number of usable threads, and Python's version."""
-    return {"processor": processor(), "threads": THREADS, "python": platform.python_version()}
-
-
-def processor() -> str:
-    """The processor's name in Linux."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return {"processor": processor.name(), "threads": THREADS, "python": platform.python_version()}
 
 
 def in_turns(calls: Calls, rounds: int, warm: int = 1) -> dict[str, list[float]]:

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
-from concord.images import DecodedImage, decode_image, encode_png
+from concord.images import DecodedImage, decode_image
 from concord.limits import Limits
 from concord.loops.host import Host, Sample, ask_network
 from concord.loops.latent import denoise, draw_preview
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
+from concord.loops.window import Window
 from concord.masks import decode_mask
+from concord.png import encode_png
 from concord.samplers import make_sampler
 from concord.squash import SMALL_SIZE, latent_mask, squash_image, squash_mask, squash_result
 from concord.transfer import transfer
@@ -42,8 +44,8 @@ class Square:
 class DiffHarmony(Loop):
     """Denoises a latent beside the composite's own, and transfers the change of colours to the photograph.
 
-    Inputs: IMAGE, and one of MASK and TEXT. Settings: SEED, STEPS, SAMPLER and RESOLUTION. Outputs: HARMONIZED, a PNG;
-    for a text also what the part ``segment`` found: MASK, SCORE and TRUNCATED.
+    Inputs: IMAGE, and one of MASK and TEXT. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Outputs: HARMONIZED,
+    a PNG; for a text also what the part ``segment`` found: MASK, SCORE and TRUNCATED.
 
     Parts: ``encoder``, ``unet`` and ``decoder``; if the request needs them ``segment``, ``harmony_decoder`` in place of
     ``decoder``, ``refinement`` and ``preview``.
@@ -73,7 +75,7 @@ class DiffHarmony(Loop):
         if "harmony_decoder" in models:
             result = await self._ask("harmony_decoder", latent | square.tensors(), "decoding")
         else:
-            result = await self._ask("decoder", latent, "decoding")
+            result = await self._decode(latent["LATENT"], square.mask, whole="refinement" in models)
         if "refinement" in models:
             square = await self.host.compute(Square.of, image.pixels, mask, _REFINEMENT_SIZE)
             small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
@@ -83,6 +85,14 @@ class DiffHarmony(Loop):
 
     async def _ask(self, role: str, inputs: Sample, doing: str, output: str = "SMALL_RESULT") -> Floats:
         return await ask_network(self.host, self.request.models[role], inputs, output, doing)
+
+    async def _decode(self, latent: Floats, mask: Pixels, whole: bool) -> Floats:
+        """The picture of a latent, fp32 [3, S, S]; NaN where it was not asked for."""
+        if whole or not self.request.settings["WINDOW"]:
+            return await self._ask("decoder", {"LATENT": latent}, "decoding")
+        window = Window.around(mask)
+        result = await self._ask("decoder", {"LATENT": window.of(latent)}, "decoding")
+        return await self.host.compute(window.placed, result, len(mask))
 
     async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""

@@ -4,16 +4,17 @@ Those can whose networks have been exported, and what is built on them. Triton r
 be loaded, so these are shown to it in a folder of their own.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format  # type: ignore[import-untyped]
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
 from concord.repository import pbtxt
-from concord_client.catalogue import Catalogue, Pipeline
+from concord.variants import Variant
+from concord_client.catalogue import PROFILE, Catalogue, Pipeline
 from concord_client.errors import InvalidDeclaration
 
 
@@ -38,22 +39,18 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
         raise _refused(error) from error
 
 
-def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set[str]:
+def unexported(repositories: Iterable[Path]) -> set[str]:
     """Names of the models that have a configuration but no network file, and of all that cannot do without them.
-
-    Args:
-        model_config_name: the profile that is served, as for Triton's ``--model-config-name``.
 
     Raises:
         ServerFailure: a configuration cannot be read (names file and parameter), or there is nothing left to serve.
     """
     missing, needs = set(), {}
     for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
-        path = folder / "configs" / f"{model_config_name}.pbtxt"
-        path = path if path.is_file() else folder / "config.pbtxt"
+        path = folder / "config.pbtxt"
         if not path.is_file():
             continue
-        config = pbtxt.read(path, f"{path.relative_to(folder.parent)}")
+        config = pbtxt.read(path, f"{folder.name}/{path.name}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
         needs[folder.name] = _needs(config, folder.name)
@@ -64,10 +61,13 @@ def unexported(repositories: Iterable[Path], model_config_name: str = "") -> set
     return missing
 
 
-def show_exported(repositories: Iterable[Path], unexported: set[str], directory: Path) -> list[Path]:
+def show_exported(
+    repositories: Iterable[Path], unexported: set[str], directory: Path, chosen: Mapping[str, Variant]
+) -> list[Path]:
     """Makes a folder in `directory` for each repository, with links to those of its models that can be served.
 
-    A folder without a configuration is not a model: a checkout of another version leaves such folders behind.
+    The configuration of a chosen variant stands in the default's place, and its parameter `PROFILE` names it. A folder
+    without a configuration is not a model: a checkout of another version leaves such folders behind.
     """
     shown = []
     for number, repository in enumerate(repositories):
@@ -75,9 +75,21 @@ def show_exported(repositories: Iterable[Path], unexported: set[str], directory:
         view.mkdir()
         for folder in repository.iterdir():
             if (folder / "config.pbtxt").is_file() and folder.name not in unexported:
-                (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+                if folder.name in chosen:
+                    _show_variant(chosen[folder.name], view / folder.name)
+                else:
+                    (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         shown.append(view)
     return shown
+
+
+def _show_variant(variant: Variant, folder: Path) -> None:
+    folder.mkdir()
+    config = model_config_pb2.ModelConfig()
+    config.CopyFrom(variant.settings)
+    config.parameters[PROFILE].string_value = variant.profile
+    (folder / "config.pbtxt").write_text(text_format.MessageToString(config))
+    (folder / variant.version.name).symlink_to(variant.version.resolve(), target_is_directory=True)
 
 
 def _needs(config: model_config_pb2.ModelConfig, name: str) -> frozenset[str]:

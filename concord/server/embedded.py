@@ -24,6 +24,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 from concord.errors import ServerFailure
 from concord.server import leftovers, process_guard, room
 from concord.server.administration import Administration
+from concord.server.choice import Choice, choose
 from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import open_log, reason_of_failure
@@ -81,7 +82,7 @@ class EmbeddedServer:
     Args:
         model_repositories: folders with models. Those whose networks have not been exported are left out, and so are
             the pipelines that need them.
-        model_config_name: a profile of ``<model>/configs/``.
+        model_config_name: a profile of ``<model>/configs/``, or `AUTO`; see :mod:`concord.server.choice`.
         log_path: file that receives Triton's log; without it the log is kept only until the server stops.
         start_seconds: how long a start may take.
         drain_seconds: how long a stop waits for requests that are being answered.
@@ -104,6 +105,7 @@ class EmbeddedServer:
         self.model_config_name = model_config_name
         self.log_path = log_path
         self.unexported: set[str] = set()
+        self.choice = Choice()
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
@@ -151,7 +153,8 @@ class EmbeddedServer:
             if not folder.is_dir():
                 raise ServerFailure("model repository", f"there is no folder {folder}")
         self.ports = self.ports.chosen(RELEASE_SECONDS)
-        self.unexported = unexported(self.model_repositories, self.model_config_name)
+        self.unexported = unexported(self.model_repositories)
+        self.choice = choose(self.model_repositories, self.model_config_name)
         # Refuses declarations that Triton would load and nobody could read.
         catalogue(self.model_repositories, self.unexported)
         try:
@@ -205,7 +208,7 @@ class EmbeddedServer:
             for lock in locks:
                 opened.callback(os.close, lock)
             installation.assemble(self._directory)
-            self._shown = show_exported(self.model_repositories, self.unexported, self._directory)
+            self._shown = show_exported(self.model_repositories, self.unexported, self._directory, self.choice.variants)
             log_path = self.log_path or self._directory / "server.log"
             log = opened.enter_context(open_log(log_path))
             self._log.close()
@@ -293,6 +296,4 @@ class EmbeddedServer:
             "--load-model=*",
             *self._administration.options(),
         ]
-        if self.model_config_name:
-            command.append(f"--model-config-name={self.model_config_name}")
         return command + list(self._options)

@@ -48,5 +48,6 @@ NETWORK = Network(
     islands=(LATENT_DECODER,),
     quantization=Quantization("its last layer draws the picture", ends=True, transformer=False),
     seen=seen,
+    windowed=True,
     serving=ONE_IMAGE,
 )

@@ -15,7 +15,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export import default_resolution, pipeline, single_file
+from concord.squash import LATENT_STRIDE
+from export import default_setting, pipeline, single_file
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError
 from export.network import Network
@@ -94,10 +95,15 @@ def publish(pipeline: Pipeline, repository: Path, form: Form) -> None:
         for staged in stages:
             staged.switch()
     print(f"now served: {', '.join(staged.name for staged in stages)}")
-    ensembles, side = repository.absolute().parent / "ensembles", pipeline.unet.config.sample_size
-    if resolution := default_resolution.write(ensembles, unet.NETWORK.name, side):
+    ensembles, resolution = repository.absolute().parent / "ensembles", pixels(pipeline.unet.config.sample_size)
+    if default_setting.write(ensembles, "unet", unet.NETWORK.name, "RESOLUTION", resolution):
         print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
     report_strangers(repository, identity(pipeline))
+
+
+def pixels(latent_side: int | None) -> str:
+    """The side of the picture whose latent has that side; 0 where it is not known."""
+    return str(LATENT_STRIDE * (latent_side or 0))
 
 
 def report_strangers(repository: Path, pipeline: str) -> None:

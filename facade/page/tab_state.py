@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from concord.images import decode_image, encode_png
+from concord.images import decode_image
 from concord.limits import Limits
 from concord.masks import decode_mask, encode_mask
 from concord.outline import Outline
+from concord.png import encode_png
 from facade.problems import Problem
 
 CANVAS_SIDE = 1280

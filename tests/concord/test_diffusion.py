@@ -13,13 +13,13 @@ from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, UNet2DCondi
 from diffusers.schedulers import scheduling_euler_ancestral_discrete
 from PIL import Image
 
-from concord.images import encode_png
 from concord.limits import Limits
 from concord.loops.diffharmony import DiffHarmony
 from concord.loops.host import Sample
 from concord.loops.request import LoopRequest
 from concord.masks import encode_mask
 from concord.noise import SeededNoise
+from concord.png import encode_png
 from concord.samplers import SAMPLERS
 from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES

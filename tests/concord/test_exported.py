@@ -1,7 +1,9 @@
 import pytest
 
 from concord.errors import ServerFailure
+from concord.repository import pbtxt
 from concord.server.declared import show_exported, unexported
+from concord.variants import variants
 
 NETWORK = 'backend: "onnxruntime" default_model_filename: "model.onnx"'
 PYTHON = 'backend: "python"'
@@ -40,17 +42,21 @@ def test_pipelines_are_left_out_with_what_they_are_built_on(repositories):
     assert unexported(repositories) == {"unet", "diffuse", "dht", "harmonize", "above"}
 
 
-def test_the_profile_decides_which_file_a_network_is(repositories):
-    profile = repositories[0] / "dht" / "configs"
-    profile.mkdir()
-    (profile / "tensorrt.pbtxt").write_text(NETWORK.replace("model.onnx", "model.plan"))
-    assert "dht" not in unexported(repositories)
-    assert "dht" in unexported(repositories, "tensorrt")
+def test_a_chosen_variant_is_shown_in_the_place_of_the_default(repositories, tmp_path):
+    configs = repositories[0] / "dht" / "configs"
+    configs.mkdir()
+    (configs / "tensorrt.pbtxt").write_text(NETWORK.replace("model.onnx", "model.plan"))
+    (tmp_path / "views").mkdir()
+    chosen = {"dht": variants(repositories)["dht"]["tensorrt"]}
+    models, _ = show_exported(repositories, unexported(repositories), tmp_path / "views", chosen)
+    shown = pbtxt.read(models / "dht" / "config.pbtxt", "dht")
+    assert (shown.default_model_filename, shown.parameters["profile"].string_value) == ("model.plan", "tensorrt")
+    assert (models / "dht" / "1" / "model.onnx").is_file()
 
 
 def test_what_can_be_served_is_shown_under_its_own_name(repositories, tmp_path):
     (tmp_path / "views").mkdir()
-    models, ensembles = show_exported(repositories, unexported(repositories), tmp_path / "views")
+    models, ensembles = show_exported(repositories, unexported(repositories), tmp_path / "views", {})
     assert {path.name for path in models.iterdir()} == {"dht", "decode"}
     assert {path.name for path in ensembles.iterdir()} == {"harmonize", "above"}
     assert (models / "dht" / "1" / "model.onnx").is_file()
@@ -59,7 +65,7 @@ def test_what_can_be_served_is_shown_under_its_own_name(repositories, tmp_path):
 def test_a_folder_that_another_version_left_behind_is_not_shown(repositories, tmp_path):
     (tmp_path / "views").mkdir()
     (repositories[0] / "renamed" / "1" / "__pycache__").mkdir(parents=True)
-    models, _ = show_exported(repositories, unexported(repositories), tmp_path / "views")
+    models, _ = show_exported(repositories, unexported(repositories), tmp_path / "views", {})
     assert "renamed" not in {path.name for path in models.iterdir()}
 
 

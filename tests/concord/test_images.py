@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from concord.errors import ConcordError, ImageTooLarge, InvalidImage, UnsupportedImage
-from concord.images import decode_image, encode_png
+from concord.images import decode_image
 from concord.limits import Limits
+from concord.png import encode_png
 
 LIMITS = Limits()
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -126,19 +127,6 @@ def test_the_icc_profile_is_carried_over(file_format: str) -> None:
 def test_a_profile_that_is_not_rgb_is_dropped(profile: bytes) -> None:
     encoded = encode(Image.fromarray(gradient()).convert("L"), icc_profile=profile)
     assert decode_image(encoded, LIMITS).icc_profile == b""
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (300, 1, 4), (7, 5), (33, 65, 4), (480, 640, 3)])
-def test_png_round_trip_is_lossless(shape: tuple[int, ...]) -> None:
-    pixels = noise(*shape)
-    encoded = encode_png(pixels)
-    assert encode_png(pixels.copy()) == encoded
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encoded))), pixels)
-
-
-def test_a_view_is_encoded_like_its_copy() -> None:
-    pixels = noise(40, 60, 4)
-    assert encode_png(pixels[::2, 5:50, :3]) == encode_png(pixels[::2, 5:50, :3].copy())
 
 
 @pytest.mark.parametrize(

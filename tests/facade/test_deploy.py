@@ -56,11 +56,12 @@ def test_the_triton_image_starts_a_server_on_what_is_copied_into_it(tmp_path):
 
 def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):
     words = command("cuda", ["--log-verbose=1"], tmp_path)
-    assert words[0] == "tritonserver" and "--model-config-name=cuda" in words and words[-1] == "--log-verbose=1"
+    assert words[0] == "tritonserver" and words[-1] == "--log-verbose=1"
     shown = [Path(word.partition("=")[2]) for word in words if word.startswith("--model-repository=")]
-    served = {folder.name for view in shown for folder in view.iterdir()}
+    served = {folder.name: folder for view in shown for folder in view.iterdir()}
     every = {folder.name for repository in MODEL_REPOSITORIES for folder in repository.iterdir() if folder.is_dir()}
-    assert served == every - unexported(MODEL_REPOSITORIES, "cuda")
+    assert served.keys() == every - unexported(MODEL_REPOSITORIES)
+    assert 'string_value: "cuda"' in (served["ht"] / "config.pbtxt").read_text()
     assert {"--http-address=127.0.0.1", "--allow-sagemaker=false", "--allow-vertex-ai=false"} <= set(words)
     assert any(
         word.startswith("--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:") for word in words

@@ -18,6 +18,7 @@ from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.leftovers import PREFIX, SHARED_MEMORY
 from concord.server.processes import model_of
+from concord.variants import DEFAULT
 
 ANY = Ports(grpc=0, metrics=0)
 HARMONIZING = ("decode", "decode_mask", "harmonize_preprocess", "ht", "compose")
@@ -96,6 +97,8 @@ def serving(tmp_path: Path, *arguments: object, ports: Ports = ANY) -> Iterator[
     flags += [] if ports.http is None else ["--triton-http", "--http-port", ports.http]
     command = [sys.executable, "-m", "facade.serve", "--no-page", "--log-file", tmp_path / "triton.log"]
     command += [] if "--port" in arguments else ["--port", 0]
+    # The same answers on every processor.
+    command += [] if "--model-config-name" in arguments else ["--model-config-name", DEFAULT]
     command += [*arguments, *flags]
     log_path = tmp_path / "facade.log"
     with (
@@ -111,7 +114,7 @@ def serving(tmp_path: Path, *arguments: object, ports: Ports = ANY) -> Iterator[
 def harmonizing_models(tmp_path: Path) -> Path:
     """A repository with what harmonizes a given mask, and no more, so that it starts soon."""
     repository = tmp_path / "models"
-    repository.mkdir()
+    repository.mkdir(parents=True)
     models, ensembles = MODEL_REPOSITORIES
     for model in HARMONIZING:
         (repository / model).symlink_to(models / model)

@@ -19,6 +19,7 @@ _TYPES = {
     "RESOLUTION": np.int32,
     "PREVIEW": np.bool_,
     "REFINE": np.bool_,
+    "WINDOW": np.bool_,
     "TIMEOUT": np.float32,
 }
 _PATIENCE = 60.0

@@ -65,6 +65,17 @@ def test_a_text_finds_the_mask_that_segment_finds_and_gives_its_picture(diffusin
     np.testing.assert_array_equal(harmonized(diffusing, given), decoded(last["HARMONIZED"]))
 
 
+def test_the_surroundings_of_the_mask_are_enough_to_decode(diffusing):
+    corner = np.zeros_like(MASK)
+    corner[:20, :30] = 255
+    asked = GIVEN_MASK | {"MASK": encoded(corner)}
+    before = statistics(diffusing)["vae_decoder"].inference_count
+    part, whole = (harmonized(diffusing, asked | {"WINDOW": window}) for window in (True, False))
+    assert statistics(diffusing)["vae_decoder"].inference_count == before + 2
+    np.testing.assert_array_equal(part[corner == 0], PIXELS[corner == 0])
+    np.testing.assert_allclose(part.astype(int), whole.astype(int), atol=8)
+
+
 def test_previews_show_the_estimate_of_each_step_in_the_picture_s_aspect(diffusing):
     progress = stream(diffusing, GIVEN_MASK | {"PREVIEW": True})[:-1]
     assert progress[0]["PREVIEW"] == b""

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from concord.errors import ServerFailure
 from concord.model_config import InvalidParameter
 from concord.openvino_properties import properties
 from concord.scenes.scene import make_scene
@@ -34,12 +33,6 @@ def test_a_network_gives_the_same_answers(tmp_path: Path, profile: str, toleranc
         answer = ask(server, "ht", composites(2))["SMALL_RESULT"]
     [wanted] = session(HT / "1" / "model.onnx").run(None, composites(2))
     assert 0 < np.abs(answer - wanted).max() < tolerance
-
-
-def test_a_profile_whose_network_is_missing_is_said_in_plain_words(tmp_path: Path) -> None:
-    shutil.copytree(HT, tmp_path / "ht", ignore=shutil.ignore_patterns("model.int8.*"))
-    with pytest.raises(ServerFailure, match="no network has been exported: ht"):
-        EmbeddedServer([tmp_path], ports=Ports(0, 0, 0), model_config_name="int8").start()
 
 
 def test_parameters_of_the_cpp_backend_become_properties() -> None:

@@ -13,7 +13,8 @@ from tests.serving.tiny_networks import unet, write_networks
 
 MODEL = '''
 import numpy as np
-from concord.images import decode_image, encode_png
+from concord.images import decode_image
+from concord.png import encode_png
 from concord.loops.host import ask_network
 from concord.loops.latent import denoise
 from concord.loops.loop import Loop

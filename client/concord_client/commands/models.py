@@ -1,7 +1,7 @@
 """``concord models``: what the server has."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.client import Client
@@ -14,7 +14,8 @@ from concord_client.tasks import TASKS
 HELP = "list the server's models: what they are for, what they take, and their settings"
 DESCRIPTION = """\
 Lists the public models of every task, the default first: what each takes (in brackets what may be left out), and its
-settings with their defaults, what they may be and what they do. With --all, every model and pipeline of the server with
+settings with their defaults, what they may be and what they do, and which networks are served in a profile other than
+their default. With --all, every model and pipeline of the server with
 its version, inputs and outputs; -1 is a size that is free."""
 
 
@@ -41,7 +42,17 @@ def _public_lines(catalogue: Catalogue) -> Iterable[str]:
             pipelines = catalogue.of_model(task, model)
             yield f"  {model}{' (default)' if place == 0 else ''}: {pipelines[0].about}"
             yield f"    takes {', or '.join(dict.fromkeys(_taken(each) for each in pipelines))}"
+            if profiles := _profiles(pipelines, catalogue.profiles):
+                yield f"    serves {', '.join(profiles)}"
             yield from (f"    {_setting_line(each)}" for each in pipelines[0].settings.values())
+
+
+def _profiles(pipelines: Iterable[Pipeline], profiles: Mapping[str, str]) -> list[str]:
+    """The networks of pipelines that are not served in their default, with their profiles."""
+    models = {part.model for each in pipelines for part in each.parts.values()}.union(
+        *(each.members for each in pipelines)
+    )
+    return [f"{model} in {profiles[model]}" for model in sorted(models & profiles.keys())]
 
 
 def _taken(pipeline: Pipeline) -> str:

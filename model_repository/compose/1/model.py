@@ -1,7 +1,7 @@
 from collections.abc import Collection
 
 from concord.adapter import Sample, SampleModel
-from concord.images import encode_png
+from concord.png import encode_png
 from concord.transfer import transfer
 
 

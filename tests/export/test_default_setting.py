@@ -1,10 +1,11 @@
-"""Pipelines work at the resolution of the UNet that was exported for them, where a request does not say."""
+"""Pipelines take the default that belongs to the network that was exported for them."""
 
 from pathlib import Path
 
 import pytest
 
-from export import default_resolution
+from export import default_setting
+from export.pipelines.diffharmony import pixels
 
 CONFIG = """name: "{name}"
 backend: "python"
@@ -35,7 +36,7 @@ def texts(ensembles: Path) -> dict[str, str]:
 def test_the_resolution_of_a_unet_becomes_that_of_the_pipelines_that_run_it_and_of_no_other(ensembles: Path) -> None:
     before = texts(ensembles)
     for side in (96, 64, 32):
-        assert default_resolution.write(ensembles, "unet", side) == 8 * side
+        assert default_setting.write(ensembles, "unet", "unet", "RESOLUTION", pixels(side))
         after = texts(ensembles)
         for name in ("loop", "loop_once"):
             assert after[name] == before[name].replace('"512;', f'"{8 * side};')
@@ -45,10 +46,10 @@ def test_the_resolution_of_a_unet_becomes_that_of_the_pipelines_that_run_it_and_
 @pytest.mark.parametrize("side", [None, 40])
 def test_a_resolution_that_no_pipeline_takes_changes_nothing(ensembles: Path, side: int | None) -> None:
     before = texts(ensembles)
-    assert default_resolution.write(ensembles, "unet", side) is None
+    assert not default_setting.write(ensembles, "unet", "unet", "RESOLUTION", pixels(side))
     assert texts(ensembles) == before
 
 
 def test_a_repository_without_pipelines_is_left_as_it_is(tmp_path: Path) -> None:
-    assert default_resolution.write(tmp_path / "ensembles", "unet", 64) is None
+    assert not default_setting.write(tmp_path / "ensembles", "unet", "unet", "RESOLUTION", "512")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,194 @@
+"""Compare a network's forms with its default on this kind of processor, in answers, time and pictures."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import openvino as ov
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
+
+from concord import judged, processor
+from concord.gates.gate import gates
+from concord.gates.pictures import gated
+from concord.gates.thresholds import in_words
+from concord.instruments import pipelines as instruments
+from concord.instruments.arguments import positive
+from concord.instruments.timing import in_turns, machine, percentiles
+from concord.judged import Judged
+from concord.loops.window import Window
+from concord.openvino_properties import properties
+from concord.session import session_options
+from concord.squash import LATENT_STRIDE
+from concord.variants import DEFAULT, TUNED, Variant, variants
+from export import calibration, default_setting
+from export.arguments import add_repository
+from export.engine_profiles import EngineError
+from export.judgement import signal_to_noise
+from export.network import Feeds
+from export.networks import declared, every
+
+SAMPLES = 4
+ROUNDS = 5
+LEAST_WINDOW = 25.0  # dB, inside the mask
+
+Run = Callable[[Feeds], NDArray[np.floating[Any]]]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_repository(parser)
+    parser.add_argument("networks", nargs="*", metavar="MODEL", help="of the repository (default: all)")
+    parser.add_argument(
+        "--pictures", type=positive, metavar="N", help="ask the pipelines for so many of each kind, too, as a gate"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=[*processor.KINDS, processor.CUDA],
+        default=processor.kinds()[0],
+        help="of processor, where ONEDNN_MAX_CPU_ISA makes this one like an older one (default: %(default)s)",
+    )
+
+
+def run(arguments: Namespace) -> None:
+    """Judge, and say each result in a line."""
+    repository = arguments.model_repository
+    for line in judge(repository, arguments.networks, arguments.kind):
+        print(line, flush=True)
+    if arguments.pictures:
+        for line in judge_pictures(repository, arguments.kind, arguments.pictures):
+            print(line, flush=True)
+
+
+def judge(repository: Path, models: Collection[str] = (), kind: str = "") -> Iterator[str]:
+    """Compares and times every form of networks that declare what they see; a line each.
+
+    Raises:
+        EngineError: the repository has no such network, or lacks one that runs before it.
+    """
+    kind = kind or processor.kinds()[0]
+    known = variants([repository])
+    if odd := set(models) - known.keys():
+        raise EngineError(f"{min(odd)}: is no network of the repository; it has {', '.join(known)}")
+    able = [network.name for network in every() if network.seen and network.name in known]
+    for model in [model for model in able if model in models or not models]:
+        found = known[model]
+        if found[DEFAULT].made:
+            seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
+            if declared(model).windowed:
+                yield judge_window(found[DEFAULT], seen, repository.absolute().parent / "ensembles")
+            for variant in found.values():
+                if variant.profile not in (DEFAULT, TUNED) and runs_here(variant) and not variant.problem():
+                    yield compare(found[DEFAULT], variant, seen, kind)
+
+
+def compare(default: Variant, variant: Variant, seen: Sequence[Feeds], kind: str) -> str:
+    """Compares and times one form, and writes the record; the result in words."""
+    what = f"{variant.model} {variant.profile}"
+    try:
+        asked, answering = load(default), load(variant)
+    except RuntimeError as error:
+        return f"{what}: not judged, {str(error).strip().splitlines()[-1]}"
+    ratio = signal_to_noise([asked(feeds) for feeds in seen], [answering(feeds) for feeds in seen])
+    times = in_turns({"default": lambda: asked(seen[0]), "variant": lambda: answering(seen[0])}, ROUNDS)
+    p50 = {name: percentiles(each)["p50"] for name, each in times.items()}
+    found = Judged(
+        round(ratio, 2),
+        judged.LEAST_SNR[variant.precision],
+        round(p50["variant"] / p50["default"], 3),
+        machine(),
+    )
+    judged.write(variant, kind, found)
+    verdict = "passed" if found.passed else "failed"
+    compared = f"{ratio:.1f} dB, allowed ≥ {found.least_snr_db:g} dB: {verdict}"
+    return f"{what}: {compared}; {found.time:.2f} of the default's time"
+
+
+def judge_window(default: Variant, seen: Sequence[Feeds], ensembles: Path) -> str:
+    """Whether a decoder's picture of a window is that part of its whole picture; becomes the default of pipelines."""
+    run = load(default)
+    whole, part = [], []
+    for latent in (feeds["LATENT"][0] for feeds in seen):
+        side = LATENT_STRIDE * latent.shape[1]
+        mask = np.zeros((side, side), np.uint8)
+        mask[3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8] = 1
+        window = Window.around(mask)
+        placed = window.placed(run({"LATENT": window.of(latent)[np.newaxis]})[0], side)
+        whole.append(run({"LATENT": latent[np.newaxis]})[0][:, mask > 0])
+        part.append(placed[:, mask > 0])
+    ratio = signal_to_noise(whole, part)
+    passed = ratio >= LEAST_WINDOW
+    default_setting.write(ensembles, "decoder", default.model, "WINDOW", str(passed).lower())
+    verdict = "passed" if passed else "failed; everything is decoded where a request does not say"
+    return f"{default.model}, a window of it: {ratio:.1f} dB, allowed ≥ {LEAST_WINDOW:g} dB: {verdict}"
+
+
+def judge_new(repository: Path) -> Iterator[str]:
+    """Judges the networks of which nothing is known yet on this kind of processor; a line for each form."""
+    for model, found in variants([repository]).items():
+        forms = [
+            variant for variant in found.values() if variant.profile not in (DEFAULT, TUNED) and runs_here(variant)
+        ]
+        if any(judged.read(variant, processor.kinds()[:1]) is None for variant in forms if variant.made):
+            try:
+                yield from judge(repository, [model])
+            except EngineError as error:
+                yield f"{model}: not judged, {error}"
+
+
+def judge_pictures(repository: Path, kind: str, number: int) -> Iterator[str]:
+    """Adds to the records what `concord.gates` finds in the pictures of the pipelines; a line for each profile."""
+    known = variants([repository])
+    seen = {
+        variant: found
+        for profiles in known.values()
+        for variant in profiles.values()
+        if (found := judged.read(variant, [kind])) is not None
+    }
+    folders = [repository, repository.absolute().parent / "ensembles"]
+    pipelines = gated(folders).values()
+    for profile, gate in gates({variant.profile for variant in seen}, number, folders).items():
+        for variant in (variant for variant in seen if variant.profile == profile):
+            users = {each.name for each in pipelines if variant.model in instruments.networks(each, known)}
+            measures = [measure for measure in gate.measures if measure.pipeline in users]
+            failed = [in_words(each) for each in measures if not each.passed] if measures else gate.failed
+            judged.write(variant, kind, replace(seen[variant], pictures=number, failed=tuple(failed)))
+        yield f"{profile}: {'; '.join(gate.failed) or 'passed'}"
+
+
+def runs_here(variant: Variant) -> bool:
+    """Whether this machine has what a form runs on."""
+    kinds = {group.kind for group in variant.settings.instance_group}
+    if variant.settings.backend == "openvino":
+        return True
+    gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return gpu and variant.settings.backend == "onnxruntime" and ModelInstanceGroup.KIND_CPU not in kinds
+
+
+def load(variant: Variant) -> Run:
+    """The network as the server runs it, with batch 1, in this process; its first output for inputs by name.
+
+    Raises:
+        RuntimeError: the engine does not load it, or the processor has no BF16.
+    """
+    path = variant.version / variant.file
+    config = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True)
+    if variant.settings.backend == "openvino":
+        wanted = properties(config)
+        compiled = ov.Core().compile_model(path, "CPU", wanted)
+        if (
+            wanted["INFERENCE_PRECISION_HINT"] == "bf16"
+            and compiled.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16
+        ):
+            raise RuntimeError("this processor has no BF16")
+        return lambda feeds: compiled(dict(feeds))[0]
+    on_cpu = variant.profile == DEFAULT
+    providers = ["CPUExecutionProvider"] if on_cpu else ["CUDAExecutionProvider"]
+    session = onnxruntime.InferenceSession(path, session_options(config), providers=providers)
+    output = [session.get_outputs()[0].name]
+    names = [tensor.name for tensor in session.get_inputs()]
+    return lambda feeds: session.run(output, {name: feeds[name] for name in names})[0]
