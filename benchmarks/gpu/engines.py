@@ -53,13 +53,13 @@ def flavour() -> str:
     return next((each for each in tensorrt.FLAVOURS if importlib.util.find_spec(each.replace("-", "_"))), "")
 
 
-def write_plan(network: Network, graph: Path, plan: Path, compute_capability: str | None = None) -> None:
-    """Builds the engine of a graph in half precision, without a comparison.
+def library() -> tensorrt.Library:
+    """The TensorRT that is installed, for the GPU at hand; raises EngineError where there is none."""
+    return tensorrt.load(flavour() or next(iter(tensorrt.FLAVOURS)), None)
 
-    Raises:
-        EngineError: there is no TensorRT, or it cannot build it.
-    """
-    library = tensorrt.load(flavour() or next(iter(tensorrt.FLAVOURS)), compute_capability)
+
+def write_plan(library: tensorrt.Library, network: Network, graph: Path, plan: Path) -> None:
+    """Builds the engine of a graph in half precision, without a comparison; raises EngineError."""
     log = tensorrt.error_log(library.trt)
     builder = library.trt.Builder(log)
     parsed = tensorrt.parse(library, builder, log, graph, network.name)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.floors import diffusion, published
 from benchmarks.floors.networks import sample
 from benchmarks.gpu import FOLDER
-from benchmarks.gpu.engines import Call, decibels, in_onnxruntime, in_pytorch, in_tensorrt, write_plan
+from benchmarks.gpu.engines import Call, decibels, in_onnxruntime, in_pytorch, in_tensorrt, library, write_plan
 from benchmarks.subjects import HEAVY, LIGHT, diffusion_networks, text_guided_networks
 from concord.instruments.timing import in_turns, percentiles
 from concord.repository.profiles import FP16_FILE, PLAN_FILE
@@ -98,9 +98,10 @@ def exported(model: Network, module: nn.Module, attention: Attention) -> Path:
 
 def planned(name: str) -> Iterator[Any]:
     """A step that only prepares: the TensorRT engine of a network whose served form TensorRT does not read."""
+    trt = library()  # fails before minutes of work, if at all
     model, module, _ = subject(name)
     version = exported(model, module, "plain")
-    write_plan(model, version / FP16_FILE, version / PLAN_FILE)
+    write_plan(trt, model, version / FP16_FILE, version / PLAN_FILE)
     yield
     yield {}
 
@@ -113,7 +114,7 @@ def measured(name: str, device: str = "cuda", rounds: int = 30) -> Iterator[Any]
     version, plan = exported(model, module, "fused"), FORMS["plain"] / name / "1" / PLAN_FILE
     if name not in diffusion_networks():
         plan = version / PLAN_FILE
-        found.attempt(TENSORRT, lambda: write_plan(model, version / FP16_FILE, plan))
+        found.attempt(TENSORRT, lambda: write_plan(library(), model, version / FP16_FILE, plan))
     compiled = in_pytorch(half, feeds, device, half=True, compiled=True)
     found.attempt(COMPILED, compiled)
     yield
