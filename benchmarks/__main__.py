@@ -3,8 +3,9 @@
 import argparse
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
@@ -51,7 +52,16 @@ def earlier() -> dict[str, Any]:
 def named_machine() -> dict[str, Any]:
     """The machine and the versions of the packages."""
     memory = round(psutil.virtual_memory().total / (1 << 30))
-    return machine() | {"memory_gib": memory, "versions": {name: version(name) for name in PACKAGES}}
+    return machine() | {"memory_gib": memory, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that are installed: on a GPU, some are not needed, or have another name."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 if __name__ == "__main__":

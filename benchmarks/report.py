@@ -78,6 +78,14 @@ def write(report: Report, page: Path) -> None:
                 figure.savefig(page.parent / name, dpi=100)
 
 
+def with_earlier(report: Report, earlier: Report, only: Sequence[str]) -> Report:
+    """A report with what an earlier one has of other devices; with `only`, the earlier one with these parts of it."""
+    whole = {**earlier, **{name: report[name] for name in only if name in report}} if only else dict(report)
+    for name in (name for name in PARTS if hasattr(part(name), "BY_DEVICE") and name in earlier):
+        whole[name] = {**earlier[name], **report.get(name, {})}
+    return whole
+
+
 def read(path: Path) -> Report:
     """The report of a run; raises UnreadableReport if it does not exist, or has other content."""
     try:
@@ -93,9 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("report", type=Path, help="JSON that `python -m benchmarks` wrote")
     parser.add_argument("page", type=Path, help="Markdown file to write; charts and the JSON go beside it")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=[], metavar="PART", help="put these on the page; the others stay"
+    )
     args = parser.parse_args(arguments)
+    earlier = args.page.with_suffix(".json")
     try:
-        write(read(args.report), args.page)
+        write(with_earlier(read(args.report), read(earlier) if earlier.exists() else {}, args.only), args.page)
     except UnreadableReport as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

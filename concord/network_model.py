@@ -19,6 +19,7 @@ from concord.adapter import canary_response, error_response
 from concord.canary import is_canary
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+Names = tuple[Sequence[str], Sequence[str]]
 
 
 class NetworkModel:
@@ -39,12 +40,17 @@ class NetworkModel:
         network = version / (config["default_model_filename"] or self.default_filename)
         if not network.is_file():
             raise FileNotFoundError(f"no {network.name} in {version}: the network has not been exported")
-        inputs, outputs = self.load(network, config, args["model_instance_kind"])
+        inputs, outputs = self.load(network, config, args["model_instance_kind"], int(args["model_instance_device_id"]))
         _compare("input", self._inputs, inputs)
         _compare("output", [tensor["name"] for tensor in config["output"]], outputs)
 
-    def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
-        """Loads the network's file on a kind of instance, "CPU" or "GPU"; gives the names of its inputs and outputs."""
+    def load(self, network: Path, config: Mapping[str, Any], kind: str, device: int) -> Names:
+        """Loads the network's file, and gives the names of its inputs and outputs.
+
+        Args:
+            kind: of the instance, "CPU" or "GPU".
+            device: number of the GPU.
+        """
         raise NotImplementedError
 
     def run(self, feeds: Tensors, names: Sequence[str]) -> Sequence[npt.NDArray[Any]]:

@@ -7,6 +7,7 @@ to ONNX Runtime as a session configuration entry (the C++ backend passes only
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import onnxruntime as ort
@@ -24,6 +25,34 @@ _GRAPH_LEVELS = {
 _BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 _PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
 _EXECUTION_MODES = {"0": ort.ExecutionMode.ORT_SEQUENTIAL, "1": ort.ExecutionMode.ORT_PARALLEL}
+
+
+def session(network: Path, config: Mapping[str, Any], kind: str = "CPU", device: int = 0) -> ort.InferenceSession:
+    """A network's session on a kind of instance, "CPU" or "GPU"; `device` is the number of the GPU.
+
+    Raises:
+        InvalidParameter: see `session_options`.
+        RuntimeError: ONNX Runtime cannot run networks on a GPU here.
+    """
+    name = provider(kind)
+    options: dict[str, str] = {}
+    if kind == "GPU":
+        ort.preload_dlls()  # the libraries of NVIDIA's packages, where they lie beside ONNX Runtime
+        options = cuda_options(config, device)
+    opened = ort.InferenceSession(network, session_options(config), providers=[(name, options)])
+    # Without CUDA's libraries it would run the network on the processor, and say so in its log only.
+    if name not in opened.get_providers():
+        raise RuntimeError(
+            f"{name} does not start: no GPU, or no CUDA and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        )
+    return opened
+
+
+def cuda_options(config: Mapping[str, Any], device: int = 0) -> dict[str, str]:
+    """Options of ONNX Runtime's CUDA provider: the GPU's number, and the parameters of the accelerator ``cuda``."""
+    accelerators = config.get("optimization", {}).get("execution_accelerators", {}).get("gpu_execution_accelerator", ())
+    given = [each.get("parameters", {}) for each in accelerators if each["name"] == "cuda"]
+    return {key: value for parameters in given for key, value in parameters.items()} | {"device_id": str(device)}
 
 
 def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:

@@ -132,7 +132,8 @@ def verify(
             "tolerance": model.tolerance,
             "differences": [asdict(difference) for difference in differences],
             "tools": {"python": platform.python_version()}
-            | {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
+            | {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
+            | {"onnxruntime": onnxruntime.__version__},  # the package for GPUs has another name
         }
     )
     return differences

@@ -4,20 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from concord.network_model import NetworkModel, Tensors
-from concord.session import provider, run_options, session_options
+from concord.network_model import Names, NetworkModel, Tensors
+from concord.session import run_options, session
 
 
 class TritonPythonModel(NetworkModel):
     """One network in one ONNX Runtime session."""
 
-    def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
+    def load(self, network: Path, config: Mapping[str, Any], kind: str, device: int) -> Names:
         """The session, with the parameters that the C++ backend reads."""
         self._run_options = run_options(config)
-        self._session = ort.InferenceSession(network, session_options(config), providers=[provider(kind)])
+        self._session = session(network, config, kind, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         return [tensor.name for tensor in inputs], [tensor.name for tensor in outputs]
 

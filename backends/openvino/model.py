@@ -7,7 +7,7 @@ from typing import Any
 import openvino as ov
 from numpy.typing import NDArray
 
-from concord.network_model import NetworkModel, Tensors
+from concord.network_model import Names, NetworkModel, Tensors
 from concord.openvino_properties import properties
 
 
@@ -16,7 +16,7 @@ class TritonPythonModel(NetworkModel):
 
     default_filename = "model.xml"
 
-    def load(self, network: Path, config: Mapping[str, Any], kind: str) -> tuple[Sequence[str], Sequence[str]]:
+    def load(self, network: Path, config: Mapping[str, Any], kind: str, device: int) -> Names:
         """The compiled network, with the parameters that the C++ backend reads."""
         if kind != "CPU":
             raise RuntimeError(f"openvino runs on processors; use KIND_CPU instead of KIND_{kind}")

@@ -1,122 +1,143 @@
-"""GPU measurements: a diffusion end to end, and its UNet in TensorRT and in PyTorch. Empty without a GPU."""
+"""On a GPU: networks of published size in every engine, the whole server, and its pictures. Empty without one."""
 
 import importlib
-import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import onnxruntime
 import torch
+from pydantic import TypeAdapter
 
-from benchmarks import OUTPUT
-from benchmarks.floors import diffusion as bare_diffusion
-from benchmarks.floors.loop import asking
-from benchmarks.floors.networks import Feeds
-from benchmarks.floors.published import SIZE, pipeline, serving
-from benchmarks.subjects import diffusion_networks, network
+from benchmarks.gpu import FOLDER, steps
+from benchmarks.gpu.engines import flavour
+from benchmarks.gpu.networks import Engines, measured, names, planned
+from benchmarks.gpu.service import CLIENTS, GPU_PROFILES, Served, demo, judged, of_published_size, served
+from benchmarks.gpu.steps import PROBLEM, Step
+from benchmarks.subjects import diffusion_networks
+from concord.gates.gate import Gate, tables
 from concord.instruments.markdown import significant, table
-from concord.instruments.timing import in_turns, percentiles
-from concord_client import Client
-from export import tensorrt
-from export.pipeline import Pipeline
-from export.pipelines import diffharmony
-from export.runtime_form import Form
+from concord.instruments.timing import THREADS, processor
+from concord.variants import DEFAULT
 
-DEVICE = "cuda"
-PROFILE = "cuda"
-FOLDER = OUTPUT / "published_gpu"
+BY_DEVICE = True
+"""Numbers of other GPUs stay on the page."""
+PREPARE_SECONDS, MEASURE_SECONDS = 300, 120
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """The results; None if the package for one is not installed: an ONNX Runtime for CUDA, or a TensorRT."""
+class Device:
+    """What was measured on one GPU, and why the rest was not, by step."""
 
-    device: str = "no GPU"
-    diffharmony_ms: float | None = None
-    tensorrt_over_eager: float | None = None
-    tensorrt_over_compiled: float | None = None
-
-
-def measure(rounds: int = 20) -> Numbers:
-    if not torch.cuda.is_available():
-        return Numbers()
-    name = network("unet")
-    if not (FOLDER / name).exists():
-        diffharmony.publish(pipeline(), FOLDER, Form("plain", "direct"))
-    whole, over = None, {}
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        whole = end_to_end(rounds)
-    flavours = [name for name in tensorrt.FLAVOURS if importlib.util.find_spec(name.replace("-", "_"))]
-    if flavours:
-        tensorrt.build(name, FOLDER, flavours[0], "fp16")
-        trt = importlib.import_module(flavours[0].replace("-", "_"))
-        plan = FOLDER / name / "1" / "model.plan"
-        over = unet(pipeline(), lambda feeds: in_tensorrt(trt, plan.read_bytes(), feeds), rounds)
-    return Numbers(torch.cuda.get_device_name(), whole, **over)
+    about: str
+    networks: dict[str, Engines] = field(default_factory=dict)
+    served: dict[str, Served] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
 
-def end_to_end(rounds: int) -> float:
-    """p50 in milliseconds of a request with a mask."""
-    with serving(FOLDER, only=diffusion_networks(), profile=PROFILE) as server, Client(server.grpc_url) as client:
-        ask = asking(client, {"resolution": SIZE})
-        return percentiles(in_turns({PROFILE: ask}, rounds)[PROFILE])["p50"]
+Numbers = dict[str, Device]
+"""By name of the GPU."""
 
 
-def unet(seen: Pipeline, load: Callable[[Feeds], Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Time of a step in PyTorch FP16, eager and compiled, over that of the TensorRT engine."""
-    feeds = bare_diffusion.feeds(SIZE)
-    eager = in_pytorch(seen, feeds, DEVICE, lambda network: network)
-    calls = {"eager": eager, "compiled": in_pytorch(seen, feeds, DEVICE, torch.compile), "tensorrt": load(feeds)}
-    times = {name: percentiles(each)["p50"] for name, each in in_turns(calls, rounds, warm=3).items()}
-    return {f"tensorrt_over_{name}": times[name] / times["tensorrt"] for name in ("eager", "compiled")}
-
-
-def in_pytorch(seen: Pipeline, feeds: Feeds, device: str, compiled: Callable[[Any], Any]) -> Callable[[], object]:
-    """A call that runs diffusers' UNet once in FP16 and waits for the device."""
-    assert seen.states is not None
-    inputs = {name: torch.from_numpy(value).to(device) for name, value in feeds.items()}
-    sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1).half()
-    states = seen.states[None].to(device).half()
-    unet: Any = seen.unet
-    network = compiled(unet.to(device).half())
-
-    def run() -> torch.Tensor:
-        with torch.inference_mode():
-            noise: torch.Tensor = network(sample, inputs["TIMESTEP"][:, 0], states).sample
-            return noise.cpu()  # waits for the result, as a user does
-
-    return run
-
-
-def in_tensorrt(trt: Any, plan: bytes, feeds: Feeds) -> Callable[[], object]:
-    """A call that runs a plan once and waits for the device, with those of the feeds that are its inputs."""
-    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-    loaded = runtime.deserialize_cuda_engine(plan)
-    context, stream = loaded.create_execution_context(), torch.cuda.Stream()
-    names = [loaded.get_tensor_name(number) for number in range(loaded.num_io_tensors)]
-    inputs = {name: torch.from_numpy(feeds[name]).to(DEVICE) for name in names if name in feeds}
-    for name, tensor in inputs.items():
-        context.set_input_shape(name, tuple(tensor.shape))
-    outputs = {
-        name: torch.empty(tuple(context.get_tensor_shape(name)), device=DEVICE) for name in names if name not in inputs
+def all_steps() -> dict[str, Step]:
+    """By name. Those that only prepare come first."""
+    return {
+        **{f"plan {name}": partial(planned, name) for name in diffusion_networks()},
+        **{f"network {name}": partial(measured, name) for name in names()},
+        **{f"served published, {profile}": partial(served, of_published_size, profile) for profile in GPU_PROFILES},
+        **{f"served demo, {profile}": partial(served, demo, profile) for profile in (*GPU_PROFILES, DEFAULT)},
+        "gates": judged,
     }
-    for name, tensor in (inputs | outputs).items():
-        context.set_tensor_address(name, tensor.data_ptr())
 
-    def run() -> list[torch.Tensor]:
-        context.execute_async_v3(stream.cuda_stream)
-        stream.synchronize()
-        return [tensor.cpu() for tensor in outputs.values()]
 
-    return run
+def measure() -> Numbers:
+    if not torch.cuda.is_available():
+        return {}
+    steps.run(all_steps(), FOLDER, PREPARE_SECONDS, MEASURE_SECONDS)
+    return collected()
+
+
+def collected() -> Numbers:
+    """What the steps have left."""
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+    problems = {name: result[PROBLEM] for name, result in results.items() if PROBLEM in result}
+    done = {name: result for name, result in results.items() if name not in problems}
+    device = Device(
+        about(),
+        networks=of_kind("network", done),
+        served=of_kind("served", done),
+        gates=done.get("gates", {}),
+        problems=problems,
+    )
+    return {torch.cuda.get_device_name(): TypeAdapter(Device).validate_python(vars(device))}
+
+
+def of_kind(kind: str, results: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(f"{kind} "): each for name, each in results.items() if name.startswith(f"{kind} ")}
+
+
+def about() -> str:
+    """The machine around the GPU, and the versions."""
+    versions = f"CUDA {torch.version.cuda}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+    if trt := flavour():
+        versions += f", {trt} {importlib.import_module(trt.replace('-', '_')).__version__}"
+    return f"{processor()}, {THREADS} threads; {versions}; {datetime.now(UTC):%Y-%m-%d}"
 
 
 def section(numbers: Numbers) -> str:
-    rows = {
-        "DiffHarmony, 512 pixels, 5 steps, end to end (ms)": numbers.diffharmony_ms,
-        "UNet in TensorRT FP16 over PyTorch eager FP16 (times as fast)": numbers.tensorrt_over_eager,
-        "UNet in TensorRT FP16 over torch.compile FP16 (times as fast)": numbers.tensorrt_over_compiled,
-    }
-    written = [[what, "not measured" if number is None else significant(number)] for what, number in rows.items()]
-    return "## On a GPU\n\n" + table(["", numbers.device], written)
+    if not numbers:
+        return "## On a GPU\n\nNot measured: `make bench` found none."
+    return "\n\n".join(["## On a GPU", *(written(name, device) for name, device in numbers.items())])
+
+
+def written(name: str, device: Device) -> str:
+    """One GPU's numbers."""
+    parts = [f"### {name}", f"{device.about}. Numbers are medians."]
+    if device.networks:
+        engines = list(dict.fromkeys(engine for each in device.networks.values() for engine in each.milliseconds))
+        rows = [
+            [f"`{network}`", *(cell(each, engine) for engine in engines)] for network, each in device.networks.items()
+        ]
+        parts += [
+            "Networks of published size with random weights, batch 1, from arrays in the processor's memory to arrays "
+            "there: ms, and in parentheses the signal to noise against PyTorch in FP32.",
+            table(["network", *engines], rows),
+        ]
+    if device.served:
+        parts += ["The server, 512x512 JPEG:", table(*server_table(device.served))]
+    parts += [f"#### Gate of `{profile}`\n\n{tables(gate)}" for profile, gate in device.gates.items()]
+    problems = dict(device.problems)
+    for network, each in device.networks.items():
+        problems |= {f"{network}, {engine}": problem for engine, problem in each.problems.items()}
+    if problems:
+        parts += ["Without numbers:", "\n".join(f"- {what}: {why}" for what, why in problems.items())]
+    return "\n\n".join(parts)
+
+
+def cell(engines: Engines, engine: str) -> str:
+    if engine not in engines.milliseconds:
+        return ""
+    ratio = engines.decibels[engine]
+    return significant(engines.milliseconds[engine]) + (f" ({ratio:.0f} dB)" if ratio < 200 else "")
+
+
+def server_table(served: Mapping[str, Served]) -> tuple[list[str], list[list[Any]]]:
+    """A row for each profile and kind of request."""
+    header = ["weights, profile", "request", "ms", *(f"requests/s, {n} clients (p99 ms)" for n in CLIENTS)]
+    rows = [
+        [
+            name,
+            kind,
+            each.milliseconds[kind],
+            *(f"{significant(rate.per_second)} ({significant(rate.p99)})" for rate in rates.values()),
+            each.ready_seconds,
+            each.gpu_mib,
+        ]
+        for name, each in served.items()
+        for kind, rates in each.rates.items()
+    ]
+    return [*header, "ready in s", "MiB of the GPU"], rows

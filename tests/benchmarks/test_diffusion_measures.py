@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.floors.diffusion import Networks, feeds
-from benchmarks.parts import gpu
-from benchmarks.parts.gpu import in_pytorch
 from concord.instruments.memory import model_of
 from concord.instruments.stages import mean_batch
 from concord.instruments.timing import StepTimes, settled
 from concord.server.installation import STUB
 from concord_client import Progress
-from export.pipeline import Pipeline
-from tests.export import small_diffusion
 
 
 def unet(steps: int, runs: int) -> dict:
@@ -67,20 +62,3 @@ def test_a_stub_is_known_by_its_model() -> None:
     assert model_of([f"/tmp/x/backends/python/{STUB}", "/tmp/x/models-0/unet/1/model.onnx", "x-1"]) == "unet"
     assert model_of(["tritonserver", "--model-repository=/tmp/x/models-0/unet/1"]) == ""
     assert model_of([]) == ""
-
-
-def test_pytorch_s_unet_in_half_answers_nearly_what_it_answers_in_full() -> None:
-    pipeline = Pipeline(small_diffusion.unet(), small_diffusion.vae(), torch.randn(5, small_diffusion.WIDTH))
-    compiled: list[torch.nn.Module] = []
-    inputs = {name: torch.from_numpy(value) for name, value in feeds(64).items()}
-    sample = torch.cat([inputs[name] for name in ("LATENT", "LATENT_MASK", "COMPOSITE_LATENT")], 1)
-    with torch.inference_mode():
-        expected = pipeline.unet(sample, inputs["TIMESTEP"][:, 0], pipeline.states[None]).sample
-    noise = in_pytorch(pipeline, feeds(64), "cpu", lambda network: compiled.append(network) or network)()
-    assert compiled == [pipeline.unet] and noise.dtype == torch.half
-    assert (noise - expected).abs().max() < 0.01 * expected.abs().max()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_nothing_of_it_is_measured() -> None:
-    assert gpu.measure() == gpu.Numbers() and not gpu.FOLDER.exists()

@@ -73,9 +73,21 @@ def test_a_report_is_what_its_numbers_say(report: dict, tmp_path: Path) -> None:
     assert render(read(tmp_path / "report.json")) == (tmp_path / "report.md").read_text() == render(report)
 
 
-def test_what_needs_a_gpu_was_not_measured_without_one(report: dict) -> None:
-    assert render(report | {"gpu": {}}).count("| not measured |") == 3
-    assert "| 91.0 |" in render(report | {"gpu": {"device": "A GPU", "diffharmony_ms": 91.0}})
+def test_numbers_of_other_gpus_stay_on_the_page(report: dict, tmp_path: Path) -> None:
+    here, there = {"A GPU": {"about": "here"}}, {"A GPU": {"about": "older"}, "Another GPU": {"about": "there"}}
+    write({"machine": MACHINE, "gpu": there}, tmp_path / "page.md")
+    write({"machine": MACHINE, "steps": report["steps"], "gpu": here}, tmp_path / "report.md")
+    assert run(main, tmp_path / "report.json", tmp_path / "page.md").returncode == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "here. Numbers" in page and "there. Numbers" in page and "older" not in page and "steps" in page
+
+
+def test_parts_of_another_machine_are_put_on_the_page(report: dict, tmp_path: Path) -> None:
+    write(report, tmp_path / "page.md")
+    elsewhere = {"machine": MACHINE | {"processor": "Another"}, "gpu": {"A GPU": {"about": "there"}}}
+    write(elsewhere, tmp_path / "report.md")
+    assert run(main, tmp_path / "report.json", tmp_path / "page.md", "--only", "gpu").returncode == 0
+    assert render(report | {"gpu": elsewhere["gpu"]}) == (tmp_path / "page.md").read_text()
 
 
 def test_what_another_version_measured_and_this_one_cannot_read_is_left_out_and_named(

@@ -1,8 +1,11 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import onnxruntime as ort
 import pytest
 
 from concord.model_config import InvalidParameter
-from concord.session import run_options, session_options
+from concord.session import cuda_options, run_options, session, session_options
 
 
 def config(**parameters: str) -> dict:
@@ -62,3 +65,25 @@ def test_arena_shrinkage_goes_into_each_run():
 def test_a_bad_parameter_is_named_with_its_value(name, value):
     with pytest.raises(InvalidParameter, match=rf"^\[invalid_parameter\] {name}: is '{value}'; allowed: "):
         session_options(config(**{name: value}))
+
+
+def test_the_cuda_provider_has_the_device_and_the_accelerator_s_parameters():
+    cuda = {"name": "cuda", "parameters": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
+    accelerators = {"gpu_execution_accelerator": [{"name": "tensorrt", "parameters": {"a": "b"}}, cuda]}
+    options = cuda_options({"optimization": {"execution_accelerators": accelerators}}, device=3)
+    assert options == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "device_id": "3"}
+    assert cuda_options({}) == {"device_id": "0"}
+
+
+def test_a_network_that_cuda_does_not_run_is_not_run_by_the_processor(monkeypatch: pytest.MonkeyPatch):
+    on_processor = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", lambda *_args, **_options: on_processor)
+    with pytest.raises(RuntimeError, match="CUDAExecutionProvider does not start"):
+        session(Path("model.onnx"), {}, "GPU")
+    assert session(Path("model.onnx"), {}) is on_processor
+
+
+def test_without_a_package_for_gpus_a_profile_with_one_is_refused():
+    with pytest.raises(RuntimeError, match="has no CUDAExecutionProvider; use a profile with KIND_CPU"):
+        session(Path("model.onnx"), {}, "GPU")
