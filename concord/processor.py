@@ -14,6 +14,8 @@ KINDS = {
     "avx2": {"avx2", "fma"},
 }
 """The flags of every kind of x86 processor, the fastest first."""
+BF16 = ("amx", "avx512_bf16")
+"""The kinds with products of BF16."""
 CUDA = "cuda"
 """Stands for a GPU of NVIDIA's."""
 _CPUINFO, _NVIDIA = Path("/proc/cpuinfo"), Path("/proc/driver/nvidia/version")

@@ -23,6 +23,7 @@ from concord.instruments.timing import in_turns, machine, percentiles
 from concord.judged import Judged
 from concord.loops.window import Window
 from concord.openvino_properties import properties
+from concord.repository.profiles import HINT_BF16
 from concord.session import session_options
 from concord.squash import LATENT_STRIDE
 from concord.variants import DEFAULT, TUNED, Variant, variants
@@ -82,7 +83,7 @@ def judge(repository: Path, models: Collection[str] = (), kind: str = "") -> Ite
             if declared(model).windowed:
                 yield judge_window(found[DEFAULT], seen, repository.absolute().parent / "ensembles")
             for variant in found.values():
-                if variant.profile not in (DEFAULT, TUNED) and runs_here(variant) and not variant.problem():
+                if runs(variant, kind) and not variant.problem():
                     yield compare(found[DEFAULT], variant, seen, kind)
 
 
@@ -130,10 +131,8 @@ def judge_window(default: Variant, seen: Sequence[Feeds], ensembles: Path) -> st
 def judge_new(repository: Path) -> Iterator[str]:
     """Judges the networks of which nothing is known yet on this kind of processor; a line for each form."""
     for model, found in variants([repository]).items():
-        forms = [
-            variant for variant in found.values() if variant.profile not in (DEFAULT, TUNED) and runs_here(variant)
-        ]
-        if any(judged.read(variant, processor.kinds()[:1]) is None for variant in forms if variant.made):
+        forms = [variant for variant in found.values() if variant.made and runs(variant, processor.kinds()[0])]
+        if any(judged.read(form, processor.kinds()[:1]) is None for form in forms):
             try:
                 yield from judge(repository, [model])
             except EngineError as error:
@@ -160,20 +159,23 @@ def judge_pictures(repository: Path, kind: str, number: int) -> Iterator[str]:
         yield f"{profile}: {'; '.join(gate.failed) or 'passed'}"
 
 
-def runs_here(variant: Variant) -> bool:
-    """Whether this machine has what a form runs on."""
-    kinds = {group.kind for group in variant.settings.instance_group}
-    if variant.settings.backend == "openvino":
-        return True
+def runs(variant: Variant, kind: str) -> bool:
+    """Whether a form is another than the default, and runs on a kind of processor as it is meant to."""
+    settings = variant.settings
+    if variant.profile in (DEFAULT, TUNED):
+        return False
+    if settings.backend == "openvino":
+        return kind in processor.BF16 or HINT_BF16 not in settings.parameters
     gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    return gpu and variant.settings.backend == "onnxruntime" and ModelInstanceGroup.KIND_CPU not in kinds
+    on_gpu = all(group.kind != ModelInstanceGroup.KIND_CPU for group in settings.instance_group)
+    return gpu and kind == processor.CUDA and settings.backend == "onnxruntime" and on_gpu
 
 
 def load(variant: Variant) -> Run:
     """The network as the server runs it, with batch 1, in this process; its first output for inputs by name.
 
     Raises:
-        RuntimeError: the engine does not load it, or the processor has no BF16.
+        RuntimeError: the engine does not load it.
     """
     path = variant.version / variant.file
     config = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True)

@@ -18,9 +18,10 @@ from benchmarks.gpu.networks import Engines, measured, names, planned
 from benchmarks.gpu.service import CLIENTS, GPU_PROFILES, Served, demo, judged, of_published_size, served
 from benchmarks.gpu.steps import PROBLEM, Step
 from benchmarks.subjects import diffusion_networks
+from concord import processor
 from concord.gates.gate import Gate, tables
 from concord.instruments.markdown import significant, table
-from concord.instruments.timing import THREADS, processor
+from concord.instruments.timing import THREADS
 from concord.variants import DEFAULT
 
 BY_DEVICE = True
@@ -85,7 +86,7 @@ def about() -> str:
     versions = f"CUDA {torch.version.cuda}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
     if trt := flavour():
         versions += f", {trt} {importlib.import_module(trt.replace('-', '_')).__version__}"
-    return f"{processor()}, {THREADS} threads; {versions}; {datetime.now(UTC):%Y-%m-%d}"
+    return f"{processor.name()}, {THREADS} threads; {versions}; {datetime.now(UTC):%Y-%m-%d}"
 
 
 def section(numbers: Numbers) -> str:
