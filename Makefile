@@ -20,7 +20,7 @@ SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help usable browser demo serve check test-fast test test-full lint bench quality configs weights clean
+.PHONY: help usable browser demo serve check test-fast test test-full lint bench bench-quick quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -85,6 +85,9 @@ test-full: .venv-test/installed ## build engines of every network at its publish
 bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md
 	$(TEST) -m benchmarks
 	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md
+
+bench-quick: .venv-test/installed ## whether the working tree is slower than the commit before (COMMIT=...), in four minutes
+	$(TEST) -m benchmarks.quick --compare $(or $(COMMIT),HEAD~1)
 
 quality: .venv-test/installed ## the demo weights on held-out scenes and photographs; out/quality.json
 	$(TEST) -m demo.quality
