@@ -1,9 +1,8 @@
-"""Encoded images to pixels, by Pillow, which knows every format; and JPEG, by OpenCV, which is faster."""
+"""Encoded images to pixels, by Pillow, which knows every format."""
 
 import io
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
@@ -134,12 +133,6 @@ def _loaded(image: ImageFile.ImageFile, field: str) -> Image.Image:
         raise InvalidImage(field, "damaged or truncated image", "a complete image file") from error
     orientation = _orientation(image)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
-def encode_jpeg(pixels: Pixels) -> bytes:
-    """Encodes uint8 RGB pixels [H, W, 3] as JPEG."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
 
 
 def read_header(encoded: bytes, limits: Limits, field: str) -> Header:

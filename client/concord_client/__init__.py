@@ -1,29 +1,33 @@
 """Client for Concord: text-guided image harmonization."""
 
-from concord_client.aio import AsyncClient
-from concord_client.cancellation import Cancellation
-from concord_client.catalogue import Catalogue, Part, Pipeline
-from concord_client.client import Client
-from concord_client.errors import (
-    Cancelled,
-    ConcordClientError,
-    DeadlineExceeded,
-    InvalidDeclaration,
-    InvalidInput,
-    Lost,
-    ModelNotFound,
-    ServerError,
-    Unavailable,
-    Unreachable,
-)
-from concord_client.repository import Model, Tensor
-from concord_client.retry import Retry
-from concord_client.settings import Diffusion, Setting
-from concord_client.steps import Progress
-from concord_client.tasks import TASKS
-from concord_client.tasks.harmonize import Harmonize, Harmonized
-from concord_client.tasks.request import Answer, Request
-from concord_client.tasks.segment import Segment, Segmented
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concord_client.aio import AsyncClient
+    from concord_client.cancellation import Cancellation
+    from concord_client.catalogue import Catalogue, Part, Pipeline
+    from concord_client.client import Client
+    from concord_client.errors import (
+        Cancelled,
+        ConcordClientError,
+        DeadlineExceeded,
+        InvalidDeclaration,
+        InvalidInput,
+        Lost,
+        ModelNotFound,
+        ServerError,
+        Unavailable,
+        Unreachable,
+    )
+    from concord_client.repository import Model, Tensor
+    from concord_client.retry import Retry
+    from concord_client.settings import Diffusion, Setting
+    from concord_client.steps import Progress
+    from concord_client.tasks import TASKS
+    from concord_client.tasks.harmonize import Harmonize, Harmonized
+    from concord_client.tasks.request import Answer, Request
+    from concord_client.tasks.segment import Segment, Segmented
 
 __all__ = [
     "TASKS",
@@ -56,3 +60,28 @@ __all__ = [
     "Unavailable",
     "Unreachable",
 ]
+
+_MODULES = (
+    "errors",
+    "cancellation",
+    "retry",
+    "repository",
+    "settings",
+    "steps",
+    "catalogue",
+    "tasks",
+    "tasks.request",
+    "tasks.harmonize",
+    "tasks.segment",
+    "aio",
+    "client",
+)
+
+
+def __getattr__(name: str) -> Any:
+    # Only when it is asked for: each process of a server's models needs the errors, and waits for what they import.
+    for module in _MODULES if name in __all__ else ():
+        if (found := getattr(import_module(f"{__name__}.{module}"), name, None)) is not None:
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

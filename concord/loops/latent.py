@@ -3,10 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 import cv2
-import numpy as np
 
 from concord.arrays import Floats, Pixels
-from concord.images import encode_jpeg
 from concord.loops.host import Host, Sample, ask_network
 from concord.noise import SeededNoise
 from concord.samplers.sampler import Sampler
@@ -78,4 +76,6 @@ async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) ->
 def _thumbnail(preview: Pixels, aspect: float) -> bytes:
     longest = 2 * max(preview.shape[:2])
     size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))
-    return encode_jpeg(np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR), np.uint8))
+    small = cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR)
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
