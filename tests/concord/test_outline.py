@@ -94,7 +94,7 @@ def test_a_picture_whose_png_would_be_too_large_stays_as_it_is():
 def test_what_takes_too_long_is_killed(monkeypatch):
     monkeypatch.setattr("concord.decoding.DECODING_SECONDS", 1)
     with pytest.raises(TooComplex, match="MASK: it takes long to decode; allowed: at most 1 seconds of a processor"):
-        decoded_apart(hostile.scan_jpeg(100), LIMITS, "MASK")
+        decoded_apart(hostile.scan_jpeg(), LIMITS, "MASK")
 
 
 def test_what_takes_long_on_a_busy_machine_is_killed(monkeypatch):
