@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.drills import hostile
+from concord.apart import Apart, Bounds
 from concord.decoding import decoded_apart
 from concord.errors import ConcordError, InvalidImage, TooComplex, UnsupportedImage
 from concord.images import Header, cheap_file, decode_image, read_header
@@ -91,10 +92,10 @@ def test_a_picture_whose_png_would_be_too_large_stays_as_it_is():
     assert cheap_file(file, Limits(max_bytes=len(file)), "IMAGE") is file
 
 
-def test_what_takes_too_long_is_killed(monkeypatch):
-    monkeypatch.setattr("concord.decoding.DECODING_SECONDS", 1)
+def test_what_takes_too_long_is_killed():
+    decode = Apart("tests.concord.endless", "decode", Bounds(1, 120, 2**30))
     with pytest.raises(TooComplex, match="MASK: it takes long to decode; allowed: at most 1 seconds of a processor"):
-        decoded_apart(hostile.scan_jpeg(), LIMITS, "MASK")
+        decode(b"", "MASK")
 
 
 def test_what_takes_long_on_a_busy_machine_is_killed(monkeypatch):
