@@ -1,12 +1,15 @@
 """Which variant of every network a server of a profile serves."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
 
 from concord import judged, processor
 from concord.errors import ServerFailure
 from concord.server import emulation
+from concord.server.installation import BACKENDS
 from concord.variants import DEFAULT, TUNED, Variant, outdated, read_record, variants
 
 AUTO = "auto"
@@ -45,19 +48,31 @@ def choose(repositories: Sequence[Path], profile: str) -> Choice:
     return Choice(chosen, f"profile {profile}" + (f"; without a form for it, in their default: {left}" if left else ""))
 
 
+def unusable(variant: Variant) -> str:
+    """Why the embedded server cannot serve a variant on this machine; empty if no reason is known."""
+    if not (BACKENDS / variant.settings.backend / "model.py").is_file():
+        return f"the embedded server has no backend {variant.settings.backend}"
+    if any(group.kind == ModelInstanceGroup.KIND_GPU for group in variant.settings.instance_group):
+        from concord.session import provider  # ONNX Runtime takes a while to import
+
+        try:
+            provider("GPU")
+        except RuntimeError as error:
+            return str(error)
+    return ""
+
+
 def _fastest(networks: Mapping[str, Mapping[str, Variant]], stale: set[str]) -> Choice:
     kinds = processor.kinds()
-    chosen, slow = {}, ""
-    for model, found in networks.items():
-        tuned = found.get(TUNED)
-        if tuned is not None and model not in stale and _tuned_on(tuned) == processor.name():
-            chosen[model] = tuned
-        elif candidates := sorted(_judged_faster(found.values(), kinds), key=lambda each: each[0]):
-            chosen[model] = candidates[0][1]
-    if any(variant.precision in emulation.TYPES for variant in chosen.values()):
-        slow = emulation.problem()
-    if slow:
-        chosen = {model: variant for model, variant in chosen.items() if variant.precision not in emulation.TYPES}
+    tuned = {
+        model: found[TUNED]
+        for model, found in networks.items()
+        if TUNED in found and model not in stale and _tuned_on(found[TUNED]) == processor.name()
+    }
+    fastest, slow = _judged(networks, kinds), ""
+    if any(variant.precision in emulation.TYPES for variant in fastest.values()) and (slow := emulation.problem()):
+        fastest = _judged(networks, kinds, emulation.TYPES)
+    chosen = fastest | tuned
     by_profile: dict[str, list[str]] = {}
     for model, found in networks.items():
         by_profile.setdefault(chosen.get(model, found[DEFAULT]).profile, []).append(model)
@@ -65,12 +80,21 @@ def _fastest(networks: Mapping[str, Mapping[str, Variant]], stale: set[str]) -> 
     return Choice(chosen, f"profile {AUTO} on {kinds[0]}: {'; '.join([*said, *filter(None, [slow])])}")
 
 
-def _judged_faster(found: Iterable[Variant], kinds: Sequence[str]) -> Iterator[tuple[float, Variant]]:
-    """The variants that passed and are faster than the default, with their time over the default's."""
-    for variant in found:
-        seen = judged.read(variant, kinds)
-        if seen is not None and seen.passed and seen.time < 1 and not variant.stale:
-            yield seen.time, variant
+def _judged(
+    networks: Mapping[str, Mapping[str, Variant]], kinds: Sequence[str], without: Collection[str] = ()
+) -> dict[str, Variant]:
+    """By model the fastest variant that passed and is faster than the default, of precisions other than these."""
+    chosen = {}
+    for model, found in networks.items():
+        seen = [
+            (variant, judged.read(variant, kinds)) for variant in found.values() if variant.precision not in without
+        ]
+        faster = {variant: each.time for variant, each in seen if each is not None and each.passed and each.time < 1}
+        for variant in sorted(faster, key=lambda each: faster[each]):
+            if not variant.stale and not unusable(variant):
+                chosen[model] = variant
+                break
+    return chosen
 
 
 def _tuned_on(variant: Variant) -> str:

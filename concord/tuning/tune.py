@@ -8,8 +8,9 @@ from pathlib import Path
 
 from concord.errors import ConcordError, ServerFailure
 from concord.instruments.arguments import positive
-from concord.server.installation import BACKENDS, MODEL_REPOSITORIES
-from concord.variants import DEFAULT, TUNED, Variant, variants
+from concord.server.choice import unusable
+from concord.server.installation import MODEL_REPOSITORIES
+from concord.variants import DEFAULT, TUNED, variants
 
 HELP = "find the fastest variant of every network that passes its gate on this machine, and write it as a profile"
 DESCRIPTION = f"""{HELP}.
@@ -104,22 +105,6 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
     if not dry_run:
         written = write(repositories, choice, times, table, machine())
         print(f"\nwrote {len(written)} configurations; `concord serve --model-config-name {TUNED}` serves them")
-
-
-def unusable(variant: Variant) -> str:
-    """Why the embedded server cannot serve a variant on this machine; empty if no reason is known."""
-    from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
-
-    from concord.session import provider
-
-    if not (BACKENDS / variant.settings.backend / "model.py").is_file():
-        return f"the embedded server has no backend {variant.settings.backend}"
-    if any(group.kind == ModelInstanceGroup.KIND_GPU for group in variant.settings.instance_group):
-        try:
-            provider("GPU")
-        except RuntimeError as error:
-            return str(error)
-    return ""
 
 
 def _seconds(text: str) -> float:

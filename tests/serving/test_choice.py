@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from onnxruntime import get_available_providers
 
 from concord import judged, processor
 from concord.errors import ServerFailure
@@ -71,9 +72,16 @@ def test_what_is_slower_than_the_default_is_not_chosen(repository: Path) -> None
 
 def test_small_types_are_not_chosen_where_they_are_emulated(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge(repository, "bf16", time=0.4)
+    judge(repository, "openvino", time=0.7)
     monkeypatch.setattr(emulation, "problem", lambda: "no small types here")
-    assert profile(repository) == "default"
+    assert profile(repository) == "openvino"
     assert "no small types here" in choose([repository], AUTO).words
+
+
+def test_what_cannot_run_here_is_not_chosen(repository: Path) -> None:
+    judge(repository, "cuda", time=0.1)
+    judge(repository, "openvino", time=0.7)
+    assert profile(repository) == ("cuda" if "CUDAExecutionProvider" in get_available_providers() else "openvino")
 
 
 def tune(repository: Path, processor_name: str) -> None:
