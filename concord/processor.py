@@ -38,6 +38,12 @@ def kinds() -> tuple[str, ...]:
     return gpu + of_flags(flags())
 
 
+def here() -> tuple[str, ...]:
+    """The fastest kind of this machine's processor, and `CUDA` where there is a GPU."""
+    found = kinds()
+    return found[:2] if found[0] == CUDA else found[:1]
+
+
 def of_flags(given: Collection[str]) -> tuple[str, ...]:
     """The kinds of a processor with these flags of ``/proc/cpuinfo``; the architecture's name where none is known."""
     return tuple(kind for kind, needed in KINDS.items() if needed <= set(given)) or (platform.machine(),)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from concord.judged import Judged
 from concord.loops.window import Window
 from concord.openvino_properties import properties
 from concord.repository.profiles import HINT_BF16
-from concord.session import session_options
+from concord.session import session
 from concord.squash import LATENT_STRIDE
 from concord.variants import DEFAULT, TUNED, Variant, variants
 from export import calibration, default_setting
@@ -50,28 +51,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--kind",
         choices=[*processor.KINDS, processor.CUDA],
-        default=processor.kinds()[0],
-        help="of processor, where ONEDNN_MAX_CPU_ISA makes this one like an older one (default: %(default)s)",
+        help="of processor, where ONEDNN_MAX_CPU_ISA makes this one like an older one (default: this one's)",
     )
 
 
 def run(arguments: Namespace) -> None:
     """Judge, and say each result in a line."""
-    repository = arguments.model_repository
-    for line in judge(repository, arguments.networks, arguments.kind):
+    repository, kinds = arguments.model_repository, (arguments.kind,) if arguments.kind else processor.here()
+    for line in judge(repository, arguments.networks, kinds):
         print(line, flush=True)
     if arguments.pictures:
-        for line in judge_pictures(repository, arguments.kind, arguments.pictures):
+        for line in (line for kind in kinds for line in judge_pictures(repository, kind, arguments.pictures)):
             print(line, flush=True)
 
 
-def judge(repository: Path, models: Collection[str] = (), kind: str = "") -> Iterator[str]:
+def judge(repository: Path, models: Collection[str], kinds: Collection[str]) -> Iterator[str]:
     """Compares and times every form of networks that declare what they see; a line each.
 
     Raises:
         EngineError: the repository has no such network, or lacks one that runs before it.
     """
-    kind = kind or processor.kinds()[0]
     known = variants([repository])
     if odd := set(models) - known.keys():
         raise EngineError(f"{min(odd)}: is no network of the repository; it has {', '.join(known)}")
@@ -82,7 +81,7 @@ def judge(repository: Path, models: Collection[str] = (), kind: str = "") -> Ite
             seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
             if declared(model).windowed:
                 yield judge_window(found[DEFAULT], seen, repository.absolute().parent / "ensembles")
-            for variant in found.values():
+            for variant, kind in product(found.values(), kinds):
                 if runs(variant, kind) and not variant.problem():
                     yield compare(found[DEFAULT], variant, seen, kind)
 
@@ -130,11 +129,12 @@ def judge_window(default: Variant, seen: Sequence[Feeds], ensembles: Path) -> st
 
 def judge_new(repository: Path) -> Iterator[str]:
     """Judges the networks of which nothing is known yet on this kind of processor; a line for each form."""
+    kinds = processor.here()
     for model, found in variants([repository]).items():
-        forms = [variant for variant in found.values() if variant.made and runs(variant, processor.kinds()[0])]
-        if any(judged.read(form, processor.kinds()[:1]) is None for form in forms):
+        forms = [(each, kind) for each, kind in product(found.values(), kinds) if each.made and runs(each, kind)]
+        if any(judged.read(form, [kind]) is None for form, kind in forms):
             try:
-                yield from judge(repository, [model])
+                yield from judge(repository, [model], kinds)
             except EngineError as error:
                 yield f"{model}: not judged, {error}"
 
@@ -148,6 +148,8 @@ def judge_pictures(repository: Path, kind: str, number: int) -> Iterator[str]:
         for variant in profiles.values()
         if (found := judged.read(variant, [kind])) is not None
     }
+    if not seen:
+        return
     folders = [repository, repository.absolute().parent / "ensembles"]
     pipelines = gated(folders).values()
     for profile, gate in gates({variant.profile for variant in seen}, number, folders).items():
@@ -165,7 +167,7 @@ def runs(variant: Variant, kind: str) -> bool:
     if variant.profile in (DEFAULT, TUNED):
         return False
     if settings.backend == "openvino":
-        return kind in processor.BF16 or HINT_BF16 not in settings.parameters
+        return kind in processor.BF16 or (kind != processor.CUDA and HINT_BF16 not in settings.parameters)
     gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     on_gpu = all(group.kind != ModelInstanceGroup.KIND_CPU for group in settings.instance_group)
     return gpu and kind == processor.CUDA and settings.backend == "onnxruntime" and on_gpu
@@ -180,17 +182,9 @@ def load(variant: Variant) -> Run:
     path = variant.version / variant.file
     config = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True)
     if variant.settings.backend == "openvino":
-        wanted = properties(config)
-        compiled = ov.Core().compile_model(path, "CPU", wanted)
-        if (
-            wanted["INFERENCE_PRECISION_HINT"] == "bf16"
-            and compiled.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16
-        ):
-            raise RuntimeError("this processor has no BF16")
+        compiled = ov.Core().compile_model(path, "CPU", properties(config))
         return lambda feeds: compiled(dict(feeds))[0]
-    on_cpu = variant.profile == DEFAULT
-    providers = ["CPUExecutionProvider"] if on_cpu else ["CUDAExecutionProvider"]
-    session = onnxruntime.InferenceSession(path, session_options(config), providers=providers)
-    output = [session.get_outputs()[0].name]
-    names = [tensor.name for tensor in session.get_inputs()]
-    return lambda feeds: session.run(output, {name: feeds[name] for name in names})[0]
+    running = session(path, config, "CPU" if variant.profile == DEFAULT else "GPU")
+    output = [running.get_outputs()[0].name]
+    names = [tensor.name for tensor in running.get_inputs()]
+    return lambda feeds: running.run(output, {name: feeds[name] for name in names})[0]

@@ -77,7 +77,9 @@ def _fastest(networks: Mapping[str, Mapping[str, Variant]], stale: set[str]) -> 
     for model, found in networks.items():
         by_profile.setdefault(chosen.get(model, found[DEFAULT]).profile, []).append(model)
     said = [f"{profile} for {', '.join(models)}" for profile, models in sorted(by_profile.items())]
-    return Choice(chosen, f"profile {AUTO} on {kinds[0]}: {'; '.join([*said, *filter(None, [slow])])}")
+    return Choice(
+        chosen, f"profile {AUTO} on {' and '.join(processor.here())}: {'; '.join([*said, *filter(None, [slow])])}"
+    )
 
 
 def _judged(

@@ -13,7 +13,7 @@ from export import judge
 from export.__main__ import main
 from tests.commands import run
 
-KIND = processor.kinds()[0]
+KIND = processor.here()[-1]
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_the_fastest_that_passed_is_chosen(repository: Path) -> None:
     judge(repository, "openvino", time=0.7)
     judge(repository, "bf16", time=0.4)
     assert profile(repository) == "bf16"
-    assert choose([repository], AUTO).words == f"profile auto on {KIND}: bf16 for {MODEL}"
+    assert choose([repository], AUTO).words == f"profile auto on {' and '.join(processor.here())}: bf16 for {MODEL}"
 
 
 def test_what_failed_is_not_chosen_however_fast(repository: Path) -> None:
