@@ -7,6 +7,7 @@ from typing import Any
 import openvino as ov
 from numpy.typing import NDArray
 
+from concord.cache import compiled
 from concord.network_model import Names, NetworkModel, Tensors
 from concord.openvino_properties import properties
 
@@ -20,7 +21,11 @@ class TritonPythonModel(NetworkModel):
         """The compiled network, with the parameters that the C++ backend reads."""
         if kind != "CPU":
             raise RuntimeError(f"openvino runs on processors; use KIND_CPU instead of KIND_{kind}")
-        self._network = ov.Core().compile_model(network, "CPU", properties(config))
+        core = ov.Core()
+        if folder := compiled(network, ov.get_version()):
+            core.set_property({"CACHE_DIR": str(folder)})
+        # By the path that it has at every start.
+        self._network = core.compile_model(network.resolve(), "CPU", properties(config))
         self._request = self._network.create_infer_request()
         inputs, outputs = self._network.inputs, self._network.outputs
         return [tensor.any_name for tensor in inputs], [tensor.any_name for tensor in outputs]

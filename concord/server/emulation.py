@@ -11,9 +11,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
-from concord import processor
+from concord import cache, processor
 from concord.variants import read_record
 
 TYPES = ("bf16", "int8")
@@ -26,7 +25,7 @@ _SECONDS = 20.0
 def problem() -> str:
     """Why `TYPES` are not fast here, in words; empty if they are."""
     identity = _identity()
-    path = _cache() / "products.json"
+    path = cache.root() / "products.json"
     record = read_record(path)
     if record.get("identity") != identity:
         record = {"identity": identity, "fp32_over_bf16": _measured()}
@@ -42,10 +41,6 @@ def problem() -> str:
 def _identity() -> str:
     flags = json.dumps([processor.name(), processor.flags(), version("openvino"), os.environ.get("ONEDNN_MAX_CPU_ISA")])
     return hashlib.sha256(flags.encode()).hexdigest()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord"
 
 
 def _measured() -> float | None:

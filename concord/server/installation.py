@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A wheel carries inside the package what a checkout has beside it.
 _DATA = ROOT if (ROOT / "model_repository").is_dir() else ROOT / "concord" / "data"
 _NEEDED = re.compile(
-    "CONCORD_MAX_BYTES|CONCORD_MAX_PIXELS|PATH|LD_LIBRARY_PATH|PYTHONPATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|"
+    "CONCORD_MAX_BYTES|CONCORD_MAX_PIXELS|PATH|LD_LIBRARY_PATH|PYTHONPATH|HOME|XDG_CACHE_HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|"
     "(CUDA|NVIDIA|NCCL|UCX|OMP|GOMP|KMP|MKL|OPENBLAS|DNNL|ONEDNN|ORT|OV|OPENVINO|MALLOC|TCMALLOC)_[A-Z0-9_]+"
 )
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
