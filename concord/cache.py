@@ -14,7 +14,7 @@ _IDENTITY = "identity.json"
 
 
 def root() -> Path:
-    """The project's folder in the user's cache folder; it need not exist, and cannot be made for users without a home."""
+    """The project's folder in the user's cache folder; it need not exist, and cannot be made for who has no home."""
     place = os.environ.get("XDG_CACHE_HOME")
     try:
         return Path(place or Path.home() / ".cache") / "concord"
