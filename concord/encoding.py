@@ -6,20 +6,25 @@ from PIL import Image
 
 from concord.apart import Apart, Bounds
 from concord.limits import ENCODING_BYTES, ENCODING_BYTES_PER_PIXEL, ENCODING_PATIENCE, ENCODING_SECONDS
+from concord.png import decode_png
 
 
 def reencoded(png: bytes, picture_format: str, quality: int) -> bytes:
-    """A PNG of our own making as ``jpeg`` or ``webp`` of a quality of 1 to 100, its ICC profile kept.
+    """A PNG as ``jpeg`` or ``webp`` of a quality of 1 to 100, its ICC profile kept.
 
     For JPEG, transparent pixels are laid on white.
     """
-    image: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
-    profile = image.info.get("icc_profile")
+    try:
+        pixels, profile = decode_png(png)
+        image = Image.fromarray(pixels)
+    except ValueError:  # of another version, on a server elsewhere
+        image = Image.open(io.BytesIO(png), formats=("PNG",))
+        profile = image.info.get("icc_profile", b"")
     if picture_format == "jpeg" and image.mode != "RGB":
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, quality=quality, icc_profile=profile)
+    image.save(buffer, picture_format, quality=quality, icc_profile=profile or None)
     return buffer.getvalue()
 
 
