@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 from isal import isal_zlib
@@ -23,6 +24,7 @@ _LEVEL = 2  # of igzip's 0 to 3: the least that is no slower than 0 on photograp
 _RAW = -15
 _ZLIB_HEADER = b"\x78\x01"
 _BAND_BYTES = 2**22  # libpng refuses larger chunks than 8 MB, where it is not told otherwise
+_DAMAGED = cast(type[Exception], isal_zlib.IsalError)  # its package declares an instance of it
 _THREADS = min(4, len(os.sched_getaffinity(0)))
 
 
@@ -60,7 +62,7 @@ def decode_png(png: bytes) -> tuple[Pixels, bytes]:
         content = isal_zlib.decompress(b"".join(kinds[b"IDAT"]), bufsize=height * (width * channels + 1))
         rows = np.frombuffer(content, np.uint8).reshape(height, width * channels + 1)
         profile = zlib.decompress(kinds[b"iCCP"][0][len(_PROFILE_NAME) :]) if b"iCCP" in kinds else b""
-    except (KeyError, struct.error, isal_zlib.IsalError, zlib.error) as error:
+    except (KeyError, struct.error, _DAMAGED, zlib.error) as error:
         raise ValueError("not a PNG of ours") from error
     if (rows[:, 0] != _UP).any():
         raise ValueError("a PNG with other filters than ours")
