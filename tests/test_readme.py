@@ -71,9 +71,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
     rates = {name: [f"{clients[name]['requests_per_second']:.1f}" for clients in (one, eight)] for name in eight}
     gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
     text = README.read_text()
-    assert f"| {' and '.join(rates[facade])}; in BF16 {' and '.join(rates[bf16])} |" in text
+    assert f"| in FP32 {' and '.join(rates[facade])}; in BF16 {' and '.join(rates[bf16])} |" in text
     assert f"| LitServe {' and '.join(rates[litserve])}, FastAPI {' and '.join(rates[fastapi])} |" in text
-    assert f"| {gibibytes[facade]} GiB; in BF16 {gibibytes[bf16]} |" in text
+    assert f"| in FP32 {gibibytes[facade]} GiB; in BF16 {gibibytes[bf16]} |" in text
     assert f"| LitServe {gibibytes[litserve]} GiB, FastAPI {gibibytes[fastapi]} |" in text
 
 

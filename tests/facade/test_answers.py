@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import numpy as np
@@ -95,8 +96,11 @@ def test_a_picture_that_takes_long_to_encode_is_refused_by_name(narrow, files, m
 
 
 def encoders() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [each for each in children if "concord.encoding_worker" in each.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that has just ended
+            found += [child] if "concord.encoding_worker" in child.cmdline() else []
+    return found
 
 
 def test_who_leaves_ends_the_encoding_of_the_answer(narrow, files):
