@@ -82,7 +82,8 @@ def test_time_is_split_by_model_without_the_ensemble(run: Run, server: EmbeddedS
     result = run("--url", f"http://{server.http_url}")
     assert result["recipe"]["pipeline"] == pipeline.name
     [load] = result["loads"]
-    assert load["stages"].keys() == set(pipeline.members)
+    # Another test's request may still be on its way.
+    assert pipeline.name not in load["stages"] and load["stages"].keys() >= set(pipeline.members)
     assert {stage["requests"] for stage in load["stages"].values()} == {load["answered"]}
 
 
