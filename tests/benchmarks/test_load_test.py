@@ -84,7 +84,7 @@ def test_time_is_split_by_model_without_the_ensemble(run: Run, server: EmbeddedS
     [load] = result["loads"]
     # Another test's request may still be on its way.
     assert pipeline.name not in load["stages"] and load["stages"].keys() >= set(pipeline.members)
-    assert {stage["requests"] for stage in load["stages"].values()} == {load["answered"]}
+    assert all(load["stages"][member]["requests"] >= load["answered"] > 0 for member in pipeline.members)
 
 
 def test_refusals_are_errors_of_their_kind_and_no_answers(
