@@ -5,9 +5,6 @@ alternating blocks.
 """
 
 import argparse
-import os
-import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import OUTPUT
+from benchmarks.drills import service
 from benchmarks.load.__main__ import compared
 from benchmarks.load.comparison import FEWEST_PAIRS, SLOWER
 from benchmarks.load.recipe import Recipe, read_json
 from benchmarks.subjects import diffusion, text_guided
-from concord.errors import ConcordError, ServerFailure
+from concord.errors import ConcordError
 from concord.repository.loops import SUFFIX
 
 SECONDS, WARM_UP = 18.0, 2.0
@@ -29,7 +27,6 @@ RECIPES: Mapping[str, Recipe] = {
     "a text, 12 megapixels": Recipe(text_guided().name, width=4000, height=3000),
     "diffusion": Recipe(f"{diffusion().name}{SUFFIX}"),
 }
-SERVE = ("-m", "facade.serve", "--no-page", "--port", "0", "--grpc-port", "0", "--metrics-port", "0")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commit = parser.parse_args(arguments).compare
     try:
         slower = [name for name in against(commit) if name]
-    except (ConcordError, subprocess.CalledProcessError) as error:
+    except (ConcordError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"quick: {error}", file=sys.stderr)
         return 1
     print(f"\nslower than {commit}: {', '.join(slower) or 'nothing'}")
@@ -49,7 +46,7 @@ def against(commit: str) -> Iterator[str]:
     """Compares every recipe and prints it; names those that are slower, empty for the others.
 
     Raises:
-        ConcordError: a server does not start or answer.
+        ConcordError, RuntimeError: a server does not start or answer.
         subprocess.CalledProcessError: there is no such commit.
     """
     with ExitStack() as stack:
@@ -80,32 +77,13 @@ def tree_of(commit: str) -> Iterator[Path]:
 
 @contextmanager
 def serving(tree: Path) -> Iterator[str]:
-    """The HOST:PORT of the gRPC of a tree's own server; ServerFailure if it does not start."""
-    environment = os.environ | {"PYTHONPATH": f"{tree}:{tree / 'client'}"}
-    with TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
-        command = [sys.executable, *SERVE, "--log-file", str(Path(folder) / "log")]
-        with (
-            said.open("w") as file,
-            subprocess.Popen(  # noqa: S603
-                command, cwd=tree, env=environment, stdout=file, stderr=subprocess.PIPE, text=True
-            ) as process,
-        ):
-            try:
-                yield _grpc_url(process)
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.communicate()
-
-
-def _grpc_url(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    said = ""
-    for line in process.stderr:
-        said += line
-        if found := re.search(r"Triton is ready.*gRPC (\S+:\d+)", line):
-            return found[1]
-    raise ServerFailure("server", f"it did not start: {said.strip()}")
+    """The HOST:PORT of the gRPC of a tree's own server; RuntimeError if it does not start."""
+    found = {"PYTHONPATH": f"{tree}:{tree / 'client'}"}
+    with (
+        TemporaryDirectory() as folder,
+        service.serving(Path(folder), found, within=("env", f"--chdir={tree}")) as served,
+    ):
+        yield served.grpc_url
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ differ from that file's (``model.onnx`` itself is compared with torch).
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,12 +168,14 @@ def coarsest(precisions: Iterable[str]) -> str:
 
 def outdated(repositories: Iterable[Path]) -> Iterator[str]:
     """Networks whose profile `TUNED` is older than the files that it chose from, or chose a file that is gone."""
-    for model, profiles in variants(repositories).items():
-        if TUNED in profiles:
-            written = profiles[TUNED].config.stat().st_mtime
-            files = [variant.version / variant.file for variant in profiles.values() if variant.made]
-            if not profiles[TUNED].made or any(path.stat().st_mtime > written for path in files):
-                yield model
+    return (model for model, profiles in variants(repositories).items() if TUNED in profiles and is_outdated(profiles))
+
+
+def is_outdated(profiles: Mapping[str, Variant]) -> bool:
+    """The same of one network, which has the profile `TUNED`."""
+    written = profiles[TUNED].config.stat().st_mtime
+    files = [variant.version / variant.file for variant in profiles.values() if variant.made]
+    return not profiles[TUNED].made or any(path.stat().st_mtime > written for path in files)
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -1,17 +1,15 @@
 """Compare a network's forms with its default on this kind of processor, in answers, time and pictures."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import openvino as ov
 from google.protobuf import json_format  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignore[import-untyped]
 
 from concord import judged, processor
@@ -31,15 +29,13 @@ from concord.variants import DEFAULT, TUNED, Variant, variants
 from export import calibration, default_setting
 from export.arguments import add_repository
 from export.engine_profiles import EngineError
-from export.judgement import signal_to_noise
+from export.judgement import Answering, Samples, signal_to_noise
 from export.network import Feeds
 from export.networks import declared, every
 
 SAMPLES = 4
 ROUNDS = 5
 LEAST_WINDOW = 25.0  # dB, inside the mask
-
-Run = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -79,22 +75,24 @@ def judge(repository: Path, models: Collection[str], kinds: Collection[str]) -> 
         found = known[model]
         if found[DEFAULT].made:
             seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
+            default = load(found[DEFAULT])
+            expected = [default(feeds) for feeds in seen]
             if declared(model).windowed:
-                yield judge_window(found[DEFAULT], seen, repository.absolute().parent / "ensembles")
+                yield judge_window(model, default, seen, expected, repository.absolute().parent / "ensembles")
             for variant, kind in product(found.values(), kinds):
                 if runs(variant, kind) and not variant.problem():
-                    yield compare(found[DEFAULT], variant, seen, kind)
+                    yield compare(variant, kind, default, seen, expected)
 
 
-def compare(default: Variant, variant: Variant, seen: Sequence[Feeds], kind: str) -> str:
+def compare(variant: Variant, kind: str, default: Answering, seen: Sequence[Feeds], expected: Sequence[Samples]) -> str:
     """Compares and times one form, and writes the record; the result in words."""
     what = f"{variant.model} {variant.profile}"
     try:
-        asked, answering = load(default), load(variant)
+        form = load(variant)
     except RuntimeError as error:
         return f"{what}: not judged, {str(error).strip().splitlines()[-1]}"
-    ratio = signal_to_noise([asked(feeds) for feeds in seen], [answering(feeds) for feeds in seen])
-    times = in_turns({"default": lambda: asked(seen[0]), "variant": lambda: answering(seen[0])}, ROUNDS)
+    ratio = signal_to_noise(expected, map(form, seen))
+    times = in_turns({"default": lambda: default(seen[0]), "variant": lambda: form(seen[0])}, ROUNDS)
     p50 = {name: percentiles(each)["p50"] for name, each in times.items()}
     found = Judged(
         round(ratio, 2),
@@ -108,23 +106,25 @@ def compare(default: Variant, variant: Variant, seen: Sequence[Feeds], kind: str
     return f"{what}: {compared}; {found.time:.2f} of the default's time"
 
 
-def judge_window(default: Variant, seen: Sequence[Feeds], ensembles: Path) -> str:
+def judge_window(
+    model: str, default: Answering, seen: Sequence[Feeds], expected: Sequence[Samples], ensembles: Path
+) -> str:
     """Whether a decoder's picture of a window is that part of its whole picture; becomes the default of pipelines."""
-    run = load(default)
     whole, part = [], []
-    for latent in (feeds["LATENT"][0] for feeds in seen):
+    for feeds, picture in zip(seen, expected, strict=True):
+        latent = feeds["LATENT"][0]
         side = LATENT_STRIDE * latent.shape[1]
         mask = np.zeros((side, side), np.uint8)
         mask[3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8] = 1
         window = Window.around(mask)
-        placed = window.placed(run({"LATENT": window.of(latent)[np.newaxis]})[0], side)
-        whole.append(run({"LATENT": latent[np.newaxis]})[0][:, mask > 0])
+        placed = window.placed(default({"LATENT": window.of(latent)[np.newaxis]})[0], side)
+        whole.append(picture[0][:, mask > 0])
         part.append(placed[:, mask > 0])
     ratio = signal_to_noise(whole, part)
     passed = ratio >= LEAST_WINDOW
-    default_setting.write(ensembles, "decoder", default.model, "WINDOW", str(passed).lower())
+    default_setting.write(ensembles, "decoder", model, "WINDOW", str(passed).lower())
     verdict = "passed" if passed else "failed; everything is decoded where a request does not say"
-    return f"{default.model}, a window of it: {ratio:.1f} dB, allowed ≥ {LEAST_WINDOW:g} dB: {verdict}"
+    return f"{model}, a window of it: {ratio:.1f} dB, allowed ≥ {LEAST_WINDOW:g} dB: {verdict}"
 
 
 def judge_new(repository: Path) -> Iterator[str]:
@@ -173,7 +173,7 @@ def runs(variant: Variant, kind: str) -> bool:
     return gpu and kind == processor.CUDA and settings.backend == "onnxruntime" and on_gpu
 
 
-def load(variant: Variant) -> Run:
+def load(variant: Variant) -> Answering:
     """The network as the server runs it, with batch 1, in this process; its first output for inputs by name.
 
     Raises:

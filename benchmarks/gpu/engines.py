@@ -15,6 +15,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig  # type: ignore[impor
 
 from concord.session import session
 from export import engine_profiles, tensorrt
+from export.judgement import signal_to_noise
 from export.network import Feeds, Network
 
 Call: TypeAlias = Callable[[], NDArray[Any]]
@@ -107,6 +108,4 @@ def decibels(answer: NDArray[Any], expected: NDArray[Any]) -> float:
     """
     if not np.isfinite(answer).all():
         raise ValueError("the answer is not finite")
-    wanted = expected.astype(np.float64)
-    signal = float((wanted**2).sum())
-    return float(10 * np.log10(signal / max(float(((answer - wanted) ** 2).sum()), signal / 1e20)))
+    return signal_to_noise([expected], [answer])

@@ -10,7 +10,7 @@ from concord import judged, processor
 from concord.errors import ServerFailure
 from concord.server import emulation
 from concord.server.installation import BACKENDS
-from concord.variants import DEFAULT, TUNED, Variant, outdated, read_record, variants
+from concord.variants import DEFAULT, TUNED, Variant, is_outdated, read_record, variants
 
 AUTO = "auto"
 """The profile that takes for each network the fastest variant of which it is known that it answers well here."""
@@ -30,15 +30,15 @@ def choose(repositories: Sequence[Path], profile: str) -> Choice:
     Raises:
         ServerFailure: no network has a form for the profile, or a configuration cannot be read.
     """
+    if profile in ("", DEFAULT):
+        return Choice()
     networks = {
         model: {name: variant for name, variant in found.items() if name == DEFAULT or variant.made}
         for model, found in variants(repositories).items()
         if found[DEFAULT].made
     }
-    if profile in ("", DEFAULT):
-        return Choice()
     if profile == AUTO:
-        return _fastest(networks, set(outdated(repositories)))
+        return _fastest(networks)
     chosen = {model: found[profile] for model, found in networks.items() if profile in found}
     if not chosen:
         made = sorted({name for found in networks.values() for name in found})
@@ -62,12 +62,12 @@ def unusable(variant: Variant) -> str:
     return ""
 
 
-def _fastest(networks: Mapping[str, Mapping[str, Variant]], stale: set[str]) -> Choice:
+def _fastest(networks: Mapping[str, Mapping[str, Variant]]) -> Choice:
     kinds = processor.kinds()
     tuned = {
         model: found[TUNED]
         for model, found in networks.items()
-        if TUNED in found and model not in stale and _tuned_on(found[TUNED]) == processor.name()
+        if TUNED in found and not is_outdated(found) and _tuned_on(found[TUNED]) == processor.name()
     }
     fastest, slow = _judged(networks, kinds), ""
     if any(variant.precision in emulation.TYPES for variant in fastest.values()) and (slow := emulation.problem()):
