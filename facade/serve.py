@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -67,10 +68,9 @@ class _Stack:
     """
 
     def __init__(self, settings: Settings, signals: _Signals) -> None:
-        # FastAPI and the page take seconds to import, and `concord --help` imports this module.
+        # What is heavy is imported here, since `concord --help` imports this module.
         import structlog
 
-        from facade.app import create_app
         from facade.watch import logs
         from facade.watch.supervisor import Supervisor
         from facade.wire.server import HttpServer, listener
@@ -80,6 +80,8 @@ class _Stack:
         self._signals = signals
         self._failure: ServerFailure | None = None
         self._supervisor: Supervisor | None = None
+        self._announced = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         if not settings.triton_url:
             http_port = settings.http_port if settings.triton_http else None
             ports = Ports(http_port, settings.grpc_port, settings.metrics_port).chosen(RELEASE_SECONDS)
@@ -90,21 +92,27 @@ class _Stack:
             self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
         self._settings = settings
         self._socket = listener(settings.host, settings.port)
-        self._app = create_app(settings)
+        try:
+            if self._supervisor is not None:
+                self._supervisor.start()
+            # The page takes seconds to import, in which Triton starts.
+            from facade.app import create_app
+
+            self._app = create_app(settings)
+        except BaseException:
+            self._stop_triton(at_once=lambda: True)
+            raise
         self._server = HttpServer(self._app, settings, self._stopping)
-        self._loop: asyncio.AbstractEventLoop | None = None
         structlog.get_logger("facade.settings").info("settings", **settings.shown())
 
     def run(self) -> int:
         self._signals.stop = lambda: self._server.stop(at_once=self._signals.impatient)
-        if self._signals.count:
-            return 0
         try:
-            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
-                runner.run(self._serve())
+            if not self._signals.count:
+                with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+                    runner.run(self._serve())
         finally:
-            if self._supervisor is not None:
-                self._supervisor.stop(at_once=lambda: self._signals.impatient or self._failure is not None)
+            self._stop_triton(at_once=lambda: self._signals.impatient or self._failure is not None)
         if self._failure is None:
             return 0
         _say(f"{self._failure}\nTriton's log: {self._settings.log_file}\n`concord doctor` looks for common causes")
@@ -118,19 +126,25 @@ class _Stack:
             f"the facade is at http://{f'[{host}]' if ':' in host else host}:{port}; "
             + (f"Triton is at {triton}" if triton else "Triton is starting")
         )
-        if self._supervisor is not None:
-            self._supervisor.start()
+        self._announced.set()
         await self._server.serve([self._socket])
 
     def _stopping(self) -> None:
         _say("stopping; requests that were accepted are answered first (again: stop at once)")
         self._app.state.readiness.stop()
 
+    def _stop_triton(self, at_once: Callable[[], bool]) -> None:
+        self._announced.set()
+        if self._supervisor is not None:
+            self._supervisor.stop(at_once)
+
     def _notice(self, words: str) -> None:
+        self._announced.wait()
         _say(words)
         self._in_loop(lambda: self._app.state.readiness.doubt())
 
     def _fail(self, failure: ServerFailure) -> None:
+        self._announced.wait()
         self._failure = failure
         self._in_loop(self._server.stop)
 

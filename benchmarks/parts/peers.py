@@ -1,7 +1,7 @@
 """Concord and what a user would run instead: the same request to each, in alternating blocks.
 
-All read the same ONNX files. Concord runs a second time with the profile `bf16`, which passes its gate and which
-`concord tune` chooses on CPUs with BF16. Pipelines in this process have one client only.
+All start from the same ONNX files. Concord runs as `concord serve` starts it, in the forms that `auto` chooses for this
+processor, and a second time in FP32 as the others do. Pipelines in this process have one client only.
 """
 
 import http.client
@@ -28,11 +28,13 @@ from concord.instruments.markdown import table
 from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import percentiles
 from concord.scenes.encoded import scene, scene_jpeg
+from concord.server.choice import AUTO
 from concord.server.embedded import EmbeddedServer, Ports
+from concord.variants import DEFAULT
 
-GRPC, FACADE, BF16 = "Concord, gRPC", "Concord, facade", "Concord, facade, BF16"
-OURS = {FACADE: "", BF16: " in BF16"}
-"""What speaks HTTP, as the others do, and its precision in words."""
+GRPC, FACADE, FP32 = "Concord, gRPC", "Concord, facade", "Concord, facade, FP32"
+OURS = {FACADE: "", FP32: " in FP32"}
+"""What speaks HTTP, as the others do, and its precision in words where that is not `auto`'s choice."""
 LITSERVE, FASTAPI = "LitServe", "FastAPI"
 START_SECONDS = 120.0
 HARMONIZE = "/harmonize"
@@ -86,17 +88,17 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
     form, networks = {"image": image, "text": text}, text_guided_networks()
     with (
         generator() as asking,
-        EmbeddedServer(ports=Ports(0, 0, 0)) as server,
-        EmbeddedServer(ports=Ports(0, 0, 0), model_config_name="bf16") as faster,
+        EmbeddedServer(ports=Ports(0, 0, 0), model_config_name=AUTO) as server,
+        EmbeddedServer(ports=Ports(0, 0, 0), model_config_name=DEFAULT) as slower,
         serving(server) as facade,
-        serving(faster) as bf16,
+        serving(slower) as fp32,
         elsewhere(LITSERVE, networks) as litserve,
         elsewhere(FASTAPI, networks) as fastapi,
     ):
         served: dict[str, Destination] = {
             GRPC: question(server.grpc_url, image, text),
             FACADE: facade.target(form),
-            BF16: bf16.target(form),
+            FP32: fp32.target(form),
             LITSERVE: litserve.form(HARMONIZE, form),
             FASTAPI: fastapi.form(HARMONIZE, form),
         }
@@ -107,7 +109,7 @@ def measure(rounds: int = FEWEST_PAIRS, seconds: float = 8.0) -> Numbers:
         memory = {
             GRPC: triton,
             FACADE: triton + resident(facade.processes()) / MIB,
-            BF16: resident(faster.processes() + bf16.processes()) / MIB,
+            FP32: resident(slower.processes() + fp32.processes()) / MIB,
             LITSERVE: resident(litserve.processes()) / MIB,
             FASTAPI: resident(fastapi.processes()) / MIB,
         }
