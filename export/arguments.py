@@ -16,7 +16,7 @@ def add_form(parser: ArgumentParser, convolution: str) -> None:
         "--attention",
         choices=("fused", "plain"),
         default="fused",
-        help="fused: ONNX Runtime's operator, on CPU and CUDA; plain: standard operators, for TensorRT",
+        help="fused: ONNX Runtime's operator; plain: standard operators only, for other runtimes",
     )
     parser.add_argument(
         "--convolution",

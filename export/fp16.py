@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from concord.repository.profiles import FP16_FILE, fp16
 from concord.variants import sha256
-from export import direct_form, half_precision, judgement
+from export import direct_form, half_precision, judgement, standard_attention
 from export.engine_profiles import EngineError
 from export.judgement import Answering
 from export.networks import every, find
@@ -55,8 +55,11 @@ def build(model: str, repository: Path, precision: str) -> str:
     return f"{model}: onnxruntime, {precision}, {size / 1e6:.1f} MB, {ratio:.1f} dB, is now {place}"
 
 
-def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+def halved(model: str, source: Path, folder: Path, standard: bool = False) -> tuple[Path, list[dict[str, Any]]]:
     """A copy of the network in half precision, with direct convolutions, in `folder`; and its FP32 islands.
+
+    Args:
+        standard: whether it has standard operators only.
 
     Raises:
         EngineError: nobody has said what of this model has to stay in FP32, or the file is damaged.
@@ -65,14 +68,21 @@ def halved(model: str, source: Path, folder: Path) -> tuple[Path, list[dict[str,
     if network is None or not network.islands:
         raise EngineError(f"{model}: what has to stay in FP32 is not known; it can be built with --precision fp32")
     islands, path = network.islands, folder / FP16_FILE
-    try:
-        graph = onnx_ir.load(source)
-    except DecodeError as error:
-        raise EngineError(f"{model}: {source} is damaged: {error}") from error
+    graph = read(model, source)
     direct_form.convert(graph)  # GPUs have fast ones, and half has no digits for the products of the other form
+    if standard:
+        standard_attention.convert(graph)
     half_precision.convert(graph, islands)
     onnx_ir.save(graph, path, external_data=path.with_suffix(".weights").name)
     return path, [asdict(island) for island in islands]
+
+
+def read(model: str, source: Path) -> onnx_ir.Model:
+    """The graph of an exported network; EngineError if the file is damaged."""
+    try:
+        return onnx_ir.load(source)
+    except DecodeError as error:
+        raise EngineError(f"{model}: {source} is damaged: {error}") from error
 
 
 def compared(model: str, repository: Path, graph: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from export.checkpoint import CheckpointError
+from export.networks.attention import fused_attention
 from export.winograd import rewrite_convolutions
 
 
@@ -140,18 +141,6 @@ class Processor:
         if attention.residual_connection:
             x = x + hidden_states
         return cast(Tensor, x / attention.rescale_output_factor)
-
-
-def fused_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float) -> Tensor:
-    """[B, L, C], [B, S, C], [B, S, C] to [B, L, C], as an operator of ONNX Runtime: nothing but an export runs it."""
-    return torch.onnx.ops.symbolic(
-        "com.microsoft::MultiHeadAttention",
-        (query, key, value),
-        {"num_heads": heads, "scale": scale},
-        dtype=query.dtype,
-        shape=(*query.shape[:2], value.shape[2]),
-        version=1,
-    )
 
 
 def plain_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float) -> Tensor:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx_ir
 import torch
 
 from concord.repository.profiles import PLAN_FILE, tensorrt
 from concord.variants import sha256
 from concord_client.atomic_file import write_atomically
-from export import engine_profiles, fp16
+from export import engine_profiles, fp16, standard_attention
 from export.engine_profiles import EngineError, Profile, written
 from export.network import Network
 from export.networks import find
@@ -69,7 +70,11 @@ def build(
         raise EngineError(f"{model}: has no profile {tensorrt.__name__}, so Triton would not look for an engine")
     library = load(flavour, compute_capability)
     with Staged(repository, model) as staged:
-        graph, islands = (source, []) if precision == "fp32" else fp16.halved(model, source, staged.stage)
+        exact, islands = precision == "fp32", list[dict[str, Any]]()
+        if exact:
+            graph = standard(model, source, staged.stage)
+        else:
+            graph, islands = fp16.halved(model, source, staged.stage, standard=True)
         log = error_log(library.trt)
         builder = library.trt.Builder(log)
         parsed = parse(library, builder, log, graph, model)
@@ -79,7 +84,7 @@ def build(
         engine_profiles.check(model, profiles or {}, {tensor.name: tuple(tensor.shape) for tensor in inputs})
         merged = engine_profiles.defaults(network.inputs, network.serving.gpu_batch) | dict(profiles or {})
         settings = configure(library, builder, merged, precision)
-        compared = compared_exported(model, repository) if graph == source else fp16.compared(model, repository, graph)
+        compared = compared_exported(model, repository) if exact else fp16.compared(model, repository, graph)
         serialized = serialize(library, builder, parsed, settings)
         if serialized is None:
             reason = log.errors[-1] if log.errors else "no reason given"
@@ -129,6 +134,16 @@ def load(flavour: str, compute_capability: str | None) -> Library:
     return Library(trt, flavour, compute_capability, None)
 
 
+def standard(model: str, source: Path, folder: Path) -> Path:
+    """The network with standard operators only, in a file of the folder where it is another; EngineError if damaged."""
+    graph = fp16.read(model, source)
+    if not standard_attention.convert(graph):
+        return source
+    path = folder / "standard.onnx"
+    onnx_ir.save(graph, path, external_data=f"{path.stem}.weights")
+    return path
+
+
 def compared_exported(model: str, repository: Path) -> dict[str, Any]:
     """What the record of the exported network says of it, whose graph the plan's is."""
     record = record_of(repository, model)
@@ -166,9 +181,7 @@ def parse(library: Library, builder: Any, log: Any, path: Path, model: str) -> A
     if not all(first):
         raise EngineError(f"{model}: {library} cannot read {path.name}: {errors[0].desc()}")
     nodes = ", ".join(f"operator {operator} of node {error.node_name()}" for operator, error in sorted(first.items()))
-    # ONNX Runtime's own operators are of no use to TensorRT; what the exporter has to leave out is known.
-    advice = ": export with --attention plain --convolution direct" if "MultiHeadAttention" in first else ""
-    raise EngineError(f"{model}: {library} does not take {nodes}{advice}")
+    raise EngineError(f"{model}: {library} does not take {nodes}")
 
 
 def bindings_of(network: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, cast
 
 PARTS = (
     "peers",
+    "admission",
     "demo",
     "published",
     "diffusion_demo",

@@ -20,13 +20,14 @@ class Harmonizer:
     Attributes:
         about: one clause, for people who choose a model.
         rank: the first model of a task by (rank, name) is the task's default.
-        concurrency: requests that the facade sends at a time.
+        concurrency: requests that the facade sends at a time. While one is in a network, another is decoded or encoded;
+            more than two only wait elsewhere (`benchmarks.parts.admission`).
         preprocess: the model that makes the network's inputs from PIXELS and MASK_PIXELS.
     """
 
     about: str
     rank: int = 100
-    concurrency: int = 1
+    concurrency: int = 2
     preprocess: str = "harmonize_preprocess"
 
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 # Added to the score of a key that must not be seen. Its exponential is 0 in FP32 as with -inf, but a row in which every
 # key is hidden stays finite, and FP16 can hold it.
 HIDDEN = -1e4
+LONG = 1024
+"""Tokens from which on the scores of all pairs are too many to be held in a processor's cache."""
 
 
 class MultiHeadAttention(nn.Module):
@@ -35,11 +37,26 @@ class MultiHeadAttention(nn.Module):
         """
         weights = self.in_proj_weight.chunk(3)
         biases = self.in_proj_bias.chunk(3)
-        q, k, v = (
-            split_heads(F.linear(x, w, b), self.heads)
-            for x, w, b in zip((query, key, value), weights, biases, strict=True)
-        )
+        q, k, v = (F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True))
+        if bias is None and key.shape[1] >= LONG and torch.compiler.is_exporting():
+            return cast(Tensor, self.out_proj(fused_attention(q, k, v, self.heads, (q.shape[2] // self.heads) ** -0.5)))
+        q, k, v = (split_heads(x, self.heads) for x in (q, k, v))
         return cast(Tensor, self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))))
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float) -> Tensor:
+    """[B, L, C], [B, S, C], [B, S, C] to [B, L, C], as an operator of ONNX Runtime that never holds all scores.
+
+    Nothing but an export runs it.
+    """
+    return torch.onnx.ops.symbolic(
+        "com.microsoft::MultiHeadAttention",
+        (query, key, value),
+        {"num_heads": heads, "scale": scale},
+        dtype=query.dtype,
+        shape=(*query.shape[:2], value.shape[2]),
+        version=1,
+    )
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

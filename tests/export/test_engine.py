@@ -102,8 +102,8 @@ def test_weights_that_lie_beside_the_network_are_found(tmp_path: Path, precision
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small pipeline in the form that is exported for TensorRT."""
+def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small pipeline in the form that is exported for GPUs."""
     folder, vae = tmp_path_factory.mktemp("models"), small.vae()
     networks = (
         (with_levels(2), ServedUnet(small.unet(), torch.zeros(5, small.WIDTH))),
@@ -111,14 +111,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (vae_encoder.NETWORK, ServedVaeEncoder(vae.encoder, vae.quant_conv, 0.18215)),
     )
     for model, network in networks:
-        publish(network, model, folder, {}, partial(rewrite, form=Form("plain", "direct")))
+        publish(network, model, folder, {}, partial(rewrite, form=Form(convolution="direct")))
     return folder
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("model", ["unet", "vae_decoder", "vae_encoder"])
-def test_the_engine_of_a_plain_diffusion_network_takes_every_resolution(plain: Path, model, precision) -> None:
-    record = build(plain, model, precision=precision)
+def test_the_engine_of_a_diffusion_network_takes_every_resolution(direct: Path, model, precision) -> None:
+    record = build(direct, model, precision=precision)
     assert record["bindings"] == told(model)
     assert {
         "unet": {
@@ -171,14 +171,6 @@ def test_operators_that_are_not_taken_are_named_with_their_nodes(tmp_path: Path)
     with pytest.raises(EngineError, match="does not take operator Det of node measure, operator Unique of node sort_"):
         build(tmp_path, "ht")
     assert contents(folder) == before
-
-
-def test_attention_that_is_not_taken_says_how_to_export(tmp_path: Path) -> None:
-    """For `tensorrt` that is all of ONNX Runtime's; `tensorrt-rtx` takes what the exporter writes, but not this."""
-    node = helper.make_node("MultiHeadAttention", ["A"], ["B"], "attend", domain="com.microsoft", num_heads=2)
-    place_graph(tmp_path, "ht", node)
-    with pytest.raises(EngineError, match="MultiHeadAttention of node attend: export with --attention plain"):
-        build(tmp_path, "ht")
 
 
 def test_a_network_with_other_tensors_than_its_configuration_is_refused(tmp_path: Path) -> None:

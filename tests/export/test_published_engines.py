@@ -15,12 +15,12 @@ from export.runtime_form import Form, rewrite
 from tests.export.test_engine import build, told
 
 pytestmark = pytest.mark.full
-FORM = Form("plain", "direct")
+FORM = Form(convolution="direct")
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All networks, exported for TensorRT."""
+    """All networks, exported for GPUs."""
     folder = tmp_path_factory.mktemp("published") / "models"
     diffharmony.publish(pipeline(), folder, FORM)
     for model, network in companions():

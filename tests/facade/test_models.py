@@ -13,7 +13,7 @@ def test_the_project_s_models_with_their_inputs_and_limits(http):
         "max_pixels": 40_000_000,
         "max_text_bytes": 10_000,
         "deadline": 60.0,
-        "concurrency": 1,
+        "concurrency": 2,
         "queue": 16,
     }
 
