@@ -1,14 +1,77 @@
-"""The most that this machine does, with all usable threads: the bytes of a copy in a second."""
+"""The most that this machine does, with all usable threads: products of matrices by precision, and copies in memory."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
+import openvino as ov
 import torch
+from openvino import opset13
 
 from concord.instruments.timing import THREADS
 
 BLOCK = 1 << 29  # bytes, more than caches hold
-ROUNDS = 5
+SIDES = (512, 1024, 2048)  # of the matrices
+ROUNDS = 7
+LONGEST = 0.2  # seconds of a product: where one takes longer, larger ones are left out
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
+"""OpenVINO's name of what is computed with where the graph does not say it, by precision."""
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+
+Call = Callable[[], object]
+
+
+def gigaflops() -> dict[str, float]:
+    """GFLOP/s of the product of two square matrices, by precision: the most of all sizes, OpenVINO's or torch's.
+
+    A processor without products of a precision computes it in another way, which may be slower than FP32.
+    """
+    torch.set_num_threads(THREADS)
+    return {
+        precision: max(rate for product in (openvino_product, torch_product) for rate in rates(product, precision))
+        for precision in HINTS
+    }
+
+
+def rates(product: Callable[[str, int], Call], precision: str) -> Iterator[float]:
+    """GFLOP/s by size."""
+    for side in SIDES:
+        seconds = least_seconds(product(precision, side))
+        yield 2 * side**3 / seconds / 1e9
+        if seconds > LONGEST:
+            break
+
+
+def openvino_product(precision: str, side: int) -> Call:
+    """A call that multiplies a matrix with a constant one."""
+    network = quantized(side) if precision == "int8" else plain(side)
+    properties = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    request = ov.Core().compile_model(network, "CPU", properties).create_infer_request()
+    given = np.ones((side, side), np.float32)
+    return lambda: request.infer([given], share_inputs=True, share_outputs=True)
+
+
+def plain(side: int) -> ov.Model:
+    given = opset13.parameter([side, side], np.float32)
+    return ov.Model([opset13.matmul(given, np.ones((side, side), np.float32), False, True)], [given])
+
+
+def quantized(side: int) -> ov.Model:
+    """The product as post-training quantization leaves it."""
+    given = opset13.parameter([side, side], np.float32)
+    low, high = np.float32(-1.28), np.float32(1.27)
+    weights: Any = opset13.convert(opset13.constant(np.ones((side, side), np.int8)), np.float32)
+    scaled = opset13.multiply(weights, np.float32(0.01))
+    rounded = opset13.fake_quantize(given, low, high, low, high, 256)
+    return ov.Model([opset13.matmul(rounded, scaled, False, True)], [given])
+
+
+def torch_product(precision: str, side: int) -> Call:
+    """A call that multiplies two matrices; whole numbers to 32 bits."""
+    given = torch.ones((side, side), dtype=TYPES[precision])
+    multiply = torch._int_mm if precision == "int8" else torch.matmul
+    return lambda: multiply(given, given)
 
 
 def copy_gigabytes_per_second() -> float:
@@ -19,7 +82,7 @@ def copy_gigabytes_per_second() -> float:
     return 2 * BLOCK / least_seconds(lambda: target.copy_(source)) / 1e9
 
 
-def least_seconds(call: Callable[[], object]) -> float:
+def least_seconds(call: Call) -> float:
     """The shortest of `ROUNDS` calls, after one that does not count."""
     call()
     spent = []
