@@ -1,5 +1,6 @@
 """The most that this machine does, with all usable threads: products of matrices by precision, and copies in memory."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,18 +13,20 @@ from openvino import opset13
 from concord.instruments.timing import THREADS
 
 BLOCK = 1 << 29  # bytes, more than caches hold
-SIDES = (512, 1024, 2048)  # of the matrices
-ROUNDS = 7
+SIZES = ((512, 512, 512), (1024, 1024, 1024), (1024, 4096, 1024), (2048, 2048, 2048))
+"""Of the matrices: [rows, inner] and [inner, columns]; the smallest product comes first."""
+ROUNDS, SECONDS = 5, 0.15  # at the least, of every product
 LONGEST = 0.2  # seconds of a product: where one takes longer, larger ones are left out
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 """OpenVINO's name of what is computed with where the graph does not say it, by precision."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 
 Call = Callable[[], object]
+Size = tuple[int, int, int]
 
 
 def gigaflops() -> dict[str, float]:
-    """GFLOP/s of the product of two square matrices, by precision: the most of all sizes, OpenVINO's or torch's.
+    """GFLOP/s of the product of two matrices, by precision: the most of all `SIZES`, OpenVINO's or torch's.
 
     A processor without products of a precision computes it in another way, which may be slower than FP32.
     """
@@ -34,44 +37,47 @@ def gigaflops() -> dict[str, float]:
     }
 
 
-def rates(product: Callable[[str, int], Call], precision: str) -> Iterator[float]:
+def rates(product: Callable[[str, Size], Call], precision: str) -> Iterator[float]:
     """GFLOP/s by size."""
-    for side in SIDES:
-        seconds = least_seconds(product(precision, side))
-        yield 2 * side**3 / seconds / 1e9
+    for size in SIZES:
+        seconds = least_seconds(product(precision, size))
+        yield 2 * math.prod(size) / seconds / 1e9
         if seconds > LONGEST:
             break
 
 
-def openvino_product(precision: str, side: int) -> Call:
+def openvino_product(precision: str, size: Size) -> Call:
     """A call that multiplies a matrix with a constant one."""
-    network = quantized(side) if precision == "int8" else plain(side)
+    network = (quantized if precision == "int8" else plain)(size)
     properties = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     request = ov.Core().compile_model(network, "CPU", properties).create_infer_request()
-    given = np.ones((side, side), np.float32)
+    given = np.ones(size[:2], np.float32)
     return lambda: request.infer([given], share_inputs=True, share_outputs=True)
 
 
-def plain(side: int) -> ov.Model:
-    given = opset13.parameter([side, side], np.float32)
-    return ov.Model([opset13.matmul(given, np.ones((side, side), np.float32), False, True)], [given])
+def plain(size: Size) -> ov.Model:
+    rows, inner, columns = size
+    given = opset13.parameter([rows, inner], np.float32)
+    return ov.Model([opset13.matmul(given, np.ones((columns, inner), np.float32), False, True)], [given])
 
 
-def quantized(side: int) -> ov.Model:
+def quantized(size: Size) -> ov.Model:
     """The product as post-training quantization leaves it."""
-    given = opset13.parameter([side, side], np.float32)
+    rows, inner, columns = size
+    given = opset13.parameter([rows, inner], np.float32)
     low, high = np.float32(-1.28), np.float32(1.27)
-    weights: Any = opset13.convert(opset13.constant(np.ones((side, side), np.int8)), np.float32)
+    weights: Any = opset13.convert(opset13.constant(np.ones((columns, inner), np.int8)), np.float32)
     scaled = opset13.multiply(weights, np.float32(0.01))
     rounded = opset13.fake_quantize(given, low, high, low, high, 256)
     return ov.Model([opset13.matmul(rounded, scaled, False, True)], [given])
 
 
-def torch_product(precision: str, side: int) -> Call:
+def torch_product(precision: str, size: Size) -> Call:
     """A call that multiplies two matrices; whole numbers to 32 bits."""
-    given = torch.ones((side, side), dtype=TYPES[precision])
+    rows, inner, columns = size
+    left, right = (torch.ones(shape, dtype=TYPES[precision]) for shape in ((rows, inner), (inner, columns)))
     multiply = torch._int_mm if precision == "int8" else torch.matmul
-    return lambda: multiply(given, given)
+    return lambda: multiply(left, right)
 
 
 def copy_gigabytes_per_second() -> float:
@@ -83,10 +89,10 @@ def copy_gigabytes_per_second() -> float:
 
 
 def least_seconds(call: Call) -> float:
-    """The shortest of `ROUNDS` calls, after one that does not count."""
+    """The shortest of at least `ROUNDS` calls, in at least `SECONDS`, after one that does not count."""
     call()
-    spent = []
-    for _ in range(ROUNDS):
+    spent: list[float] = []
+    while len(spent) < ROUNDS or sum(spent) < SECONDS:
         began = time.perf_counter()
         call()
         spent.append(time.perf_counter() - began)

@@ -151,13 +151,14 @@ def test_the_work_of_a_network_is_what_torch_counts(
 
 @pytest.mark.parametrize("precision", peak.HINTS)
 def test_the_machine_s_peak_is_measured_in_every_precision(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peak, "SIDES", (64, 128))
+    monkeypatch.setattr(peak, "SIZES", ((64, 32, 64), (128, 64, 128)))
+    monkeypatch.setattr(peak, "SECONDS", 0.0)
     measured = [list(peak.rates(product, precision)) for product in (peak.openvino_product, peak.torch_product)]
     assert [len(rates) for rates in measured] == [2, 2] and min(map(min, measured)) > 0
 
 
 def test_openvino_multiplies_in_int8_what_is_quantized() -> None:
-    compiled = ov.Core().compile_model(peak.quantized(64), "CPU")
+    compiled = ov.Core().compile_model(peak.quantized((64, 32, 64)), "CPU")
     computed = {
         str(node.get_rt_info()["runtimePrecision"].astype(str))
         for node in compiled.get_runtime_model().get_ops()
@@ -168,7 +169,7 @@ def test_openvino_multiplies_in_int8_what_is_quantized() -> None:
 
 def test_larger_products_are_left_out_where_one_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peak, "least_seconds", lambda call: 2 * peak.LONGEST)
-    assert len(list(peak.rates(lambda precision, side: lambda: None, "bf16"))) == 1
+    assert len(list(peak.rates(lambda precision, size: lambda: None, "bf16"))) == 1
 
 
 def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
