@@ -101,6 +101,14 @@ def test_a_product_whose_size_the_network_computes_is_refused_by_name(tmp_path: 
         work.gigaflop_as_written(tmp_path / "model.xml", {"X": np.zeros((4, 4), np.float32)})
 
 
+def test_a_product_that_is_not_counted_is_refused_by_name(tmp_path: Path) -> None:
+    x = given(2, 4)
+    x.output(0).set_names({"X"})
+    ov.save_model(ov.Model([ops.einsum([x, x], "ij,kj->ik")], [x]), tmp_path / "model.xml")
+    with pytest.raises(ValueError, match="the work of Einsum is not counted"):
+        work.gigaflop_as_written(tmp_path / "model.xml", {"X": np.zeros((2, 4), np.float32)})
+
+
 def plain() -> nn.Conv2d:
     return nn.Conv2d(5, 7, 3, padding=1)
 
