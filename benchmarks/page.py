@@ -93,5 +93,5 @@ def read(path: Path) -> Report:
     except (OSError, ValueError) as error:
         raise UnreadableReport(f"{path}: {error}") from error
     if not isinstance(report, dict) or "kind" not in report.get("machine", {}):
-        raise UnreadableReport(f"{path}: not a report of `python -m benchmarks`")
+        raise UnreadableReport(f"{path}: not a report of `python -m benchmarks`, or one of an earlier version")
     return report

@@ -1,6 +1,7 @@
 """How far a network is from the machine's limit: its work is counted right, and the peak is of its precision."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import openvino as ov
 import pytest
 import torch
 from openvino import opset13 as ops
+from pydantic import TypeAdapter
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,6 +17,9 @@ from benchmarks.floors import peak, work
 from benchmarks.floors.forms import DIRECT, EAGER, OPENVINO_INT8, Forms, Int8, precision
 from benchmarks.floors.forms import written as forms_written
 from benchmarks.floors.limit import Limit, columns
+from benchmarks.floors.loop import Loop
+from benchmarks.floors.loop import written as loop_written
+from benchmarks.floors.text_guided import TextGuided
 from benchmarks.parts.engines_diffusion import LARGEST, unet_in_int8
 from benchmarks.subjects import network
 from concord.instruments.markdown import stages, times
@@ -196,6 +201,17 @@ def test_a_network_s_row_says_how_much_of_the_peak_it_reaches() -> None:
     assert "| one | 10.0 | 200 | 400 | 50 % |" in written and "| the pipeline | 12.0 |  |  |  |" in written
     assert "| `one` | 10.0 | 45 % | 200 | 400 | 50 % |" in stages(p50, columns=columns(LIMIT, p50))
     assert columns(None, p50) == {}
+
+
+def test_limits_are_read_back_from_a_report() -> None:
+    measured = TextGuided({"one": {"p50": 10.0}}, 1.0, {"one": 10.0}, 1.0, limit=LIMIT)
+    adapter = TypeAdapter(TextGuided)
+    assert adapter.validate_python(adapter.dump_python(measured, mode="json")) == measured
+    without = Loop(512, 5, {"bare": {"p50": 1.0}}, 1.0, 1.0, 1.0, {network("unet"): 1.0})
+    stored = {name: value for name, value in vars(without).items() if name != "limit"}
+    assert TypeAdapter(Loop).validate_python(stored) == without and "GFLOP" not in loop_written(without)
+    here = replace(without, limit=Limit({"bare": 0.2, network("unet"): 0.1}, LIMIT.peak))
+    assert "than the bare UNet's 1.00 ms, 25 % of the peak." in loop_written(here)
 
 
 def test_every_form_is_held_against_the_peak_of_its_own_precision() -> None:
