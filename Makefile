@@ -82,7 +82,7 @@ test: lint browser .venv-kserve/installed ## install what tests need and run the
 test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full
 
-bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md
+bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md and its folder
 	$(TEST) -m benchmarks
 	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md
 

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 from pydantic import TypeAdapter
 
-from benchmarks import OUTPUT, report
+from benchmarks import OUTPUT, page
 from benchmarks.parts import PARTS, part
+from concord import processor
 from concord.instruments.timing import machine
 
 REPORT = OUTPUT / "report.json"
@@ -37,8 +38,8 @@ def main() -> int:
         whole[name] = TypeAdapter(module.Numbers).dump_python(module.measure(), mode="json")
         whole["measured"] = whole.get("measured", {}) | {name: f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
         # After every part: the last one ends hours after the first.
-        report.write(whole, OUTPUT / "report.md")
-    print(report.render({name: whole[name] for name in (*here, *only)}))
+        page.write(whole, OUTPUT / "report.md")
+    print(page.render({name: whole[name] for name in (*here, *only)}, REPORT.stem))
     print(f"written to {OUTPUT / 'report.md'}, with its numbers in {REPORT}")
     return 0
 
@@ -50,9 +51,9 @@ def earlier() -> dict[str, Any]:
 
 
 def named_machine() -> dict[str, Any]:
-    """The machine and the versions of the packages."""
+    """The machine, the kind of its processor, and the versions of the packages."""
     memory = round(psutil.virtual_memory().total / (1 << 30))
-    return machine() | {"memory_gib": memory, "versions": versions()}
+    return machine() | {"kind": processor.here()[-1], "memory_gib": memory, "versions": versions()}
 
 
 def versions() -> dict[str, str]:

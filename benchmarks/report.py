@@ -1,117 +1,129 @@
-"""The report of the benchmark, in Markdown with charts: `python -m benchmarks.report REPORT.json PAGE.md`.
+"""Puts the report of a run on the pages: `python -m benchmarks.report REPORT.json PAGE.md`.
 
-All of its numbers come from the JSON file beside the page.
+Each kind of processor has a page of its own, from one run, in the folder that is named after PAGE.md. From all of them
+come PAGE.md and the block of the README in the folder above.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from benchmarks import page
+from benchmarks.page import Report, UnreadableReport
+from benchmarks.parts import PARTS, part
+from benchmarks.parts.peers import FASTAPI, LITSERVE
+from concord.instruments.markdown import filled, table
+from concord.processor import KINDS
 
-from benchmarks.parts import PARTS, Part, Row, part
-from concord.instruments.markdown import table
+README, BLOCK = "README.md", "ratios"
+SEEN = ("requests/s", "memory, MiB")
+"""The measures that the README shows."""
 
-Report = Mapping[str, Any]
-
-
-class UnreadableReport(Exception):
-    """A file that is not a report of this benchmark; the text says why."""
-
-
-def render(report: Report) -> str:
-    """The page. Parts without readable numbers have no section."""
-    parts = list(measured(report))
-    rows = [row for each, numbers in parts if hasattr(each, "instead") for row in each.instead(numbers)]
-    sections = [heading(report["machine"], report.get("measured", {})), instead_of_concord(rows)]
-    sections += [each.section(numbers) for each, numbers in parts]
-    return "\n\n".join(filter(None, sections)) + "\n"
+Factors = dict[tuple[str, str], dict[str, float]]
+"""How many times as fast, or as small, Concord is: by what is run instead and measure, by kind of processor."""
 
 
-def measured(report: Report) -> Iterator[tuple[Part, Any]]:
-    """The parts in the report with their numbers; those that cannot be read are skipped and named on standard error."""
-    for name in (name for name in PARTS if name in report):
-        module = part(name)
-        try:
-            yield module, TypeAdapter(module.Numbers).validate_python(report[name])
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            print(f"report: {name} is left out, measure it again: {place}: {first['msg']}", file=sys.stderr)
-
-
-def heading(machine: Mapping[str, Any], measured: Mapping[str, str]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
-    when = f" Measured from {min(measured.values())} to {max(measured.values())} (UTC)." if measured else ""
+def overview(reports: Mapping[str, Report], folder: str) -> str:
+    """The page of all kinds of processors, whose own are in a folder."""
+    machines = [
+        [
+            f"[`{kind}`]({folder}/{kind}.md)",
+            page.computer(report["machine"]),
+            min(report.get("measured", {}).values(), default="")[:10],
+        ]
+        for kind, report in reports.items()
+    ]
+    found = factors(reports)
+    columns = [kind for kind in reports if any(kind in by_kind for by_kind in found.values())]
+    rows = [
+        [*what, *(written(by_kind.get(kind)) for kind in columns), written(min(by_kind.values()))]
+        for what, by_kind in found.items()
+    ]
+    header = ["instead of Concord", "measure", *(f"`{kind}`" for kind in columns), "the least"]
     return (
         "# What Concord costs\n\n"
-        f"{machine['processor']}, {machine['threads']} threads, {machine['memory_gib']:.0f} GiB; Python "
-        f"{machine['python']}, {versions}.{when}\n\n"
-        "`make bench` writes this page from the numbers in the JSON file beside it."
-    )
-
-
-def instead_of_concord(rows: Sequence[Row]) -> str:
-    """Concord compared with each thing that a user would run instead; empty if nothing was measured."""
-    if not rows:
-        return ""
-    header = ["instead of Concord", "measure", "that", "Concord", "factor (above 1: Concord is faster)"]
-    return (
+        "Every kind of processor ([their names](engines.md#what-auto-knows)) has a page with all that one run measured "
+        "there. `make bench` writes that of your machine, and this one.\n\n"
+        f"{table(['kind', 'machine', 'measured'], machines)}\n\n"
         "## Concord and what a user would run instead\n\n"
-        "The facade is compared with the other servers, because they speak HTTP, too; the rest is over gRPC. 95 % "
-        "intervals are in parentheses. The other servers run ONNX Runtime. Concord runs ONNX Runtime, and OpenVINO for "
-        "BF16, from the same files.\n\n" + table(header, rows)
+        "How many times as fast, or as small, Concord is; below 1 the other one is. Concord runs in the forms that "
+        "`concord serve` chooses, or where a precision is named in that one. The least held on every kind measured.\n\n"
+        f"{table(header, rows)}\n"
     )
 
 
-def write(report: Report, page: Path) -> None:
-    """Writes the page, its charts and its JSON beside each other."""
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-    page.write_text(render(report))
-    for each, numbers in measured(report):
-        if hasattr(each, "charts"):
-            for name, figure in each.charts(numbers).items():
-                figure.savefig(page.parent / name, dpi=100)
+def ratios(reports: Mapping[str, Report]) -> str:
+    """The README's block: the other servers, by measure the least of all kinds."""
+    found = factors(reports)
+    measures = dict.fromkeys(measure for _, measure in found if measure.endswith(SEEN))
+    rows = []
+    for measure in measures:
+        servers = [found.get((server, measure), {}) for server in (LITSERVE, FASTAPI)]
+        kinds = ", ".join(f"`{kind}`" for kind in servers[0])
+        rows.append([measure, *(written(min(each.values(), default=None)) for each in servers), kinds])
+    return table(["measure", LITSERVE, FASTAPI, "measured on"], rows)
+
+
+def factors(reports: Mapping[str, Report]) -> Factors:
+    found: Factors = {}
+    for kind, report in reports.items():
+        for row in page.rows(report):
+            found.setdefault((row.instead, row.measure), {})[kind] = row.factor
+    return found
+
+
+def written(factor: float | None) -> str:
+    return "" if factor is None else f"{factor:.2f}"
+
+
+def measured(overview_page: Path) -> dict[str, Report]:
+    """The reports by kind of processor, the fastest kind first; raises UnreadableReport."""
+    found = {path.stem: page.read(path) for path in sorted(overview_page.with_suffix("").glob("*.json"))}
+    order = list(KINDS)
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
+
+
+def write_overview(overview_page: Path) -> None:
+    """The page, and the block of the README, from the reports that are there."""
+    reports = measured(overview_page)
+    overview_page.write_text(overview(reports, overview_page.stem))
+    readme = overview_page.absolute().parents[1] / README
+    if readme.is_file():
+        readme.write_text(filled(readme.read_text(), {BLOCK: ratios(reports)}))
 
 
 def with_earlier(report: Report, earlier: Report, only: Sequence[str]) -> Report:
     """A report with what an earlier one has of other devices; with `only`, the earlier one with these parts of it."""
-    whole = {**earlier, **{name: report[name] for name in only if name in report}} if only else dict(report)
+    whole = dict(report)
+    if only:
+        taken = {name: report[name] for name in only if name in report}
+        when = {name: time for name, time in report.get("measured", {}).items() if name in taken}
+        whole = {"machine": report["machine"], **earlier, **taken}
+        whole["measured"] = {**earlier.get("measured", {}), **when}
     for name in (name for name in PARTS if hasattr(part(name), "BY_DEVICE") and name in earlier):
         whole[name] = {**earlier[name], **report.get(name, {})}
     return whole
 
 
-def read(path: Path) -> Report:
-    """The report of a run; raises UnreadableReport if it does not exist, or has other content."""
-    try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UnreadableReport(f"{path}: {error}") from error
-    if not isinstance(report, dict) or "machine" not in report:
-        raise UnreadableReport(f"{path}: not a report of `python -m benchmarks`")
-    return report
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("report", type=Path, help="JSON that `python -m benchmarks` wrote")
-    parser.add_argument("page", type=Path, help="Markdown file to write; charts and the JSON go beside it")
+    parser.add_argument("page", type=Path, help="Markdown file to write; pages of single kinds go into its folder")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=[], metavar="PART", help="put these on the page; the others stay"
     )
     args = parser.parse_args(arguments)
-    earlier = args.page.with_suffix(".json")
     try:
-        write(with_earlier(read(args.report), read(earlier) if earlier.exists() else {}, args.only), args.page)
+        report = page.read(args.report)
+        own = args.page.with_suffix("") / f"{report['machine']['kind']}.md"
+        beside = own.with_suffix(".json")
+        page.write(with_earlier(report, page.read(beside) if beside.exists() else {}, args.only), own)
+        write_overview(args.page)
     except UnreadableReport as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    print(f"written to {args.page}")
+    print(f"written to {own} and {args.page}")
     return 0
 
 

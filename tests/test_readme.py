@@ -1,6 +1,5 @@
 """What the README and the pages of docs/ tell a reader to type works, and their links lead somewhere."""
 
-import json
 import os
 import re
 import subprocess
@@ -22,7 +21,7 @@ README = ROOT / "README.md"
 PAGES = [
     README,
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "demo/MODEL_CARD.md", "deploy/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 
@@ -62,19 +61,6 @@ def run_snippet(kind: str, snippet: str, addresses: dict[str, str], folder: Path
         if written.exists():
             assert np.asarray(Image.open(written)).shape == scene.composite.shape
     assert "harmonized.png" not in snippet or (folder / "harmonized.png").exists()
-
-
-def test_the_numbers_of_the_readme_are_those_of_the_performance_page() -> None:
-    measured = json.loads((ROOT / "docs" / "performance.json").read_text())["peers"]
-    one, eight = measured["clients"]["1"], measured["clients"]["8"]
-    _, facade, bf16, litserve, fastapi = eight
-    rates = {name: [f"{clients[name]['requests_per_second']:.1f}" for clients in (one, eight)] for name in eight}
-    gibibytes = {name: f"{mib / 1024:.1f}" for name, mib in measured["memory_mib"].items()}
-    text = README.read_text()
-    assert f"| in FP32 {' and '.join(rates[facade])}; in BF16 {' and '.join(rates[bf16])} |" in text
-    assert f"| LitServe {' and '.join(rates[litserve])}, FastAPI {' and '.join(rates[fastapi])} |" in text
-    assert f"| in FP32 {gibibytes[facade]} GiB; in BF16 {gibibytes[bf16]} |" in text
-    assert f"| LitServe {gibibytes[litserve]} GiB, FastAPI {gibibytes[fastapi]} |" in text
 
 
 def test_the_readme_is_short() -> None:

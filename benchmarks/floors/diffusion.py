@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.floors import work
 from benchmarks.floors.networks import running
 from benchmarks.subjects import diffusion, diffusion_networks, diffusion_steps
 from concord.instruments.started_server import served_config
@@ -23,6 +24,7 @@ from concord_client import Progress
 from concord_client.steps import OnStep
 from export.networks.latent_diffusion import LATENT_CHANNELS
 from export.pipeline import Pipeline
+from export.publication import exported
 
 Feeds = dict[str, NDArray[np.generic]]
 
@@ -75,6 +77,11 @@ def eager(pipeline: Pipeline, size: int, threads: int) -> Networks:
         inference(lambda: unet(sample, inputs["TIMESTEP"][:, 0], states).sample),
         inference(lambda: vae.decode(inputs["LATENT"] / factor).sample),
     )
+
+
+def gigaflop(repository: Path, size: int) -> dict[str, float]:
+    """Work of a call of each network of a repository, for squares of `size` pixels."""
+    return {name: work.gigaflop(exported(repository, name), feeds(size)) for name in diffusion_networks()}
 
 
 def feeds(size: int) -> Feeds:

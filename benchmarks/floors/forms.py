@@ -3,7 +3,7 @@
 import gc
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,22 +11,24 @@ import onnxruntime
 import openvino
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
+from benchmarks.floors import peak, work
+from benchmarks.floors.limit import NOTE, Limit, columns
 from benchmarks.floors.networks import Feeds, running
-from concord.instruments.markdown import significant, table
+from concord.instruments.markdown import cells, significant, table
 from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord.openvino_properties import properties
 from concord.repository.profiles import INT8_FILE
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
-from concord.variants import DEFAULT, variants
+from concord.variants import DEFAULT, PRECISIONS, variants
 from export import direct_form, quantization
 from export.onnx_file import session
 from export.publication import MODEL
 
 INT8 = "int8"
-EAGER, DIRECT = "PyTorch eager", "ONNX Runtime"
-PROFILES = {"Concord": DEFAULT, "OpenVINO": "openvino", "OpenVINO BF16": "bf16", "OpenVINO INT8": INT8}
-ESSENTIAL = ("Concord", "OpenVINO INT8")
+EAGER, DIRECT, OPENVINO_INT8 = "PyTorch eager", "ONNX Runtime", "OpenVINO INT8"
+PROFILES = {"Concord": DEFAULT, "OpenVINO": "openvino", "OpenVINO BF16": "bf16", OPENVINO_INT8: INT8}
+ESSENTIAL = ("Concord", OPENVINO_INT8)
 SAMPLES = 10  # that INT8 is calibrated on: random weights are not worth more
 
 
@@ -49,6 +51,7 @@ class Forms:
     eager_over: dict[str, float]
     over_onnx_runtime: dict[str, float]
     int8: Int8
+    limit: Limit | None = field(default=None, kw_only=True)
 
 
 def measured(
@@ -63,13 +66,21 @@ def measured(
             if form in (only or PROFILES)
         }
         milliseconds = {form: percentiles(times) for form, times in in_turns(calls, rounds).items()}
+        done = work.gigaflop_as_written(Path(place) / MODEL, feeds)
     times = {form: row["p50"] for form, row in milliseconds.items()}
     return Forms(
         milliseconds,
         eager_over={form: times[EAGER] / each for form, each in times.items()},
         over_onnx_runtime={form: each / times[DIRECT] for form, each in times.items()},
         int8=record,
+        limit=Limit(dict.fromkeys(calls, done), peak.gigaflops(), {form: precision(form) for form in calls}),
     )
+
+
+def precision(form: str) -> str:
+    """In which a form computes, where the processor can: FP32, if its profile is not named after another one."""
+    profile = PROFILES.get(form)
+    return profile if profile in PRECISIONS else PRECISIONS[0]
 
 
 def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
@@ -104,13 +115,19 @@ def build_int8(name: str, folder: Path) -> Int8:
 
 def written(forms: Mapping[str, Forms]) -> str:
     """Every variant of every network, for the report."""
-    rows = [
-        [f"`{name}`", form, row["p50"], network.eager_over[form], network.over_onnx_runtime[form]]
-        for name, network in forms.items()
-        for form, row in network.milliseconds.items()
-    ]
+    rows: list[list[object]] = []
+    further: list[str] = []
+    for name, each in forms.items():
+        spent = {form: row["p50"] for form, row in each.milliseconds.items()}
+        beside = columns(each.limit, spent)
+        further = list(beside)
+        rows += [
+            [f"`{name}`", form, time, each.eager_over[form], each.over_onnx_runtime[form], *cells(beside, form)]
+            for form, time in spent.items()
+        ]
     made = "; ".join(
         f"`{name}` {significant(each.int8.megabytes)} MB, {each.int8.snr_db:.1f} dB" for name, each in forms.items()
     )
-    text = table(["network", "form", "ms", "eager takes times as long", "over ONNX Runtime's default"], rows)
-    return f"{text}\n\nINT8 on disk, and its signal to noise: {made}."
+    header = ["network", "form", "ms", "eager takes times as long", "over ONNX Runtime's default", *further]
+    note = f"\n\n{NOTE}" if further else ""
+    return f"{table(header, rows)}{note}\n\nINT8 on disk, and its signal to noise: {made}."

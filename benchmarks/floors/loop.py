@@ -1,12 +1,14 @@
 """A diffusion's request and its bare networks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.floors import peak
 from benchmarks.floors.diffusion import Networks
-from benchmarks.subjects import DIFFUSION, diffusion_steps, network
+from benchmarks.floors.limit import NOTE, Limit, columns
+from benchmarks.subjects import DIFFUSION, ROLES, diffusion_steps, network
 from concord.instruments.markdown import significant, stages, times
 from concord.instruments.stages import read_statistics, stage_milliseconds
 from concord.instruments.timing import Calls, StepTimes, in_turns, percentiles
@@ -31,14 +33,26 @@ class Loop:
     loop_step_ms: float
     bare_unet_ms: float
     stage_milliseconds: dict[str, float]
+    limit: Limit | None = field(default=None, kw_only=True)
 
 
 def against_floor(
-    server: EmbeddedServer, client: Client, size: int, floor: Networks, rounds: int, others: Calls | None = None
+    server: EmbeddedServer,
+    client: Client,
+    size: int,
+    floor: Networks,
+    gigaflop: Mapping[str, float],
+    rounds: int,
+    others: Calls | None = None,
 ) -> Loop:
-    """Requests of the default steps, the bare networks and other calls, alternating; nothing is warmed up here."""
+    """Requests of the default steps, the bare networks and other calls, alternating; nothing is warmed up here.
+
+    `gigaflop` is of a call of each network; the other calls run all three, as the bare ones do.
+    """
     loop, bare = StepTimes(), StepTimes()
     steps = diffusion_steps()
+    encoder, unet, decoder = (gigaflop[network(role)] for role in ROLES)
+    whole = dict.fromkeys(("bare", *(others or {})), encoder + steps * unet + decoder)
     calls: Calls = {
         DIFFUSION: asking(client, {"resolution": size}, loop),
         "bare": lambda: floor.harmonize(steps, bare),
@@ -55,6 +69,7 @@ def against_floor(
         loop_step_ms=float(np.median(loop.milliseconds)),
         bare_unet_ms=float(np.median(bare.milliseconds)),
         stage_milliseconds=stage_milliseconds(before, read_statistics(server.grpc_url)),
+        limit=Limit({**gigaflop, **whole}, peak.gigaflops()),
     )
 
 
@@ -72,9 +87,12 @@ def asking(
 
 def written(measured: Loop) -> str:
     """The loop and its floor, for the report."""
-    step, bare = measured.loop_step_ms, measured.bare_unet_ms
+    step, bare, limit = measured.loop_step_ms, measured.bare_unet_ms, measured.limit
+    spent, unet = measured.stage_milliseconds, network("unet")
+    beside = columns(limit, {name: row["p50"] for name, row in measured.milliseconds.items()})
+    note, share = (f"\n\n{NOTE}", f", {limit.share(unet, bare)} of the peak") if limit else ("", "")
     return (
-        f"{times(measured.milliseconds)}\n\nEnd to end takes {measured.over_bare:.3f} times the bare networks; a step "
-        f"{significant(step)} ms, {significant(step - bare)} ms more than the bare UNet's {significant(bare)} ms."
-        f"\n\n{stages(measured.stage_milliseconds, {network('unet'): measured.steps})}"
+        f"{times(measured.milliseconds, beside)}{note}\n\nEnd to end takes {measured.over_bare:.3f} times the bare "
+        f"networks; a step {significant(step)} ms, {significant(step - bare)} ms more than the bare UNet's "
+        f"{significant(bare)} ms{share}.\n\n{stages(spent, {unet: measured.steps}, columns(limit, spent))}"
     )

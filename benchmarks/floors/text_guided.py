@@ -1,10 +1,12 @@
 """Text to harmonized image: the pipeline and its two networks alone."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.floors import peak
+from benchmarks.floors.limit import NOTE, Limit, columns
 from benchmarks.subjects import LIGHT
 from concord.instruments.markdown import significant, stages, times
 from concord.instruments.memory import MIB, resident
@@ -26,12 +28,19 @@ class TextGuided:
     over_bare: float
     stage_milliseconds: dict[str, float]
     server_mib: float
+    limit: Limit | None = field(default=None, kw_only=True)
 
 
 def against_floor(
-    server: EmbeddedServer, client: Client, floor: Calls, rounds: int, others: Calls | None = None, model: str = LIGHT
+    server: EmbeddedServer,
+    client: Client,
+    floor: Calls,
+    gigaflop: Mapping[str, float],
+    rounds: int,
+    others: Calls | None = None,
+    model: str = LIGHT,
 ) -> TextGuided:
-    """The pipeline on a 512x512 JPEG, its networks alone, and other calls, alternating."""
+    """The pipeline on a 512x512 JPEG, its networks alone, and other calls, alternating; `gigaflop` by call."""
     before = read_statistics(server.grpc_url)
     times = in_turns({WHOLE: asking(client, scene_jpeg(512, 512), model), **floor, **(others or {})}, rounds)
     bare = [sum(each) for each in zip(*(times[name] for name in floor), strict=True)]
@@ -40,6 +49,7 @@ def against_floor(
         float(np.median(times[WHOLE]) / np.median(bare)),
         stage_milliseconds(before, read_statistics(server.grpc_url)),
         resident(server.processes()) / MIB,
+        limit=Limit(dict(gigaflop), peak.gigaflops()),
     )
 
 
@@ -51,7 +61,11 @@ def asking(client: Client, image: bytes, model: str = LIGHT, without: Collection
 
 def written(measured: TextGuided) -> str:
     """The pipeline and its floor, for the report."""
+    spent = measured.stage_milliseconds
+    beside = columns(measured.limit, {name: row["p50"] for name, row in measured.milliseconds.items()})
+    note = f"\n\n{NOTE}" if beside else ""
     return (
-        f"{times(measured.milliseconds)}\n\nEnd to end takes {measured.over_bare:.3f} times the two bare networks; "
-        f"the server uses {significant(measured.server_mib)} MiB.\n\n{stages(measured.stage_milliseconds)}"
+        f"{times(measured.milliseconds, beside)}{note}\n\nEnd to end takes {measured.over_bare:.3f} times the two bare "
+        f"networks; the server uses {significant(measured.server_mib)} MiB.\n\n"
+        f"{stages(spent, columns=columns(measured.limit, spent))}"
     )

@@ -1,7 +1,7 @@
 """The parts of the benchmark, one module each, in `PARTS` in the order of the report."""
 
 import importlib
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 PARTS = (
     "peers",
@@ -25,8 +25,20 @@ PARTS = (
 )
 
 
-Row = tuple[str, str, float, float, str]
-"""What is run instead, what is measured, what it and what Concord come to, and how many times as fast Concord is."""
+class Row(NamedTuple):
+    """A comparison of Concord with what is run instead.
+
+    Attributes:
+        factor: how many times as fast, or as small, Concord is.
+        interval: that the factor lies in with 95 % certainty, in words; empty where it is not known.
+    """
+
+    instead: str
+    measure: str
+    theirs: float
+    ours: float
+    factor: float
+    interval: str = ""
 
 
 class Part(Protocol):

@@ -59,9 +59,10 @@ def measure(rounds: int = 10, cancels: int = 5) -> Numbers:
 def one_request(server: EmbeddedServer, client: Client, rounds: int) -> Loop:
     size = int(diffusion().settings["RESOLUTION"].default or 0)
     floor = bare_diffusion.onnx_runtime(server.model_repositories[0], server.grpc_url, size)
+    gigaflop = bare_diffusion.gigaflop(server.model_repositories[0], size)
     asking(client, {"steps": 1})()
     floor.harmonize(1)
-    return against_floor(server, client, size, floor, rounds)
+    return against_floor(server, client, size, floor, gigaflop, rounds)
 
 
 def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideBySide:

@@ -50,6 +50,7 @@ def latency(rounds: int) -> Loop:
     have on which the rest fits.
     """
     folder = published.diffusion()
+    gigaflop = bare_diffusion.gigaflop(folder, SIZE)
     with serving(folder, only=diffusion_networks()) as server, Client(server.grpc_url) as client:
         asking(client, {"steps": 1, "resolution": SIZE})()
         floor = bare_diffusion.onnx_runtime(folder, server.grpc_url, SIZE)
@@ -57,7 +58,7 @@ def latency(rounds: int) -> Loop:
         for networks in (floor, eager):
             networks.harmonize(1)
         return against_floor(
-            server, client, SIZE, floor, rounds, {"eager": partial(eager.harmonize, diffusion_steps())}
+            server, client, SIZE, floor, gigaflop, rounds, {"eager": partial(eager.harmonize, diffusion_steps())}
         )
 
 
@@ -94,4 +95,4 @@ def instead(numbers: Numbers) -> Iterator[Row]:
     p50 = {name: row["p50"] for name, row in numbers.milliseconds.items()}
     what = f"published sizes, DiffHarmony, {numbers.steps} steps, p50 ms"
     for other, name in (("diffusers, PyTorch eager", "eager"), ("ONNX Runtime, bare", "bare")):
-        yield other, what, p50[name], p50[DIFFUSION], f"{p50[name] / p50[DIFFUSION]:.2f}"
+        yield Row(other, what, p50[name], p50[DIFFUSION], p50[name] / p50[DIFFUSION])

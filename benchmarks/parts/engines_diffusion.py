@@ -3,16 +3,17 @@
 Weights are random, from a seed, for timing only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors import published
-from benchmarks.floors.forms import ESSENTIAL, INT8, Forms, build_int8, loaded, measured, written
+from benchmarks.floors.forms import ESSENTIAL, INT8, OPENVINO_INT8, Forms, build_int8, loaded, measured, written
 from benchmarks.floors.loop import asking
 from benchmarks.floors.published import SIZE, pipeline, serving
 from benchmarks.subjects import DIFFUSION, HEAVY, diffusion_networks, diffusion_steps, network, text_guided_networks
-from concord.instruments.markdown import gigabytes, times
+from concord.instruments.markdown import gigabytes, significant, times
 from concord.instruments.memory import MIB, resident
 from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord_client import Client
@@ -77,8 +78,21 @@ def measure(rounds: int = 2) -> Numbers:
 def section(numbers: Numbers) -> str:
     return (
         f"## Engines, published sizes: Stable Diffusion's networks at {numbers.resolution} pixels, random weights\n\n"
-        f"{written(numbers.forms)}\n\nDiffHarmony served in INT8, {numbers.steps} steps:\n\n"
-        f"{times(numbers.milliseconds)}\n\n"
+        f"{written(numbers.forms)}{unet_in_int8(numbers.forms)}\n\n"
+        f"DiffHarmony served in INT8, {numbers.steps} steps:\n\n{times(numbers.milliseconds)}\n\n"
         f"That is {numbers.over_bare:.3f} times the bare networks in INT8; diffusers' modules in eager mode take "
         f"{numbers.eager_over_ours:.2f} times as long. The server has {gigabytes(numbers.server_mib)}."
+    )
+
+
+def unet_in_int8(forms: Mapping[str, Forms]) -> str:
+    """A paragraph on how far its step is from the machine's limit; empty where that was not measured."""
+    unet = forms[network(LARGEST)]
+    if unet.limit is None:
+        return ""
+    rate = unet.limit.rate(OPENVINO_INT8, unet.milliseconds[OPENVINO_INT8]["p50"])
+    most = unet.limit.most(OPENVINO_INT8)
+    return (
+        f"\n\nA step of the UNet in INT8 does {significant(rate)} GFLOP/s, {rate / most:.2f} of the "
+        f"{significant(most)} GFLOP/s of this machine's product of matrices in INT8."
     )

@@ -33,8 +33,8 @@ from concord.server.embedded import EmbeddedServer, Ports
 from concord.variants import DEFAULT
 
 GRPC, FACADE, FP32 = "Concord, gRPC", "Concord, facade", "Concord, facade, FP32"
-OURS = {FACADE: "", FP32: " in FP32"}
-"""What speaks HTTP, as the others do, and its precision in words where that is not `auto`'s choice."""
+OURS = (FACADE, FP32)
+"""What speaks HTTP, as the others do. A precision is named where it is not `auto`'s choice."""
 LITSERVE, FASTAPI = "LitServe", "FastAPI"
 START_SECONDS = 120.0
 HARMONIZE = "/harmonize"
@@ -217,22 +217,32 @@ def section(numbers: Numbers) -> str:
     return "\n\n".join(pieces)
 
 
-def instead(numbers: Compared) -> Iterator[Row]:
-    """Each of `OURS` compared with the other servers, then with the pipelines in this process."""
+def instead(numbers: Numbers) -> Iterator[Row]:
+    """Concord's facades compared with the other servers, then its server with the pipelines in this process."""
     for clients, systems in numbers.clients.items():
         for name, everyone in numbers.over[clients].items():
-            place = f"demo weights{OURS[name]}, {counted(clients)}"
+            place = f"{weights(name, FACADE)}, {counted(clients)}"
             for other, measures in everyone.items():
                 for key, over in measures.items():
                     what = "requests/s" if key == "requests_per_second" else f"{key} ms"
                     theirs, ours = (getattr(systems[each], key) for each in (other, name))
-                    factor = f"{over.ratio:.2f} ({over.low:.2f} to {over.high:.2f})"
-                    yield other, f"{place}, {what}", theirs, ours, factor
-    alone = numbers.clients[1]
-    for other in IN_PROCESS:
-        if other in alone:
-            bare, ours = (alone[name].p50 for name in (other, GRPC))
-            yield other, "demo weights, the whole pipeline, p50 ms", bare, ours, f"{bare / ours:.2f}"
+                    interval = f"{over.low:.2f} to {over.high:.2f}"
+                    yield Row(other, f"{place}, {what}", theirs, ours, over.ratio, interval)
+    memory, alone = numbers.memory_mib, numbers.clients[1]
+    for name in (name for name in memory if name.startswith(FACADE)):
+        for other in (LITSERVE, FASTAPI):
+            what = f"{weights(name, FACADE)}, memory, MiB"
+            yield Row(other, what, memory[other], memory[name], memory[other] / memory[name])
+    for name in (name for name in alone if name.startswith(GRPC)):
+        for other in (other for other in IN_PROCESS if other in alone):
+            what = f"{weights(name, GRPC)}, the whole pipeline, p50 ms"
+            yield Row(other, what, alone[other].p50, alone[name].p50, alone[other].p50 / alone[name].p50)
+
+
+def weights(name: str, kind: str) -> str:
+    """What a system of Concord's serves, with its precision where that is a part of its name."""
+    precision = name.removeprefix(kind).removeprefix(", ")
+    return f"demo weights in {precision}" if precision else "demo weights"
 
 
 def charts(numbers: Numbers) -> Mapping[str, Figure]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.floors import networks as bare
-from benchmarks.floors import published
+from benchmarks.floors import published, work
 from benchmarks.floors.networks import running, sample
 from benchmarks.floors.text_guided import WHOLE, TextGuided, against_floor, written
 from benchmarks.parts import Row
@@ -25,8 +25,10 @@ def measure(rounds: int = 7) -> Numbers:
     folder = published.text_guided()
     floor = {model.name: running(session(exported(folder, model.name), THREADS), sample(model)) for model in served}
     eager = {model.name + EAGER: bare.eager(network, model, THREADS) for model, network in served.items()}
+    done = {model.name: work.gigaflop(exported(folder, model.name), sample(model)) for model in served}
+    gigaflop = done | {name + EAGER: each for name, each in done.items()}
     with published.serving(folder, only=names) as server, Client(server.grpc_url, timeout=300) as client:
-        return against_floor(server, client, floor, rounds, eager, HEAVY)
+        return against_floor(server, client, floor, gigaflop, rounds, eager, HEAVY)
 
 
 def section(numbers: Numbers) -> str:
@@ -43,7 +45,7 @@ def instead(numbers: Numbers) -> Iterator[Row]:
     ours = numbers.milliseconds[WHOLE]["p50"]
     _, bare, eager = zip(*networks(numbers), strict=True)
     for other, both in (("PyTorch eager", sum(eager)), ("ONNX Runtime, bare", sum(bare))):
-        yield other, "published sizes, both networks, p50 ms", both, ours, f"{both / ours:.2f}"
+        yield Row(other, "published sizes, both networks, p50 ms", both, ours, both / ours)
 
 
 def networks(numbers: Numbers) -> list[tuple[str, float, float]]:

@@ -4,6 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+Columns = Mapping[str, Mapping[str, object]]
+"""Further columns of a table: by their headers the cells of rows, by name; the others are empty."""
+NONE: Columns = MappingProxyType({})
+
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
     """A page with the text of its blocks replaced, each between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
@@ -28,26 +32,41 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (list(header), rule, *cells))
 
 
-def times(milliseconds: Mapping[str, Mapping[str, float]]) -> str:
+def times(milliseconds: Mapping[str, Mapping[str, float]], columns: Columns = NONE) -> str:
     """A table of percentiles, a row for each thing that was measured."""
     header = next(iter(milliseconds.values()))
-    return table(["ms", *header], [[name, *map(float, row.values())] for name, row in milliseconds.items()])
+    rows = [[name, *map(float, row.values()), *cells(columns, name)] for name, row in milliseconds.items()]
+    return table(["ms", *header, *columns], rows)
 
 
-def stages(milliseconds: Mapping[str, float], calls: Mapping[str, int] = MappingProxyType({})) -> str:
+def cells(columns: Columns, row: str) -> list[object]:
+    """A row's cells of further columns."""
+    return [column.get(row, "") for column in columns.values()]
+
+
+def stages(
+    milliseconds: Mapping[str, float], calls: Mapping[str, int] = MappingProxyType({}), columns: Columns = NONE
+) -> str:
     """A table of the time of each model of a pipeline, the longest first.
 
     Args:
         milliseconds: of one call.
         calls: per request, where it is more than one.
+        columns: by header and model.
     """
     spent = {name: each * calls.get(name, 1) for name, each in milliseconds.items()}
     total = sum(spent.values())
     rows = [
-        [f"`{name}`", *([calls.get(name, 1)] if calls else []), float(milliseconds[name]), percent(whole / total)]
+        [
+            f"`{name}`",
+            *([calls.get(name, 1)] if calls else []),
+            float(milliseconds[name]),
+            percent(whole / total),
+            *cells(columns, name),
+        ]
         for name, whole in sorted(spent.items(), key=lambda item: -item[1])
     ]
-    return table(["model", *(["calls"] if calls else []), "ms a call" if calls else "ms", "share"], rows)
+    return table(["model", *(["calls"] if calls else []), "ms a call" if calls else "ms", "share", *columns], rows)
 
 
 def significant(value: float) -> str:

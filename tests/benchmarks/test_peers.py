@@ -14,10 +14,11 @@ from PIL import Image
 from benchmarks.load.application import Application
 from benchmarks.load.comparison import FASTER, FEWEST_PAIRS, SLOWER
 from benchmarks.load.generator import Reply, generator
+from benchmarks.page import instead_of_concord
 from benchmarks.parts.peers import (
-    BF16,
     FACADE,
     FASTAPI,
+    FP32,
     GRPC,
     HARMONIZE,
     LITSERVE,
@@ -35,7 +36,6 @@ from benchmarks.parts.peers import (
     section,
 )
 from benchmarks.peers.pipeline import Network, Pipeline, onnx_runtime, openvino
-from benchmarks.report import instead_of_concord
 from benchmarks.subjects import text_guided_networks
 from concord.scenes.encoded import scene, scene_jpeg
 from concord.server.embedded import HOST, EmbeddedServer
@@ -99,14 +99,17 @@ def test_a_comparison_is_a_table_with_ours_over_each() -> None:
             for _ in range(clients)
         ]
 
-    served = {GRPC: every(10), FACADE: every(10), BF16: every(5), LITSERVE: every(20), FASTAPI: every(40)}
+    served = {GRPC: every(10), FACADE: every(5), FP32: every(10), LITSERVE: every(20), FASTAPI: every(40)}
     part = compare(served, {ONNX_RUNTIME: every(5)}, (1, 8), FEWEST_PAIRS, seconds=1)
-    numbers = Numbers(**vars(part), request="a request", memory_mib={GRPC: 100.0})
+    numbers = Numbers(
+        **vars(part), request="a request", memory_mib={GRPC: 100.0, FACADE: 150.0, LITSERVE: 600.0, FASTAPI: 300.0}
+    )
     written = section(numbers) + instead_of_concord(list(instead(numbers)))
     assert "| Concord, gRPC | 800 | 10.0 | 10.0 | 200 x 4800 | 100 |" in written
-    assert "| LitServe | demo weights, 8 clients, requests/s | 400 | 800 | 2.00 (2.00 to 2.00) |" in written
-    assert "| LitServe | demo weights in BF16, 8 clients, requests/s | 400 | 1600 | 4.00 (4.00 to 4.00) |" in written
-    assert "| FastAPI | demo weights, 1 client, p99 ms | 40.0 | 10.0 | 4.00 (4.00 to 4.00) |" in written
+    assert "| LitServe | demo weights in FP32, 8 clients, requests/s | 400 | 800 | 2.00 (2.00 to 2.00) |" in written
+    assert "| LitServe | demo weights, 8 clients, requests/s | 400 | 1600 | 4.00 (4.00 to 4.00) |" in written
+    assert "| FastAPI | demo weights in FP32, 1 client, p99 ms | 40.0 | 10.0 | 4.00 (4.00 to 4.00) |" in written
+    assert "| LitServe | demo weights, memory, MiB | 600 | 150 | 4.00 |" in written
     assert "| ONNX Runtime, in process | demo weights, the whole pipeline, p50 ms | 5.00 | 10.0 | 0.50 |" in written
 
 
