@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from concord import processor
-from concord.variants import read_record
+from concord.record import read_record
 
 _IDENTITY = "identity.json"
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from concord.variants import Variant, read_record
+from concord.record import read_record
+from concord.variants import Variant
 from concord_client.atomic_file import write_atomically
 
 FILE = "judged.json"

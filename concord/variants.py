@@ -5,10 +5,8 @@ differ from that file's (``model.onnx`` itself is compared with torch).
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
+from concord.record import read_record
 from concord.repository import pbtxt
 from concord.repository.profiles import HINT_BF16
 
@@ -176,14 +175,6 @@ def is_outdated(profiles: Mapping[str, Variant]) -> bool:
     written = profiles[TUNED].config.stat().st_mtime
     files = [variant.version / variant.file for variant in profiles.values() if variant.made]
     return not profiles[TUNED].made or any(path.stat().st_mtime > written for path in files)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """The content of a record; empty if it cannot be read."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import onnx
 
-from concord.variants import read_record, sha256
+from concord.record import read_record
+from concord.variants import sha256
 from export.engine_profiles import EngineError
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"

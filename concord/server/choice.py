@@ -8,9 +8,10 @@ from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup  # type: ignor
 
 from concord import judged, processor
 from concord.errors import ServerFailure
+from concord.record import read_record
 from concord.server import emulation
 from concord.server.installation import BACKENDS
-from concord.variants import DEFAULT, TUNED, Variant, is_outdated, read_record, variants
+from concord.variants import DEFAULT, TUNED, Variant, is_outdated, variants
 
 AUTO = "auto"
 """The profile that takes for each network the fastest variant of which it is known that it answers well here."""

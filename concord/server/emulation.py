@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from concord import cache, processor
-from concord.variants import read_record
+from concord.record import read_record
 
 TYPES = ("bf16", "int8")
 """The precisions that are computed with such products."""
