@@ -3,8 +3,9 @@
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import psutil
@@ -54,6 +55,18 @@ def test_it_says_why_it_cannot_start(tmp_path):
     with serving(tmp_path, "--model-repository", tmp_path / "nowhere") as stack:
         assert f"there is no folder {tmp_path}/nowhere" in stack.process.stderr.read()
         assert stack.process.wait() == 1
+
+
+def test_what_it_cannot_serve_with_ends_the_triton_that_has_begun_to_start(tmp_path):
+    started: set[psutil.Process] = set()
+    with serving(tmp_path, "--api-keys", ",", "--model-repository", harmonizing_models(tmp_path)) as stack:
+        while stack.process.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                started |= set(stack.descendants())
+            time.sleep(0.02)
+        assert stack.process.returncode == 2 and "there is no key in it" in stack.process.stderr.read()
+    gone, alive = psutil.wait_procs(started, timeout=60)
+    assert gone and all(each.status() == psutil.STATUS_ZOMBIE for each in alive)
 
 
 def test_triton_answers_http_only_where_that_is_asked_for(tmp_path):
