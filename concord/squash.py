@@ -5,16 +5,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from concord.arrays import Floats, Pixels
+from concord.bands import side_by_side
 
 SMALL_SIZE = 256
 LATENT_STRIDE = 8
 """Pixels of the square to one of Stable Diffusion's latents."""
 
+_BAND = 256  # rows: so few that Pillow's copy of them stays in the cache
+
 
 def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
     """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: bilinear, antialiased; alpha is ignored."""
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+    def narrowed(band: slice) -> Pixels:
+        rows = Image.fromarray(np.ascontiguousarray(pixels[band, :, :3]))
+        return np.asarray(rows.resize((size, rows.height), Image.Resampling.BILINEAR))
+
+    # Pillow squashes the columns first, too, and each row of them by itself.
+    narrow = np.concatenate(list(side_by_side(narrowed, 0, len(pixels), _BAND)))
+    return np.asarray(Image.fromarray(narrow).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def squash_mask(mask: Pixels, size: int = SMALL_SIZE) -> Pixels:
