@@ -14,6 +14,7 @@ PARTS = (
     "runtime_options",
     "gates",
     "large_photograph",
+    "formats",
     "image_size",
     "batch",
     "clients",
