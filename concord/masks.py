@@ -43,7 +43,8 @@ def pack_mask(mask: Pixels) -> Pixels:
 
 def unpack_mask(bits: Pixels, width: int) -> Pixels:
     """The mask that was packed."""
-    return np.unpackbits(bits, axis=1, count=width) * np.uint8(255)
+    mask = np.unpackbits(bits, axis=1, count=width)
+    return np.multiply(mask, 255, out=mask)
 
 
 def encode_mask(mask: Pixels) -> bytes:

@@ -23,7 +23,7 @@ _LEVEL = 2  # of igzip's 0 to 3: the least that is no slower than 0 on photograp
 _RAW = -15
 _ADLER = 65521  # RFC 1950
 _ZLIB_HEADER = b"\x78\x01"
-_BAND_BYTES = 2**22  # libpng refuses larger chunks than 8 MB, where it is not told otherwise
+_BAND_BYTES = 2**20  # stays in a core's cache; libpng refuses chunks of more than 8 MB, where it is not told otherwise
 _DAMAGED = cast(type[Exception], isal_zlib.IsalError)  # its package declares an instance of it
 
 
@@ -79,7 +79,7 @@ def _chunk(kind: bytes, pieces: Sequence[bytes]) -> list[bytes]:
 
 
 def _deflated(rows: Pixels) -> list[list[bytes]]:
-    """A zlib stream (RFC 1950) of filtered rows, in parts of at most some megabytes; they are made side by side."""
+    """A zlib stream (RFC 1950) of filtered rows, in parts of about a megabyte; they are made side by side."""
     height = len(rows)
 
     def deflate(band: slice) -> tuple[bytes, int, int]:

@@ -11,7 +11,7 @@ SMALL_SIZE = 256
 LATENT_STRIDE = 8
 """Pixels of the square to one of Stable Diffusion's latents."""
 
-_BAND = 256  # rows: so few that Pillow's copy of them stays in the cache
+_BAND_BYTES = 2**20  # of Pillow's copy, so that it stays in a core's cache
 
 
 def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
@@ -22,7 +22,7 @@ def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
         return np.asarray(rows.resize((size, rows.height), Image.Resampling.BILINEAR))
 
     # Pillow squashes the columns first, too, and each row of them by itself.
-    narrow = np.concatenate(list(side_by_side(narrowed, 0, len(pixels), _BAND)))
+    narrow = np.concatenate(list(side_by_side(narrowed, 0, len(pixels), max(_BAND_BYTES // (4 * pixels.shape[1]), 16))))
     return np.asarray(Image.fromarray(narrow).resize((size, size), Image.Resampling.BILINEAR))
 
 
