@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb_utils  # part of the server: importable
 
 from concord.canary import is_canary
 from concord.errors import ConcordError, InvalidImage
+from concord.heap import give_back_pictures
 
 Sample = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ class SampleModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton's entry point when the model is loaded."""
+        give_back_pictures()
         self._name = args["model_name"]
         self._threads = ThreadPoolExecutor(os.cpu_count())
         self.load()

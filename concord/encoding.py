@@ -8,9 +8,14 @@ from concord.apart import Apart, Bounds
 from concord.limits import ENCODING_BYTES, ENCODING_BYTES_PER_PIXEL, ENCODING_PATIENCE, ENCODING_SECONDS
 from concord.png import decode_png
 
+_WITHOUT_LOSS = {
+    "webp-lossless": ("webp", {"lossless": True, "exact": True, "method": 0, "quality": 0}),
+}
+"""By format what its file is, and how it is written: the soonest, a fifth smaller than the PNG."""
+
 
 def reencoded(png: bytes, picture_format: str, quality: int) -> bytes:
-    """A PNG as ``jpeg`` or ``webp`` of a quality of 1 to 100, its ICC profile kept.
+    """A PNG as ``jpeg`` or ``webp`` of a quality of 1 to 100, or ``webp-lossless``; its ICC profile is kept.
 
     For JPEG, transparent pixels are laid on white.
     """
@@ -24,7 +29,8 @@ def reencoded(png: bytes, picture_format: str, quality: int) -> bytes:
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, quality=quality, icc_profile=profile or None)
+    kind, options = _WITHOUT_LOSS.get(picture_format, (picture_format, {"quality": quality}))
+    image.save(buffer, kind, icc_profile=profile or None, **options)
     return buffer.getvalue()
 
 

@@ -1,20 +1,26 @@
-"""Encoded images to pixels, by Pillow, which knows every format."""
+"""Encoded images to pixels, by Pillow, which knows every format, and the pixels of a plain JPEG by libjpeg-turbo."""
 
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from concord.arrays import Pixels
 from concord.decoding import decoded_apart
 from concord.errors import ImageTooLarge, InvalidImage, UnsupportedImage
+from concord.jpeg import decode_jpeg
 from concord.limits import MAX_SIDE, Limits
 from concord.outline import Outline
 from concord.png import encode_png
 
 # Only these, so that Pillow's less common readers (one of them starts Ghostscript) never see a client's bytes.
 _FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
+_JPEGS = ("JPEG", "MPO")
 _IMAGE_FILE = f"an image file: {', '.join(_FORMATS)}"
 _KINDS = "RGB, grey or palette, with or without transparency, 8 bits a channel"
 
@@ -36,6 +42,16 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED: Mapping[int, Callable[[Pixels], Any]] = {
+    2: partial(cv2.flip, flipCode=1),
+    3: partial(cv2.rotate, rotateCode=cv2.ROTATE_180),
+    4: partial(cv2.flip, flipCode=0),
+    5: cv2.transpose,
+    6: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_CLOCKWISE),
+    7: lambda pixels: cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180),
+    8: partial(cv2.rotate, rotateCode=cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""The same of pixels."""
 _PACKED_EXIF = "Raw profile type exif"
 _MAX_PACKED_EXIF = 2 * 2**16  # characters, in hexadecimal
 
@@ -83,7 +99,16 @@ def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
         ImageTooLarge: over the limits, as its header says; nothing was decoded.
         TooComplex: it has too many parts, or takes too much time or memory.
     """
-    return _decoded(open_image(encoded, limits, "IMAGE"))
+    header = read_header(encoded, limits, "IMAGE")
+    if not header.is_cheap:
+        return _decoded(_apart(encoded, limits, "IMAGE"))
+    image = header.image
+    if image.format in _JPEGS and image.mode == "RGB":
+        pixels = decode_jpeg(encoded, image.height, image.width)
+        if pixels is not None:
+            turn = _TURNED.get(_orientation(image))
+            return DecodedImage(pixels if turn is None else turn(pixels), _profile(image))
+    return _decoded(_loaded(image, "IMAGE"))
 
 
 def cheap_file(encoded: bytes, limits: Limits, field: str) -> bytes:
@@ -104,11 +129,14 @@ def plain_png(encoded: bytes, limits: Limits, field: str) -> bytes:
 
 
 def _decoded(image: Image.Image) -> DecodedImage:
-    profile = image.info.get("icc_profile") or b""
     mode = "RGBA" if image.has_transparency_data else "RGB"
-    is_rgb_profile = profile[16:20] == b"RGB " and profile[36:40] == b"acsp"
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return DecodedImage(pixels, profile if is_rgb_profile else b"")
+    return DecodedImage(np.asarray(image if image.mode == mode else image.convert(mode)), _profile(image))
+
+
+def _profile(image: Image.Image) -> bytes:
+    """The profile of RGB pixels."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    return profile if profile[16:20] == b"RGB " and profile[36:40] == b"acsp" else b""
 
 
 def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
@@ -119,6 +147,10 @@ def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
     header = read_header(encoded, limits, field)
     if header.is_cheap:
         return _loaded(header.image, field)
+    return _apart(encoded, limits, field)
+
+
+def _apart(encoded: bytes, limits: Limits, field: str) -> Image.Image:
     png = io.BytesIO(decoded_apart(encoded, limits, field))
     return _loaded(Image.open(png, formats=["PNG"]), field)
 

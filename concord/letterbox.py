@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from concord.arrays import Floats, Pixels
+from concord.bands import side_by_side
 
 CRIS_SIZE = 416
 LOGITS_SIZE = 104
@@ -40,7 +41,7 @@ def mask_from_logits(logits: Floats, height: int, width: int) -> tuple[Pixels, f
     """
     probabilities = square_probabilities(logits)
     mask = _threshold_out_of_square(probabilities, height, width)
-    if not mask.any():
+    if not cv2.hasNonZero(mask):
         return mask, 0.0
     left, top = _corners(height, width)[1][0]
     picture = probabilities[int(top) : CRIS_SIZE - int(top), int(left) : CRIS_SIZE - int(left)]
@@ -86,14 +87,18 @@ def _threshold_out_of_square(probabilities: Floats, height: int, width: int) -> 
     columns, rows = columns.astype(np.float32), rows.astype(np.float32)
     lowest, highest = _bounds(probabilities)
     mask = np.zeros((height, width), np.uint8)
-    for top in range(0, height, _TILE):
-        y = rows[top : top + _TILE]
+
+    def threshold(band: slice) -> None:
+        y = rows[band]
+        near = slice(int(y[0]) + 1, int(y[-1]) + 2)
+        if highest[near].max() <= MASK_THRESHOLD:
+            return
         for left in range(0, width, _TILE):
             x = columns[left : left + _TILE]
-            cells = np.s_[int(y[0]) + 1 : int(y[-1]) + 2, int(x[0]) + 1 : int(x[-1]) + 2]
+            cells = near, slice(int(x[0]) + 1, int(x[-1]) + 2)
             if highest[cells].max() <= MASK_THRESHOLD:
                 continue
-            tile = mask[top : top + _TILE, left : left + _TILE]
+            tile = mask[band, left : left + _TILE]
             if lowest[cells].min() > MASK_THRESHOLD:
                 tile[:] = 255
                 continue
@@ -101,6 +106,9 @@ def _threshold_out_of_square(probabilities: Floats, height: int, width: int) -> 
             map_y = np.ascontiguousarray(np.broadcast_to(y[:, None], tile.shape))
             warped = cv2.remap(probabilities, map_x, map_y, cv2.INTER_CUBIC)
             tile[warped > MASK_THRESHOLD] = 255
+
+    for _ in side_by_side(threshold, 0, height, _TILE):
+        pass
     return mask
 
 

@@ -36,6 +36,17 @@ def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixe
     return (luminance >= THRESHOLD).astype(np.uint8) * np.uint8(255)
 
 
+def pack_mask(mask: Pixels) -> Pixels:
+    """A mask, uint8 [H, W] of 0 and 255, as bits, uint8 [H, ceil(W / 8)], for the way between processes."""
+    return np.packbits(mask, axis=1)
+
+
+def unpack_mask(bits: Pixels, width: int) -> Pixels:
+    """The mask that was packed."""
+    mask = np.unpackbits(bits, axis=1, count=width)
+    return np.multiply(mask, 255, out=mask)
+
+
 def encode_mask(mask: Pixels) -> bytes:
     """Encodes a mask, uint8 [H, W] of 0 and 255, as an 8-bit grey PNG."""
     return encode_png(mask)

@@ -5,16 +5,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from concord.arrays import Floats, Pixels
+from concord.bands import side_by_side
 
 SMALL_SIZE = 256
 LATENT_STRIDE = 8
 """Pixels of the square to one of Stable Diffusion's latents."""
 
+_BAND_BYTES = 2**20  # of Pillow's copy, so that it stays in a core's cache
+
 
 def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
     """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: bilinear, antialiased; alpha is ignored."""
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+    def narrowed(band: slice) -> Pixels:
+        rows = Image.fromarray(np.ascontiguousarray(pixels[band, :, :3]))
+        return np.asarray(rows.resize((size, rows.height), Image.Resampling.BILINEAR))
+
+    # Pillow squashes the columns first, too, and each row of them by itself.
+    narrow = np.concatenate(list(side_by_side(narrowed, 0, len(pixels), max(_BAND_BYTES // (4 * pixels.shape[1]), 16))))
+    return np.asarray(Image.fromarray(narrow).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def squash_mask(mask: Pixels, size: int = SMALL_SIZE) -> Pixels:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.bands import side_by_side
 from concord.errors import ConcordError
 
-_BAND = 32
+_BAND = 64  # rows
 _RADIUS = 4  # of the windows of the fit, in small pixels
 _WINDOW = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
 _EPSILON = 1e-3  # pull of the slope towards 1, in squared units of 0..1
@@ -33,6 +34,7 @@ def transfer(
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
+    in_place: bool = False,
 ) -> Pixels:
     """Harmonizes the foreground of an image from a network's result at small size.
 
@@ -52,6 +54,7 @@ def transfer(
             ``s`` is the power of what the fit leaves over in the foreground, and ``n`` a multiple of that of the
             network's error in the background, where the truth is known.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
+        in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
         uint8 like ``pixels``, equal to it bit for bit outside the mask; and everywhere, where ``small_mask`` is empty.
@@ -59,7 +62,7 @@ def transfer(
     Raises:
         ConcordError: the network's result is not finite inside the mask.
     """
-    harmonized = pixels.copy()
+    harmonized = pixels if in_place else pixels.copy()
     inside = small_mask > 0
     x, y, width, height = cv2.boundingRect(mask)
     if not inside.any() or width == 0:
@@ -83,24 +86,36 @@ def transfer(
         slope, offset = (np.take(values.reshape(-1, 3), nearest, axis=0) for values in (slope, offset))
 
     weights = _bilinear_matrix(small_mask.shape[0], mask.shape[0], y, height)
-    slope = _upsample_columns(slope, mask.shape[1], x, width)
-    offset = _upsample_columns(offset, mask.shape[1], x, width)
+    needed = np.flatnonzero(weights.any(axis=0))
+    rows = slice(needed[0], needed[-1] + 1)
+    weights = weights[:, rows]
+    slope = _upsample_columns(slope[rows], mask.shape[1], x, width)
+    offset = _upsample_columns(offset[rows], mask.shape[1], x, width)
     ramp = 1 + feather * max(magnification - 1, 0)
-    depth = _depth(mask, y, x, height, width)
-    for top in range(0, height, _BAND):
-        band = slice(top, top + _BAND)
-        rows = np.flatnonzero(weights[band].any(axis=0))
-        taken = slice(rows[0], rows[-1] + 1)
-        original = harmonized[y + top : y + min(top + _BAND, height), x : x + width, :3]
+
+    def harmonize(band: slice) -> None:
+        rows = slice(y + band.start, y + band.stop)
+        marked = np.flatnonzero(mask[rows, x : x + width].any(axis=0))
+        if not len(marked):
+            return
+        first, last = int(marked[0]), int(marked[-1]) + 1
+        taken = np.flatnonzero(weights[band].any(axis=0))
+        small = np.s_[taken[0] : taken[-1] + 1, 3 * first : 3 * last]
+        upsampling = weights[band, small[0]]
+        columns = slice(x + first, x + last)
+        original = harmonized[rows, columns, :3]
         before = original.astype(np.float32).reshape(len(original), -1)
-        change = weights[band, taken] @ slope[taken]
+        change = upsampling @ slope[small]
         change *= before
-        change += weights[band, taken] @ offset[taken]
+        change += upsampling @ offset[small]
         change -= before
-        change *= _in_colour(_alpha(depth, band, ramp)).reshape(before.shape)
+        change *= _in_colour(alpha(mask, rows, columns, ramp)).reshape(before.shape)
         before += change
         before += 0.5
         original[:] = np.clip(before, 0, 255, out=before).astype(np.uint8).reshape(original.shape)
+
+    for _ in side_by_side(harmonize, 0, height, _BAND):
+        pass
     return harmonized
 
 
@@ -195,19 +210,15 @@ def _bilinear_matrix(size: int, full_size: int, first: int, count: int) -> Float
     return np.asarray(np.maximum(1 - distance, 0), np.float32)
 
 
-def _depth(mask: Pixels, y: int, x: int, height: int, width: int) -> Floats:
-    """Distance in pixels to the background, 1 at the mask's edge; the image's own border is no edge."""
-    top, left = min(y, 1), min(x, 1)
-    around = mask[y - top : y + height + 1, x - left : x + width + 1]
-    distance = cv2.distanceTransform(around, cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance[top : top + height, left : left + width], np.float32)
-
-
-def _alpha(depth: Floats, band: slice, ramp: float) -> Floats:
-    """Opacity of a band of rows: rises with depth to 1, over ``ramp`` pixels or as far as a thin mask goes."""
+def alpha(mask: Pixels, rows: slice, columns: slice, ramp: float) -> Floats:
+    """Opacity of a part of the mask: rises to 1 with the distance to the background, 1 pixel at the mask's edge, over
+    ``ramp`` pixels or as far as a thin mask goes; the image's own border is no edge.
+    """
     reach = int(np.ceil(ramp)) - 1
-    first = max(band.start - reach, 0)
-    around = np.minimum(depth[first : band.stop + reach], ramp)
-    deepest = cv2.dilate(around, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    rows = slice(band.start - first, band.start - first + len(depth[band]))
-    return np.asarray(around[rows] / np.maximum(deepest[rows], 1), np.float32)
+    margin = 2 * reach + 1  # of the deepest pixels near by, and of the background near those
+    top, left = max(rows.start - margin, 0), max(columns.start - margin, 0)
+    around = mask[top : rows.stop + margin, left : columns.stop + margin]
+    depth = np.minimum(cv2.distanceTransform(around, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32(ramp))
+    deepest = cv2.dilate(depth, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    part = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return np.asarray(depth[part] / np.maximum(deepest[part], 1), np.float32)

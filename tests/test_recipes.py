@@ -53,7 +53,7 @@ def run(tree: Path, *arguments: str) -> None:
 
 
 def test_a_network_of_three_files_is_exported_and_served(tree: Path, tmp_path: Path) -> None:
-    for name in ("decode", "decode_mask", "harmonize_preprocess", "compose", "tint"):
+    for name in ("decode", "decode_mask", "compose", "tint"):
         (tmp_path / name).symlink_to(tree / "model_repository" / name)
     (tmp_path / "harmonize_tint").symlink_to(tree / "ensembles" / "harmonize_tint")
     scene = make_scene(1_000_007, (256, 256))

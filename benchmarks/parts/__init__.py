@@ -15,6 +15,7 @@ PARTS = (
     "runtime_options",
     "gates",
     "large_photograph",
+    "formats",
     "image_size",
     "batch",
     "clients",

@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
@@ -17,11 +17,16 @@ MIB = 1 << 20
 
 def resident(processes: Iterable[psutil.Process]) -> int:
     """Bytes of RAM of the processes together: proportional set sizes, so that shared pages count once."""
-    total = 0
+    return sum(by_model(processes).values())
+
+
+def by_model(processes: Iterable[psutil.Process]) -> Counter[str]:
+    """The same by model; that of the server, of its keeper and of others is at "server"."""
+    found = Counter[str]()
     for process in processes:
         with suppress(psutil.Error):
-            total += process.memory_full_info().pss
-    return total
+            found[model_of(process.cmdline()) or "server"] += process.memory_full_info().pss
+    return found
 
 
 def instances(processes: Iterable[psutil.Process]) -> dict[str, list[psutil.Process]]:
@@ -60,18 +65,25 @@ class _Watcher(ABC):
 
 
 class Peak(_Watcher):
-    """Context manager that samples the processes' memory; `bytes` is the maximum, `before` the first sample."""
+    """Context manager that samples the processes' memory; `bytes` is the maximum, `before` the first sample.
+
+    `more` is what each model had more than at first when it was the maximum.
+    """
 
     interval = 0.02
 
     def __init__(self, processes: list[psutil.Process]) -> None:
         super().__init__()
         self._processes = processes
-        self.before = resident(processes)
-        self.bytes = self.before
+        self._first = by_model(processes)
+        self.bytes = self.before = self._first.total()
+        self.more = dict.fromkeys(self._first, 0)
 
     def look(self) -> None:
-        self.bytes = max(self.bytes, resident(self._processes))
+        now = by_model(self._processes)
+        if now.total() > self.bytes:
+            self.bytes = now.total()
+            self.more = {model: now[model] - first for model, first in self._first.items()}
 
 
 class Resident(_Watcher):

@@ -22,20 +22,18 @@ class Harmonizer:
         rank: the first model of a task by (rank, name) is the task's default.
         concurrency: requests that the facade sends at a time. While one is in a network, another is decoded or encoded;
             more than two only wait elsewhere (`benchmarks.parts.admission`).
-        preprocess: the model that makes the network's inputs from PIXELS and MASK_PIXELS.
     """
 
     about: str
     rank: int = 100
     concurrency: int = 2
-    preprocess: str = "harmonize_preprocess"
 
 
 def pipelines(
     network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
 ) -> list[ModelConfig]:
     """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which begins as the ensemble `segment`."""
-    rest = (declared.preprocess, network, _COMPOSE)
+    rest = (network, _COMPOSE)
     masked = [models[name] for name in (_DECODE, _DECODE_MASK, *rest)]
     text_guided = [models[name] for name in (*(step.model_name for step in segment.ensemble_scheduling.step), *rest)]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}

@@ -25,6 +25,7 @@ PACKAGES = {
     "openvino": "openvino",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "simplejpeg": "simplejpeg",
     "isal": "isal",
     "tokenizers": "tokenizers",
     "ftfy": "ftfy",

@@ -288,6 +288,8 @@ class EmbeddedServer:
             f"--exit-timeout-secs={max(1, round(self._drain_seconds))}",
             *http,
             f"--grpc-address={HOST}",
+            # Or it keeps the memory of so many answers, each as large as its largest so far.
+            "--grpc-infer-allocation-pool-size=0",
             f"--grpc-port={self.ports.grpc}",
             f"--metrics-address={HOST}",
             f"--metrics-port={self.ports.metrics}",

@@ -26,11 +26,10 @@ from facade.wire.forms import NamedFile, PictureForm
 from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
-from facade.work.pictures import Format
+from facade.work.pictures import SUFFIXES, Format
 from facade.work.service import Service
 
 RESULTS = "results.json"
-_SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 def _with_answer(schema: dict[str, Any]) -> None:
@@ -143,7 +142,7 @@ class BatchReply:
                 index=outcome.index,
                 image=name,
                 ok=True,
-                file=self.names.of(name, _SUFFIXES[self.batch.picture_format]),
+                file=self.names.of(name, SUFFIXES[self.batch.picture_format]),
                 seconds={stage: round(each, 6) for stage, each in outcome.finished.seconds.items()},
                 **values_of(outcome.finished.answer),
             )

@@ -16,9 +16,10 @@ from concord.masks import THRESHOLD, encode_mask
 from facade.problems import Problem, ProblemDetails
 from facade.wire.forms import ModelForm
 from facade.wire.pieces import Base64
-from facade.work.pictures import Format, check_format
+from facade.work.pictures import check_format
 
 Background = Literal["auto", "opaque"]
+OutputFormat = Literal["png", "jpeg", "webp"]
 Quality = Literal["low", "medium", "high", "xhigh", "max", "auto"]
 MAX_PARTIAL_IMAGES = 3
 MAX_IMAGES = 4
@@ -48,7 +49,7 @@ class OpenAIProblem(ProblemDetails):
 class Shape:
     """What every event of a request repeats of it."""
 
-    output_format: Format
+    output_format: OutputFormat
     background: Background
     quality: Quality
 
@@ -68,7 +69,7 @@ class EditForm(ModelForm):
     )
     n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; several only of a model with a seed, seed after seed")
     size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
-    output_format: Format = Field(
+    output_format: OutputFormat = Field(
         "png", description="png keeps every pixel outside the part; jpeg and webp lose detail"
     )
     output_compression: int = Field(100, ge=0, le=100, description="quality of jpeg and webp; png takes 100 only")
@@ -128,7 +129,7 @@ class ImagesResponse(BaseModel):
 
     created: int = Field(description="Unix time")
     data: list[EditedImage]
-    output_format: Format
+    output_format: OutputFormat
     size: str = Field(description="WIDTHxHEIGHT", examples=["1536x864"])
 
 
@@ -136,7 +137,7 @@ class _EditEvent(BaseModel):
     b64_json: Base64
     created_at: int
     size: str
-    output_format: Format
+    output_format: OutputFormat
     background: Background
     quality: Quality
 
@@ -197,7 +198,7 @@ def shown_steps(total: int, partial_images: int) -> set[int]:
     return {max(1, total * number // (partial_images + 1)) for number in range(1, partial_images + 1)}
 
 
-def recoded(preview: bytes, output_format: Format) -> bytes:
+def recoded(preview: bytes, output_format: OutputFormat) -> bytes:
     """A preview, a small JPEG, in the format that was asked for."""
     if output_format == "jpeg":
         return preview

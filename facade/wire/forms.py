@@ -15,7 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from facade.problems import Problem
 from facade.settings import LONGEST
-from facade.work.pictures import DEFAULT_QUALITY, Format
+from facade.work.pictures import DEFAULT_QUALITY, FORMATS_IN_WORDS, Format
 
 Form = TypeVar("Form", bound=BaseModel)
 MEDIA_TYPE = "multipart/form-data"
@@ -48,7 +48,7 @@ class ModelForm(BaseModel):
 class PictureForm(ModelForm):
     """The same, where the answer is a photograph."""
 
-    format: Format = Field("png", description="png keeps every pixel outside the part; jpeg and webp lose detail")
+    format: Format = Field("png", description=FORMATS_IN_WORDS)
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=100, description="of jpeg and webp")
 
 

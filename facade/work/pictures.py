@@ -12,17 +12,24 @@ from concord.encoding import encoder_apart, reencoded
 from facade.problems import Problem
 from facade.work.lane import Lane
 
-Format: TypeAlias = Literal["png", "jpeg", "webp"]
+Format: TypeAlias = Literal["png", "jpeg", "webp", "webp-lossless"]
 """What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says."""
 
-MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+FORMATS_IN_WORDS = "png, the soonest, and webp-lossless keep every pixel outside the part; jpeg and webp lose detail"
+MEDIA_TYPES: dict[Format, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "webp-lossless": "image/webp",
+}
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "webp-lossless": ".webp"}
 DEFAULT_QUALITY = 90
 
-_CHEAP_PIXELS = {"jpeg": 8_000_000, "webp": 2_000_000}
+_CHEAP_PIXELS = {"jpeg": 8_000_000, "webp": 2_000_000, "webp-lossless": 4_000_000}
 """The most that is encoded in place, which takes a second at most."""
 
 _APART_AT_A_TIME = 2
-_LONGEST_SIDES: dict[Format, int] = {"webp": 16_383}
+_LONGEST_SIDES: dict[Format, int] = {"webp": 16_383, "webp-lossless": 16_383}
 
 
 def check_format(size: tuple[int, int], picture_format: Format) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from concord.errors import ImageTooLarge, InvalidImage, InvalidMask, UnsupportedImage
 from concord.limits import Limits
-from concord.masks import decode_mask, encode_mask
+from concord.masks import decode_mask, encode_mask, pack_mask, unpack_mask
 from tests.concord.test_images import encode, noise
 
 LIMITS = Limits()
@@ -82,3 +82,10 @@ def test_masks_are_written_as_8_bit_grey() -> None:
     written = Image.open(io.BytesIO(encode_mask(mask)))
     assert written.mode == "L"
     assert np.array_equal(np.asarray(written), mask)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 50])
+def test_a_packed_mask_is_unpacked_as_it_was(width: int) -> None:
+    mask = np.where(noise(30, width) > 100, 255, 0).astype(np.uint8)
+    assert pack_mask(mask).nbytes <= mask.size // 8 + 30
+    assert np.array_equal(unpack_mask(pack_mask(mask), width), mask)

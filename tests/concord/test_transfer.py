@@ -9,7 +9,7 @@ from PIL import Image
 from concord.errors import ConcordError
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.squash import SMALL_SIZE, squash_image, squash_mask
-from concord.transfer import transfer
+from concord.transfer import alpha, transfer
 
 
 def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -74,6 +74,24 @@ def test_the_input_is_not_written_to() -> None:
     composite.setflags(write=False)
     harmonize(composite, mask, darkened(composite))
     assert np.array_equal(composite, before)
+
+
+def test_in_place_the_pixels_themselves_are_harmonized() -> None:
+    composite, mask = texture(700, 900), disc(700, 900)
+    inputs = squash_image(composite), squash_mask(mask), small_truth(darkened(composite))
+    apart = transfer(composite, mask, *inputs)
+    assert transfer(composite, mask, *inputs, in_place=True) is composite
+    assert np.array_equal(composite, apart)
+
+
+def test_the_ramp_is_that_of_the_whole_mask_wherever_it_is_cut() -> None:
+    mask = np.where(np.random.default_rng(3).random((60, 80)) < 0.6, 0, 255).astype(np.uint8)
+    mask = cv2.resize(mask, (800, 600), interpolation=cv2.INTER_NEAREST)
+    whole = alpha(mask, slice(0, 600), slice(0, 800), 4.3)
+    assert 0 < whole[mask > 0].min() < 1 and whole.max() == 1
+    for rows in (slice(0, 64), slice(64, 128), slice(590, 600)):
+        for columns in (slice(0, 90), slice(333, 334), slice(700, 800)):
+            assert np.array_equal(alpha(mask, rows, columns, 4.3), whole[rows, columns])
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 64), (256, 256), (375, 500), (900, 640), (1500, 400)])

@@ -123,7 +123,10 @@ def test_names_lead_nowhere(http, image):
     assert [each["image"] for each in results["images"]] == ["../../up.png", "/root.png", "up.png"]
 
 
-@pytest.mark.parametrize("picture_format, suffix, beginning", [("jpeg", "jpg", b"\xff\xd8"), ("webp", "webp", b"RIFF")])
+@pytest.mark.parametrize(
+    "picture_format, suffix, beginning",
+    [("jpeg", "jpg", b"\xff\xd8"), ("webp", "webp", b"RIFF"), ("webp-lossless", "webp", b"RIFF")],
+)
 def test_pictures_come_in_the_format_that_was_asked_for(http, image, picture_format, suffix, beginning):
     form = TEXT | {"format": picture_format, "quality": "50"}
     pictures, _ = unzipped(http.post(BATCHES, files=listed({"beach.png": image}), data=form))

@@ -65,6 +65,22 @@ def test_other_formats_are_smaller_at_a_lower_quality_and_keep_the_profile(http,
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_lossless_webp_has_the_pixels_of_the_png(http, mask, channels):
+    image = encoded(photograph(96, 72, channels), "PNG", icc_profile=srgb_profile())
+    asked = {"files": {"image": image, "mask": mask}}
+    png = http.post("/v1/harmonize", **asked)
+    answer = http.post("/v1/harmonize", **asked, data={"format": "webp-lossless", "quality": "1"})
+    assert answer.headers["content-type"] == "image/webp"
+    assert Image.open(BytesIO(answer.content)).info["icc_profile"] == srgb_profile()
+    np.testing.assert_array_equal(decoded(answer.content), decoded(png.content))
+
+
+def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(http, image, mask):
+    refused = http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"format": "png-lossless"})
+    assert problem(refused) == (400, "invalid_setting", "format", "png, jpeg, webp, webp-lossless")
+
+
 def test_a_jpeg_of_a_transparent_picture_is_laid_on_white(http, mask):
     pixels = np.dstack([photograph(96, 72), np.zeros((72, 96), np.uint8)])
     answer = http.post("/v1/harmonize", files={"image": encoded(pixels), "mask": mask}, data={"format": "jpeg"})

@@ -21,7 +21,7 @@ from concord.server.processes import model_of
 from concord.variants import DEFAULT
 
 ANY = Ports(grpc=0, metrics=0)
-HARMONIZING = ("decode", "decode_mask", "harmonize_preprocess", "ht", "compose")
+HARMONIZING = ("decode", "decode_mask", "ht", "compose")
 
 
 @dataclass(frozen=True)

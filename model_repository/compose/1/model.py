@@ -1,6 +1,7 @@
 from collections.abc import Collection
 
 from concord.adapter import Sample, SampleModel
+from concord.masks import unpack_mask
 from concord.png import encode_png
 from concord.transfer import transfer
 
@@ -9,11 +10,13 @@ class TritonPythonModel(SampleModel):
     """The network's small result to the harmonized image at full size, as PNG."""
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
+        pixels = sample["PIXELS"]
         harmonized = transfer(
-            sample["PIXELS"],
-            sample["MASK_PIXELS"],
+            pixels,
+            unpack_mask(sample["MASK_BITS"], pixels.shape[1]),
             sample["COMPOSITE"],
             sample["COMPOSITE_MASK"],
             sample["SMALL_RESULT"],
+            in_place=True,  # the request's own shared memory
         )
         return {"HARMONIZED": encode_png(harmonized, sample["ICC_PROFILE"])}
