@@ -11,7 +11,7 @@ $python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
-$python -m export diffharmony --pipeline demo/weights/diffharmony
+$python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd
 $python -m export judge --pictures 64
 ONEDNN_MAX_CPU_ISA=AVX512_CORE $python -m export judge --kind avx512
 ONEDNN_MAX_CPU_ISA=AVX2 $python -m export judge --kind avx2

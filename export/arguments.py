@@ -22,6 +22,6 @@ def add_form(parser: ArgumentParser, convolution: str) -> None:
         "--convolution",
         choices=("winograd", "direct"),
         default=convolution,
-        help="winograd: fewer products and larger weights, for CPUs; direct: as published, for GPUs "
-        f"(default: {convolution})",
+        help="winograd: fewer products and larger weights, for CPUs without BF16; direct: as published, for others and "
+        f"GPUs (default: {convolution})",
     )

@@ -61,7 +61,7 @@ def measured(
     record = build_int8(name, folder)
     with TemporaryDirectory(dir=folder.parent) as place:  # left over from a killed run
         calls: Calls = {EAGER: eager, DIRECT: direct(folder / name / "1" / MODEL, Path(place), feeds)} | {
-            form: loaded(name, folder, profile, feeds)
+            form: loaded(name, folder, profile, feeds, Path(place) / MODEL)
             for form, profile in PROFILES.items()
             if form in (only or PROFILES)
         }
@@ -89,12 +89,17 @@ def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
     return running(session(place / MODEL, THREADS), feeds)
 
 
-def loaded(name: str, folder: Path, profile: str, feeds: Feeds) -> Callable[[], object]:
-    """A network in this process, with the profile's configuration."""
+def loaded(name: str, folder: Path, profile: str, feeds: Feeds, direct: Path | None = None) -> Callable[[], object]:
+    """A network in this process, with the profile's configuration.
+
+    Args:
+        direct: the network with direct convolutions, as exported for OpenVINO.
+    """
     variant = variants(MODEL_REPOSITORIES)[name][profile]
     settings, path = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True), variant.file
     if variant.settings.backend == "openvino":
-        compiled = openvino.Core().compile_model(folder / name / "1" / path, "CPU", properties(settings))
+        network = direct if direct is not None and path == MODEL else folder / name / "1" / path
+        compiled = openvino.Core().compile_model(network, "CPU", properties(settings))
         request, inputs = (
             compiled.create_infer_request(),
             {tensor.any_name: feeds[tensor.any_name] for tensor in compiled.inputs},

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from concord import processor
 from concord.squash import LATENT_STRIDE
 from export import default_setting, pipeline, single_file
 from export.arguments import add_form, add_repository
@@ -39,7 +40,9 @@ def claims(keys: Collection[str]) -> bool:
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_repository(parser)
-    add_form(parser, convolution="winograd")
+    # ONNX Runtime's direct ones are slow on processors; GPUs have fast ones, and so has OpenVINO, in BF16.
+    fast = processor.kinds()[0] in (processor.CUDA, *processor.BF16)
+    add_form(parser, convolution="direct" if fast else "winograd")
     parser.add_argument("--pipeline", type=Path, metavar="DIR", help="folder that diffusers saved: unet/, vae/, ...")
     parser.add_argument("--unet", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
     parser.add_argument("--vae", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
