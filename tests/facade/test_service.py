@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from concord.instruments.timing import settled
 from concord_client.tasks.harmonize import Harmonize
 from facade.access.caller import Caller
 from facade.problems import Problem
@@ -68,7 +69,8 @@ def test_probes_of_a_triton_that_hangs_are_one_inference(gate, monkeypatch):
         return hanging
 
     assert asked(gate.server, probed) == [False, False, False]
-    assert gate.executed - before == 1
+    # Triton counts a run after it has answered.
+    assert settled(lambda: gate.executed - before, still=0.5) == 1
 
 
 def test_a_probe_of_nobody_fails():
