@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils  # part of the server: importable
 
 from concord.canary import is_canary
 from concord.errors import ConcordError, InvalidImage
-from concord.heap import give_back_pictures
+from concord.heap import give_back_large_blocks
 
 Sample = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class SampleModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton's entry point when the model is loaded."""
-        give_back_pictures()
+        give_back_large_blocks()
         self._name = args["model_name"]
         self._threads = ThreadPoolExecutor(os.cpu_count())
         self.load()

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from concord.errors import ServerFailure
+from concord.heap import give_back_large_blocks
 from concord.server.embedded import RELEASE_SECONDS, EmbeddedServer, Ports
 from concord.server.installation import HUGE_PAGES
 from concord.server.log import open_log
@@ -26,8 +26,6 @@ _FAILED = 1
 _WRONG_USAGE = 2
 _DIRECT_SECONDS = 30.0
 """How long a stop waits for requests that Triton got from others than the facade."""
-_LARGE_BYTES = 4 * 2**20
-_M_MMAP_THRESHOLD = -3  # of <malloc.h>
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +74,7 @@ class _Stack:
         from facade.wire.server import HttpServer, listener
 
         logs.configure(settings.log_level)
-        _give_back_large_blocks()
+        give_back_large_blocks()
         self._signals = signals
         self._failure: ServerFailure | None = None
         self._supervisor: Supervisor | None = None
@@ -185,15 +183,6 @@ def _start_again_with_huge_pages() -> None:
     if "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
-
-
-def _give_back_large_blocks() -> None:
-    """Has the C library return large blocks to the system when they are freed.
-
-    It would come to keep them after the first, and the memory of the facade would grow with every large answer.
-    """
-    with suppress(OSError, AttributeError):  # of another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _default_log(grpc_port: int) -> Path:
