@@ -92,6 +92,8 @@ class Installation:
         return needed_variables() | {
             # Activations are given back after large runs; taken again in huge pages, they cost a tenth of the faults.
             "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", HUGE_PAGES),
+            # Pictures are worked on in bands, side by side; threads of numpy's own would spin beside the networks.
+            "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
             "PATH": _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)),
             "PYTHONPATH": _joined(*site_packages, str(ROOT), os.environ.get("PYTHONPATH", "")),
             # A folder of links instead of the interpreter's own: a conda environment's holds far more than libpython.
