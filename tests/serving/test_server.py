@@ -99,6 +99,7 @@ def test_it_knows_nothing_of_its_owners_environment_but_what_it_needs(repository
             variables = process.environ()
             assert not variables.keys() & {"AIP_MODE", "CONCORD_API_KEYS"}
             assert variables["CONCORD_MAX_PIXELS"] == "1000000"
+            assert variables["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_a_long_log_is_begun_anew(repository, tmp_path):
