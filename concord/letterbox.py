@@ -107,8 +107,7 @@ def _threshold_out_of_square(probabilities: Floats, height: int, width: int) -> 
             warped = cv2.remap(probabilities, map_x, map_y, cv2.INTER_CUBIC)
             tile[warped > MASK_THRESHOLD] = 255
 
-    for _ in side_by_side(threshold, 0, height, _TILE):
-        pass
+    side_by_side(threshold, 0, height, _TILE)
     return mask
 
 

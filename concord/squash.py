@@ -22,7 +22,7 @@ def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
         return np.asarray(rows.resize((size, rows.height), Image.Resampling.BILINEAR))
 
     # Pillow squashes the columns first, too, and each row of them by itself.
-    narrow = np.concatenate(list(side_by_side(narrowed, 0, len(pixels), max(_BAND_BYTES // (4 * pixels.shape[1]), 16))))
+    narrow = np.concatenate(side_by_side(narrowed, 0, len(pixels), max(_BAND_BYTES // (4 * pixels.shape[1]), 16)))
     return np.asarray(Image.fromarray(narrow).resize((size, size), Image.Resampling.BILINEAR))
 
 

@@ -114,8 +114,7 @@ def transfer(
         before += 0.5
         original[:] = np.clip(before, 0, 255, out=before).astype(np.uint8).reshape(original.shape)
 
-    for _ in side_by_side(harmonize, 0, height, _BAND):
-        pass
+    side_by_side(harmonize, 0, height, _BAND)
     return harmonized
 
 

@@ -3,11 +3,9 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.load.facade import serving
 from benchmarks.load.generator import generator
-from benchmarks.parts.peers import Block, from_outside, in_blocks, summary
+from benchmarks.parts.peers import System, from_outside, in_blocks, summary
 from benchmarks.subjects import LIGHT, text_guided
 from concord.instruments.markdown import table
 from concord.scenes.encoded import scene, scene_jpeg
@@ -24,7 +22,7 @@ class Numbers:
 
     model: str
     declared: int
-    limits: dict[int, Block]
+    limits: dict[int, System]
 
 
 def measure(rounds: int = 5, seconds: float = 6.0) -> Numbers:
@@ -35,19 +33,15 @@ def measure(rounds: int = 5, seconds: float = 6.0) -> Numbers:
         facades = {limit: stack.enter_context(serving(server, "--concurrency", f"{LIGHT}={limit}")) for limit in LIMITS}
         turns = [(CLIENTS, str(limit), from_outside(asking, facade.target(form))) for limit, facade in facades.items()]
         blocks = in_blocks(turns, rounds, seconds)[CLIENTS]
-    systems = {int(limit): summary(each, seconds) for limit, each in blocks.items()}
-    limits = {
-        limit: Block(system.requests_per_second, system.p50, system.p90, system.p99)
-        for limit, system in systems.items()
-    }
+    limits = {int(limit): summary(each, seconds) for limit, each in blocks.items()}
     return Numbers(LIGHT, text_guided().concurrency, limits)
 
 
 def section(numbers: Numbers) -> str:
-    best = max(block.requests_per_second for block in numbers.limits.values())
+    most = max(system.requests_per_second for system in numbers.limits.values())
     rows = [
-        [limit, block.requests_per_second, block.p50, block.p99, float(np.round(block.requests_per_second / best, 3))]
-        for limit, block in numbers.limits.items()
+        [limit, system.requests_per_second, system.p50, system.p99, system.requests_per_second / most]
+        for limit, system in numbers.limits.items()
     ]
     return (
         f"## Requests at a time: `{numbers.model}`, {CLIENTS} clients\n\n"
