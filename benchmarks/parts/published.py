@@ -21,11 +21,11 @@ Numbers = TextGuided
 
 def measure(rounds: int = 7) -> Numbers:
     names = text_guided_networks(HEAVY)
-    served = {model: network for model, network in published.networks() if model.name in names}
+    served = [(model, network) for model, network in published.networks() if model.name in names]
     folder = published.text_guided()
-    floor = {model.name: running(session(exported(folder, model.name), THREADS), sample(model)) for model in served}
-    eager = {model.name + EAGER: bare.eager(network, model, THREADS) for model, network in served.items()}
-    done = {model.name: work.gigaflop(exported(folder, model.name), sample(model)) for model in served}
+    floor = {model.name: running(session(exported(folder, model.name), THREADS), sample(model)) for model, _ in served}
+    eager = {model.name + EAGER: bare.eager(network, model, THREADS) for model, network in served}
+    done = {model.name: work.gigaflop(exported(folder, model.name), sample(model)) for model, _ in served}
     gigaflop = done | {name + EAGER: each for name, each in done.items()}
     with published.serving(folder, only=names) as server, Client(server.grpc_url, timeout=300) as client:
         return against_floor(server, client, floor, gigaflop, rounds, eager, HEAVY)
