@@ -95,7 +95,7 @@ class VisionTransformer(nn.Module):
         x = self.ln_pre(torch.cat((picture, patches), 1) + self.positional_embedding)
         for block in cast(nn.ModuleList, self.transformer["resblocks"]):
             x = block(x)
-        return x @ self.proj
+        return cast(Tensor, x @ self.proj)
 
 
 class VisualTower(nn.Module):

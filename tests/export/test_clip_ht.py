@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from concord.clip_view import VIEW_SIZE, clip_view
+from concord.scenes.scene import make_scene
 from export.checkpoint import Checkpoint, CheckpointError
 from export.convert import convert
 from export.networks import clip_ht, dht, every, ht
@@ -63,6 +64,14 @@ def test_a_checkpoint_in_the_published_layout_becomes_the_served_model(tmp_path_
 def test_the_text_tower_is_read_and_not_served(tmp_path_factory) -> None:
     model = onnx.load(exported(tmp_path_factory, NETWORK) / NETWORK.name / "1" / "model.onnx")
     assert not any("token_embedding" in weight.name or "ln_post" in weight.name for weight in model.graph.initializer)
+
+
+def test_calibration_inputs_are_what_the_server_gives_the_network() -> None:
+    [feeds] = NETWORK.seen(iter([make_scene(1_000_007, (256, 256))]), Path())
+    assert {name: (value.dtype.name.upper(), value.shape) for name, value in feeds.items()} == {
+        tensor.name: (tensor.kind, tensor.dims) for tensor in NETWORK.inputs
+    }
+    assert not np.array_equal(*(feeds[view] for view in clip_ht.VIEWS))
 
 
 def on_meta(build, *arguments) -> nn.Module:
