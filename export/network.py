@@ -133,6 +133,7 @@ class Network:
         seen: from scenes and a repository with the networks before it, what it is given in service, without batch.
         windowed: whether pipelines may ask for the answer around a mask alone, if it is much like in the whole answer.
         serving: see `Serving`.
+        unless_empty: an input; a sample in which it is 0 everywhere is answered with zeros, and the network not asked.
         harmonizer: for a network that harmonizes in one pass: what its two pipelines say of it.
     """
 
@@ -151,6 +152,7 @@ class Network:
     seen: Maker | None = None
     windowed: bool = False
     serving: Serving = field(default_factory=Serving)
+    unless_empty: str = ""
     harmonizer: Harmonizer | None = None
 
     def samples(self) -> Iterator[tuple[Tensor, ...]]:

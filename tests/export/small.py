@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from export.networks import every, harmony_transformer
+from export.networks import clip_ht, every, harmony_transformer
+from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.state_dict import StateDict
@@ -18,6 +19,20 @@ HARMONY_TRANSFORMERS = [
     if isinstance(network.source, StateDict) and network.source.build is harmony_transformer.build
 ]
 FORMS: tuple[Form, ...] = tuple(network.source.published({}).form for network in HARMONY_TRANSFORMERS)
+HARMONIZERS = [*HARMONY_TRANSFORMERS, clip_ht.NETWORK]
+CLIP_HT = ClipHTConfig(
+    embedding=12,
+    vocabulary=64,
+    text_width=8,
+    text_heads=2,
+    text_layers=1,
+    vision_width=24,
+    vision_heads=2,
+    vision_layers=2,
+    width=16,
+    feedforward=32,
+    layers=2,
+)
 CRIS = CrisConfig(
     vision_layers=(1, 1, 1, 1),
     vision_width=8,
@@ -45,6 +60,11 @@ def cris(seed: int = 0) -> Cris:
 def harmonizer(form: Form, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     return harmony_transformer.build(harmonizer_config(form)).eval()
+
+
+def clip_harmonizer(seed: int = 0) -> ClipHT:
+    torch.manual_seed(seed)
+    return ClipHT(CLIP_HT).eval()
 
 
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline
 from benchmarks.subjects import companions as names_of_companions
-from export.networks import PARTS
+from export.networks import PARTS, clip_ht
 from export.onnx_file import publish
 from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
@@ -25,13 +25,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     diffharmony.publish(pipeline(), folder, FORM)
     for model, network in companions():
         publish(network, model, folder, {}, partial(rewrite, form=FORM))
-    for model, network in published.networks():
+    seen = clip_ht.ServedClipHT(clip_ht.NETWORK.published["clip_ht"]()).eval()
+    for model, network in [*published.networks(), (clip_ht.NETWORK, seen)]:
         publish(network, model, folder, {})
     return folder
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["cris", "dht", "ht", *PARTS, *names_of_companions()])
+@pytest.mark.parametrize("model", ["cris", "dht", "ht", "clip_ht", *PARTS, *names_of_companions()])
 def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
     record = build(repository, model, precision=precision)
     assert record["bindings"] == told(model)
