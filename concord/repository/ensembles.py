@@ -10,7 +10,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
 )
 
 _TASK = "harmonize"
-_DECODE, _DECODE_MASK, _COMPOSE = "decode", "decode_mask", "compose"
+_DECODE, _DECODE_MASK = "decode", "decode_mask"
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,26 @@ class Harmonizer:
         concurrency: requests that the facade sends at a time. While one is in a network, another is decoded or encoded;
             more than two only wait elsewhere (`benchmarks.parts.admission`).
         preprocess: the model that makes the network's inputs from PIXELS and MASK_PIXELS.
+        compose: the model that makes HARMONIZED from them and the network's output.
     """
 
     about: str
     rank: int = 100
     concurrency: int = 2
     preprocess: str = "harmonize_preprocess"
+    compose: str = "compose"
 
 
 def pipelines(
     network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
 ) -> list[ModelConfig]:
     """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which begins as the ensemble `segment`."""
-    rest = (declared.preprocess, network, _COMPOSE)
+    rest = (declared.preprocess, network, declared.compose)
     masked = [models[name] for name in (_DECODE, _DECODE_MASK, *rest)]
     text_guided = [models[name] for name in (*(step.model_name for step in segment.ensemble_scheduling.step), *rest)]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
     parameters = {"task": _TASK, "model": network, **said}
-    outputs = [tensor.name for tensor in models[_COMPOSE].output]
+    outputs = [tensor.name for tensor in models[declared.compose].output]
     named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
         ensemble(f"{_TASK}_{network}", ("IMAGE", "MASK"), outputs, masked, parameters),
