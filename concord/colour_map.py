@@ -1,11 +1,12 @@
 """Applies a colour map, which a network predicted at small size, to the image at full size.
 
-The map has an affine transform of the colours for every small pixel: it is enlarged, not the picture, so that all detail
-is the original's (Guerreiro et al., "PCT-Net", CVPR 2023).
+The map has an affine transform of the colours for every small pixel. It is enlarged, not the picture, so that all
+detail is the original's (Guerreiro et al., "PCT-Net", CVPR 2023).
 """
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import ConcordError
@@ -60,7 +61,7 @@ def _mapped(tile: Pixels, colour_map: Floats) -> Pixels:
     change += before
     change *= 255
     change += 0.5
-    return np.moveaxis(np.clip(change, 0, 255, out=change).astype(np.uint8), 0, 2)
+    return np.asarray(np.moveaxis(np.clip(change, 0, 255, out=change), 0, 2), np.uint8)
 
 
 def _bicubic(size: int, full_size: int, part: slice) -> tuple[Floats, slice]:
@@ -76,9 +77,9 @@ def _bicubic(size: int, full_size: int, part: slice) -> tuple[Floats, slice]:
     return matrix, taken
 
 
-def _kernel(distance: Floats) -> Floats:
+def _kernel(distance: NDArray[np.float64]) -> Floats:
     """Keys' cubic convolution kernel at distances of -2..2."""
     d, a = np.abs(distance), _SHARPNESS
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = a * (((d - 5) * d + 8) * d - 4)
-    return np.where(d <= 1, near, far).astype(np.float32)
+    return np.asarray(np.where(d <= 1, near, far), np.float32)

@@ -1,4 +1,4 @@
-"""PCT-Net (CVPR 2023), convolutional or a transformer: predicts a colour map for every pixel, to be applied at full size.
+"""PCT-Net (CVPR 2023), convolutional or a transformer: a colour map for every pixel, to be applied at full size.
 
 Guerreiro, Nakazawa and Stenger, "PCT-Net: Full Resolution Image Harmonization Using Pixel-Wise Color Transformations".
 State-dict compatible with the authors' `PCTNet_CNN.pth` and `PCTNet_ViT.pth`; which one it is, its keys say.
@@ -19,6 +19,7 @@ from export.network import Network, Quantization, ServedTensor
 from export.networks.attention import EncoderLayer
 from export.networks.harmonizer import INPUTS, draw, seen
 from export.networks.harmony_transformer import PATCH, Patches, to_map
+from export.networks.ssam_unet import UnetDecoder, UnetEncoder
 from export.state_dict import StateDict
 
 PARAMETERS = 12  # of a pixel: a 3x3 matrix, row by row, and an offset
@@ -29,7 +30,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class PctNetConfig:
     """Sizes of a PCT-Net; the defaults are the published ones.
 
-    `channels` is of the convolutional form's first level; `width`, `heads`, `feedforward`, `layers` are the transformer's.
+    `channels` is of the convolutional form's first level; the rest is of the transformer.
     """
 
     form: Literal["cnn", "vit"]
@@ -43,8 +44,8 @@ class PctNetConfig:
 class PctNet(nn.Module):
     """What both forms have in common: how the predicted parameters become a picture.
 
-    With the published code, a picture is taken as the network is given it (`mean`, `std`), but what the colour map makes
-    of it is taken as 0..1.
+    As in the published code, the colours that are mapped are normalised by `mean` and `std`, and those that they are
+    mapped to are of 0..1.
     """
 
     mean: Tensor
@@ -64,7 +65,7 @@ class PctNet(nn.Module):
         raise NotImplementedError
 
     def forward(self, image: Tensor, mask: Tensor, image_fullres: Tensor, mask_fullres: Tensor) -> tuple[Tensor, ...]:
-        """The published network: the parameters, the picture at both sizes, the parameters at full size, the attention."""
+        """As published: the parameters, the picture at both sizes, the enlarged parameters, the attention if any."""
         parameters, attention = self.predict(image, mask)
         enlarged = enlarge(parameters, image_fullres)
         if attention is None:
@@ -76,8 +77,7 @@ class PctNet(nn.Module):
 
     def changed(self, image: Tensor, parameters: Tensor, share: Tensor) -> Tensor:
         """A normalised picture, with a share of what the parameters make of it."""
-        matrix, offset = parameters[:, :9].unflatten(1, (3, 3)), parameters[:, 9:]
-        mapped = ((matrix * image[:, None]).sum(2) + offset).clamp(0, 1)
+        mapped = ((matrices(parameters) * image[:, None]).sum(2) + parameters[:, 9:]).clamp(0, 1)
         return (mapped - self.mean) / self.std * share + image * (1 - share)
 
 
@@ -132,155 +132,31 @@ class Cnn(PctNet):
         return self.get_params(features), attention
 
 
-class UnetEncoder(nn.Module):
-    """[B,4,S,S] to its features at S, S/2, S/4 and S/8."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.block0 = EncoderBlock(4, channels, norm=False)
-        self.block1 = EncoderBlock(channels, 2 * channels, norm=False)
-        blocks = {f"block{n}": EncoderBlock(2 ** (n - 1) * channels, 2**n * channels, norm=True) for n in (2, 3)}
-        self.blocks_connected = nn.ModuleDict(blocks)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        levels = [self.block0(x)]
-        for block in (self.block1, *self.blocks_connected.values()):
-            levels.append(block(F.max_pool2d(levels[-1], 2)))
-        return levels
-
-
-class UnetDecoder(nn.Module):
-    """Features of four levels, and the mask [B,1,S,S], to features [B,C,S,S] and the attention [B,1,S,S] of 0..1."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.up_blocks = nn.ModuleList(UpBlock(2**n * channels, attends=n == 1) for n in (3, 2, 1))
-        self.conv_attention = nn.Conv2d(channels, 1, 1)
-        self.to_rgb = nn.Conv2d(channels, 3, 1)  # published, and without effect
-
-    def forward(self, levels: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        x = levels[-1]
-        for block, skip in zip(self.up_blocks, levels[-2::-1], strict=True):
-            x = block(x, skip, mask)
-        return x, torch.sigmoid(3 * self.conv_attention(x))
-
-
-class UpBlock(nn.Module):
-    """[B,C,s,s] and the features of the level above, [B,C/2,2s,2s], to [B,C/2,2s,2s]."""
-
-    def __init__(self, channels: int, *, attends: bool) -> None:
-        super().__init__()
-        self.upconv = nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
-            Layer(channels, channels // 2, norm=False),
-        )
-        self.attention = Attention(channels) if attends else None
-        self.convs = DoubleConvolution(channels, channels // 2, norm=True)
-
-    def forward(self, x: Tensor, skip: Tensor, mask: Tensor) -> Tensor:
-        x = torch.cat((skip, self.upconv(x)), 1)
-        return cast(Tensor, self.convs(x if self.attention is None else self.attention(x, mask)))
-
-
-class Attention(nn.Module):
-    """Features [B,C,S,S], each channel weighted in one way inside the mask [B,1,S,S] and in another outside."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.background_gate, self.foreground_gate, self.mix_gate = (Gate(channels) for _ in range(3))
-        self.learning_block = nn.Sequential(
-            Layer(channels, channels // 2, norm=True, bias=False), Layer(channels // 2, channels, norm=True, bias=False)
-        )
-        self.mask_blurring = Blur()
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        soft = self.mask_blurring(mask)
-        foreground = self.learning_block(self.foreground_gate(x)) + self.mix_gate(x)
-        return cast(Tensor, soft * foreground + (1 - soft) * self.background_gate(x))
-
-
-class Gate(nn.Module):
-    """Features [B,C,S,S] times a weight for each channel, which its mean and its maximum give."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = max(channels // 16, 8)
-        self.attention_transform = nn.Sequential(
-            nn.Linear(2 * channels, inner), nn.ReLU(), nn.Linear(inner, channels), nn.Sigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat((x.mean((2, 3)), x.amax((2, 3))), 1)
-        return x * self.attention_transform(pooled)[:, :, None, None]
-
-
-class Blur(nn.Module):
-    """A mask [B,1,S,S] with soft edges, by the 7x7 Gaussian that is published with the weights."""
-
-    weight: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch.full((1, 1, 7, 7), 1 / 49))
-
-    def forward(self, mask: Tensor) -> Tensor:
-        return F.conv2d(mask, self.weight, padding=3)
-
-
-class EncoderBlock(nn.Module):
-    """A level of the encoder."""
-
-    def __init__(self, inputs: int, outputs: int, *, norm: bool) -> None:
-        super().__init__()
-        self.convs = DoubleConvolution(inputs, outputs, norm=norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.convs(x))
-
-
-class DoubleConvolution(nn.Module):
-    """Two layers."""
-
-    def __init__(self, inputs: int, outputs: int, *, norm: bool) -> None:
-        super().__init__()
-        self.block = nn.Sequential(Layer(inputs, outputs, norm=norm), Layer(outputs, outputs, norm=norm))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.block(x))
-
-
-class Layer(nn.Module):
-    """A 3x3 convolution, its norm if it has one, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, *, norm: bool, bias: bool = True) -> None:
-        super().__init__()
-        after = nn.BatchNorm2d(outputs) if norm else nn.Identity()
-        self.block = nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), after, nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.block(x))
-
-
 class ServedPctNet(nn.Module):
     """`composite` uint8 RGB [B,S,S,3] and `mask` uint8 [B,S,S] of 0/1 to the colour map FP32 [B,13,S,S].
 
     See `concord.colour_map`; it holds for pictures of 0..1, as they are before any normalisation.
     """
 
-    def __init__(self, network: PctNet) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network = cast(PctNet, network)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         mean, std = self.network.mean, self.network.std
         image = composite.to(torch.float32).permute(0, 3, 1, 2) / 255
         parameters, attention = self.network.predict((image - mean) / std, mask.to(torch.float32)[:, None])
-        matrix = parameters[:, :9].unflatten(1, (3, 3)) / std
+        matrix = matrices(parameters) / std
         offset = parameters[:, 9:] - (matrix * mean).sum(2)
         colour_map = torch.cat((matrix.flatten(1, 2), offset), 1)
         if attention is None:
             return F.pad(colour_map, (0, 0, 0, 0, 0, 1), value=1.0)
         return torch.cat((colour_map, attention), 1)
+
+
+def matrices(parameters: Tensor) -> Tensor:
+    """[B,12,H,W] to the matrices [B,3,3,H,W]."""
+    return cast(Tensor, parameters[:, :9].unflatten(1, (3, 3)))
 
 
 def enlarge(x: Tensor, image: Tensor) -> Tensor:
