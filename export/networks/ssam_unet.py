@@ -90,7 +90,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = torch.cat((x.mean((2, 3)), x.amax((2, 3))), 1)
-        return x * self.attention_transform(pooled)[:, :, None, None]
+        return cast(Tensor, x * self.attention_transform(pooled)[:, :, None, None])
 
 
 class Blur(nn.Module):
