@@ -42,10 +42,12 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
 def unexported(repositories: Iterable[Path]) -> set[str]:
     """Names of the models that have a configuration but no network file, and of all that cannot do without them.
 
+    And of the Python models that only these ask: a process of each would be of no use.
+
     Raises:
         ServerFailure: a configuration cannot be read (names file and parameter), or there is nothing left to serve.
     """
-    missing, needs = set(), {}
+    missing, helpers, needs = set(), set(), {}
     for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
         path = folder / "config.pbtxt"
         if not path.is_file():
@@ -53,12 +55,15 @@ def unexported(repositories: Iterable[Path]) -> set[str]:
         config = pbtxt.read(path, f"{folder.name}/{path.name}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
+        if config.backend == "python" and not config.default_model_filename and "task" not in config.parameters:
+            helpers.add(folder.name)
         needs[folder.name] = _needs(config, folder.name)
     while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
         missing |= dependents
     if missing and not needs.keys() - missing:
         raise ServerFailure("model repository", f"no network has been exported: {', '.join(sorted(missing))}")
-    return missing
+    askers = {helper: {name for name, needed in needs.items() if helper in needed} for helper in helpers}
+    return missing | {helper for helper, names in askers.items() if names and names <= missing}
 
 
 def show_exported(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview")
 """Published together, by a pipeline of `export.pipelines`."""
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", *PARTS, "harmony_vae", "refinement")
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, "harmony_vae", "refinement")
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

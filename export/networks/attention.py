@@ -90,9 +90,9 @@ class EncoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, position: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[B, L, width] to the same; `position` [1, L, width], `bias` as in `MultiHeadAttention`."""
-        q = x + position
+    def forward(self, x: Tensor, position: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """[B, L, width] to the same; `position` [1, L, width] or none, `bias` as in `MultiHeadAttention`."""
+        q = x if position is None else x + position
         x = self.norm1(x + self.self_attn(q, q, x, bias))
         return cast(Tensor, self.norm2(x + self.linear2(F.gelu(self.linear1(x)))))
 

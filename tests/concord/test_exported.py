@@ -39,7 +39,18 @@ def test_a_network_that_is_not_there_is_left_out_and_so_is_the_loop_that_needs_i
 
 def test_pipelines_are_left_out_with_what_they_are_built_on(repositories):
     (repositories[0] / "dht" / "1" / "model.onnx").unlink()
-    assert unexported(repositories) == {"unet", "diffuse", "dht", "harmonize", "above"}
+    assert unexported(repositories) > {"unet", "diffuse", "dht", "harmonize", "above"}
+
+
+def test_a_helper_is_left_out_with_the_last_pipeline_that_asks_it(repositories):
+    (repositories[0] / "dht" / "1" / "model.onnx").unlink()
+    assert "decode" in unexported(repositories)
+
+
+def test_a_helper_that_no_pipeline_asks_is_served(repositories):
+    (repositories[0] / "identity").mkdir()
+    (repositories[0] / "identity" / "config.pbtxt").write_text(PYTHON)
+    assert "identity" not in unexported(repositories)
 
 
 def test_a_chosen_variant_is_shown_in_the_place_of_the_default(repositories, tmp_path):
