@@ -200,7 +200,8 @@ def check_bindings(network: Network, found: Mapping[str, str]) -> None:
         EngineError: names the tensors.
     """
     told = {
-        tensor.name: f"TYPE_{tensor.kind} {written((-1, *tensor.dims))}" for tensor in (*network.inputs, network.output)
+        tensor.name: f"TYPE_{tensor.kind} {written((-1, *tensor.dims))}"
+        for tensor in (*network.inputs, *network.outputs)
     }
     wrong = sorted(name for name in told.keys() | found.keys() if told.get(name) != found.get(name))
     if wrong:

@@ -104,7 +104,7 @@ NETWORK = Network(
         ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=LATENT_STRIDE),
         ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
     ),
-    output=ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
+    outputs=(ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),),
     draw=draw,
     axes=axes(),
     published={"sd15_inpaint_unet": lambda: UNet2DConditionModel(**INPAINTING)},

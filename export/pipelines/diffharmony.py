@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from concord import processor
@@ -26,7 +25,7 @@ from export.networks.latent_preview import ServedLatentPreview
 from export.networks.unet import ServedUnet
 from export.networks.vae_decoder import ServedVaeDecoder
 from export.networks.vae_encoder import ServedVaeEncoder
-from export.onnx_file import answers, verify, write
+from export.onnx_file import Answers, answers, verify, write
 from export.pipeline import Pipeline
 from export.publication import Staged, record_of
 from export.runtime_form import Form, fold_text, rewrite
@@ -69,7 +68,7 @@ class Candidate:
 
     model: Network
     network: nn.Module
-    expected: list[NDArray[Any]]
+    expected: list[Answers]
     record: dict[str, Any]
 
 

@@ -71,7 +71,7 @@ def told(model: str) -> dict[str, str]:
     network = declared(model)
     return {
         tensor.name: f"TYPE_{tensor.kind} " + "x".join(map(str, (-1, *tensor.dims)))
-        for tensor in (*network.inputs, network.output)
+        for tensor in (*network.inputs, *network.outputs)
     }
 
 
