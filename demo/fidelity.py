@@ -74,6 +74,9 @@ class ServerHost:
             self.answer = answer
         return {output: answer}
 
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        return [await self.ask(model, sample, outputs) for sample in samples]
+
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         return function(*arguments)
 

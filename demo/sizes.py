@@ -43,4 +43,11 @@ UNET: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 4,
 }
+TEXT_ENCODER: dict[str, Any] = {  # as CRIS's text tower, with whose weights it begins
+    "hidden_size": CRIS.text_width,
+    "intermediate_size": 4 * CRIS.text_width,
+    "num_hidden_layers": CRIS.text_layers,
+    "num_attention_heads": CRIS.text_heads,
+}
+REFERRING_UNET = UNET | {"cross_attention_dim": CRIS.text_width}
 TEXT_STATES = (4, 32)  # instead of the empty prompt: tokens x cross_attention_dim

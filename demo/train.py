@@ -1,4 +1,4 @@
-"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|dht|vae|unet`.
+"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train NETWORK`.
 
 Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained at small sizes first, where attention is far cheaper, and
 last at the published size. The learning rate is constant within a stage and falls linearly to zero in the last one.
@@ -20,6 +20,7 @@ from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
 from demo.tasks.denoiser import Denoiser
 from demo.tasks.harmonizer import Harmonizer
+from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
 
 AVERAGING = 0.998  # of the exponential moving average of the weights
@@ -29,6 +30,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "dht": lambda: Harmonizer(sizes.DHT),
     "vae": Autoencoder,
     "unet": Denoiser,
+    "referring": Referrer,
 }
 
 

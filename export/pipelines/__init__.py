@@ -1,4 +1,4 @@
 """Exports that publish several networks at once, one file each."""
 
-PIPELINES = ("diffharmony",)
+PIPELINES = ("diffharmony", "diffreharmony")
 """All of them, by file and command."""
