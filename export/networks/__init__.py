@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from export.network import Network
 
-PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview", "text_encoder", "referring_unet")
+PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview", "text_encoder", "referring_unet", "crisht")
 """Published together, by a pipeline of `export.pipelines`."""
 NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, "harmony_vae", "refinement")
 """All of them, by file; those that are no parts are exported by a command of their own name."""
