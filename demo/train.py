@@ -18,6 +18,7 @@ from torch import nn
 from demo import sizes
 from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.referrer import Referrer
@@ -28,6 +29,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "cris": Segmenter,
     "ht": lambda: Harmonizer(sizes.HT),
     "dht": lambda: Harmonizer(sizes.DHT),
+    "clip_ht": ClipHarmonizer,
     "vae": Autoencoder,
     "unet": Denoiser,
     "referring": Referrer,
