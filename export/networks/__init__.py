@@ -4,13 +4,16 @@ Only what is asked for is imported: torch and diffusers take seconds.
 """
 
 import importlib
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from export.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from export.network import Network
 
-PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview", "text_encoder", "referring_unet", "crisht")
-"""Published together, by a pipeline of `export.pipelines`."""
+PARTS = tuple(chain.from_iterable(PIPELINES.values()))
+"""Published by a pipeline of `export.pipelines`."""
 NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, "harmony_vae", "refinement")
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 

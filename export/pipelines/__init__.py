@@ -1,4 +1,8 @@
-"""Exports that publish several networks at once, one file each."""
+"""Exports that publish several networks at once, or one from several checkpoints, one file each."""
 
-PIPELINES = ("diffharmony", "diffreharmony", "crisht")
-"""All of them, by file and command."""
+PIPELINES = {
+    "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
+    "diffreharmony": ("text_encoder", "referring_unet"),
+    "crisht": ("crisht",),
+}
+"""All of them, by file and command, with the networks of `export.networks` that are theirs."""
