@@ -25,7 +25,8 @@ from export.networks import find
 from export.publication import Staged, exported, record_of
 
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}  # to the package that brings it
-TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64"}  # TensorRT's names to Triton's
+TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
+"""TensorRT's names to Triton's."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord"
 
 Precision = Literal["fp32", "fp16"]

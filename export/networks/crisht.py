@@ -43,7 +43,7 @@ class Crisht(nn.Module):
 
 
 def small_mask(logits: Tensor, size: Tensor) -> Tensor:
-    """The harmonizer's mask uint8 [B,256,256] of 0/1 from CRIS's logits.
+    """The harmonizer's mask FP32 [B,256,256] of 0/1 from CRIS's logits.
 
     As `concord.squash.squash_mask` of `concord.letterbox.mask_from_logits`: it is sampled where the squashed mask reads
     the photograph's. An object that lies between all samples is not seen.
@@ -53,7 +53,7 @@ def small_mask(logits: Tensor, size: Tensor) -> Tensor:
     longest = torch.maximum(height, width)
     sampled = sample(probabilities, places(height, longest, joined=True), 1)
     sampled = sample(sampled, places(width, longest, joined=False), 2)
-    return (sampled > MASK_THRESHOLD).to(torch.uint8)
+    return (sampled > MASK_THRESHOLD).to(torch.float32)
 
 
 def places(side: Tensor, longest: Tensor, joined: bool) -> Tensor:

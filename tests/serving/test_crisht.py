@@ -1,0 +1,59 @@
+"""CRISHT is one network that answers as the two do of which it is made."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from concord.scenes.scene import make_scene
+from concord.server.embedded import EmbeddedServer
+from concord_client import Client
+from concord_client.errors import InvalidInput
+from tests.serving.asking import statistics, together
+from tests.serving.pictures import decoded, encoded, middle
+
+ONE, TWO = "crisht", "ht"  # the demo's: of the same weights
+SIZES = [(256, 256), (300, 640), (777, 500)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_its_picture_and_mask_are_those_of_both_networks(server: EmbeddedServer, height: int, width: int) -> None:
+    scene = make_scene(1_000_007 + height, (height, width))
+    image = encoded(scene.composite)
+    with Client(server.grpc_url, timeout=120) as client:
+        one, two = (client.harmonize(image, text=scene.expression, model=model) for model in (ONE, TWO))
+    assert one.mask is not None and two.mask is not None
+    mask = decoded(one.mask)
+    assert np.array_equal(mask, decoded(two.mask)) and 0 < (mask > 0).mean() < 1
+    assert one.score == pytest.approx(two.score, abs=1e-4)
+    difference = np.abs(decoded(one.image).astype(int) - decoded(two.image))
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.002
+    assert np.array_equal(decoded(one.image)[mask == 0], scene.composite[mask == 0])
+
+
+def test_requests_that_come_together_share_a_run(server: EmbeddedServer) -> None:
+    scenes = [make_scene(1_000_000 + n, (256, 256)) for n in range(4)]
+
+    def ask(n: int) -> np.ndarray:
+        with Client(server.grpc_url, timeout=120) as client:
+            answer = client.harmonize(encoded(scenes[n].composite), text=scenes[n].expression, model=ONE)
+        return np.asarray(Image.open(io.BytesIO(answer.image)))
+
+    alone = [ask(n) for n in range(4)]
+    before = statistics(server)[ONE]
+    side_by_side = together(4, ask)
+    after = statistics(server)[ONE]
+    assert after.inference_count - before.inference_count == 4
+    assert after.execution_count - before.execution_count < 4
+    for one, other in zip(alone, side_by_side, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_a_mask_is_refused_with_what_it_takes(server: EmbeddedServer) -> None:
+    scene = make_scene(1_000_000, (64, 64))
+    with (
+        Client(server.grpc_url) as client,
+        pytest.raises(InvalidInput, match=r"does not take IMAGE . MASK; allowed: IM"),
+    ):
+        client.harmonize(encoded(scene.composite), mask=encoded(middle(64, 64)), model=ONE)
