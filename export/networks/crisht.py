@@ -22,6 +22,7 @@ from export.network import Feeds, Network, NotPublished, ServedTensor, noise_ima
 from export.networks import cris, dht, harmonizer, harmony_transformer
 
 SIZES = ((300, 400), (1365, 2048), (1000, 700))  # of photographs, height and width, to check an export with
+LARGEST = 65535  # pixels; no encoded image is wider
 _SUBPIXELS = 32  # OpenCV's cubic samples at so many places of a pixel
 _FRACTION = 1024  # and rounds coordinates to such parts before
 
@@ -49,7 +50,7 @@ def small_mask(logits: Tensor, size: Tensor) -> Tensor:
     the photograph's. An object that lies between all samples is not seen.
     """
     probabilities = F.interpolate(logits.sigmoid(), CRIS_SIZE, mode="bicubic", align_corners=True)[:, 0]
-    height, width = size.to(torch.int64).unbind(1)
+    height, width = size.to(torch.int64).clamp(1, LARGEST).unbind(1)
     longest = torch.maximum(height, width)
     sampled = sample(probabilities, places(height, longest, joined=True), 1)
     sampled = sample(sampled, places(width, longest, joined=False), 2)
@@ -62,41 +63,45 @@ def places(side: Tensor, longest: Tensor, joined: bool) -> Tensor:
     `side` and `longest` int64 [B] are of the photograph. `joined`: whether scale and offset are rounded together, as
     OpenCV does for rows.
     """
-    read = torch.div((2 * torch.arange(SMALL_SIZE) + 1) * side[:, None], 2 * SMALL_SIZE, rounding_mode="trunc")
+    read = ((2 * torch.arange(SMALL_SIZE) + 1) * side[:, None]) // (2 * SMALL_SIZE)
     longest = longest[:, None]
-    scaled = CRIS_SIZE * _FRACTION * read
-    offset = CRIS_SIZE // 2 * _FRACTION * (longest - side[:, None])
-    fine = rounded(scaled + offset, longest) if joined else rounded(scaled, longest) + rounded(offset, longest)
+    scaled, offset = CRIS_SIZE * read, CRIS_SIZE // 2 * (longest - side[:, None])
+    fine = fractions(scaled + offset, longest) if joined else fractions(scaled, longest) + fractions(offset, longest)
     part = _FRACTION // _SUBPIXELS
-    return torch.div(fine + part // 2, part, rounding_mode="trunc")
+    return (fine + part // 2) // part
 
 
-def rounded(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient of whole numbers, to the nearest."""
-    return torch.div(2 * numerator + denominator, 2 * denominator, rounding_mode="trunc")
+def fractions(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient of whole numbers in parts of 1/1024, to the nearest; what is computed on the way fits into int32."""
+    whole = numerator // denominator
+    rest = numerator - whole * denominator
+    part = (2 * _FRACTION * rest + denominator) // (2 * denominator)
+    return whole * _FRACTION + part
 
 
 def sample(maps: Tensor, place: Tensor, axis: int) -> Tensor:
     """Cubic samples along an axis of maps FP32 [B,S,S] at places int64 [B,n]; outside of a map is 0."""
-    first = torch.div(place, _SUBPIXELS, rounding_mode="trunc") - 1
+    side = maps.shape[1]
+    padded = F.pad(maps, (0, 0, 2, 2) if axis == 1 else (2, 2))
+    places = place.unsqueeze(3 - axis).expand((-1, -1, side) if axis == 1 else (-1, side, -1))
+    pixel = places // _SUBPIXELS
+    fraction = places - pixel * _SUBPIXELS
     total: Tensor | None = None
-    for tap in range(4):
-        index = first + tap
-        distance = (place - index * _SUBPIXELS).to(torch.float32).abs() / _SUBPIXELS
-        weight = cubic(distance, near=tap in (1, 2)) * ((index >= 0) & (index < maps.shape[axis])).to(torch.float32)
-        index = index.clamp(0, maps.shape[axis] - 1)
-        shape = (-1, -1, maps.shape[2]) if axis == 1 else (-1, maps.shape[1], -1)
-        other = 3 - axis
-        taken = maps.gather(axis, index.unsqueeze(other).expand(shape)) * weight.unsqueeze(other)
+    for tap, weights in enumerate(cubic_weights()):
+        weights = weights[:, None].expand(-1, side) if axis == 1 else weights.expand(side, -1)
+        weight = weights.expand(maps.shape[0], -1, -1).gather(axis, fraction)
+        taken = padded.gather(axis, pixel + (tap + 1)) * weight
         total = taken if total is None else total + taken
     return cast(Tensor, total)
 
 
-def cubic(distance: Tensor, near: bool, a: float = -0.75) -> Tensor:
-    """Keys' cubic convolution kernel, as OpenCV has it, at distances of 0..1 (near) or 1..2."""
-    if near:
-        return ((a + 2) * distance - (a + 3)) * distance * distance + 1
-    return ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+def cubic_weights(a: float = -0.75) -> Tensor:
+    """Keys' cubic convolution kernel, as OpenCV has it: weights [4,32] of the taps -1 to 2 at parts of a pixel."""
+    after = torch.arange(_SUBPIXELS) / _SUBPIXELS
+    distance = torch.stack((1 + after, after, 1 - after, 2 - after))
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return torch.where(distance <= 1, near, far)
 
 
 def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -119,7 +124,11 @@ def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
         }
 
 
-GLUE = Island("probabilities near the threshold decide", ("Resize", "GatherElements", "Greater"))
+GLUE = Island(
+    "probabilities near the threshold decide",
+    ("Sigmoid", "Resize", "Pad", "Expand", "GatherElements", "Greater"),
+    downstream=True,
+)
 
 NETWORK = Network(
     name="crisht",

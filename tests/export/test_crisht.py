@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from export import tensorrt
 from export.__main__ import main
 from export.network import Network
 from export.networks import crisht, ht
@@ -114,15 +113,3 @@ def test_the_command_of_a_harmonizer_names_the_one_that_takes_both(tmp_path: Pat
     arguments = (ht.NETWORK.name, "--checkpoint", tmp_path / "both.pth", "--model-repository", tmp_path / "models")
     finished = run_command(main, *arguments)
     assert finished.returncode == 1 and f"python -m export {NETWORK.name} takes it" in finished.stderr
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_engine_has_the_tensors_that_triton_is_told(repository: Path, precision: str) -> None:
-    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
-    tensorrt.build(NETWORK.name, repository, "tensorrt-rtx", compute_capability="8.9", precision=precision)
-    record = json.loads((repository / NETWORK.name / "1" / "model.plan.json").read_text())
-    assert record["bindings"] == {
-        tensor.name: f"TYPE_{tensor.kind} " + "x".join(map(str, (-1, *tensor.dims)))
-        for tensor in (*NETWORK.inputs, *NETWORK.outputs)
-    }
-    assert record["precision"] == precision
