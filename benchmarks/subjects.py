@@ -10,6 +10,8 @@ from concord_client import Harmonize, Pipeline
 
 LIGHT, HEAVY = "ht", "dht"
 """They harmonize in one pass; of the light one there are demo weights."""
+END_TO_END = "crisht"
+"""Finds what it harmonizes, in one network."""
 DIFFUSION = "diffharmony"
 """Harmonizes step by step."""
 ROLES = ("encoder", "unet", "decoder")

@@ -19,7 +19,7 @@ from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, variants
 from export.network import Network
-from export.networks import cris, dht, harmony_vae, ht, refinement
+from export.networks import cris, crisht, dht, harmony_vae, ht, refinement
 from export.networks.cris import ServedCris
 from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
@@ -75,6 +75,16 @@ def text_guided() -> Path:
             publish(network, model, folder, RECORD)
 
     return _exported(OUTPUT / "published", export)
+
+
+def one_graph() -> Path:
+    """The folder of the network that is made of CRIS and DHT+ of `networks`."""
+
+    def export(folder: Path) -> None:
+        (_, segmenter), (_, harmonizer), _ = networks()
+        publish(crisht.Crisht(segmenter, harmonizer).eval(), crisht.NETWORK, folder, RECORD)
+
+    return _exported(OUTPUT / "published_one_graph", export)
 
 
 def diffusion() -> Path:

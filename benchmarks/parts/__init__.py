@@ -12,6 +12,7 @@ PARTS = (
     "diffusion_published",
     "engines",
     "engines_diffusion",
+    "one_graph",
     "runtime_options",
     "gates",
     "large_photograph",

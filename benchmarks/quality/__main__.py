@@ -26,7 +26,6 @@ from concord.masks import encode_mask
 from concord.png import encode_png
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, InvalidInput, Pipeline
-from concord_client.catalogue import SEED
 from concord_client.errors import ConcordClientError
 
 SIZE = 256
@@ -45,8 +44,8 @@ def main(given: Sequence[str] | None = None) -> int:
         dataset = read_dataset(arguments.dataset)
         expressions = read_expressions(arguments.expressions) if arguments.expressions else None
         with client_of(arguments.url) as client:
-            given = {"IMAGE", "MASK" if expressions is None else "TEXT"}
-            found = {pipeline.model: pipeline for pipeline in chosen(client, arguments.model, given)}
+            asked = {"IMAGE", "MASK" if expressions is None else "TEXT"}
+            found = {pipeline.model: pipeline for pipeline in chosen(client, arguments.model or [], asked)}
             folders = {model: arguments.output / model if len(found) > 1 else arguments.output for model in found}
             scored = {
                 model: report(arguments, folders[model], client, pipeline, dataset, expressions)
@@ -62,13 +61,12 @@ def main(given: Sequence[str] | None = None) -> int:
     return 0
 
 
-def chosen(client: Client, models: list[str] | None, given: set[str]) -> list[Pipeline]:
+def chosen(client: Client, models: Sequence[str], given: set[str]) -> list[Pipeline]:
     """The pipelines of these harmonizers; of `ALL` that can be given this; of the first one without a name."""
     catalogue = client.catalogue()
-    names: list[str | None] = list(models or [None])
     if models == [ALL]:
-        of_task = (pipeline for pipeline in catalogue.pipelines if pipeline.task == Harmonize.TASK)
-        names = list(dict.fromkeys(pipeline.model for pipeline in of_task if pipeline.required <= given | {SEED}))
+        models = list(dict.fromkeys(each.model for each in catalogue.of_task(Harmonize.TASK) if each.takes(given)))
+    names = models or (None,)
     return [catalogue.choose(Harmonize.TASK, name, given, streams=True) for name in names]
 
 

@@ -11,9 +11,7 @@ from concord.clip_view import clip_view, foreground_view
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
 from demo.tasks.harmonizer import Harmonizer
-from export.networks.clip_ht import ClipHT, ServedClipHT
-
-NAME = "clip_ht"
+from export.networks.clip_ht import NETWORK, ClipHT, ServedClipHT
 
 
 class ClipHarmonizer(Harmonizer):
@@ -21,12 +19,12 @@ class ClipHarmonizer(Harmonizer):
 
     def __init__(self) -> None:
         super().__init__(sizes.HT)
-        self.output = WEIGHTS / f"{NAME}.safetensors"
+        self.output = WEIGHTS / f"{NETWORK.name}.safetensors"
         self.clip = sizes.CLIP_HT
 
     def build(self, size: int) -> nn.Module:
         network = ClipHT(replace(self.clip, image_size=size))
-        begin(network, {key: value.float() for key, value in load_file(WEIGHTS / "ht.safetensors").items()})
+        begin(network, {key: value.float() for key, value in load_file(Harmonizer(sizes.HT).output).items()})
         network.position = self.sparse_positions(size)
         return ServedClipHT(network)
 

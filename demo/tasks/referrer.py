@@ -17,7 +17,8 @@ from concord.squash import LATENT_STRIDE
 from concord.tokenizer import PROMPT_LENGTH
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
-from demo.tasks.denoiser import REUSED, Denoiser
+from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.denoiser import KEPT, REUSED, Denoiser
 from demo.tasks.segmenter import Segmenter, tokenizer
 from export.networks.latent_diffusion import signed
 from export.networks.referring_unet import ServedReferringUnet
@@ -63,7 +64,7 @@ class Referrer(Denoiser):
     def build(self, size: int) -> nn.Module:
         self.scenes.clear()
         self.generator = torch.Generator().manual_seed(size)
-        vae: Any = AutoencoderKL.from_pretrained(WEIGHTS / "diffharmony" / "vae")
+        vae: Any = AutoencoderKL.from_pretrained(Autoencoder.output)
         self.vae = vae.float().eval()
         module = Referring()
         begin(module)
@@ -96,7 +97,7 @@ class Referrer(Denoiser):
         latents *= self.vae.config.scaling_factor
         small = F.avg_pool2d(masks.flatten(0, 1).float() / 255, LATENT_STRIDE).unflatten(0, masks.shape[:2])
         self.scenes += zip(latents[: len(truths)], latents[len(truths) :], small, tokens, strict=True)
-        del self.scenes[:-4096]
+        del self.scenes[:-KEPT]
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, Referring)
@@ -123,7 +124,6 @@ class Referrer(Denoiser):
         union = (probability + mask).sum((1, 2, 3)) - overlap
         iou = 1 - (overlap + 1) / (union + 1)
         found = F.binary_cross_entropy_with_logits(logits[-1].float(), mask) + iou.mean()
-        self.told = (error.item(), found.item())
         loss: Tensor = error + MASK_WEIGHT * found
         return loss
 
@@ -151,7 +151,7 @@ class Referrer(Denoiser):
 @torch.no_grad()
 def begin(module: Referring) -> None:
     """Begins with what the demo's other networks know: CRIS of texts, DiffHarmony's UNet of everything else."""
-    trained: Any = UNet2DConditionModel.from_pretrained(WEIGHTS / "diffharmony" / "unet").float()
+    trained: Any = UNet2DConditionModel.from_pretrained(Denoiser.output).float()
     ends = module.unet.conv_out
     ends.norm.load_state_dict(trained.conv_norm_out.state_dict())
     ends.noise.load_state_dict(trained.conv_out.state_dict())
