@@ -7,13 +7,16 @@ import importlib
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from export.pipelines import PIPELINES
-
 if TYPE_CHECKING:
     from export.network import Network
 
-PARTS = tuple(chain.from_iterable(PIPELINES.values()))
-"""Published by a pipeline of `export.pipelines`."""
+BY_PIPELINE = {
+    "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
+    "diffreharmony": ("text_encoder", "referring_unet"),
+    "crisht": ("crisht",),
+}
+"""Published by a pipeline of `export.pipelines`, by its name."""
+PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
 NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, "harmony_vae", "refinement")
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from concord.scenes.scene import Scene
 from concord.tokenizer import END, PROMPT_LENGTH, START, Tokenizer
@@ -62,7 +61,6 @@ NETWORK = Network(
     inputs=(ServedTensor("TOKENS", "INT64", (PROMPT_LENGTH,)),),
     outputs=(STATES,),
     draw=draw,
-    published={"sd15_text_encoder": lambda: CLIPTextModel(CLIPTextConfig(**SIZES))},
     golden=NotPublished("transformers' own modules are exported, and the export is compared with them"),
     islands=(NORMS, SOFTMAX),
     quantization=Quantization("its states are told to every pixel"),

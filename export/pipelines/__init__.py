@@ -1,8 +1,6 @@
 """Exports that publish several networks at once, or one from several checkpoints, one file each."""
 
-PIPELINES = {
-    "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
-    "diffreharmony": ("text_encoder", "referring_unet"),
-    "crisht": ("crisht",),
-}
-"""All of them, by file and command, with the networks of `export.networks` that are theirs."""
+from export.networks import BY_PIPELINE
+
+PIPELINES = tuple(BY_PIPELINE)
+"""All of them, by file and command."""
