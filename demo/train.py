@@ -20,6 +20,7 @@ from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
 from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
+from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
@@ -30,6 +31,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "ht": lambda: Harmonizer(sizes.HT),
     "dht": lambda: Harmonizer(sizes.DHT),
     "clip_ht": ClipHarmonizer,
+    "crisht": EndToEnd,
     "vae": Autoencoder,
     "unet": Denoiser,
     "referring": Referrer,
