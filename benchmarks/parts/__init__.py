@@ -10,6 +10,7 @@ PARTS = (
     "published",
     "diffusion_demo",
     "diffusion_published",
+    "referring",
     "engines",
     "engines_diffusion",
     "one_graph",

@@ -36,6 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--pipeline", type=Path, metavar="DIR", required=True, help="folder of diffusers: unet/, vae/, text_encoder/"
     )
+    parser.add_argument("--vae", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
     parser.add_argument(
         "--head", type=Path, metavar="FILE", help=f"the mask head's weight and bias (default: {HEAD} in the folder)"
     )
@@ -63,7 +64,7 @@ def run(arguments: Namespace) -> None:
     checkpoints: dict[str, str] = {}
     found = pipeline.read_part(folder / "unet", stable_diffusion.unet, checkpoints)
     encoder = pipeline.read_part(folder / "text_encoder", stable_diffusion.text_encoder, checkpoints)
-    autoencoder = pipeline.read_part(folder / "vae", stable_diffusion.vae, checkpoints)
+    autoencoder = pipeline.read_part(arguments.vae or folder / "vae", stable_diffusion.vae, checkpoints)
     head = read_head(arguments.head or folder / HEAD, found, checkpoints)
     check_width(encoder, found)
     resolution = pixels(found.config.sample_size)

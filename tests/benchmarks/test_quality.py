@@ -95,8 +95,6 @@ def test_pipelines_and_networks_of_one_piece_stand_side_by_side(
     assert [row[:2] for row in rows] == [["HCOCO", "1"], ["Hday2night", "1"], ["all", "2"]]
     assert all(len(row[2].split(" / ")) == 2 for row in rows)
     assert all(len(cell.split(" / ")) == 3 for row in rows for cell in row[3:])
-    # Made of the same weights.
-    assert dict(zip(header, rows[2], strict=True))["ht"] == dict(zip(header, rows[2], strict=True))["crisht"]
 
 
 def test_a_server_that_is_not_there_is_said(dataset: Path, tmp_path: Path) -> None:

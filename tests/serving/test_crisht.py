@@ -1,20 +1,47 @@
 """CRISHT is one network that answers as the two do of which it is made."""
 
 import io
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from concord.scenes.scene import make_scene
-from concord.server.embedded import EmbeddedServer
+from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.installation import MODEL_REPOSITORIES
 from concord_client import Client
 from concord_client.errors import InvalidInput
+from demo.tasks.end_to_end import EndToEnd
+from export.__main__ import main
+from export.networks import crisht, ht
+from tests.commands import run
 from tests.serving.asking import statistics, together
 from tests.serving.pictures import decoded, encoded, middle
+from tests.serving.tiny_networks import link_segmenting
 
-ONE, TWO = "crisht", "ht"  # the demo's: of the same weights
+ONE, TWO = crisht.NETWORK.name, ht.NETWORK.name
 SIZES = [(256, 256), (300, 640), (777, 500)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The demo's CRISHT, and the ensemble of the two networks with its weights."""
+    models, ensembles = MODEL_REPOSITORIES
+    repository = tmp_path_factory.mktemp("models")
+    link_segmenting(repository)
+    for folder, name in (
+        *((models, name) for name in (ONE, "compose")),
+        *((ensembles, f"segment_harmonize_{name}") for name in (ONE, TWO)),
+    ):
+        (repository / name).symlink_to(folder / name)
+    weights = EndToEnd().output
+    finished = run(main, TWO, "--checkpoint", weights, "--model-repository", repository)
+    assert finished.returncode == 0, finished.stderr
+    shutil.copy(models / TWO / "config.pbtxt", repository / TWO)
+    with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
+        yield running
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
