@@ -1,6 +1,7 @@
 """DiffReHarmony from diffusers' folder: both networks are exact, the VAE is shared, and what does not fit is named."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from tests.export.test_diffusion import noise, path_of
 
 export = partial(run_command, main, "diffreharmony", "--convolution", "direct")
 CHANNELS = small.UNET["block_out_channels"][0]
-HEADS = [(1, "normalized"), (3, "features")]
 
 
 def head(kernel: int) -> nn.Conv2d:
@@ -27,10 +27,11 @@ def head(kernel: int) -> nn.Conv2d:
     return nn.Conv2d(CHANNELS, 1, kernel, padding=kernel // 2)
 
 
-def save(folder: Path, kernel: int = 1, **text: int) -> Path:
+def save(folder: Path, kernel: int = 1, prefix: str = "", **text: int) -> Path:
     small.save_pipeline(folder, text=False)
     small.text_encoder(**{"max_position_embeddings": 77} | text).save_pretrained(folder / "text_encoder")
-    save_file(head(kernel).state_dict(), folder / "mask_head.safetensors")
+    weights = {f"{prefix}{key}": value for key, value in head(kernel).state_dict().items()}
+    save_file(weights, folder / "mask_head.safetensors")
     return folder
 
 
@@ -38,15 +39,33 @@ def weights(outputs: int, *shape: int) -> dict[str, torch.Tensor]:
     return {"weight": torch.zeros(outputs, *shape), "bias": torch.zeros(outputs)}
 
 
-@pytest.fixture(scope="module", params=HEADS, ids=lambda each: f"{each[0]}x{each[0]}-{each[1]}")
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
-    kernel, reads = request.param
-    folder = tmp_path_factory.mktemp("diffreharmony")
-    arguments = ("--pipeline", save(folder / "saved", kernel), "--model-repository", folder / "models")
-    finished = export(*arguments, "--head-input", reads)
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository into which the pipeline was exported."""
+    folder = tmp_path_factory.mktemp("first")
+    arguments = ("--pipeline", save(folder / "saved"), "--model-repository", folder / "models")
+    finished = export(*arguments, "--head-input", "normalized")
     assert finished.returncode == 0, finished.stderr
     assert "now served: vae_encoder, vae_decoder, latent_preview, text_encoder, referring_unet\n" in finished.stdout
-    return folder / "models", kernel, reads
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def second(first: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same repository with the pipeline of another head, whose keys have a prefix."""
+    folder = tmp_path_factory.mktemp("second")
+    shutil.copytree(first, folder / "models")
+    arguments = ("--pipeline", save(folder / "saved", 3, "mask_head."), "--model-repository", folder / "models")
+    finished = export(*arguments, "--head-input", "features")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("now served: text_encoder, referring_unet\n") == 1
+    return folder / "models"
+
+
+@pytest.fixture(params=[("first", 1, "normalized"), ("second", 3, "features")], ids=["1x1", "3x3"])
+def exported(request: pytest.FixtureRequest) -> tuple[Path, int, str]:
+    name, kernel, reads = request.param
+    return request.getfixturevalue(name), kernel, reads
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 32), (3, 8, 20)])
@@ -92,16 +111,13 @@ def test_the_record_says_what_the_head_is(exported: tuple[Path, int, str]) -> No
     assert "mask_head.safetensors" in record["checkpoints"]
 
 
-def test_the_vae_that_is_served_already_stays_and_another_one_is_refused(tmp_path: Path) -> None:
-    models = tmp_path / "models"
-    arguments = ("--pipeline", save(tmp_path / "saved"), "--model-repository", models)
-    assert run_command(main, "diffharmony", *arguments).returncode == 0
-    before = {path: path.stat().st_mtime_ns for path in models.rglob("model.onnx")}
-    finished = export(*arguments)
-    assert finished.stdout.count("now served: text_encoder, referring_unet\n") == 1, finished.stderr
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    small.vae(seed=5).save_pretrained(tmp_path / "saved" / "vae")
-    finished = export(*arguments)
+def test_the_vae_that_is_served_already_stays_and_another_one_is_refused(
+    first: Path, second: Path, tmp_path: Path
+) -> None:
+    files = [repository / "vae_decoder" / "1" / "model.onnx" for repository in (first, second)]
+    assert files[0].stat().st_mtime_ns == files[1].stat().st_mtime_ns
+    small.vae(seed=5).save_pretrained(tmp_path / "other")
+    finished = export("--pipeline", save(tmp_path / "saved"), "--vae", tmp_path / "other", "--model-repository", second)
     assert finished.returncode == 1
     assert "the VAE of another pipeline is served as vae_encoder" in finished.stderr
 
@@ -109,30 +125,18 @@ def test_the_vae_that_is_served_already_stays_and_another_one_is_refused(tmp_pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (
-            {"weight": torch.zeros(1, CHANNELS, 5, 5), "bias": torch.zeros(1)},
-            "is (1, 8, 5, 5); allowed are (1, 8, 1, 1)",
-        ),
-        ({"weight": torch.zeros(1, 320, 1, 1), "bias": torch.zeros(1)}, "is (1, 320, 1, 1); allowed are (1, 8, 1, 1)"),
-        ({"weight": torch.zeros(2, CHANNELS, 1, 1), "bias": torch.zeros(2)}, "is (2, 8, 1, 1); allowed"),
+        (weights(1, CHANNELS, 5, 5), "is (1, 8, 5, 5); allowed are (1, 8, 1, 1) and (1, 8, 3, 3)"),
+        (weights(1, 320, 1, 1), "is (1, 320, 1, 1); allowed are (1, 8, 1, 1) and (1, 8, 3, 3)"),
+        (weights(2, CHANNELS, 1, 1), "is (2, 8, 1, 1); allowed"),
         ({"weight": torch.zeros(1, CHANNELS, 1, 1)}, "has the keys weight; a mask head has weight and bias"),
     ],
 )
 def test_a_head_that_does_not_fit_is_named(tmp_path: Path, given: dict[str, torch.Tensor], message: str) -> None:
-    folder = save(tmp_path / "saved")
-    save_file(weights, tmp_path / "head.safetensors")
-    finished = export(
-        "--pipeline", folder, "--head", tmp_path / "head.safetensors", "--model-repository", tmp_path / "m"
-    )
+    folder, file, models = save(tmp_path / "saved"), tmp_path / "head.safetensors", tmp_path / "models"
+    save_file(given, file)
+    finished = export("--pipeline", folder, "--head", file, "--model-repository", models)
     assert finished.returncode == 1 and message in finished.stderr
-    assert finished.stderr.count("\n") == 1 and not (tmp_path / "m").exists()
-
-
-def test_a_head_s_keys_may_have_a_prefix(tmp_path: Path) -> None:
-    folder = save(tmp_path / "saved")
-    torch.save({f"mask_head.{key}": value for key, value in head(3).state_dict().items()}, tmp_path / "head.pth")
-    finished = export("--pipeline", folder, "--head", tmp_path / "head.pth", "--model-repository", tmp_path / "models")
-    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr.count("\n") == 1 and not models.exists()
 
 
 @pytest.mark.parametrize(
