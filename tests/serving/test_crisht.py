@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from concord.letterbox import letterbox, mask_from_logits
 from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
+from concord.squash import squash_image, squash_mask
+from concord.tokenizer import Tokenizer
 from concord_client import Client
 from concord_client.errors import InvalidInput
 from demo.tasks.end_to_end import EndToEnd
 from export.__main__ import main
 from export.networks import crisht, ht
 from tests.commands import run
-from tests.serving.asking import statistics, together
+from tests.serving.asking import ask, statistics, together
 from tests.serving.pictures import decoded, encoded, middle
 from tests.serving.tiny_networks import link_segmenting
 
@@ -59,17 +62,36 @@ def test_its_picture_and_mask_are_those_of_both_networks(server: EmbeddedServer,
     assert np.array_equal(decoded(one.image)[mask == 0], scene.composite[mask == 0])
 
 
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_the_network_answers_what_the_two_answer(server: EmbeddedServer, height: int, width: int) -> None:
+    scene = make_scene(1_000_007 + height, (height, width))
+    tokens, _ = Tokenizer.load().encode(scene.expression.encode())
+    given = {
+        "CRIS_IMAGE": letterbox(scene.composite),
+        "COMPOSITE": squash_image(scene.composite),
+        "TOKENS": tokens,
+        "SIZE": np.array([height, width], np.int32),
+    }
+    batch = {name: value[np.newaxis] for name, value in given.items()}
+    logits = ask(server, "cris", {name: batch[name] for name in ("CRIS_IMAGE", "TOKENS")})["LOGITS"]
+    mask = squash_mask(mask_from_logits(logits[0], height, width)[0])
+    expected = ask(server, TWO, {"COMPOSITE": batch["COMPOSITE"], "COMPOSITE_MASK": mask[np.newaxis]})
+    found = ask(server, ONE, batch)
+    np.testing.assert_allclose(found["LOGITS"], logits, atol=1e-3)
+    np.testing.assert_allclose(found["SMALL_RESULT"], expected["SMALL_RESULT"], atol=1e-3)
+
+
 def test_requests_that_come_together_share_a_run(server: EmbeddedServer) -> None:
     scenes = [make_scene(1_000_000 + n, (256, 256)) for n in range(4)]
 
-    def ask(n: int) -> np.ndarray:
+    def harmonized(n: int) -> np.ndarray:
         with Client(server.grpc_url, timeout=120) as client:
             answer = client.harmonize(encoded(scenes[n].composite), text=scenes[n].expression, model=ONE)
         return np.asarray(Image.open(io.BytesIO(answer.image)))
 
-    alone = [ask(n) for n in range(4)]
+    alone = [harmonized(n) for n in range(4)]
     before = statistics(server)[ONE]
-    side_by_side = together(4, ask)
+    side_by_side = together(4, harmonized)
     after = statistics(server)[ONE]
     assert after.inference_count - before.inference_count == 4
     assert after.execution_count - before.execution_count < 4
