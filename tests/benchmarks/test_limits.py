@@ -141,9 +141,9 @@ def unet(form: Form) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "exported", "counted"),
     [
-        ("cris", *[lambda: ServedCris(small.cris())] * 2),
+        pytest.param("cris", *[lambda: ServedCris(small.cris())] * 2, marks=pytest.mark.full),
         ("ht", *[lambda: ServedHarmonizer(small.harmonizer("ht_plus"))] * 2),
-        ("dht", *[lambda: ServedHarmonizer(small.harmonizer("dht_plus"))] * 2),
+        pytest.param("dht", *[lambda: ServedHarmonizer(small.harmonizer("dht_plus"))] * 2, marks=pytest.mark.full),
         ("unet", lambda: unet(Form()), lambda: unet(Form("plain", "direct"))),
     ],
     ids=["cris", "ht", "dht", "unet"],
