@@ -22,6 +22,7 @@ PARTS = (
     "steps",
     "facade",
     "drills",
+    "loading",
     "gpu",
 )
 
