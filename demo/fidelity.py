@@ -105,7 +105,7 @@ def main() -> int:
 
 def decoding_pipeline(server: EmbeddedServer) -> Pipeline:
     """The server's first pipeline that harmonizes in steps and decodes a latent."""
-    pipelines = catalogue(server.model_repositories, server.unexported).pipelines
+    pipelines = catalogue(server.model_repositories, server.roster.unexported).pipelines
     return next(each for each in pipelines if each.task == "harmonize" and each.has_steps and "decoder" in each.parts)
 
 

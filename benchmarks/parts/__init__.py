@@ -24,6 +24,7 @@ PARTS = (
     "steps",
     "facade",
     "drills",
+    "loading",
     "gpu",
 )
 
