@@ -1,4 +1,4 @@
-"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|dht|vae|unet`.
+"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|vae|...`.
 
 Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained at small sizes first, where attention is far cheaper, and
 last at the published size. The learning rate is constant within a stage and falls linearly to zero in the last one.
@@ -21,6 +21,7 @@ from demo.tasks.autoencoder import Autoencoder
 from demo.tasks.denoiser import Denoiser
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
+from demo.tasks.tiny_autoencoder import TinyAutoencoder
 
 AVERAGING = 0.998  # of the exponential moving average of the weights
 TASKS: dict[str, Callable[[], Task]] = {
@@ -28,6 +29,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "ht": lambda: Harmonizer(sizes.HT),
     "dht": lambda: Harmonizer(sizes.DHT),
     "vae": Autoencoder,
+    "tiny_vae": TinyAutoencoder,
     "unet": Denoiser,
 }
 

@@ -11,7 +11,7 @@ from concord.errors import InvalidSetting
 from concord.images import DecodedImage, decode_image
 from concord.limits import Limits
 from concord.loops.host import Host, Sample, ask_network
-from concord.loops.latent import denoise, draw_preview
+from concord.loops.latent import denoise, draw_preview, preview_view
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
 from concord.loops.window import Window
@@ -47,8 +47,9 @@ class DiffHarmony(Loop):
     Inputs: IMAGE, and one of MASK and TEXT. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Outputs: HARMONIZED,
     a PNG; for a text also what the part ``segment`` found: MASK, SCORE and TRUNCATED.
 
-    Parts: ``encoder``, ``unet`` and ``decoder``; if the request needs them ``segment``, ``harmony_decoder`` in place of
-    ``decoder``, ``refinement`` and ``preview``.
+    Parts: ``encoder``, ``unet`` and ``decoder``; if the request needs them ``segment``, ``refinement`` and ``preview``,
+    and in place of ``encoder`` and ``decoder`` ``tiny_encoder``, and ``harmony_decoder``, ``tiny_decoder`` or
+    ``linear_decoder``.
     """
 
     faster = "fewer STEPS or a smaller RESOLUTION"
@@ -70,10 +71,13 @@ class DiffHarmony(Loop):
             return {**found, "HARMONIZED": png}
         square = await self.host.compute(Square.of, image.pixels, mask, self.request.settings["RESOLUTION"])
         asked = {"COMPOSITE": square.composite}
-        composite = await self._ask("encoder", asked, "encoding the composite", "COMPOSITE_LATENT")
+        encoder = "tiny_encoder" if "tiny_encoder" in models else "encoder"
+        composite = await self._ask(encoder, asked, "encoding the composite", "COMPOSITE_LATENT")
         latent = {"LATENT": await self._denoise(composite, square.mask, image.pixels.shape[1] / image.pixels.shape[0])}
         if "harmony_decoder" in models:
             result = await self._ask("harmony_decoder", latent | square.tensors(), "decoding")
+        elif "linear_decoder" in models:
+            square, result = await self._map(composite, latent["LATENT"], square.mask)
         else:
             result = await self._decode(latent["LATENT"], square.mask, whole="refinement" in models)
         if "refinement" in models:
@@ -88,11 +92,21 @@ class DiffHarmony(Loop):
 
     async def _decode(self, latent: Floats, mask: Pixels, whole: bool) -> Floats:
         """The picture of a latent, fp32 [3, S, S]; NaN where it was not asked for."""
+        decoder = "tiny_decoder" if "tiny_decoder" in self.request.models else "decoder"
         if whole or not self.request.settings["WINDOW"]:
-            return await self._ask("decoder", {"LATENT": latent}, "decoding")
+            return await self._ask(decoder, {"LATENT": latent}, "decoding")
         window = Window.around(mask)
-        result = await self._ask("decoder", {"LATENT": window.of(latent)}, "decoding")
+        result = await self._ask(decoder, {"LATENT": window.of(latent)}, "decoding")
         return await self.host.compute(window.placed, result, len(mask))
+
+    async def _map(self, composite: Floats, latent: Floats, mask: Pixels) -> tuple[Square, Floats]:
+        """What a map of each latent to its colours makes of both, as composite and result."""
+        model = self.request.models["linear_decoder"]
+        before, after = [
+            (await self.host.ask(model, {"LATENT": each}, ("PREVIEW",)))["PREVIEW"] for each in (composite, latent)
+        ]
+        small, inner, result = await self.host.compute(preview_view, before, after, mask)
+        return Square(small, inner), result
 
     async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
