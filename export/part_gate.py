@@ -88,7 +88,7 @@ class Way:
     def _harmonized(self, picture: Picture, mask: Pixels, names: dict[str, str]) -> Iterator[Pixels]:
         """The pictures that a perfect UNet would give with these networks: of the whole latent, then of a window."""
 
-        def encoded(pixels: Pixels) -> Floats:
+        def encoded(pixels: Pixels) -> Any:
             return self._run(names["encoder"], {"COMPOSITE": squash_image(pixels, SIZE[0])})
 
         def decoded(latent: Floats) -> Any:
