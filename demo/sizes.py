@@ -46,6 +46,7 @@ VAE: dict[str, Any] = {
     "norm_num_groups": 2,
     "sample_size": 256,
 }
+TINY_VAE: dict[str, Any] = {"encoder_block_out_channels": (16,) * 4, "decoder_block_out_channels": (16,) * 4}
 UNET: dict[str, Any] = {
     "sample_size": 32,
     "in_channels": 9,

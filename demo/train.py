@@ -24,6 +24,7 @@ from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
+from demo.tasks.tiny_autoencoder import TinyAutoencoder
 
 AVERAGING = 0.998  # of the exponential moving average of the weights
 TASKS: dict[str, Callable[[], Task]] = {
@@ -33,6 +34,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "clip_ht": ClipHarmonizer,
     "crisht": EndToEnd,
     "vae": Autoencoder,
+    "tiny_vae": TinyAutoencoder,
     "unet": Denoiser,
     "referring": Referrer,
 }

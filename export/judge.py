@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from concord.repository.profiles import HINT_BF16
 from concord.session import session
 from concord.squash import LATENT_STRIDE
 from concord.variants import DEFAULT, TUNED, Variant, variants
-from export import calibration, default_setting
+from export import calibration, default_setting, part_gate
 from export.arguments import add_repository
 from export.engine_profiles import EngineError
 from export.judgement import Answering, Samples, signal_to_noise
@@ -54,7 +54,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Judge, and say each result in a line."""
     repository, kinds = arguments.model_repository, (arguments.kind,) if arguments.kind else processor.here()
-    for line in judge(repository, arguments.networks, kinds):
+    networks = arguments.networks
+    for line in chain(judge(repository, networks, kinds), part_gate.judge(repository, networks)):
         print(line, flush=True)
     if arguments.pictures:
         for line in (line for kind in kinds for line in judge_pictures(repository, kind, arguments.pictures)):
@@ -138,6 +139,7 @@ def judge_new(repository: Path) -> Iterator[str]:
                 yield from judge(repository, [model], kinds)
             except EngineError as error:
                 yield f"{model}: not judged, {error}"
+    yield from part_gate.judge(repository, new=True)
 
 
 def judge_pictures(repository: Path, kind: str, number: int) -> Iterator[str]:

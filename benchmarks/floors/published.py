@@ -21,11 +21,25 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, variants
 from export import candidates
 from export.network import Network
-from export.networks import cris, crisht, dht, harmony_vae, ht, refinement, text_encoder
+from export.networks import (
+    cris,
+    crisht,
+    dht,
+    harmony_vae,
+    ht,
+    refinement,
+    text_encoder,
+    tiny_decoder,
+    tiny_encoder,
+    vae_encoder,
+)
 from export.networks.cris import ServedCris
 from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
 from export.networks.refinement import Refinement, RefinementConfig, ServedRefinement
+from export.networks.tiny_decoder import ServedTinyDecoder
+from export.networks.tiny_encoder import ServedTinyEncoder
+from export.networks.tiny_vae import TinyVae
 from export.networks.unet import INPAINTING
 from export.networks.vae_encoder import KL_F8
 from export.onnx_file import publish
@@ -60,6 +74,16 @@ def companions() -> list[tuple[Network, nn.Module]]:
     return [(model, network.requires_grad_(False).eval()) for model, network in networks]
 
 
+def tiny_networks() -> list[tuple[Network, nn.Module]]:
+    """The tiny encoder and decoder as they are served."""
+    torch.manual_seed(2)
+    halves = TinyVae().requires_grad_(False).eval()
+    return [
+        (tiny_encoder.NETWORK, ServedTinyEncoder(halves.encoder)),
+        (tiny_decoder.NETWORK, ServedTinyDecoder(halves.decoder)),
+    ]
+
+
 def pipeline() -> Pipeline:
     """Stable Diffusion 1.5's inpainting UNet, its VAE, and text states, with the same random weights each time."""
     torch.manual_seed(0)
@@ -87,6 +111,17 @@ def one_graph() -> Path:
         publish(crisht.Crisht(segmenter, harmonizer).eval(), crisht.NETWORK, folder, RECORD)
 
     return _exported(OUTPUT / "published_one_graph", export)
+
+
+def tiny() -> Path:
+    """The folder of `tiny_networks`, with the encoder that says what they see."""
+
+    def export(folder: Path) -> None:
+        shutil.copytree(diffusion() / vae_encoder.NETWORK.name, folder / vae_encoder.NETWORK.name)
+        for model, network in tiny_networks():
+            publish(network, model, folder, RECORD)
+
+    return _exported(OUTPUT / "published_tiny", export)
 
 
 def diffusion() -> Path:

@@ -99,6 +99,19 @@ async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) ->
     return await host.compute(_thumbnail, shown["PREVIEW"], aspect)
 
 
+def preview_view(composite: Pixels, result: Pixels, mask: Pixels) -> tuple[Pixels, Pixels, Floats]:
+    """Previews of a composite and a result, uint8 [h, w, 3], as the small pictures that `concord.transfer` wants.
+
+    Both are as coarse, so the change between them is that of light and colour. At the edge of the mask, uint8 [S, S] of
+    0 and 1, they hold both sides of it; there the change within it is carried on.
+    """
+    size, reach = mask.shape[::-1], mask.shape[0] // result.shape[0] // 2
+    inner = cv2.erode(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    before, after = (cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (composite, result))
+    small_mask = np.asarray(inner if inner.any() else mask, np.uint8)
+    return np.asarray(before, np.uint8), small_mask, np.asarray(np.moveaxis(after, 2, 0), np.float32) / 255
+
+
 def _thumbnail(preview: Pixels, aspect: float) -> bytes:
     longest = 2 * max(preview.shape[:2])
     size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))

@@ -38,7 +38,7 @@ class LatentHarmonizer(Loop):
     """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
 
     Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Parts: ``encoder``, ``unet`` and ``decoder``;
-    ``preview`` if the request needs it.
+    if the request needs them ``preview``, and ``tiny_encoder`` and ``tiny_decoder`` in their places.
     """
 
     faster = "fewer STEPS or a smaller RESOLUTION"
@@ -53,7 +53,8 @@ class LatentHarmonizer(Loop):
 
     async def encode(self, composite: Pixels) -> Floats:
         """The latent, fp32 [4, S/8, S/8], of a square uint8 [S, S, 3]."""
-        return await self.ask("encoder", {"COMPOSITE": composite}, "encoding the composite", "COMPOSITE_LATENT")
+        encoder = "tiny_encoder" if "tiny_encoder" in self.request.models else "encoder"
+        return await self.ask(encoder, {"COMPOSITE": composite}, "encoding the composite", "COMPOSITE_LATENT")
 
     async def denoise(
         self,
@@ -89,10 +90,11 @@ class LatentHarmonizer(Loop):
 
     async def decode(self, latent: Floats, mask: Pixels, whole: bool = False) -> Floats:
         """The picture of a latent, fp32 [3, S, S]; NaN where it was not asked for: far from the mask [S, S]."""
+        decoder = "tiny_decoder" if "tiny_decoder" in self.request.models else "decoder"
         if whole or not self.request.settings["WINDOW"]:
-            return await self.ask("decoder", {"LATENT": latent}, "decoding")
+            return await self.ask(decoder, {"LATENT": latent}, "decoding")
         window = Window.around(mask)
-        result = await self.ask("decoder", {"LATENT": window.of(latent)}, "decoding")
+        result = await self.ask(decoder, {"LATENT": window.of(latent)}, "decoding")
         return await self.host.compute(window.placed, result, len(mask))
 
     async def unchanged(self, image: DecodedImage) -> bytes:

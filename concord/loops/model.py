@@ -110,11 +110,17 @@ class LoopModel:
         await self._events.run_in_executor(self._sending, finish, response)
 
     async def _require(self, models: Mapping[str, str]) -> None:
-        """Refuses a request whose optional parts are not there; without the others the pipeline is not served."""
+        """Refuses a request whose optional parts are not there, or have not passed their gate.
+
+        Without the other parts the pipeline is not served.
+        """
         for role, model in models.items():
-            name = self._pipeline.parts[role].input
+            part = self._pipeline.parts[role]
+            name = part.input
             if name and not await self._events.run_in_executor(None, pb_utils.is_model_ready, model):
                 raise InvalidSetting(name, f"needs the model '{model}', which this server does not have")
+            if part.barred:
+                raise InvalidSetting(name, f"is {part.value!r}; {part.barred}", f"another {name}")
 
 
 class _Host:

@@ -17,7 +17,9 @@ BY_PIPELINE = {
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, "harmony_vae", "refinement")
+COMPANIONS = ("harmony_vae", "refinement", "tiny_encoder", "tiny_decoder")
+"""Optional, and trained beside those."""
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, *COMPANIONS)
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

@@ -20,7 +20,7 @@ from benchmarks.floors.limit import Limit, columns
 from benchmarks.floors.loop import Loop
 from benchmarks.floors.loop import written as loop_written
 from benchmarks.floors.text_guided import TextGuided
-from benchmarks.parts.engines_diffusion import LARGEST, unet_in_int8
+from benchmarks.parts.engines_diffusion import LARGEST, TINY, tiny_shares, unet_in_int8
 from benchmarks.subjects import network
 from concord.instruments.markdown import stages, times
 from export.networks import find
@@ -227,6 +227,13 @@ def test_every_form_is_held_against_the_peak_of_its_own_precision() -> None:
     assert f"| `unet` | {OPENVINO_INT8} | 5.00 | 1.00 | 1.00 | 800 | 1600 | 50 % |" in written
     assert "in INT8 does 800 GFLOP/s, 0.50 of the 1600 GFLOP/s of this machine's product" in unet_in_int8(forms)
     assert precision("OpenVINO BF16") == "bf16" and precision("Concord") == "fp32"
+
+
+def test_the_time_of_a_tiny_decoder_is_told_as_a_share_of_that_of_the_plain_one() -> None:
+    plain, tiny = (Forms({EAGER: {"p50": spent}}, {EAGER: 1.0}, {EAGER: 1.0}, Int8(20.0, 1.0)) for spent in (40.0, 3.0))
+    own, other = network("decoder"), network(TINY["decoder"])
+    assert tiny_shares({own: plain, other: tiny}) == f"\n\nTime of `{other}` over `{own}`: {EAGER} 0.075."
+    assert tiny_shares({own: plain}) == ""
 
 
 def test_what_was_measured_before_there_were_limits_is_written_without_them() -> None:

@@ -13,7 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from concord.server.installation import MODEL_REPOSITORIES
 
-LATENT_NETWORKS = ("vae_encoder", "unet", "vae_decoder", "harmony_vae", "refinement", "latent_preview")
+LATENT_NETWORKS = (
+    *("vae_encoder", "unet", "vae_decoder", "harmony_vae", "refinement", "latent_preview"),
+    *("tiny_encoder", "tiny_decoder"),
+)
+OPEN = {f"gate.{role}": "passed" for role in ("tiny_encoder", "tiny_decoder", "linear_decoder")}
+"""Parameters of a pipeline whose optional encoders and decoders have passed their gates."""
 SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess")
 _WIDTH = 64
 _TYPES = {
@@ -85,9 +90,9 @@ PLANES = (np.float32, [4, "h", "w"])
 SQUARE = {"COMPOSITE": (np.uint8, ["S", "S", 3]), "COMPOSITE_MASK": (np.uint8, ["S", "S"])}
 
 
-def vae_encoder(broken: bool = False) -> onnx.ModelProto:
+def vae_encoder(broken: bool = False, seed: int = 1) -> onnx.ModelProto:
     """Averages; where it is broken, to values that are not finite."""
-    graph = Graph(1)
+    graph = Graph(seed)
     pooled = graph.node("AveragePool", graph.pixels("COMPOSITE", 1 / 127.5, -1), kernel_shape=[8, 8], strides=[8, 8])
     graph.scaled(graph.conv(pooled, 3, 4), np.nan if broken else 1.0, output="COMPOSITE_LATENT")
     return graph.model({"COMPOSITE": (np.uint8, ["S", "S", 3])}, "COMPOSITE_LATENT", [4, "h", "w"])
@@ -148,11 +153,19 @@ def referring_unet() -> onnx.ModelProto:
     return graph.model(inputs, "NOISE", [4, "h", "w"], MASK_LOGITS=[1, "h", "w"])
 
 
-def vae_decoder(broken: bool = False) -> onnx.ModelProto:
+def vae_decoder(broken: bool = False, seed: int = 3) -> onnx.ModelProto:
     """Enlarges; where it is broken, to values that are not finite."""
-    graph = Graph(3)
+    graph = Graph(seed)
     graph.scaled(graph.enlarged(graph.conv("LATENT", 4, 3)), 0.2, np.inf if broken else 0.5, output="SMALL_RESULT")
     return graph.model({"LATENT": PLANES}, "SMALL_RESULT", [3, "S", "S"])
+
+
+def tiny_encoder() -> onnx.ModelProto:
+    return vae_encoder(seed=7)
+
+
+def tiny_decoder() -> onnx.ModelProto:
+    return vae_decoder(seed=8)
 
 
 def harmony_vae() -> onnx.ModelProto:
