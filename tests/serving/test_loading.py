@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from concord.instruments.started_server import served_config
@@ -235,8 +236,11 @@ def test_what_was_unloaded_stays_away_whatever_dies(served):
 
 def test_a_model_that_was_loaded_is_loaded_again_when_it_dies(served):
     stack, _, _ = served
-    for verb in ("unload", "load", "reload"):
+    for verb in ("unload", "load"):
         assert change(stack, "gated", verb).status_code == 200
+    before = stub_of("harmonize_gated", stack.descendants())
+    assert change(stack, "gated", "reload").status_code == 200
+    wait_until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE)
     stub_of("harmonize_gated", stack.descendants()).kill()
     stack.wait_for("model 'harmonize_gated' is ready again")
     assert harmonize(stack, "gated").status_code == 200
