@@ -20,7 +20,7 @@ from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 
 VERBS = ("unload", "load", "reload")
-BEFORE_SECONDS, SECONDS = 6.0, 18.0
+BEFORE_SECONDS, SECONDS = 6.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Numbers:
     noticed: list[Noticed]
 
 
-def measure(rounds: int = 6, clients: int = 2) -> Numbers:
+def measure(rounds: int = 4, clients: int = 2) -> Numbers:
     with (
         TemporaryDirectory() as folder,
         serving(Path(folder), flags=("--no-page", "--manage")) as service,

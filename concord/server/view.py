@@ -16,6 +16,8 @@ from concord.variants import DEFAULT, Variant
 from concord_client.catalogue import PROFILE, RELOADS
 
 _CONFIG = "config.pbtxt"
+_SHOWN = "shown"
+"""Parameter that counts: where nothing else has changed, Triton would keep the process that there is."""
 
 
 class View:
@@ -24,12 +26,13 @@ class View:
     def __init__(self, repositories: Sequence[Path]) -> None:
         self.folders: list[Path] = []
         self._repositories = repositories
-        self._reloads = Counter[str]()
+        self._reloads, self._shown = Counter[str](), Counter[str]()
 
     def open(self, directory: Path) -> None:
         """Makes the folders anew, in `directory`."""
         self.folders = [directory / f"models-{number}" for number in range(len(self._repositories))]
         self._reloads.clear()
+        self._shown.clear()
         for folder in self.folders:
             folder.mkdir()
 
@@ -41,6 +44,7 @@ class View:
         for name in models:
             for repository, view in zip(self._repositories, self.folders, strict=True):
                 if (repository / name / _CONFIG).is_file():
+                    self._shown[name] += 1
                     self._show(repository / name, view / name, chosen.get(name))
 
     def show_reloaded(self, model: str, chosen: Mapping[str, Variant]) -> None:
@@ -64,6 +68,8 @@ class View:
 
     def _config(self, source: Path, variant: Variant | None) -> str:
         parameters = {}
+        if self._shown[source.name] > 1:
+            parameters[_SHOWN] = str(self._shown[source.name])
         if self._reloads[source.name]:
             parameters[RELOADS] = str(self._reloads[source.name])
         if variant is not None and variant.profile != DEFAULT:

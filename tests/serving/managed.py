@@ -89,6 +89,7 @@ def repository(folder: Path) -> tuple[Path, Gates]:
     (models / "ht").unlink()
     shutil.copytree(real, models / "ht")
     write_gated(models, gates, "gated")
+    write_gated(models, gates, "upper", 'parameters { key: "part.below" value { string_value: "harmonize_gated" } }')
     write_network(models, gates, "huge", 2**40)
     write_network(models, gates, "damaged", 100)
     return models, gates

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from concord.instruments.started_server import served_config
@@ -209,6 +210,20 @@ def test_a_model_that_cannot_be_loaded_leaves_everything_as_it_was(served):
         assert not [each.name for each in client.models() if "damaged" in each.name]
 
 
+def test_what_another_model_runs_comes_with_it_and_stays_as_long_as_it_is_there(served):
+    stack, _, _ = served
+    assert change(stack, "gated", "unload").status_code == 200
+    assert change(stack, "upper", "load").json()["loaded"] == ["harmonize_gated", "harmonize_upper"]
+    assert names(stack) == {"ht", "gated", "upper"}
+    refused = change(stack, "gated", "unload")
+    assert problem(refused) == (409, "in_use") and refused.json()["allowed"] == "to unload upper first"
+    assert harmonize(stack, "gated").status_code == 200
+    assert change(stack, "gated", "load").json()["loaded"] == []
+    assert change(stack, "upper", "unload").json()["unloaded"] == ["harmonize_upper"]
+    assert names(stack) == {"ht", "gated"}
+    assert problem(change(stack, "upper", "unload")) == (404, "unknown_model")
+
+
 def test_what_was_exported_since_the_start_can_be_loaded(served):
     stack, gates, models = served
     write_gated(models, gates, "later")
@@ -235,8 +250,11 @@ def test_what_was_unloaded_stays_away_whatever_dies(served):
 
 def test_a_model_that_was_loaded_is_loaded_again_when_it_dies(served):
     stack, _, _ = served
-    for verb in ("unload", "load", "reload"):
+    for verb in ("unload", "load"):
         assert change(stack, "gated", verb).status_code == 200
+    before = stub_of("harmonize_gated", stack.descendants())
+    assert change(stack, "gated", "reload").status_code == 200
+    wait_until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE)
     stub_of("harmonize_gated", stack.descendants()).kill()
     stack.wait_for("model 'harmonize_gated' is ready again")
     assert harmonize(stack, "gated").status_code == 200
