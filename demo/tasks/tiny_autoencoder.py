@@ -10,7 +10,7 @@ from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from torch import Tensor, nn
 
 from demo import sizes
-from demo.tasks import WEIGHTS, Batch, Task
+from demo.tasks import Batch, Task
 from demo.tasks.autoencoder import Autoencoder, silence
 from export.networks import latent_preview
 from export.networks.latent_diffusion import signed
@@ -25,7 +25,7 @@ NOISE = 0.2  # most of it in the latents to decode, which a sampler does not lea
 class TinyAutoencoder(Task):
     """Squared error of the encoder from the VAE's latents, and of the decoder from the VAE's pictures of latents."""
 
-    output = WEIGHTS / "diffharmony" / "tiny_vae"
+    output = Autoencoder.output.with_name("tiny_vae")
 
     def __init__(self) -> None:
         self.tiles = np.empty((0, 0, 0, 3), np.uint8)

@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig
 from export.networks.refinement import Refinement, RefinementConfig
+from export.networks.tiny_vae import BLOCKS, Half, TinyConfig, TinyDecoder, TinyEncoder
 
 WIDTH = 12  # of the text states
 UNET: dict[str, Any] = {
@@ -68,6 +69,13 @@ def harmony_vae(seed: int = 0) -> ConditionVae:
 def refinement(channels: int, seed: int = 0) -> Refinement:
     torch.manual_seed(seed)
     return Refinement(refinement_config(channels)).eval()
+
+
+def tiny_vae(seed: int = 0) -> dict[Half, TinyEncoder | TinyDecoder]:
+    """Both halves, with the published blocks."""
+    torch.manual_seed(seed)
+    encoder, decoder = (TinyConfig(BLOCKS[half], width=8) for half in ("encoder", "decoder"))
+    return {"encoder": TinyEncoder(encoder).eval(), "decoder": TinyDecoder(decoder).eval()}
 
 
 def save_pipeline(folder: Path, safe: bool = True, text: bool = True, seed: int = 0) -> Path:

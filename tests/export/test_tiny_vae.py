@@ -10,16 +10,19 @@ import torch
 from diffusers import AutoencoderTiny
 from safetensors.torch import load_file, save_file
 
+from concord.repository.profiles import INT8_FILE
 from concord.squash import LATENT_STRIDE
-from export import golden
+from export import calibration, golden, quantization
 from export.__main__ import main
 from export.checkpoint import CheckpointError
 from export.convert import convert
 from export.networks import tiny_decoder, tiny_encoder
-from export.networks.tiny_vae import BLOCKS, TinyConfig, TinyDecoder, TinyEncoder, TinyVae
-from export.onnx_file import session
+from export.networks.tiny_vae import TinyVae
+from export.onnx_file import publish, session
 from export.publication import record_of
 from tests.commands import run
+from tests.export import small_diffusion as small
+from tests.export.test_engine import place_demo
 
 export = partial(run, main)
 
@@ -72,11 +75,7 @@ def test_both_halves_of_diffusers_folder_answer_as_diffusers_does(tmp_path: Path
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_the_authors_files_are_bare_and_hold_one_half_each(tmp_path: Path, suffix: str) -> None:
-    torch.manual_seed(0)
-    encoder, decoder = (
-        build(TinyConfig(BLOCKS[half], width=8)).eval()
-        for half, build in (("encoder", TinyEncoder), ("decoder", TinyDecoder))
-    )
+    encoder, decoder = small.tiny_vae().values()
     write = torch.save if suffix == ".pth" else save_file
     for name, network in (("encoder", encoder), ("decoder", decoder)):
         write(dict(network.state_dict()), tmp_path / f"taesd_{name}{suffix}")
@@ -91,6 +90,20 @@ def test_the_authors_files_are_bare_and_hold_one_half_each(tmp_path: Path, suffi
         CheckpointError, match="not a checkpoint of tiny_decoder, but of tiny_encoder: python -m export"
     ):
         convert(tiny_decoder.NETWORK, tmp_path / f"taesd_encoder{suffix}", tmp_path)
+
+
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_a_half_is_built_in_int8(tmp_path: Path, half: str) -> None:
+    place_demo(tmp_path, "vae_encoder")  # which makes the latents that a decoder is calibrated on
+    network = small.tiny_vae()[half]
+    module, served = {
+        "encoder": (tiny_encoder, tiny_encoder.ServedTinyEncoder),
+        "decoder": (tiny_decoder, tiny_decoder.ServedTinyDecoder),
+    }[half]
+    publish(served(network), module.NETWORK, tmp_path, {})
+    quantization.build(module.NETWORK.name, tmp_path, "int8", number=calibration.LEAST)
+    record = json.loads((tmp_path / module.NETWORK.name / "1" / f"{INT8_FILE}.json").read_text())
+    assert record["snr_db"][0] > record["least_snr_db"]
 
 
 @pytest.mark.parametrize("seed", [2, 3])
