@@ -1,4 +1,4 @@
-"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|vae|...`.
+"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train NETWORK`.
 
 Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained at small sizes first, where attention is far cheaper, and
 last at the published size. The learning rate is constant within a stage and falls linearly to zero in the last one.
@@ -18,8 +18,11 @@ from torch import nn
 from demo import sizes
 from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
+from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
+from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
 from demo.tasks.tiny_autoencoder import TinyAutoencoder
 
@@ -28,9 +31,12 @@ TASKS: dict[str, Callable[[], Task]] = {
     "cris": Segmenter,
     "ht": lambda: Harmonizer(sizes.HT),
     "dht": lambda: Harmonizer(sizes.DHT),
+    "clip_ht": ClipHarmonizer,
+    "crisht": EndToEnd,
     "vae": Autoencoder,
     "tiny_vae": TinyAutoencoder,
     "unet": Denoiser,
+    "referring": Referrer,
 }
 
 

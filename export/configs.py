@@ -80,8 +80,9 @@ def default(network: Network) -> ModelConfig:
     config = ModelConfig(
         name=network.name, backend="onnxruntime", default_model_filename=MODEL, max_batch_size=serving.batch
     )
-    for tensor, field in (*((tensor, config.input) for tensor in network.inputs), (network.output, config.output)):
-        field.add(name=tensor.name, data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.dims)
+    for tensors, field in ((network.inputs, config.input), (network.outputs, config.output)):
+        for tensor in tensors:
+            field.add(name=tensor.name, data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.dims)
     config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
     config.version_policy.latest.num_versions = 1
     patience = {} if serving.patience_seconds is None else {PATIENCE: str(serving.patience_seconds)}

@@ -118,9 +118,10 @@ def judge_window(
         mask = np.zeros((side, side), np.uint8)
         mask[3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8] = 1
         window = Window.around(mask)
-        placed = window.placed(default({"LATENT": window.of(latent)[np.newaxis]})[0], side)
-        whole.append(picture[0][:, mask > 0])
-        part.append(placed[:, mask > 0])
+        [decoded] = default({"LATENT": window.of(latent)[np.newaxis]})
+        placed = window.placed(decoded[0], side)
+        whole.append([picture[0][0][:, mask > 0]])
+        part.append([placed[:, mask > 0]])
     ratio = signal_to_noise(whole, part)
     passed = ratio >= LEAST_WINDOW
     default_setting.write(ensembles, "decoder", model, "WINDOW", str(passed).lower())
@@ -176,7 +177,7 @@ def runs(variant: Variant, kind: str) -> bool:
 
 
 def load(variant: Variant) -> Answering:
-    """The network as the server runs it, with batch 1, in this process; its first output for inputs by name.
+    """The network as the server runs it, with batch 1, in this process; its outputs for inputs by name.
 
     Raises:
         RuntimeError: the engine does not load it.
@@ -185,8 +186,7 @@ def load(variant: Variant) -> Answering:
     config = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True)
     if variant.settings.backend == "openvino":
         compiled = ov.Core().compile_model(path, "CPU", properties(config))
-        return lambda feeds: compiled(dict(feeds))[0]
+        return lambda feeds: list(compiled(dict(feeds)).values())
     running = session(path, config, "CPU" if variant.profile == DEFAULT else "GPU")
-    output = [running.get_outputs()[0].name]
     names = [tensor.name for tensor in running.get_inputs()]
-    return lambda feeds: running.run(output, {name: feeds[name] for name in names})[0]
+    return lambda feeds: running.run(None, {name: feeds[name] for name in names})

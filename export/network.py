@@ -120,7 +120,7 @@ class Network:
 
     Attributes:
         name: its folder in the repository, and its command.
-        inputs, output: the tensors of the served network.
+        inputs, outputs: the tensors of the served network.
         draw: inputs of a batch size, to check an export with.
         golden: names of the published checkpoints, of `published`, whose answers lie in `tests/published/golden`.
         published: by name, the network at the sizes of a published checkpoint; keys lie in `tests/published/keys`.
@@ -139,7 +139,7 @@ class Network:
 
     name: str
     inputs: tuple[ServedTensor, ...]
-    output: ServedTensor
+    outputs: tuple[ServedTensor, ...]
     draw: Callable[[int, torch.Generator], tuple[Tensor, ...]]
     golden: tuple[str, ...] | NotPublished
     published: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)

@@ -12,14 +12,27 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks import OUTPUT
 from concord.instruments import started_server as servers
 from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, variants
+from export import candidates
 from export.network import Network
-from export.networks import cris, dht, harmony_vae, ht, refinement, tiny_decoder, tiny_encoder, vae_encoder
+from export.networks import (
+    cris,
+    crisht,
+    dht,
+    harmony_vae,
+    ht,
+    refinement,
+    text_encoder,
+    tiny_decoder,
+    tiny_encoder,
+    vae_encoder,
+)
 from export.networks.cris import ServedCris
 from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
@@ -31,7 +44,7 @@ from export.networks.unet import INPAINTING
 from export.networks.vae_encoder import KL_F8
 from export.onnx_file import publish
 from export.pipeline import Pipeline
-from export.pipelines import diffharmony
+from export.pipelines import diffharmony, diffreharmony
 from export.runtime_form import Form, rewrite
 
 SIZE = 512  # pixels, of the photograph and of the square that is denoised
@@ -90,6 +103,16 @@ def text_guided() -> Path:
     return _exported(OUTPUT / "published", export)
 
 
+def one_graph() -> Path:
+    """The folder of the network that is made of CRIS and DHT+ of `networks`."""
+
+    def export(folder: Path) -> None:
+        (_, segmenter), (_, harmonizer), _ = networks()
+        publish(crisht.Crisht(segmenter, harmonizer).eval(), crisht.NETWORK, folder, RECORD)
+
+    return _exported(OUTPUT / "published_one_graph", export)
+
+
 def tiny() -> Path:
     """The folder of `tiny_networks`, with the encoder that says what they see."""
 
@@ -110,6 +133,24 @@ def diffusion() -> Path:
             publish(network, model, folder, RECORD, partial(rewrite, form=Form(convolution="direct")))
 
     return _exported(OUTPUT / "published_diffusion", export)
+
+
+def referring() -> Path:
+    """The folder of a text encoder, and of the UNet of `pipeline` with a head that finds everything."""
+
+    def export(folder: Path) -> None:
+        found = pipeline().unet
+        head = nn.Conv2d(found.config.block_out_channels[0], 1, 1)
+        head.load_state_dict({"weight": torch.zeros_like(head.weight), "bias": torch.ones(1)})
+        head.requires_grad_(False)
+        prompts: Any = CLIPTextModel(CLIPTextConfig(**text_encoder.SIZES)).requires_grad_(False).eval()
+        networks = (
+            diffreharmony.text_candidate(prompts),
+            diffreharmony.unet_candidate(found, head, False, Form()),
+        )
+        candidates.publish(networks, folder, RECORD)
+
+    return _exported(OUTPUT / "published_referring", export)
 
 
 def _exported(folder: Path, export: Callable[[Path], None]) -> Path:

@@ -119,7 +119,7 @@ def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
 NETWORK = Network(
     name="clip_ht",
     inputs=(*harmonizer.INPUTS, *(ServedTensor(name, "UINT8", (VIEW_SIZE, VIEW_SIZE, 3)) for name in VIEWS)),
-    output=harmonizer.OUTPUT,
+    outputs=(harmonizer.OUTPUT,),
     draw=draw,
     source=StateDict(
         claims=lambda keys: "clip_generator.clip_linear.0.weight" in keys and "patch_to_embedding.1.weight" in keys,

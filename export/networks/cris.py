@@ -254,7 +254,7 @@ NETWORK = Network(
         ServedTensor("CRIS_IMAGE", "UINT8", (CRIS_SIZE, CRIS_SIZE, 3)),
         ServedTensor("TOKENS", "INT64", (CONTEXT_LENGTH,)),
     ),
-    output=ServedTensor("LOGITS", "FP32", (1, CRIS_SIZE // 4, CRIS_SIZE // 4)),
+    outputs=(ServedTensor("LOGITS", "FP32", (1, CRIS_SIZE // 4, CRIS_SIZE // 4)),),
     draw=draw,
     source=StateDict(
         claims=lambda keys: "backbone.visual.conv1.weight" in keys and "proj.txt.weight" in keys,

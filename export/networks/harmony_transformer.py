@@ -84,7 +84,7 @@ def declare(name: str, form: Form, claims: Callable[[Collection[str]], bool], ha
     return Network(
         name=name,
         inputs=INPUTS,
-        output=OUTPUT,
+        outputs=(OUTPUT,),
         draw=draw,
         source=StateDict(claims, lambda _weights: published, build, ServedHarmonizer),
         published={form: lambda: build(published)},

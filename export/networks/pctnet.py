@@ -177,7 +177,7 @@ def published(weights: Mapping[str, Tensor]) -> PctNetConfig:
 NETWORK = Network(
     name="pctnet",
     inputs=INPUTS,
-    output=ServedTensor("COLOUR_MAP", "FP32", (PARAMETERS + 1, SMALL_SIZE, SMALL_SIZE)),
+    outputs=(ServedTensor("COLOUR_MAP", "FP32", (PARAMETERS + 1, SMALL_SIZE, SMALL_SIZE)),),
     draw=draw,
     source=StateDict(lambda keys: "get_params.weight" in keys, published, build, ServedPctNet),
     published={

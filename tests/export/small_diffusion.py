@@ -32,9 +32,13 @@ VAE: dict[str, Any] = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
 }
-TEXT = CLIPTextConfig(
-    hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=5
-)
+TEXT: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 5,
+}
 HARMONY_VAE = ConditionVaeConfig(block_out_channels=(4, 4, 8, 8), layers_per_block=1, norm_num_groups=4)
 
 
@@ -48,9 +52,9 @@ def vae(seed: int = 0, **sizes: Any) -> AutoencoderKL:
     return AutoencoderKL(**VAE | sizes).eval()
 
 
-def text_encoder(seed: int = 0) -> CLIPTextModel:
+def text_encoder(seed: int = 0, **sizes: Any) -> CLIPTextModel:
     torch.manual_seed(seed)
-    return CLIPTextModel(TEXT).eval()
+    return CLIPTextModel(CLIPTextConfig(**TEXT | sizes)).eval()
 
 
 def refinement_config(channels: int) -> RefinementConfig:

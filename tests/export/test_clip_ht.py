@@ -49,7 +49,7 @@ def test_a_checkpoint_in_the_published_layout_becomes_the_served_model(tmp_path_
     path = exported(tmp_path_factory, NETWORK) / NETWORK.name / "1" / "model.onnx"
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
-    dims = {tensor.name: ["batch", *tensor.dims] for tensor in (*NETWORK.inputs, NETWORK.output)}
+    dims = {tensor.name: ["batch", *tensor.dims] for tensor in (*NETWORK.inputs, *NETWORK.outputs)}
     assert dims == {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)

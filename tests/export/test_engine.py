@@ -71,7 +71,7 @@ def told(model: str) -> dict[str, str]:
     network = declared(model)
     return {
         tensor.name: f"TYPE_{tensor.kind} " + "x".join(map(str, (-1, *tensor.dims)))
-        for tensor in (*network.inputs, network.output)
+        for tensor in (*network.inputs, *network.outputs)
     }
 
 
@@ -117,7 +117,7 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.full), "fp16"])
 @pytest.mark.parametrize("model", ["unet", "vae_decoder", "vae_encoder", "tiny_encoder", "tiny_decoder"])
 def test_the_engine_of_a_diffusion_network_takes_every_resolution(direct: Path, model, precision) -> None:
     record = build(direct, model, precision=precision)
