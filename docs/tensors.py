@@ -49,7 +49,7 @@ def _setting(setting: Setting) -> list[str]:
     default = setting.default
     shown = str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
     # What a gate closes on one server is open on another.
-    allowed = replace(setting, choices=(*setting.choices, *setting.closed)).allowed
+    allowed = replace(setting, choices=(*setting.choices, *sorted(setting.closed))).allowed
     return [_type(setting.datatype), shown, allowed, setting.about]
 
 
