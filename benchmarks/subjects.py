@@ -10,8 +10,12 @@ from concord_client import Harmonize, Pipeline
 
 LIGHT, HEAVY = "ht", "dht"
 """They harmonize in one pass; of the light one there are demo weights."""
+END_TO_END = "crisht"
+"""Finds what it harmonizes, in one network."""
 DIFFUSION = "diffharmony"
 """Harmonizes step by step."""
+REFERRING = "diffreharmony"
+"""The same, and finds what it harmonizes."""
 ROLES = ("encoder", "unet", "decoder")
 """The networks of a diffusion that every request runs."""
 
@@ -31,6 +35,12 @@ def text_guided_networks(model: str = LIGHT) -> tuple[str, ...]:
 def diffusion() -> Pipeline:
     """The pipeline of `DIFFUSION` that takes a mask."""
     return catalogue(MODEL_REPOSITORIES, ()).choose(Harmonize.TASK, DIFFUSION, {"IMAGE", "MASK"}, streams=True)
+
+
+@cache
+def referring() -> Pipeline:
+    """The pipeline of `REFERRING`."""
+    return catalogue(MODEL_REPOSITORIES, ()).choose(Harmonize.TASK, REFERRING, {"IMAGE", "TEXT"}, streams=True)
 
 
 def network(role: str) -> str:

@@ -63,6 +63,10 @@ class InvalidSetting(ConcordError, code="invalid_setting", http_status=400):
     """A setting of a request is out of range or unknown, or contradicts another."""
 
 
+class InUse(ConcordError, code="in_use", http_status=409):
+    """A model that others need cannot be unloaded."""
+
+
 class Busy(ConcordError, code="busy", http_status=503):
     """As many requests as the server takes are being answered; the same one can be sent again later."""
 

@@ -1,15 +1,17 @@
 """Masks: white (255) is the foreground, black (0) the background."""
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from concord.arrays import Pixels
+from concord.arrays import Floats, Pixels
 from concord.errors import InvalidMask
 from concord.images import open_image
 from concord.limits import Limits
 from concord.png import encode_png
 
 THRESHOLD = 128
+PROBABLE = 0.5
 
 
 def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixels:
@@ -34,6 +36,21 @@ def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixe
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
     luminance = np.asarray(image.convert("L"))
     return (luminance >= THRESHOLD).astype(np.uint8) * np.uint8(255)
+
+
+def mask_from_probabilities(probabilities: Floats, height: int, width: int) -> tuple[Pixels, float]:
+    """The mask of an image from its foreground's probabilities, fp32 [h, w], and its score.
+
+    They are enlarged bilinearly, pixel centres aligned; from 0.5 up it is foreground. The score is their mean there, at
+    their own size, and 0 where there is none.
+
+    Returns:
+        uint8 [height, width] of 0 and 255, and the score.
+    """
+    enlarged = cv2.resize(probabilities, (width, height), interpolation=cv2.INTER_LINEAR)
+    inside = probabilities[probabilities >= PROBABLE]
+    score = float(inside.mean()) if inside.size else 0.0
+    return (enlarged >= PROBABLE).astype(np.uint8) * np.uint8(255), score
 
 
 def pack_mask(mask: Pixels) -> Pixels:

@@ -5,6 +5,9 @@ from typing import Any
 
 from concord.errors import ConcordError
 
+UNLESS_EMPTY = "unless_empty"
+"""Names an input of a network: where all of it is 0, the answer is zeros without the network. Its shapes are fixed."""
+
 
 class InvalidParameter(ConcordError, code="invalid_parameter"):
     """A parameter of a model configuration has a value that cannot be used."""

@@ -17,6 +17,7 @@ import triton_python_backend_utils as pb_utils  # part of the server: importable
 
 from concord.adapter import canary_response, error_response
 from concord.canary import is_canary
+from concord.model_config import UNLESS_EMPTY, parameters
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 Names = tuple[Sequence[str], Sequence[str]]
@@ -36,6 +37,8 @@ class NetworkModel:
         self._name = args["model_name"]
         self._batched = config["max_batch_size"] > 0
         self._inputs = [tensor["name"] for tensor in config["input"]]
+        self._unless_empty = parameters(config).get(UNLESS_EMPTY)
+        self._shapes = {tensor["name"]: list(map(int, tensor["dims"])) for tensor in config["output"]}
         version = Path(args["model_repository"], args["model_version"])
         network = version / (config["default_model_filename"] or self.default_filename)
         if not network.is_file():
@@ -83,7 +86,7 @@ class NetworkModel:
             for request in requests
         ]
         names = list(dict.fromkeys(name for request in requests for name in request.requested_output_names()))
-        outputs = dict(zip(names, self.run(_joined(feeds), names), strict=True))
+        outputs = dict(zip(names, self._run_unless_empty(_joined(feeds), names), strict=True))
         responses = []
         start = 0
         for request, feed in zip(requests, feeds, strict=True):
@@ -94,6 +97,21 @@ class NetworkModel:
             tensors = [pb_utils.Tensor(name, outputs[name][rows]) for name in request.requested_output_names()]
             responses.append(pb_utils.InferenceResponse(tensors))
         return responses
+
+    def _run_unless_empty(self, feeds: Tensors, names: Sequence[str]) -> Sequence[npt.NDArray[Any]]:
+        """Runs the network on the samples that are not empty; the others are answered with FP32 zeros."""
+        if self._unless_empty is None:
+            return self.run(feeds, names)
+        told = feeds[self._unless_empty]
+        asked = told.reshape(len(told), -1).any(axis=1)
+        if asked.all():
+            return self.run(feeds, names)
+        answers = [np.zeros((len(told), *self._shapes[name]), np.float32) for name in names]
+        if asked.any():
+            ran = self.run({name: value[asked] for name, value in feeds.items()}, names)
+            for answer, rows in zip(answers, ran, strict=True):
+                answer[asked] = rows
+        return answers
 
 
 def _joined(feeds: Sequence[Tensors]) -> Tensors:

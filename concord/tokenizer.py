@@ -1,4 +1,4 @@
-"""Referring expressions to CLIP's tokens, as CRIS takes them."""
+"""Texts to CLIP's tokens, as CRIS and the text encoder of Stable Diffusion take them."""
 
 import gzip
 import html
@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from concord.errors import InvalidText
 
 CONTEXT_LENGTH = 17
+PROMPT_LENGTH = 77
 START, END = 49406, 49407
 MAX_BYTES = 10_000
 
@@ -47,17 +48,17 @@ class Tokenizer:
         lines = gzip.decompress(VOCABULARY.read_bytes()).decode().split("\n")
         return cls([(first, second) for first, second in (line.split(" ") for line in lines)])
 
-    def encode(self, text: bytes) -> tuple[NDArray[np.int64], bool]:
-        """Tokens of a referring expression, and whether it was too long and lost its end.
+    def encode(self, text: bytes, length: int = CONTEXT_LENGTH, padding: int = 0) -> tuple[NDArray[np.int64], bool]:
+        """Tokens of a text, and whether it was too long and lost its end.
 
-        They are int64 [17]: 49406, up to 15 tokens, 49407, then zeros.
+        They are int64 [length]: 49406, up to ``length - 2`` tokens, 49407, then ``padding``.
 
         Raises:
             InvalidText: empty, blank, not UTF-8, or more than 10 000 bytes.
         """
         tokens = self._encoder.encode(_clean(text)).ids
-        kept = tokens[: CONTEXT_LENGTH - 2]
-        padded = np.zeros(CONTEXT_LENGTH, np.int64)
+        kept = tokens[: length - 2]
+        padded = np.full(length, padding, np.int64)
         padded[: len(kept) + 2] = [START, *kept, END]
         return padded, len(tokens) > len(kept)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
+from concord.device import Device
 from concord.record import read_record
 from concord.repository import pbtxt
 from concord.repository.profiles import HINT_BF16
@@ -60,11 +61,16 @@ class Variant:
     model: str
     profile: str
     config: Path
+    device: Device | None = None
+    """Where it runs; None for where its configuration says."""
 
     @cached_property
     def settings(self) -> model_config_pb2.ModelConfig:
         """The configuration; raises ServerFailure if it cannot be read."""
-        return pbtxt.read(self.config, f"{self.model}/{self.config.name}")
+        settings = pbtxt.read(self.config, f"{self.model}/{self.config.name}")
+        if self.device is not None:
+            self.device.take(settings)
+        return settings
 
     @property
     def file(self) -> str:
@@ -82,6 +88,13 @@ class Variant:
     def made(self) -> bool:
         """Whether the file exists."""
         return (self.version / self.file).is_file()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, and of the weights that lie beside it."""
+        stem = Path(self.file).stem
+        names = [self.file, f"{stem}.bin", f"{stem}.weights", *(["weights-*.bin"] if self.file == _ONNX else [])]
+        return sum(path.stat().st_size for name in names for path in self.version.glob(name))
 
     @cached_property
     def record(self) -> dict[str, Any]:

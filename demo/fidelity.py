@@ -74,6 +74,9 @@ class ServerHost:
             self.answer = answer
         return {output: answer}
 
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        return [await self.ask(model, sample, outputs) for sample in samples]
+
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         return function(*arguments)
 
@@ -102,7 +105,7 @@ def main() -> int:
 
 def decoding_pipeline(server: EmbeddedServer) -> Pipeline:
     """The server's first pipeline that harmonizes in steps and decodes a latent."""
-    pipelines = catalogue(server.model_repositories, server.unexported).pipelines
+    pipelines = catalogue(server.model_repositories, server.roster.unexported).pipelines
     return next(each for each in pipelines if each.task == "harmonize" and each.has_steps and "decoder" in each.parts)
 
 

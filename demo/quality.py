@@ -4,22 +4,24 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
-from concord.gates.pictures import SIZE, HeldOut, answer
-from concord.gates.tasks import GATED, Picture
+from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
+from concord.gates.tasks import Picture, gate_of
 from concord.instruments.networks import as_pixels, run_network
-from concord.instruments.pipelines import of_task
+from concord.png import encode_png
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Harmonize, Pipeline, Segment
+from concord_client import Client, Harmonize, Pipeline, Request, Segment
 
 OUTPUT = Path("out/quality.json")
 SCENES = 256
@@ -40,11 +42,13 @@ def main() -> int:
         for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
             values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
             report["autoencoders"][" and ".join(names)] = float(values.mean())
-        for pipeline in of_task(catalogue, Segment.TASK, GATED[Segment.TASK].given):
-            values = each(lambda scene, p=pipeline: iou(client, p, scene), pictures.scenes, pipeline.model)
-            report["segmenters"][pipeline.model] = float(values.mean())
-        for pipeline in of_task(catalogue, Harmonize.TASK, GATED[Harmonize.TASK].given):
-            for kind, items in pictures.of(Harmonize.TASK).items():
+        for pipeline in judged(catalogue):
+            if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
+                values = each(lambda scene, p=pipeline: iou(client, p, scene), pictures.scenes, pipeline.model)
+                report["segmenters"][pipeline.model] = float(values.mean())
+            if pipeline.task != Harmonize.TASK:
+                continue
+            for kind, items in pictures.of(gate_of(pipeline)).items():
                 title = f"{pipeline.model} on {kind}"
                 pairs = each(lambda item, p=pipeline: errors(client, p, item), items, title)
                 report["harmonizers"][title] = summary(pairs)
@@ -71,7 +75,10 @@ def each(measure: Callable[..., object], items: Sequence[Any], title: str) -> ND
 
 def iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
     """IoU of the mask found for the scene's expression."""
-    return intersection_over_union(answer(client, pipeline, scene), scene.mask)
+    image, text = encode_png(scene.composite), scene.expression
+    request: Request[Any] = Segment(image, text) if pipeline.task == Segment.TASK else Harmonize(image, text=text)
+    found = client.run(request, model=pipeline.model, settings=fixed(pipeline)).mask
+    return intersection_over_union(np.asarray(Image.open(BytesIO(found))), scene.mask)
 
 
 def restored_psnr(networks: InferenceServerClient, scene: Scene, encoder: str, decoder: str) -> float:
@@ -82,7 +89,7 @@ def restored_psnr(networks: InferenceServerClient, scene: Scene, encoder: str, d
 
 
 def errors(client: Client, pipeline: Pipeline, picture: Picture) -> list[float]:
-    """fMSE before and after harmonization with the true mask."""
+    """fMSE before and after harmonization, with the true mask where the pipeline takes one."""
     both = (picture.composite, answer(client, pipeline, picture))
     return [foreground_mse(each, picture.truth, picture.mask) for each in both]
 

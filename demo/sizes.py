@@ -3,6 +3,7 @@
 from typing import Any
 
 from export.networks.clip import CrisConfig
+from export.networks.clip_ht import ClipHTConfig
 from export.networks.harmony_transformer import HarmonyTransformerConfig
 
 CRIS = CrisConfig(
@@ -22,6 +23,20 @@ DHT = HarmonyTransformerConfig(
     form="dht_plus", base=16, width=64, feedforward=128, layers=1, light_layers=2, render_layers=1
 )
 HT = HarmonyTransformerConfig(form="ht_plus", width=96, feedforward=192, layers=3)
+CLIP_HT = ClipHTConfig(
+    embedding=48,
+    vocabulary=64,
+    text_width=8,
+    text_heads=2,
+    text_layers=1,
+    vision_width=48,
+    vision_heads=4,
+    vision_layers=2,
+    width=HT.width,
+    heads=HT.heads,
+    feedforward=HT.feedforward,
+    layers=HT.layers,
+)
 VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -31,6 +46,7 @@ VAE: dict[str, Any] = {
     "norm_num_groups": 2,
     "sample_size": 256,
 }
+TINY_VAE: dict[str, Any] = {"encoder_block_out_channels": (16,) * 4, "decoder_block_out_channels": (16,) * 4}
 UNET: dict[str, Any] = {
     "sample_size": 32,
     "in_channels": 9,
@@ -43,4 +59,11 @@ UNET: dict[str, Any] = {
     "attention_head_dim": 4,
     "norm_num_groups": 4,
 }
+TEXT_ENCODER: dict[str, Any] = {  # as CRIS's text tower, with whose weights it begins
+    "hidden_size": CRIS.text_width,
+    "intermediate_size": 4 * CRIS.text_width,
+    "num_hidden_layers": CRIS.text_layers,
+    "num_attention_heads": CRIS.text_heads,
+}
+REFERRING_UNET = UNET | {"cross_attention_dim": CRIS.text_width}
 TEXT_STATES = (4, 32)  # instead of the empty prompt: tokens x cross_attention_dim

@@ -1,4 +1,4 @@
-"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train cris|ht|dht|vae|unet`.
+"""Trains the demo weights on generated scenes and bundled photographs: `python -m demo.train NETWORK`.
 
 Each stage is SIZE:STEPS:BATCH:RATE. The networks are trained at small sizes first, where attention is far cheaper, and
 last at the published size. The learning rate is constant within a stage and falls linearly to zero in the last one.
@@ -18,17 +18,25 @@ from torch import nn
 from demo import sizes
 from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
+from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
+from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
+from demo.tasks.tiny_autoencoder import TinyAutoencoder
 
 AVERAGING = 0.998  # of the exponential moving average of the weights
 TASKS: dict[str, Callable[[], Task]] = {
     "cris": Segmenter,
     "ht": lambda: Harmonizer(sizes.HT),
     "dht": lambda: Harmonizer(sizes.DHT),
+    "clip_ht": ClipHarmonizer,
+    "crisht": EndToEnd,
     "vae": Autoencoder,
+    "tiny_vae": TinyAutoencoder,
     "unet": Denoiser,
+    "referring": Referrer,
 }
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo weights again and exports them into the model repository; about six hours on two cores.
+# Trains the demo weights again and exports them into the model repository; about eight hours on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
@@ -8,10 +8,19 @@ $python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4 --sta
 $python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3 \
   --stage 128:480:8:8e-4 --stage 128:2000:8:1e-3 --stage 64:2500:32:1e-3 --stage 128:1400:8:6e-4 --stage 256:220:4:3e-4
 $python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
+$python -m demo.train tiny_vae --stage 64:6000:16:2e-3
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
+$python -m demo.train crisht --stage 128:700:8:6e-4 --stage 256:200:4:3e-4
+$python -m demo.train clip_ht --stage 128:300:8:5e-4 --stage 256:80:4:2e-4
+$python -m demo.train referring --stage 128:300:32:8e-4 --stage 128:2200:32:8e-4 --stage 256:300:12:5e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd
+$python -m export crisht --cris demo/weights/cris.safetensors --dht demo/weights/crisht.safetensors
+$python -m export clip_ht --checkpoint demo/weights/clip_ht.safetensors
+$python -m export diffreharmony --pipeline demo/weights/diffreharmony --vae demo/weights/diffharmony/vae --convolution winograd
+$python -m export tiny_encoder --checkpoint demo/weights/diffharmony/tiny_vae
+$python -m export tiny_decoder --checkpoint demo/weights/diffharmony/tiny_vae
 $python -m export judge --pictures 64
 ONEDNN_MAX_CPU_ISA=AVX512_CORE $python -m export judge --kind avx512
 ONEDNN_MAX_CPU_ISA=AVX2 $python -m export judge --kind avx2

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from concord.server.administration import Administration
 from concord.server.choice import choose
-from concord.server.declared import catalogue, show_exported, unexported
+from concord.server.declared import unexported
 from concord.server.embedded import HOST
 from concord.server.installation import MODEL_REPOSITORIES, needed_variables
+from concord.server.inventory import Inventory
+from concord.server.view import View
 
 
 def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
@@ -27,11 +29,12 @@ def command(profile: str, arguments: list[str], directory: Path) -> list[str]:
         print(f"concord: not served, since not exported: {', '.join(sorted(left_out))}", file=sys.stderr, flush=True)
     if choice.words:
         print(f"concord: {choice.words}", file=sys.stderr, flush=True)
-    catalogue(MODEL_REPOSITORIES, left_out)
-    shown = show_exported(MODEL_REPOSITORIES, left_out, directory, choice.variants)
+    view = View(MODEL_REPOSITORIES)
+    view.open(directory)
+    view.show(Inventory.of(MODEL_REPOSITORIES, left_out).runs, choice.variants)
     return [
         "tritonserver",
-        *(f"--model-repository={folder}" for folder in shown),
+        *(f"--model-repository={folder}" for folder in view.folders),
         "--disable-auto-complete-config",
         # For the container's own check of health.
         f"--http-address={HOST}",

@@ -1,6 +1,7 @@
 """``python -m docs.tensors``: writes the tables of ``docs/tensors.md`` from the configurations and the tasks."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def settings(found: Catalogue) -> str:
 def _setting(setting: Setting) -> list[str]:
     default = setting.default
     shown = str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
-    return [_type(setting.datatype), shown, setting.allowed, setting.about]
+    # What a gate closes on one server is open on another.
+    allowed = replace(setting, choices=(*setting.choices, *sorted(setting.closed))).allowed
+    return [_type(setting.datatype), shown, allowed, setting.about]
 
 
 def models() -> str:

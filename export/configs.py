@@ -13,6 +13,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
     ModelWarmup,
 )
 
+from concord.model_config import UNLESS_EMPTY
 from concord.repository import ensembles, loops, pbtxt
 from concord.repository.profiles import PATIENCE, PROFILES
 from concord.server.installation import MODEL_REPOSITORIES
@@ -74,25 +75,29 @@ def loop_pipelines() -> Iterator[tuple[Path, str]]:
 
 
 def default(network: Network) -> ModelConfig:
-    """The configuration for ONNX Runtime on CPUs, warmed up with zeros at the least resolution."""
+    """The configuration for ONNX Runtime on CPUs, warmed up at the least resolution."""
     serving = network.serving
     config = ModelConfig(
         name=network.name, backend="onnxruntime", default_model_filename=MODEL, max_batch_size=serving.batch
     )
-    for tensor, field in (*((tensor, config.input) for tensor in network.inputs), (network.output, config.output)):
-        field.add(name=tensor.name, data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.dims)
+    for tensors, field in ((network.inputs, config.input), (network.outputs, config.output)):
+        for tensor in tensors:
+            field.add(name=tensor.name, data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.dims)
     config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
     config.version_policy.latest.num_versions = 1
     patience = {} if serving.patience_seconds is None else {PATIENCE: str(serving.patience_seconds)}
-    for key, value in {**serving.session, **patience}.items():
+    unless_empty = {UNLESS_EMPTY: network.unless_empty} if network.unless_empty else {}
+    for key, value in {**serving.session, **patience, **unless_empty}.items():
         config.parameters[key].CopyFrom(ModelParameter(string_value=value))
     config.dynamic_batching.max_queue_delay_microseconds = serving.delay_microseconds
     warmup = config.model_warmup.add(name="zeros", batch_size=1)
     for tensor in network.inputs:
-        zeros = ModelWarmup.Input(
-            data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.at(SIDES[0]), zero_data=True
+        # Zeros would not reach a network that is not asked for them.
+        values = "random_data" if tensor.name == network.unless_empty else "zero_data"
+        given = ModelWarmup.Input(
+            data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.at(SIDES[0]), **{values: True}
         )
-        warmup.inputs[tensor.name].CopyFrom(zeros)
+        warmup.inputs[tensor.name].CopyFrom(given)
     return config
 
 

@@ -29,12 +29,14 @@ class DiffusersFolder(Generic[Config]):
         claims: whether a checkpoint with these keys is one of this network.
         sizes: from the entries of `config.json`, None without one, and the weights.
         build: the network of these sizes, with the published keys; `served` is as it is served.
+        own: of a checkpoint's weights those of the network, under the published keys.
     """
 
     claims: Callable[[Collection[str]], bool]
     sizes: Callable[[dict[str, Any] | None, dict[str, Tensor]], Config]
     build: Callable[[Config], nn.Module]
     served: Callable[[Any, Config], nn.Module]
+    own: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda weights: weights
     rewritten: ClassVar[bool] = True
 
     def read(self, path: Path) -> Checkpoint:
@@ -47,8 +49,9 @@ class DiffusersFolder(Generic[Config]):
 
     def load(self, found: Checkpoint) -> Loaded:
         """The network with the weights, at the sizes of `config.json` or else the published ones."""
-        config = self.sizes(entries(found), found.weights)
-        network = assemble(lambda: self.build(config), found.weights)
+        weights = self.own(found.weights)
+        config = self.sizes(entries(found), weights)
+        network = assemble(lambda: self.build(config), weights)
         record = {
             "network": type(network).__name__,
             "config": asdict(config),  # type: ignore[call-overload]

@@ -93,7 +93,7 @@ def compared(model: str, repository: Path, graph: Path) -> dict[str, Any]:
 
     def load() -> Answering:
         half = session(graph)
-        return lambda feeds: half.run(None, dict(feeds))[0]
+        return lambda feeds: half.run(None, dict(feeds))
 
     network = find(model)
     if network is None or network.seen is None:

@@ -32,7 +32,7 @@ _NODES = (
     *(ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Name, ast.Load, ast.Attribute, ast.Subscript, ast.Slice),
     *(ast.Call, ast.keyword, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
 )
-_ATTRIBUTES = {"astype", "concatenate", "stack"}
+_ATTRIBUTES = {"array", "astype", "concatenate", "stack"}
 Answers = dict[str, NDArray[Any]]
 Asked = Callable[[int], Answers]
 Ask = Callable[[nn.Module, list[str], list[Tensor], list[str]], Asked]
@@ -89,7 +89,7 @@ def check_file(rule: ModuleType, path: Path, ask: Ask) -> tuple[str, bool]:
     if meta["model"] not in published:
         raise CheckpointError(f"unknown network {meta['model']!r}; known: {', '.join(published)}")
     network = published[meta["model"]]().eval()
-    checkpoint.load(network, draw_weights(rule, golden["keys"], meta))
+    checkpoint.load(network, draw_weights(rule, golden, meta))
     inputs = [draw_input(rule, name, entry) for name, entry in meta["inputs"].items()]
     # An output named `x_batch1` is the network's output x of so many samples.
     outputs = {name: re.sub(r"_batch\d+$", "", name) for name in meta["outputs"]}
@@ -113,17 +113,23 @@ def distance(value: NDArray[Any], entry: dict[str, Any], kept: NDArray[Any]) -> 
     return float(np.abs(value[tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))] - kept).max())
 
 
-def draw_weights(rule: ModuleType, keys: NDArray[Any], meta: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights of a file by the rule, checked against the file's checksum."""
-    lines = (str(line).split() for line in keys)
+def draw_weights(rule: ModuleType, golden: Answers, meta: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of a file by the rule, checked against the file's checksum; those that are published are the file's.
+
+    Some are made smaller than the rule has them: `scale`, of `meta`.
+    """
+    lines = (str(line).split() for line in golden["keys"])
     shapes = {key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in lines}
     drawn = rule.state_dict(shapes, meta["seed"])
+    for key, factor in meta.get("scale", {}).items():
+        drawn[key] = drawn[key] * np.float32(factor)
     checksum = 0
     for value in drawn.values():
         checksum = zlib.crc32(value.tobytes(), checksum)
     if f"{checksum:08x}" != meta["weights_crc32"]:
         raise CheckpointError("the rule's weights are not those of the file (checksum)")
-    return {key: torch.from_numpy(value) for key, value in drawn.items()}
+    fixed = {name.removeprefix("fixed/"): value for name, value in golden.items() if name.startswith("fixed/")}
+    return {key: torch.from_numpy(value) for key, value in (drawn | fixed).items()}
 
 
 def draw_input(rule: ModuleType, name: str, entry: dict[str, Any]) -> Tensor:

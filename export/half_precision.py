@@ -136,7 +136,7 @@ def restore_outputs(graph: ir.Graph) -> None:
     for index, value in enumerate(graph.outputs):
         if value.dtype == ir.DataType.FLOAT16:
             name, value.name = value.name, f"{value.name}_float16"
-            node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value}, name=f"node_{name}_float")
+            node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value}, name=f"node_{name}_output")
             [output] = node.outputs
             output.name, output.shape, output.type = name, value.shape, ir.TensorType(ir.DataType.FLOAT)
             graph.append(node)

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from concord.repository.profiles import HINT_BF16
 from concord.session import session
 from concord.squash import LATENT_STRIDE
 from concord.variants import DEFAULT, TUNED, Variant, variants
-from export import calibration, default_setting
+from export import calibration, default_setting, part_gate
 from export.arguments import add_repository
 from export.engine_profiles import EngineError
 from export.judgement import Answering, Samples, signal_to_noise
@@ -54,7 +54,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Judge, and say each result in a line."""
     repository, kinds = arguments.model_repository, (arguments.kind,) if arguments.kind else processor.here()
-    for line in judge(repository, arguments.networks, kinds):
+    networks = arguments.networks
+    for line in chain(judge(repository, networks, kinds), part_gate.judge(repository, networks)):
         print(line, flush=True)
     if arguments.pictures:
         for line in (line for kind in kinds for line in judge_pictures(repository, kind, arguments.pictures)):
@@ -117,9 +118,10 @@ def judge_window(
         mask = np.zeros((side, side), np.uint8)
         mask[3 * side // 8 : 5 * side // 8, 3 * side // 8 : 5 * side // 8] = 1
         window = Window.around(mask)
-        placed = window.placed(default({"LATENT": window.of(latent)[np.newaxis]})[0], side)
-        whole.append(picture[0][:, mask > 0])
-        part.append(placed[:, mask > 0])
+        [decoded] = default({"LATENT": window.of(latent)[np.newaxis]})
+        placed = window.placed(decoded[0], side)
+        whole.append([picture[0][0][:, mask > 0]])
+        part.append([placed[:, mask > 0]])
     ratio = signal_to_noise(whole, part)
     passed = ratio >= LEAST_WINDOW
     default_setting.write(ensembles, "decoder", model, "WINDOW", str(passed).lower())
@@ -137,6 +139,7 @@ def judge_new(repository: Path) -> Iterator[str]:
                 yield from judge(repository, [model], kinds)
             except EngineError as error:
                 yield f"{model}: not judged, {error}"
+    yield from part_gate.judge(repository, new=True)
 
 
 def judge_pictures(repository: Path, kind: str, number: int) -> Iterator[str]:
@@ -174,7 +177,7 @@ def runs(variant: Variant, kind: str) -> bool:
 
 
 def load(variant: Variant) -> Answering:
-    """The network as the server runs it, with batch 1, in this process; its first output for inputs by name.
+    """The network as the server runs it, with batch 1, in this process; its outputs for inputs by name.
 
     Raises:
         RuntimeError: the engine does not load it.
@@ -183,8 +186,7 @@ def load(variant: Variant) -> Answering:
     config = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True)
     if variant.settings.backend == "openvino":
         compiled = ov.Core().compile_model(path, "CPU", properties(config))
-        return lambda feeds: compiled(dict(feeds))[0]
+        return lambda feeds: list(compiled(dict(feeds)).values())
     running = session(path, config, "CPU" if variant.profile == DEFAULT else "GPU")
-    output = [running.get_outputs()[0].name]
     names = [tensor.name for tensor in running.get_inputs()]
-    return lambda feeds: running.run(output, {name: feeds[name] for name in names})[0]
+    return lambda feeds: running.run(None, {name: feeds[name] for name in names})

@@ -16,7 +16,8 @@ from export.publication import exported
 SAMPLES = 10  # held out
 MOST = 1e20  # 200 dB: the same answers
 
-Samples = NDArray[np.floating[Any]]
+Samples = Sequence[NDArray[np.floating[Any]]]
+"""A network's answers, one array an output."""
 Answering = Callable[[Feeds], Samples]
 
 
@@ -32,7 +33,7 @@ def compared(model: str, repository: Path, load: Callable[[], Answering], least:
     """
     seen = calibration.feeds(model, repository, SAMPLES, held_out=True)
     network = session(exported(repository, model))
-    expected = [network.run(None, dict(feeds))[0] for feeds in seen]
+    expected = [network.run(None, dict(feeds)) for feeds in seen]
     del network  # gigabytes, which the new form wants
     form = load()
     ratio = round(signal_to_noise(expected, map(form, seen)), 2)
@@ -45,9 +46,13 @@ def compared(model: str, repository: Path, load: Callable[[], Answering], least:
 
 
 def signal_to_noise(expected: Sequence[Samples], given: Iterable[Samples]) -> float:
-    """In dB: 10 log10 of the sum of squares of the expected answers over that of the differences, of all together."""
-    noise = signal = 0.0
+    """In dB: 10 log10 of the sum of squares of the expected answers over that of the differences, of all together.
+
+    Of the output in which it is least.
+    """
+    signal = noise = np.zeros(1)
     for wanted, answer in zip(expected, given, strict=True):
-        signal += float((wanted.astype(np.float64) ** 2).sum())
-        noise += float(((answer - wanted.astype(np.float64)) ** 2).sum())
-    return float(10 * np.log10(signal / max(noise, signal / MOST)))
+        exact = [each.astype(np.float64) for each in wanted]
+        signal = signal + np.array([(each**2).sum() for each in exact])
+        noise = noise + np.array([((one - each) ** 2).sum() for one, each in zip(answer, exact, strict=True)])
+    return float(10 * np.log10(signal / np.maximum(noise, signal / MOST)).min())

@@ -120,7 +120,7 @@ class Network:
 
     Attributes:
         name: its folder in the repository, and its command.
-        inputs, output: the tensors of the served network.
+        inputs, outputs: the tensors of the served network.
         draw: inputs of a batch size, to check an export with.
         golden: names of the published checkpoints, of `published`, whose answers lie in `tests/published/golden`.
         published: by name, the network at the sizes of a published checkpoint; keys lie in `tests/published/keys`.
@@ -133,12 +133,13 @@ class Network:
         seen: from scenes and a repository with the networks before it, what it is given in service, without batch.
         windowed: whether pipelines may ask for the answer around a mask alone, if it is much like in the whole answer.
         serving: see `Serving`.
+        unless_empty: an input; a sample in which it is 0 everywhere is answered with zeros, and the network not asked.
         harmonizer: for a network that harmonizes in one pass: what its two pipelines say of it.
     """
 
     name: str
     inputs: tuple[ServedTensor, ...]
-    output: ServedTensor
+    outputs: tuple[ServedTensor, ...]
     draw: Callable[[int, torch.Generator], tuple[Tensor, ...]]
     golden: tuple[str, ...] | NotPublished
     published: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
@@ -151,6 +152,7 @@ class Network:
     seen: Maker | None = None
     windowed: bool = False
     serving: Serving = field(default_factory=Serving)
+    unless_empty: str = ""
     harmonizer: Harmonizer | None = None
 
     def samples(self) -> Iterator[tuple[Tensor, ...]]:

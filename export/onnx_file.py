@@ -6,8 +6,9 @@ import platform
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir
@@ -23,6 +24,7 @@ from export.publication import Staged
 OPSET = 18
 # Weights above this lie beside the model: a protobuf message ends at 2 GB, and external data is mapped, not copied.
 INSIDE_LIMIT = 256 * 1024**2
+Answers: TypeAlias = Sequence[NDArray[Any]]
 
 
 class CheckFailed(ExportError):
@@ -89,40 +91,48 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[NDArray[Any]]:
-    """What the torch network answers to every sample."""
+def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[Answers]:
+    """What the torch network answers to every sample, one array an output."""
     with torch.no_grad():
-        return [network(*inputs).numpy() for inputs in samples]
+        given = (network(*inputs) for inputs in samples)
+        return [[each.numpy() for each in (value if isinstance(value, tuple) else (value,))] for value in given]
 
 
-def check(path: Path, model: Network, expected: Sequence[NDArray[Any]]) -> list[Difference]:
+def check(path: Path, model: Network, expected: Sequence[Answers]) -> list[Difference]:
     """Compare what the file answers to the model's samples with the torch network's; CheckFailed where it differs."""
     onnx_session = session(path)
+    names = [tensor.name for tensor in model.outputs]
     differences = []
     for inputs, wanted in zip(model.samples(), expected, strict=True):
-        (answer,) = onnx_session.run([model.output.name], model.feeds(inputs))
-        worst = float(np.abs(answer.astype(np.float32) - wanted.astype(np.float32)).max())
-        magnitude = float(np.abs(wanted).max())
-        differences.append(Difference(len(wanted), worst, magnitude))
-        if not worst <= model.tolerance * max(1.0, magnitude):  # also when it is NaN
-            raise CheckFailed(
-                f"{model.name}: ONNX Runtime differs from torch by {worst:.3g} at batch {len(wanted)}, "
-                f"allowed {model.tolerance:g} x {max(1.0, magnitude):.3g}; the repository is left as it was"
-            )
+        found = onnx_session.run(names, model.feeds(inputs))
+        each = list(starmap(compared, zip(found, wanted, strict=True)))
+        differences.append(max(each, key=lambda one: one.difference / max(1.0, one.magnitude)))
+        for name, one in zip(names, each, strict=True):
+            allowed = model.tolerance * max(1.0, one.magnitude)
+            if not one.difference <= allowed:  # also when it is NaN
+                raise CheckFailed(
+                    f"{model.name}: {name} of ONNX Runtime differs from torch's by {one.difference:.3g} at batch "
+                    f"{one.batch}, allowed is {allowed:.3g}; the repository is left as it was"
+                )
     return differences
+
+
+def compared(found: NDArray[Any], wanted: NDArray[Any]) -> Difference:
+    """Of one output."""
+    worst = float(np.abs(found.astype(np.float32) - wanted.astype(np.float32)).max())
+    return Difference(len(wanted), worst, float(np.abs(wanted).max()))
 
 
 def write(staged: Staged, network: nn.Module, model: Network) -> None:
     """Export into the stage."""
     traced = list(model.samples())[1]
     names = [tensor.name for tensor in model.inputs]
-    export(network, traced, names, [model.output.name], staged.model, model.axes)
+    outputs = [tensor.name for tensor in model.outputs]
+    export(network, traced, names, outputs, staged.model, model.axes)
     staged.name_weights()
 
 
-def verify(
-    staged: Staged, model: Network, expected: Sequence[NDArray[Any]], source: dict[str, Any]
-) -> list[Difference]:
+def verify(staged: Staged, model: Network, expected: Sequence[Answers], source: dict[str, Any]) -> list[Difference]:
     """Check the staged model against the answers that it must give, and write the record, with `source`, beside it."""
     differences = check(staged.model, model, expected)
     staged.write_record(

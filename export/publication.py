@@ -12,6 +12,7 @@ import onnx
 from concord.record import read_record
 from concord.variants import sha256
 from export.engine_profiles import EngineError
+from export.gate_record import withdraw
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"
 MODEL, RECORD = "model.onnx", "model.json"
@@ -90,8 +91,10 @@ class Staged:
         """Serve the staged files: the weights first, then the model that names them, which is the one switch.
 
         Nothing but renaming, so that several models follow one another at once; the weights that were served, and
-        engines and other precisions of their network, are removed at the end of the block.
+        engines and other precisions of their network, are removed at the end of the block. What pipelines' gates found
+        of the network does not count any more.
         """
+        withdraw(self.folder.absolute().parents[2] / "ensembles", self.name)
         for path in (*self.stage.glob(WEIGHTS), self.model, self.stage / RECORD):
             self.switched.add(path.replace(self.folder / path.name))
 

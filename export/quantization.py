@@ -142,4 +142,4 @@ def nearest(starts: Iterable[ov.Node], following: Callable[[ov.Node], Iterable[o
 
 def answering(network: ov.Model) -> Answering:
     compiled = ov.Core().compile_model(network, "CPU", properties({}))
-    return lambda feeds: compiled(feeds)[0]
+    return lambda feeds: list(compiled(feeds).values())

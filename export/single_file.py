@@ -12,10 +12,10 @@ from diffusers.loaders.single_file_utils import (
 from export import checkpoint, stable_diffusion
 from export.checkpoint import CheckpointError, named
 from export.diffusers_folder import CONFIG, read_json
+from export.networks.text_encoder import SIZES
 from export.networks.unet import INPAINTING
 from export.networks.vae_encoder import KL_F8
 from export.pipeline import Pipeline
-from export.stable_diffusion import TEXT_ENCODER
 
 UNET_KEY = "model.diffusion_model.input_blocks.0.0.weight"
 VAE_KEY = "first_stage_model.decoder.conv_in.weight"
@@ -41,7 +41,7 @@ def read(path: Path, configs: Path | None) -> Pipeline:
         return Pipeline(
             stable_diffusion.unet(unet, convert_ldm_unet_checkpoint(file.weights, unet)),
             stable_diffusion.vae(vae, convert_ldm_vae_checkpoint(file.weights, vae)),
-            stable_diffusion.encoded_states(sizes(configs, "text_encoder", TEXT_ENCODER), text) if text else None,
+            stable_diffusion.encoded_states(sizes(configs, "text_encoder", SIZES), text) if text else None,
             {path.name: file.sha256},
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from concord.squash import LATENT_STRIDE
@@ -15,6 +15,7 @@ from concord.tokenizer import END, START
 from export.checkpoint import CheckpointError
 from export.diffusers_folder import assemble
 from export.networks.latent_diffusion import LATENT_CHANNELS
+from export.networks.text_encoder import SIZES
 from export.networks.unet import CHANNELS, INPAINTING
 from export.networks.vae_encoder import KL_F8
 
@@ -25,12 +26,6 @@ FAMILIES = {
     8: "InstructPix2Pix",
 }
 STATES = "states"
-TEXT_ENCODER = {  # CLIP ViT-L/14, the text encoder of Stable Diffusion 1; the rest are transformers' defaults
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-}
 
 
 def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DConditionModel:
@@ -99,6 +94,50 @@ def stored_states(weights: dict[str, Tensor]) -> Tensor:
     return states
 
 
+def text_encoder(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> CLIPTextModel:
+    """A text encoder whose parameters are `weights`; without a config, of Stable Diffusion 1's sizes.
+
+    Raises:
+        CheckpointError: the config is not usable, or the weights do not fit it.
+    """
+
+    def make() -> CLIPTextModel:
+        sizes = CLIPTextConfig.from_dict(config or SIZES)
+        if sizes.vocab_size <= END:
+            raise CheckpointError(f"the text encoder knows {sizes.vocab_size} tokens, CLIP has {END + 1}")
+        return CLIPTextModel(sizes)
+
+    # Older files have the class's own prefix, and position ids, which are counted and not learned.
+    bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
+    encoder: CLIPTextModel = assemble(make, bare)
+    positions = torch.arange(encoder.config.max_position_embeddings)[None]
+    encoder.embeddings.register_buffer("position_ids", positions, persistent=False)
+    return encoder
+
+
+def mask_head(weights: dict[str, Tensor], channels: int) -> nn.Conv2d:
+    """A convolution 1x1 or 3x3 of one output, of the UNet's features; its kernel is told by the weight's shape.
+
+    The keys are `weight` and `bias`, with any prefix.
+
+    Raises:
+        CheckpointError: names what is wrong, and what is allowed.
+    """
+    found = {key.rpartition(".")[2]: value for key, value in weights.items()}
+    weight, bias = found.get("weight"), found.get("bias")
+    if len(weights) != 2 or weight is None or bias is None:
+        raise CheckpointError(f"has the keys {', '.join(sorted(weights))}; a mask head has weight and bias")
+    if weight.ndim != 4 or weight.shape[:2] != (1, channels) or tuple(weight.shape[2:]) not in ((1, 1), (3, 3)):
+        allowed = f"(1, {channels}, 1, 1) and (1, {channels}, 3, 3)"
+        raise CheckpointError(f"the mask head's weight is {tuple(weight.shape)}; allowed are {allowed}")
+    if bias.shape != (1,):
+        raise CheckpointError(f"the mask head's bias is {tuple(bias.shape)}, not (1,)")
+    size = weight.shape[2]
+    head = nn.Conv2d(channels, 1, size, padding=size // 2)
+    head.load_state_dict({"weight": weight, "bias": bias})
+    return head.requires_grad_(False).eval()
+
+
 def encoded_states(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Tensor:
     """States FP32 [n, d] of a text encoder's last layer, normalised: the start token, and as many ends as fit.
 
@@ -108,17 +147,8 @@ def encoded_states(config: dict[str, Any] | None, weights: dict[str, Tensor]) ->
         CheckpointError: the config is not usable, or the weights do not fit it.
     """
 
-    def make() -> CLIPTextModel:
-        sizes = CLIPTextConfig.from_dict(config or TEXT_ENCODER)
-        if sizes.vocab_size <= END:
-            raise CheckpointError(f"the text encoder knows {sizes.vocab_size} tokens, CLIP has {END + 1}")
-        return CLIPTextModel(sizes)
-
-    # Older files have the class's own prefix, and position ids, which are counted and not learned.
-    bare = {key.removeprefix("text_model."): value for key, value in weights.items() if "position_ids" not in key}
-    encoder = assemble(make, bare)
+    encoder = text_encoder(config, weights)
     length = encoder.config.max_position_embeddings
-    encoder.embeddings.register_buffer("position_ids", torch.arange(length)[None], persistent=False)
     with torch.no_grad():
         states: Tensor = encoder(torch.tensor([[START] + [END] * (length - 1)])).last_hidden_state[0]
     return states

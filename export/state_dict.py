@@ -23,12 +23,14 @@ class StateDict(Generic[Config]):
         claims: whether a checkpoint with these keys is one of this network.
         published: the sizes of the published checkpoint that has these weights.
         build: the network of these sizes, with the published keys; `served` is as it is served.
+        refused: why weights cannot be of these sizes, where a list of all their keys would hide it; empty if they can.
     """
 
     claims: Callable[[Collection[str]], bool]
     published: Callable[[Mapping[str, Tensor]], Config]
     build: Callable[[Config], nn.Module]
     served: Callable[[nn.Module], nn.Module]
+    refused: Callable[[Config, Mapping[str, Tensor]], str] = lambda _config, _weights: ""
     rewritten: ClassVar[bool] = False
 
     def read(self, path: Path) -> Checkpoint:
@@ -38,6 +40,8 @@ class StateDict(Generic[Config]):
     def load(self, found: Checkpoint) -> Loaded:
         """The network with the weights, at the sizes that the file carries or else the published ones."""
         config = self.sizes(found)
+        if reason := self.refused(config, found.weights):
+            raise CheckpointError(reason)
         network = self.build(config)
         checkpoint.load(network, found.weights)
         record = {

@@ -25,7 +25,8 @@ from export.networks import find
 from export.publication import Staged, exported, record_of
 
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}  # to the package that brings it
-TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT64": "TYPE_INT64"}  # TensorRT's names to Triton's
+TYPES = {"FLOAT": "TYPE_FP32", "UINT8": "TYPE_UINT8", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
+"""TensorRT's names to Triton's."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concord"
 
 Precision = Literal["fp32", "fp16"]
@@ -200,7 +201,8 @@ def check_bindings(network: Network, found: Mapping[str, str]) -> None:
         EngineError: names the tensors.
     """
     told = {
-        tensor.name: f"TYPE_{tensor.kind} {written((-1, *tensor.dims))}" for tensor in (*network.inputs, network.output)
+        tensor.name: f"TYPE_{tensor.kind} {written((-1, *tensor.dims))}"
+        for tensor in (*network.inputs, *network.outputs)
     }
     wrong = sorted(name for name in told.keys() | found.keys() if told.get(name) != found.get(name))
     if wrong:

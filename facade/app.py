@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from concord.server.embedded import EmbeddedServer
 from concord_client.tasks import TASKS
 from facade import openapi, problems
 from facade.access.keys import Gate, Keys, Rates
@@ -19,10 +20,12 @@ from facade.kserve import route as kserve
 from facade.kserve.shapes import kserve_problem
 from facade.openai import route as edits
 from facade.openai.shapes import openai_problem
-from facade.routes import server, tasks
+from facade.routes import loading, tasks
+from facade.routes import server as routes
 from facade.settings import Settings
 from facade.watch.observe import Metrics, Observer
 from facade.wire.uploads import Uploads
+from facade.work.operator import Operator
 from facade.work.probe import Readiness
 from facade.work.service import Service
 
@@ -34,8 +37,10 @@ Concord returns the photo with that object matched to the rest; in PNG no other 
 Every refusal and failure is a problem (RFC 9457) with a stable `type`."""
 
 
-def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+def create_app(settings: Settings, service: Service | None = None, server: EmbeddedServer | None = None) -> FastAPI:
     """The facade as an ASGI application, which closes the service; by default it is made from the settings.
+
+    `server` is the Triton behind it, where that is its own: models of it can be loaded and unloaded.
 
     Raises:
         SettingsError: the keys are not usable.
@@ -58,6 +63,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
+    app.state.operator = None if server is None else Operator(service, server)
     app.state.keys = Keys(settings)
     app.state.rates = Rates()
     app.state.metrics = Metrics(service.admission)
@@ -65,7 +71,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.uploads = Uploads(settings, service.memory)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for router in (tasks.router_of(TASKS), edits.router, batches.router, kserve.router, server.router):
+    for router in (tasks.router_of(TASKS), edits.router, batches.router, kserve.router, routes.router, loading.router):
         app.include_router(router)
     app.router.routes.append(Unmatched(app.router.routes))
     problems.install(app, {edits.EDITS: openai_problem, kserve.API: kserve_problem})

@@ -30,6 +30,8 @@ _BY_FASTAPI = "HTTPValidationError", "ValidationError"
 OF_ALL = ("foreign_origin", "unknown_host")
 _NOT_OF_FORMS = {
     "server_failure",
+    "forbidden",
+    "in_use",
     "invalid_archive",
     "invalid_tensor",
     "not_found",

@@ -37,6 +37,7 @@ _OF_THE_SERVER: dict[type[errors.ConcordError], str] = {
     errors.Cancelled: "The request was cancelled",
     errors.ConcordError: "The server failed",
     errors.NotFinite: "A network gave no number",
+    errors.InUse: "Others need the model",
     errors.Busy: "The server is busy",
     errors.ServerFailure: "The server cannot answer now",
     errors.DeadlineExceeded: "The request was not answered in time",
@@ -49,6 +50,7 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
     "invalid_archive": (400, "The archive cannot be read"),
     "invalid_tensor": (400, "A tensor is not as it is declared"),
     "unauthorized": (401, "An API key is needed"),
+    "forbidden": (403, "This is not for everybody"),
     "foreign_origin": (403, "Pages of other sites are not answered"),
     "not_found": (404, "There is nothing here"),
     "unknown_model": (404, "The model is not loaded"),
@@ -61,12 +63,13 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
     "unknown_host": (421, "The server does not answer to this name"),
     "rate_limited": (429, "Too many requests"),
     "too_busy": (503, "The server is busy"),
+    "loading": (503, "The model is being loaded"),
     "unavailable": (503, "The server cannot answer now"),
     "no_room": (507, "The server has no room"),
 }
 """Code to HTTP status and title."""
 
-_RETRIED = frozenset({"busy", "too_busy", "unavailable", "server_failure", "no_room"})
+_RETRIED = frozenset({"busy", "too_busy", "loading", "unavailable", "server_failure", "no_room"})
 _FULL_QUEUE = "maximum queue size"
 _FULL_MEMORY = "No space left on device"
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}

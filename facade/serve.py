@@ -78,6 +78,7 @@ class _Stack:
         self._signals = signals
         self._failure: ServerFailure | None = None
         self._supervisor: Supervisor | None = None
+        server = None
         self._announced = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         if not settings.triton_url:
@@ -87,7 +88,8 @@ class _Stack:
             chosen |= {} if ports.http is None else {"http_port": ports.http}
             log_file = settings.log_file or _default_log(settings.grpc_port)
             settings = settings.model_copy(update=chosen | {"log_file": log_file})
-            self._supervisor = Supervisor(_triton(settings, ports), self._notice, self._fail)
+            server = _triton(settings, ports)
+            self._supervisor = Supervisor(server, self._notice, self._fail)
         self._settings = settings
         self._socket = listener(settings.host, settings.port)
         try:
@@ -96,7 +98,7 @@ class _Stack:
             # The page takes seconds to import, in which Triton starts.
             from facade.app import create_app
 
-            self._app = create_app(settings)
+            self._app = create_app(settings, server=server)
         except BaseException:
             self._stop_triton(at_once=lambda: True)
             raise
@@ -169,6 +171,7 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
         settings.model_repositories,
         ports=ports,
         model_config_name=settings.model_config_name,
+        load=settings.load,
         log_path=log_path,
         drain_seconds=min(settings.drain_seconds, _DIRECT_SECONDS),
     )

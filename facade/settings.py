@@ -53,6 +53,10 @@ def _rate(given: str) -> str:
     return given
 
 
+def _names(given: object) -> object:
+    return tuple(filter(None, (item.strip() for item in given.split(",")))) if isinstance(given, str) else given
+
+
 def _origins(given: object) -> object:
     if not isinstance(given, str):
         return given
@@ -103,6 +107,9 @@ class Settings(BaseSettings):
         description="profile of the models, such as bf16, cuda or tensorrt; auto: for each the fastest that is known "
         "to answer well on this kind of processor; default: FP32",
     )
+    load: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_names)] = Field(
+        None, description="comma-separated models that are loaded at the start, others later; by default all"
+    )
     log_file: Path | None = Field(None, description="receives Triton's log; by default in the user's state folder")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of a log line")
     max_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
@@ -147,6 +154,11 @@ class Settings(BaseSettings):
         None,
         description="file with a line NAME HASH for each key, as `concord keys` prints it; limits may follow, "
         "such as rate=10/minute max_text_bytes=200; changes count at once",
+    )
+    manage: bool = Field(
+        False,
+        description="whether programs on this machine may load and unload models without a key; a key may where its "
+        "line in the file says `manage`",
     )
     open: bool = Field(False, description="whether everybody may ask at an address that is not loopback, without keys")
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(

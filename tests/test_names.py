@@ -16,6 +16,7 @@ SUBJECTS = {
     "benchmarks/subjects.py": "which models the performance page is about",
     "demo/tasks/autoencoder.py": "the folder of the weights that it trains",
     "demo/tasks/denoiser.py": "the folder of the weights that it trains",
+    "demo/tasks/referrer.py": "the folder of the weights that it trains",
     "demo/train.py": "each demo network is trained by a command of its own",
 }
 """Files that are about one model, and why."""

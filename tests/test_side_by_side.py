@@ -1,4 +1,4 @@
-"""Harmonizers of one family are exported by a command each, served side by side, and chosen by name everywhere."""
+"""Harmonizers of one pass are exported by a command each, served side by side, and chosen by name everywhere."""
 
 import base64
 import shutil
@@ -17,11 +17,11 @@ from concord_client.command import main
 from facade.settings import Settings
 from tests.commands import run
 from tests.export.once import exported
-from tests.export.small import HARMONY_TRANSFORMERS
+from tests.export.small import HARMONIZERS
 from tests.facade.running import PATIENCE, Facade, running
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
-NAMES = [network.name for network in HARMONY_TRANSFORMERS]
+NAMES = [network.name for network in HARMONIZERS]
 WIDTH, HEIGHT = 96, 72
 IMAGE, MASK = encoded(photograph(WIDTH, HEIGHT)), encoded(middle(WIDTH, HEIGHT))
 
@@ -35,7 +35,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
             shutil.copytree(model, models / model.name, ignore=shutil.ignore_patterns("model.onnx*", "model.json"))
         else:
             (models / model.name).symlink_to(model)
-    for network in HARMONY_TRANSFORMERS:
+    for network in HARMONIZERS:
         shutil.copytree(exported(tmp_path_factory, network), models, dirs_exist_ok=True)
     with EmbeddedServer([models, ensembles], ports=Ports(0, 0, 0)) as server:
         yield server
@@ -56,7 +56,7 @@ def answers(family: EmbeddedServer) -> dict[str, np.ndarray]:
 
 def test_each_name_is_another_network(answers: dict[str, np.ndarray]) -> None:
     pictures = {picture.tobytes() for picture in answers.values()}
-    assert len(pictures) == len(NAMES) == 4
+    assert len(pictures) == len(NAMES) == 5
 
 
 def test_the_catalogue_lists_them_all(family: EmbeddedServer) -> None:

@@ -12,23 +12,39 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks import OUTPUT
 from concord.instruments import started_server as servers
 from concord.server.embedded import EmbeddedServer
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT, variants
+from export import candidates
 from export.network import Network
-from export.networks import cris, dht, harmony_vae, ht, refinement
+from export.networks import (
+    cris,
+    crisht,
+    dht,
+    harmony_vae,
+    ht,
+    refinement,
+    text_encoder,
+    tiny_decoder,
+    tiny_encoder,
+    vae_encoder,
+)
 from export.networks.cris import ServedCris
 from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig, ServedHarmonyVae
 from export.networks.refinement import Refinement, RefinementConfig, ServedRefinement
+from export.networks.tiny_decoder import ServedTinyDecoder
+from export.networks.tiny_encoder import ServedTinyEncoder
+from export.networks.tiny_vae import TinyVae
 from export.networks.unet import INPAINTING
 from export.networks.vae_encoder import KL_F8
 from export.onnx_file import publish
 from export.pipeline import Pipeline
-from export.pipelines import diffharmony
+from export.pipelines import diffharmony, diffreharmony
 from export.runtime_form import Form, rewrite
 
 SIZE = 512  # pixels, of the photograph and of the square that is denoised
@@ -58,6 +74,16 @@ def companions() -> list[tuple[Network, nn.Module]]:
     return [(model, network.requires_grad_(False).eval()) for model, network in networks]
 
 
+def tiny_networks() -> list[tuple[Network, nn.Module]]:
+    """The tiny encoder and decoder as they are served."""
+    torch.manual_seed(2)
+    halves = TinyVae().requires_grad_(False).eval()
+    return [
+        (tiny_encoder.NETWORK, ServedTinyEncoder(halves.encoder)),
+        (tiny_decoder.NETWORK, ServedTinyDecoder(halves.decoder)),
+    ]
+
+
 def pipeline() -> Pipeline:
     """Stable Diffusion 1.5's inpainting UNet, its VAE, and text states, with the same random weights each time."""
     torch.manual_seed(0)
@@ -77,6 +103,27 @@ def text_guided() -> Path:
     return _exported(OUTPUT / "published", export)
 
 
+def one_graph() -> Path:
+    """The folder of the network that is made of CRIS and DHT+ of `networks`."""
+
+    def export(folder: Path) -> None:
+        (_, segmenter), (_, harmonizer), _ = networks()
+        publish(crisht.Crisht(segmenter, harmonizer).eval(), crisht.NETWORK, folder, RECORD)
+
+    return _exported(OUTPUT / "published_one_graph", export)
+
+
+def tiny() -> Path:
+    """The folder of `tiny_networks`, with the encoder that says what they see."""
+
+    def export(folder: Path) -> None:
+        shutil.copytree(diffusion() / vae_encoder.NETWORK.name, folder / vae_encoder.NETWORK.name)
+        for model, network in tiny_networks():
+            publish(network, model, folder, RECORD)
+
+    return _exported(OUTPUT / "published_tiny", export)
+
+
 def diffusion() -> Path:
     """The folder of the networks of `pipeline` and of `companions`."""
 
@@ -86,6 +133,24 @@ def diffusion() -> Path:
             publish(network, model, folder, RECORD, partial(rewrite, form=Form(convolution="direct")))
 
     return _exported(OUTPUT / "published_diffusion", export)
+
+
+def referring() -> Path:
+    """The folder of a text encoder, and of the UNet of `pipeline` with a head that finds everything."""
+
+    def export(folder: Path) -> None:
+        found = pipeline().unet
+        head = nn.Conv2d(found.config.block_out_channels[0], 1, 1)
+        head.load_state_dict({"weight": torch.zeros_like(head.weight), "bias": torch.ones(1)})
+        head.requires_grad_(False)
+        prompts: Any = CLIPTextModel(CLIPTextConfig(**text_encoder.SIZES)).requires_grad_(False).eval()
+        networks = (
+            diffreharmony.text_candidate(prompts),
+            diffreharmony.unet_candidate(found, head, False, Form()),
+        )
+        candidates.publish(networks, folder, RECORD)
+
+    return _exported(OUTPUT / "published_referring", export)
 
 
 def _exported(folder: Path, export: Callable[[Path], None]) -> Path:

@@ -108,4 +108,4 @@ def decibels(answer: NDArray[Any], expected: NDArray[Any]) -> float:
     """
     if not np.isfinite(answer).all():
         raise ValueError("the answer is not finite")
-    return signal_to_noise([expected], [answer])
+    return signal_to_noise([[expected]], [[answer]])

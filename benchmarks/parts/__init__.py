@@ -10,8 +10,10 @@ PARTS = (
     "published",
     "diffusion_demo",
     "diffusion_published",
+    "referring",
     "engines",
     "engines_diffusion",
+    "one_graph",
     "runtime_options",
     "gates",
     "large_photograph",
@@ -22,6 +24,7 @@ PARTS = (
     "steps",
     "facade",
     "drills",
+    "loading",
     "gpu",
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+
 from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors import published
 from benchmarks.floors.forms import ESSENTIAL, INT8, OPENVINO_INT8, Forms, build_int8, loaded, measured, written
@@ -19,6 +21,8 @@ from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord_client import Client
 
 LARGEST = "unet"  # role of the network of which no more forms than the essential fit into memory
+TINY = {"encoder": "tiny_encoder", "decoder": "tiny_decoder"}
+"""By role, that of the part that can take its place."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def measure(rounds: int = 2) -> Numbers:
         name: measured(name, folder, feeds, call, rounds, ESSENTIAL if name == network(LARGEST) else ())
         for name, call in calls.items()
     }
+    forms |= tiny_forms(rounds)
     for name in segmenting:
         build_int8(name, text_guided)
     served = (*names, *segmenting)
@@ -75,10 +80,21 @@ def measure(rounds: int = 2) -> Numbers:
     )
 
 
+def tiny_forms(rounds: int) -> dict[str, Forms]:
+    """The tiny encoder and decoder in every form."""
+    folder, feeds = published.tiny(), bare_diffusion.feeds(SIZE)
+    forms = {}
+    for model, built in published.tiny_networks():
+        tensors = [torch.from_numpy(feeds[tensor.name]) for tensor in model.inputs]
+        call = torch.inference_mode()(partial(built, *tensors))
+        forms[model.name] = measured(model.name, folder, feeds, call, rounds)
+    return forms
+
+
 def section(numbers: Numbers) -> str:
     return (
         f"## Engines, published sizes: Stable Diffusion's networks at {numbers.resolution} pixels, random weights\n\n"
-        f"{written(numbers.forms)}{unet_in_int8(numbers.forms)}\n\n"
+        f"{written(numbers.forms)}{unet_in_int8(numbers.forms)}{tiny_shares(numbers.forms)}\n\n"
         f"DiffHarmony served in INT8, {numbers.steps} steps:\n\n{times(numbers.milliseconds)}\n\n"
         f"That is {numbers.over_bare:.3f} times the bare networks in INT8; diffusers' modules in eager mode take "
         f"{numbers.eager_over_ours:.2f} times as long. The server has {gigabytes(numbers.server_mib)}."
@@ -96,3 +112,14 @@ def unet_in_int8(forms: Mapping[str, Forms]) -> str:
         f"\n\nA step of the UNet in INT8 does {significant(rate)} GFLOP/s, {rate / most:.2f} of the "
         f"{significant(most)} GFLOP/s of this machine's product of matrices in INT8."
     )
+
+
+def tiny_shares(forms: Mapping[str, Forms]) -> str:
+    """A paragraph on the time of the tiny networks over that of those whose place they take; empty without them."""
+    said = []
+    for role, tiny in ((role, network(part)) for role, part in TINY.items()):
+        if tiny in forms:
+            own, times = network(role), forms[tiny].milliseconds
+            shares = {form: row["p50"] / forms[own].milliseconds[form]["p50"] for form, row in times.items()}
+            said.append(f"`{tiny}` over `{own}`: " + ", ".join(f"{form} {each:.3f}" for form, each in shares.items()))
+    return "\n\nTime of " + "; of ".join(said) + "." if said else ""

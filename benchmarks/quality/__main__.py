@@ -19,18 +19,19 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from benchmarks.quality.iharmony4 import Dataset, DatasetError, Sample, read_dataset, read_expressions
-from benchmarks.quality.scores import Result, score, tables
+from benchmarks.quality.scores import Result, score, side_by_side, tables
 from concord.errors import ConcordError
 from concord.gates.metrics import intersection_over_union
 from concord.masks import encode_mask
 from concord.png import encode_png
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Harmonize, InvalidInput
+from concord_client import Client, Harmonize, InvalidInput, Pipeline
 from concord_client.errors import ConcordClientError
 
 SIZE = 256
 OUTPUT = Path("out/quality")
 AT_ONCE = 2
+ALL = "all"
 
 
 class LeftOut(Exception):
@@ -43,17 +44,41 @@ def main(given: Sequence[str] | None = None) -> int:
         dataset = read_dataset(arguments.dataset)
         expressions = read_expressions(arguments.expressions) if arguments.expressions else None
         with client_of(arguments.url) as client:
-            report(arguments, client, dataset, expressions)
+            asked = {"IMAGE", "MASK" if expressions is None else "TEXT"}
+            found = {pipeline.model: pipeline for pipeline in chosen(client, arguments.model or [], asked)}
+            folders = {model: arguments.output / model if len(found) > 1 else arguments.output for model in found}
+            scored = {
+                model: report(arguments, folders[model], client, pipeline, dataset, expressions)
+                for model, pipeline in found.items()
+            }
+            if len(found) > 1:
+                text = f"MSE / fMSE{' / IoU' if expressions is not None else ''}\n\n{side_by_side(scored)}\n"
+                (arguments.output / "report.md").write_text(text)
+                print(f"{text}\nwritten to {arguments.output / 'report.md'}")
     except (ConcordError, ConcordClientError, DatasetError, OSError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def report(arguments: argparse.Namespace, client: Client, dataset: Dataset, expressions: dict[str, str] | None) -> None:
-    """Measures what is left of the dataset, and writes the results and the report."""
-    given = {"IMAGE", "MASK" if expressions is None else "TEXT"}
-    pipeline = client.catalogue().choose(Harmonize.TASK, arguments.model, given, streams=True)
+def chosen(client: Client, models: Sequence[str], given: set[str]) -> list[Pipeline]:
+    """The pipelines of these harmonizers; of `ALL` that can be given this; of the first one without a name."""
+    catalogue = client.catalogue()
+    if models == [ALL]:
+        models = list(dict.fromkeys(each.model for each in catalogue.of_task(Harmonize.TASK) if each.takes(given)))
+    names = models or (None,)
+    return [catalogue.choose(Harmonize.TASK, name, given, streams=True) for name in names]
+
+
+def report(
+    arguments: argparse.Namespace,
+    output: Path,
+    client: Client,
+    pipeline: Pipeline,
+    dataset: Dataset,
+    expressions: dict[str, str] | None,
+) -> list[Result]:
+    """Measures what is left of the dataset, and writes the results and the report; all results."""
     settings = {
         "dataset": str(arguments.dataset.resolve()),
         "model": pipeline.model,
@@ -61,19 +86,20 @@ def report(arguments: argparse.Namespace, client: Client, dataset: Dataset, expr
         "expressions": str(arguments.expressions.resolve()) if arguments.expressions else None,
         "full_resolution": arguments.full_resolution,
     }
-    done = resume(arguments.output, settings)
+    done = resume(output, settings)
     named = [sample for sample in dataset.samples if expressions is None or sample.name in expressions]
     left_out = list(dataset.missing)
     left_out += [f"{sample.name}: no expression" for sample in dataset.samples if sample not in named]
     waiting = [sample for sample in named if sample.name not in done][: arguments.limit]
-    with (arguments.output / "results.jsonl").open("a") as results:
+    with (output / "results.jsonl").open("a") as results:
         for sample, outcome in measured(client, waiting, settings, expressions or {}):
             if isinstance(outcome, LeftOut):
                 left_out.append(f"{sample.name}: {outcome}")
             else:
                 done[sample.name] = outcome
                 print(json.dumps(outcome), file=results, flush=True)
-    write_report(arguments.output, settings, dataset, list(done.values()), sorted(left_out))
+    write_report(output, settings, dataset, list(done.values()), sorted(left_out))
+    return list(done.values())
 
 
 def measured(
@@ -179,7 +205,12 @@ def write_report(
 def parse(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="with HCOCO, HAdobe5k, ... in it")
-    parser.add_argument("--model", metavar="NAME", help="a harmonizer of the server; default: its first")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        metavar="NAME",
+        help=f"harmonizers of the server, side by side where there are several; {ALL}: every one; default: its first",
+    )
     parser.add_argument("--expressions", type=Path, metavar="FILE", help="JSON lines: find the objects by these texts")
     parser.add_argument("--url", help="host:port of a server's gRPC; without it one is started")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"default: {OUTPUT}")

@@ -11,6 +11,7 @@ from concord.gates.metrics import foreground_mse, psnr
 from concord.instruments import markdown
 
 MEASURES = ("PSNR", "SSIM", "MSE", "fMSE")
+SIDE_BY_SIDE = ("MSE", "fMSE")
 RATIOS = {"0-5 %": (0.0, 0.05), "5-15 %": (0.05, 0.15), "15-100 %": (0.15, 1.0)}
 
 Score = dict[str, float]
@@ -49,6 +50,27 @@ def tables(results: Sequence[Result]) -> str:
     by_subset = groups(results, sorted({result["subset"] for result in results}), lambda result: result["subset"])
     by_ratio = groups(results, list(RATIOS), lambda result: ratio_name(result["ratio"]))
     return table("sub-set", by_subset) + "\n\n" + table("foreground", by_ratio)
+
+
+def side_by_side(scored: dict[str, list[Result]]) -> str:
+    """Markdown: "MSE / fMSE / IoU in %" of each model by sub-set, over the composites that all of them have scored."""
+    shared = set.intersection(*({result["name"] for result in results} for results in scored.values()))
+    kept = {model: [each for each in results if each["name"] in shared] for model, results in scored.items()}
+    subsets = sorted({result["subset"] for results in kept.values() for result in results})
+    by_model = {model: groups(results, subsets, lambda result: result["subset"]) for model, results in kept.items()}
+    rows = []
+    for name in (*subsets, "all"):
+        groups_of = [by_group[name] for by_group in by_model.values()]
+        composite = [result["composite"] for result in groups_of[0]]
+        before = " / ".join(mean([score[each] for score in composite]) for each in SIDE_BY_SIDE)
+        rows.append([name, len(composite), before, *map(in_one_cell, groups_of)])
+    return markdown.table(["sub-set", "images", "composite", *scored], rows)
+
+
+def in_one_cell(results: Sequence[Result]) -> str:
+    harmonized = [mean([result["harmonized"][each] for result in results]) for each in SIDE_BY_SIDE]
+    found = mean([100 * result["iou"] for result in results if result["iou"] is not None])
+    return " / ".join([*harmonized, found] if found else harmonized)
 
 
 def ratio_name(ratio: float) -> str:

@@ -7,6 +7,8 @@ A pipeline is public if its Triton configuration has the parameter ``task``. Its
   model that make sense at a time), ``deadline_seconds``.
 * ``part.ROLE``: ``MODEL``, which it runs; ``MODEL; INPUT`` or ``MODEL; INPUT=VALUE`` where it runs that model only if
   the input is given, or has the value.
+* ``gate.ROLE``: of a part that has to give the pictures of the one it replaces: ``PASSED`` and what was found, or why
+  it has not passed. Without this parameter a part needs no gate.
 * ``setting.INPUT``: see `concord_client.settings.Setting.parse`.
 
 Inputs, outputs and streaming stand in the configuration itself.
@@ -32,7 +34,9 @@ PROFILE = "profile"
 
 DEFAULT_DEADLINE = 60.0
 _DEFAULT_RANK = 100
-_PART, _SETTING = "part.", "setting."
+PASSED = "passed"
+PART, SETTING, GATE = "part.", "setting.", "gate."
+"""Beginnings of a pipeline's parameters."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,33 @@ class Part:
         model: its name in the repository.
         input: the input without which it is not run; empty where it always is.
         value: the value of that input with which alone it is run; empty for any.
+        gate: what its gate found, in words; None where it has none.
     """
 
     role: str
     model: str
     input: str = ""
     value: str = ""
+    gate: str | None = None
+
+    @property
+    def barred(self) -> str:
+        """Why a request may not have it, although its model is there; empty if it may."""
+        if self.gate is None or self.gate.startswith(PASSED):
+            return ""
+        return (
+            f"its model '{self.model}' has not passed the gate of this pipeline ({self.gate}); on the server, "
+            f"`python -m export judge {self.model}` asks the gate again"
+        )
 
     @classmethod
-    def parse(cls, role: str, text: str) -> Self:
+    def parse(cls, role: str, text: str, gate: str | None = None) -> Self:
         """Reads the parameter ``part.ROLE``; raises `InvalidDeclaration`."""
         model, _, condition = (word.strip() for word in text.partition(";"))
         name, _, value = (word.strip() for word in condition.partition("="))
         if not model or " " in model or (";" in text and not name):
-            raise InvalidDeclaration(f"{_PART}{role}", f"is {text!r}", "MODEL, MODEL; INPUT or MODEL; INPUT=VALUE")
-        return cls(role, model, name, value)
+            raise InvalidDeclaration(f"{PART}{role}", f"is {text!r}", "MODEL, MODEL; INPUT or MODEL; INPUT=VALUE")
+        return cls(role, model, name, value, gate)
 
 
 @dataclass(frozen=True)
@@ -113,19 +129,20 @@ class Pipeline:
     def _of(cls, config: Mapping[str, Any], parameters: Mapping[str, str]) -> Self:
         inputs = {tensor["name"]: tensor for tensor in config.get("input", ())}
         allowed = f"an input of the pipeline: {', '.join(inputs)}"
-        declared = {key.removeprefix(_SETTING): text for key, text in parameters.items() if key.startswith(_SETTING)}
+        declared = {key.removeprefix(SETTING): text for key, text in parameters.items() if key.startswith(SETTING)}
         if odd := declared.keys() - inputs.keys():
-            raise InvalidDeclaration(f"{_SETTING}{min(odd)}", "there is no such input", allowed)
+            raise InvalidDeclaration(f"{SETTING}{min(odd)}", "there is no such input", allowed)
         # In the order of the inputs, which is the order in which people see them.
         settings = {
             name: Setting.parse(name, tensor["data_type"], declared[name])
             for name, tensor in inputs.items()
             if name in declared
         }
-        parts = [Part.parse(key.removeprefix(_PART), text) for key, text in parameters.items() if key.startswith(_PART)]
+        roles = {key.removeprefix(PART): text for key, text in parameters.items() if key.startswith(PART)}
+        parts = [Part.parse(role, text, parameters.get(f"{GATE}{role}")) for role, text in roles.items()]
         for part in parts:
             if part.input and part.input not in inputs:
-                raise InvalidDeclaration(f"{_PART}{part.role}", f"there is no input {part.input}", allowed)
+                raise InvalidDeclaration(f"{PART}{part.role}", f"there is no input {part.input}", allowed)
         given = [tensor for name, tensor in inputs.items() if name not in settings and name != TIMEOUT]
         optional = frozenset(tensor["name"] for tensor in given if tensor.get("optional"))
         return cls(
@@ -165,14 +182,18 @@ class Pipeline:
         return frozenset(self.members) | {part.model for part in self.parts.values() if not part.input}
 
     def narrowed(self, ready: Collection[str]) -> Self:
-        """The pipeline on a server that has only these models: without the inputs and choices whose parts it lacks."""
-        missing = [part for part in self.parts.values() if part.input and part.model not in ready]
+        """The pipeline on a server that has only these models: without the inputs and choices whose parts it lacks.
+
+        And without the choices whose parts have not passed their gate.
+        """
+        missing = [part for part in self.parts.values() if part.input and (part.model not in ready or part.barred)]
         settings = dict(self.settings)
         for part in (part for part in missing if part.input in settings):
             setting = settings[part.input]
             choices = setting.choices or ((False, True) if setting.kind is bool else ())
             left = tuple(choice for choice in choices if str(choice).lower() != part.value.lower())
-            settings[part.input] = replace(setting, choices=left)
+            closed = {part.value: part.barred} if part.barred and part.model in ready else {}
+            settings[part.input] = replace(setting, choices=left, closed={**setting.closed, **closed})
         return replace(self, optional=self.optional - {part.input for part in missing}, settings=settings)
 
 

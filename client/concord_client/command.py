@@ -1,8 +1,9 @@
 """The command ``concord``.
 
 Subcommands have ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``, and ``DESCRIPTION`` where there is more
-to say. Every task has one, made of its fields; others are modules, of this package or of the entry-point group
-``concord.commands``. Only the module of the subcommand that is called is imported, except for the list in ``--help``.
+to say. Every task has one, made of its fields; others are modules, or objects in one, of this package or of the
+entry-point group ``concord.commands``. Only the module of the subcommand that is called is imported, except for the
+list in ``--help``.
 
 Exit codes: 0 all done; 1 an input was refused, a file could not be read or written, or some image of a folder failed;
 2 wrong usage; 3 no server, a busy one, or no answer in time; 4 the server failed or lacks the pipeline;
@@ -25,7 +26,9 @@ from concord_client.errors import ConcordClientError
 from concord_client.tasks import TASKS
 
 GROUP = "concord.commands"
-BUILT_IN = {"models": "concord_client.commands.models"}
+BUILT_IN = {"models": "concord_client.commands.models"} | {
+    name: f"concord_client.commands.manage:{name.upper()}" for name in ("load", "unload", "reload")
+}
 
 
 class Command(Protocol):
@@ -89,7 +92,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     called = [name for name in arguments[:1] if name in names]
     for name in called or names:
         try:
-            command = TaskCommand(tasks[name]) if name in tasks else _module(modules[name])
+            command = TaskCommand(tasks[name]) if name in tasks else _loaded(modules[name])
         except ImportError as error:
             if called:
                 parser.error(f"{name} is not usable here: {one_line(error)}")
@@ -109,8 +112,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _module(name: str) -> Command:
-    return cast(Command, importlib.import_module(name))
+def _loaded(name: str) -> Command:
+    module, _, attribute = name.partition(":")
+    found = importlib.import_module(module)
+    return cast(Command, getattr(found, attribute) if attribute else found)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
@@ -39,6 +39,7 @@ class Setting:
         highest: largest.
         choices: the values that are allowed, where they are few; else empty.
         about: what it does, in a few words.
+        closed: choices, as they are written, that this server does not allow although it could, and why.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Setting:
     highest: int | float | None = None
     choices: tuple[SettingValue, ...] = ()
     about: str = ""
+    closed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, name: str, datatype: str, text: str) -> Self:
@@ -126,7 +128,8 @@ class Setting:
         ):
             shown = str(value)[:40]
             shown = shown if isinstance(value, int | float | np.number) else repr(shown)
-            raise InvalidInput("invalid_setting", self.name, f"is {shown}", self.allowed)
+            reason = self.closed.get(str(value))
+            raise InvalidInput("invalid_setting", self.name, f"is {shown}" + f"; {reason}" * bool(reason), self.allowed)
         return checked
 
     def tensor(self, value: object) -> Scalar:
@@ -175,7 +178,8 @@ class Diffusion:
         sampler: how the noise is taken away.
         resolution: pixels of the side of the square that is denoised; the answer has the photograph's size anyway.
         preview: whether every step brings a small picture of what it has so far.
-        decoder: ``harmony`` for the decoder that sees the photograph.
+        decoder: ``harmony`` for the decoder that sees the photograph, ``tiny`` and ``linear`` for faster ones.
+        encoder: ``tiny`` for a faster one.
         refine: whether the refinement network follows the decoder.
     """
 
@@ -185,6 +189,7 @@ class Diffusion:
     resolution: int | None = None
     preview: bool | None = None
     decoder: str | None = None
+    encoder: str | None = field(default=None, kw_only=True)
     refine: bool | None = None
 
     def given(self) -> dict[str, SettingValue]:

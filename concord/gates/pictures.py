@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from concord.arrays import Pixels
-from concord.gates.tasks import GATED, Picture
+from concord.gates.tasks import GATED, GatedTask, Picture, gate_of
 from concord.instruments.pipelines import least, of_task
 from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from concord.scenes.scene import Scene, make_scene
 from concord.server.declared import catalogue
-from concord_client import Client, Pipeline, ServerError
+from concord_client import Catalogue, Client, Pipeline, ServerError
 from concord_client.settings import SettingValue
 
 SIZE = (256, 256)  # at which the published measures are taken
@@ -46,10 +46,10 @@ class HeldOut:
                 composites.append(make_photo_composite(HELD_OUT_FROM + n, SIZE))
         return cls(list(islice(_scenes(), scenes)), composites)
 
-    def of(self, task: str) -> Mapping[str, list[Picture]]:
-        """The pictures for a task, by kind."""
+    def of(self, gate: GatedTask) -> Mapping[str, list[Picture]]:
+        """The pictures for a gate, by kind."""
         kinds: dict[str, list[Picture]] = {"scenes": [*self.scenes]}
-        if not GATED[task].words:
+        if not gate.words:
             kinds["photographs"] = [*self.photographs]
         return {kind: pictures for kind, pictures in kinds.items() if pictures}
 
@@ -61,13 +61,21 @@ def _scenes() -> Iterable[Scene]:
 
 
 def gated(repositories: Iterable[Path]) -> dict[str, Pipeline]:
-    """The pipelines to ask, by name: those of every model of a task with a gate, if their networks are exported.
+    """The pipelines to ask, by name: one of every model of a task with a gate, if its networks are exported.
 
     Raises:
         ServerFailure: a configuration cannot be read, or nothing has been exported.
     """
-    served = catalogue(repositories)
-    return {each.name: each for task, gate in GATED.items() for each in of_task(served, task, gate.given)}
+    return {each.name: each for each in judged(catalogue(repositories))}
+
+
+def judged(served: Catalogue) -> list[Pipeline]:
+    """Of every model of a task with a gate, the pipeline that answers in the first way that has one."""
+    found: dict[tuple[str, str], Pipeline] = {}
+    for gate in GATED:
+        for each in of_task(served, gate.task, gate.given):
+            found.setdefault((gate.task, each.model), each)
+    return list(found.values())
 
 
 def answered(url: str, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answers:
@@ -82,7 +90,7 @@ def answered(url: str, pipelines: Iterable[Pipeline], pictures: HeldOut) -> Answ
             try:
                 answers[pipeline.name] = {
                     kind: [answer(client, pipeline, picture) for picture in each]
-                    for kind, each in pictures.of(pipeline.task).items()
+                    for kind, each in pictures.of(gate_of(pipeline)).items()
                 }
             except ServerError as error:
                 answers[pipeline.name] = error
@@ -95,9 +103,14 @@ def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
     Raises:
         ConcordClientError: the server does not answer, or lacks the pipeline.
     """
-    task = GATED[pipeline.task]
-    fixed: dict[str, SettingValue] = {"seed": SEED} if "SEED" in pipeline.settings else {}
+    gate = gate_of(pipeline)
+    answered = client.run(gate.request(picture), model=pipeline.model, settings=fixed(pipeline))
+    return np.asarray(Image.open(BytesIO(getattr(answered, gate.answer))))
+
+
+def fixed(pipeline: Pipeline) -> dict[str, SettingValue]:
+    """The settings with which pictures are judged: the same noise for every one, and the least resolution."""
+    settings: dict[str, SettingValue] = {"seed": SEED} if "SEED" in pipeline.settings else {}
     if resolution := pipeline.settings.get("RESOLUTION"):
-        fixed["resolution"] = int(least(resolution))
-    answered = client.run(task.request(picture), model=pipeline.model, settings=fixed)
-    return np.asarray(Image.open(BytesIO(getattr(answered, task.answer))))
+        settings["resolution"] = int(least(resolution))
+    return settings

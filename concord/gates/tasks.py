@@ -12,7 +12,7 @@ from concord.masks import encode_mask
 from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
 from concord.scenes.scene import Scene
-from concord_client import Harmonize, Request, Segment
+from concord_client import Harmonize, Pipeline, Request, Segment
 
 Picture = Scene | PhotoComposite
 Means = dict[str, float]
@@ -24,6 +24,7 @@ class GatedTask:
     """How a task's answers are judged.
 
     Attributes:
+        task: its name.
         given: the inputs of its request.
         words: whether that needs a text for the changed part, which only scenes have.
         answer: name of the field with the mask or picture.
@@ -31,6 +32,7 @@ class GatedTask:
             threshold of `concord.gates.thresholds.Thresholds`, and the means that it was computed from.
     """
 
+    task: str
     given: frozenset[str]
     words: bool
     request: Callable[[Any], Request[Any]]
@@ -48,6 +50,10 @@ def _overlap(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Se
     return {"iou_loss": (iou["default"] - iou["profile"], iou)}
 
 
+def _ask_by_words(scene: Scene) -> Harmonize:
+    return Harmonize(encode_png(scene.composite), text=scene.expression)
+
+
 def _ask_for_picture(picture: Picture) -> Harmonize:
     return Harmonize(encode_png(picture.composite), mask=encode_mask(picture.mask))
 
@@ -56,9 +62,14 @@ def _fidelity(pictures: Sequence[Picture], default: Sequence[Pixels], profile: S
     """PSNR against the default's pictures, and the growth of the fMSE against the truth."""
     errors = [squared_error(*pair) for pair in zip(default, profile, strict=True)]
     mse = {"mean": float(np.mean(errors)), "largest": float(np.max(errors))}
+    return {"psnr": (decibels(mse["mean"]), mse), **_error(pictures, default, profile)}
+
+
+def _error(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
+    """The growth of the fMSE against the truth."""
     truths, masks = [picture.truth for picture in pictures], [picture.mask for picture in pictures]
     fmse = _means(foreground_mse, default, profile, truths, masks)
-    return {"psnr": (decibels(mse["mean"]), mse), "fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse)}
+    return {"fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse)}
 
 
 def _means(
@@ -71,8 +82,16 @@ def _means(
     }
 
 
-GATED: Mapping[str, GatedTask] = {
-    Segment.TASK: GatedTask(frozenset({"IMAGE", "TEXT"}), True, _ask_for_mask, "mask", _overlap),
-    Harmonize.TASK: GatedTask(frozenset({"IMAGE", "MASK"}), False, _ask_for_picture, "image", _fidelity),
-}
-"""By the task's name."""
+_BY_MASK, _BY_WORDS = frozenset({"IMAGE", "MASK"}), frozenset({"IMAGE", "TEXT"})
+GATED = (
+    GatedTask(Segment.TASK, _BY_WORDS, True, _ask_for_mask, "mask", _overlap),
+    GatedTask(Harmonize.TASK, _BY_MASK, False, _ask_for_picture, "image", _fidelity),
+    # A pixel at the edge of a mask that a model finds itself is changed or not: no measure of a form's fidelity.
+    GatedTask(Harmonize.TASK, _BY_WORDS, True, _ask_by_words, "image", _error),
+)
+"""A pipeline is judged in the first way in which it can be asked."""
+
+
+def gate_of(pipeline: Pipeline) -> GatedTask:
+    """How a pipeline is judged, which has a gate."""
+    return next(gate for gate in GATED if gate.task == pipeline.task and pipeline.takes(gate.given))

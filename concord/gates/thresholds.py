@@ -7,7 +7,7 @@ import numpy as np
 
 from concord.arrays import Pixels
 from concord.gates.pictures import HeldOut
-from concord.gates.tasks import GATED, Means
+from concord.gates.tasks import Means, gate_of
 from concord_client import Pipeline
 
 
@@ -64,8 +64,9 @@ def measures(
     thresholds: Thresholds,
 ) -> Iterator[Measure]:
     """The measures of a pipeline's task, from the default's answers and the profile's by kind of picture."""
-    for kind, items in pictures.of(pipeline.task).items():
-        found = GATED[pipeline.task].measures(items, reference[kind], answers[kind])
+    gate = gate_of(pipeline)
+    for kind, items in pictures.of(gate).items():
+        found = gate.measures(items, reference[kind], answers[kind])
         for measure, (value, means) in found.items():
             threshold = getattr(thresholds, measure)
             yield Measure(

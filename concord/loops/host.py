@@ -24,6 +24,9 @@ class Host(Protocol):
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
         """Outputs of a model for one sample; raises ConcordError if the model refused or failed."""
 
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        """As `ask`, for several samples in one call."""
+
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
         """The function's value, computed in a thread, so that other requests go on."""
 
@@ -37,14 +40,27 @@ class Host(Protocol):
         """
 
 
+async def ask_networks(
+    host: Host, model: str, samples: Sequence[Sample], outputs: Sequence[str], doing: str
+) -> list[Sample]:
+    """Outputs of a network, fp32, for several samples in one call.
+
+    Raises:
+        NotFinite: one holds NaN or infinity; ``doing`` says in words what the network was asked for.
+        ConcordError: as `Host.ask`.
+    """
+    answers = await host.ask_together(model, samples, outputs)
+    if not all(np.isfinite(each).all() for answer in answers for each in answer.values()):
+        raise NotFinite(model, f"the network's output is not finite at {doing}")
+    return answers
+
+
 async def ask_network(host: Host, model: str, inputs: Sample, output: str, doing: str) -> Floats:
     """The one output of a network, fp32.
 
     Raises:
-        NotFinite: it holds NaN or infinity; ``doing`` says in words what the network was asked for.
-        ConcordError: as `Host.ask`.
+        ConcordError: as `ask_networks`.
     """
-    answer: Floats = (await host.ask(model, inputs, (output,)))[output]
-    if not np.isfinite(answer).all():
-        raise NotFinite(model, f"the network's output is not finite at {doing}")
-    return answer
+    [answer] = await ask_networks(host, model, [inputs], (output,), doing)
+    found: Floats = answer[output]
+    return found

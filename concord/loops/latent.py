@@ -1,16 +1,31 @@
 """Denoising of a latent, the part that all loops of latent diffusion share."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import cv2
+import numpy as np
 
 from concord.arrays import Floats, Pixels
-from concord.loops.host import Host, Sample, ask_network
+from concord.loops.host import Host, Sample, ask_networks
 from concord.noise import SeededNoise
 from concord.samplers.sampler import Sampler
 
 Blend = Callable[[Floats, int], Floats]
 """A latent and the index of the network's call to another latent of its shape."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance (Ho and Salimans, 2022): away from what the network says under other conditions.
+
+    Attributes:
+        scale: 1 is without guidance.
+        conditions: in place of the request's own, such as the states of an empty prompt.
+    """
+
+    scale: float
+    conditions: Sample
 
 
 async def denoise(
@@ -21,6 +36,8 @@ async def denoise(
     conditions: Sample,
     noise: SeededNoise,
     *,
+    kept: Mapping[str, list[Floats]] | None = None,
+    guidance: Guidance | None = None,
     before: Blend | None = None,
     after: Blend | None = None,
     on_step: Callable[[int, Floats], Awaitable[None]] | None = None,
@@ -34,6 +51,8 @@ async def denoise(
             ``sampler.noised`` of an image's latent.
         conditions: the network's other inputs, the same at each call.
         noise: draw ``i + 1`` is used at call ``i``.
+        kept: other outputs of the network; what each call answers is added to their lists.
+        guidance: asks for both noises in one call, as a batch of two.
         before: changes the latent ahead of a call ``i``, at whose noise level it is: a loop that blends in an image's
             own latent does so with ``sampler.noised(image, noise, i)``.
         after: changes the latent behind a call ``i``, at the noise level of the next.
@@ -46,12 +65,19 @@ async def denoise(
         ConcordError: `NotFinite` names the step; others as `Host.ask`.
     """
     steps = sampler.step_of[-1] + 1
+    kept = kept or {}
     with host.stepping(unet):
         for i, step in enumerate(sampler.step_of):
             if before is not None:
                 latent = before(latent, i)
             inputs = {"LATENT": sampler.scale(latent, i), "TIMESTEP": sampler.timesteps[i : i + 1], **conditions}
-            prediction = await ask_network(host, unet, inputs, "NOISE", f"step {step + 1} of {steps}")
+            asked = [inputs] if guidance is None else [inputs, {**inputs, **guidance.conditions}]
+            wanted, *other = await ask_networks(host, unet, asked, ("NOISE", *kept), f"step {step + 1} of {steps}")
+            prediction = wanted["NOISE"]
+            if guidance is not None:
+                prediction = other[0]["NOISE"] + np.float32(guidance.scale) * (prediction - other[0]["NOISE"])
+            for name, answers in kept.items():
+                answers.append(wanted[name])
             estimate = sampler.estimate(latent, prediction, i)
             latent = sampler.step(latent, prediction, i, noise.draw(i + 1, latent.shape))
             if after is not None:
@@ -71,6 +97,19 @@ async def draw_preview(host: Host, model: str, latent: Floats, aspect: float) ->
     """
     shown = await host.ask(model, {"LATENT": latent}, ("PREVIEW",))
     return await host.compute(_thumbnail, shown["PREVIEW"], aspect)
+
+
+def preview_view(composite: Pixels, result: Pixels, mask: Pixels) -> tuple[Pixels, Pixels, Floats]:
+    """Previews of a composite and a result, uint8 [h, w, 3], as the small pictures that `concord.transfer` wants.
+
+    Both are as coarse, so the change between them is that of light and colour. At the edge of the mask, uint8 [S, S] of
+    0 and 1, they hold both sides of it; there the change within it is carried on.
+    """
+    size, reach = mask.shape[::-1], mask.shape[0] // result.shape[0] // 2
+    inner = cv2.erode(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    before, after = (cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (composite, result))
+    small_mask = np.asarray(inner if inner.any() else mask, np.uint8)
+    return np.asarray(before, np.uint8), small_mask, np.asarray(np.moveaxis(after, 2, 0), np.float32) / 255
 
 
 def _thumbnail(preview: Pixels, aspect: float) -> bytes:

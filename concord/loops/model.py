@@ -110,11 +110,17 @@ class LoopModel:
         await self._events.run_in_executor(self._sending, finish, response)
 
     async def _require(self, models: Mapping[str, str]) -> None:
-        """Refuses a request whose optional parts are not there; without the others the pipeline is not served."""
+        """Refuses a request whose optional parts are not there, or have not passed their gate.
+
+        Without the other parts the pipeline is not served.
+        """
         for role, model in models.items():
-            name = self._pipeline.parts[role].input
+            part = self._pipeline.parts[role]
+            name = part.input
             if name and not await self._events.run_in_executor(None, pb_utils.is_model_ready, model):
                 raise InvalidSetting(name, f"needs the model '{model}', which this server does not have")
+            if part.barred:
+                raise InvalidSetting(name, f"is {part.value!r}; {part.barred}", f"another {name}")
 
 
 class _Host:
@@ -132,7 +138,12 @@ class _Host:
         self._stepping: dict[str, StepBarrier] = {}
 
     async def ask(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Sample:
+        [answer] = await self.ask_together(model, [inputs], outputs)
+        return answer
+
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
         self._check()
+        inputs = {name: _batch([sample[name] for sample in samples]) for name in samples[0]}
         if barrier := self._stepping.get(model):
             async with barrier.step():
                 response = await self._response(model, inputs, outputs)
@@ -140,8 +151,12 @@ class _Host:
             response = await self._response(model, inputs, outputs)
         if response.has_error():
             raise _relayed(model, response.error().message())
+        tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
         # Copied: the memory of a response's tensors goes with the response.
-        return {tensor.name(): unwrapped(np.array(tensor.as_numpy()[0])) for tensor in response.output_tensors()}
+        return [
+            {name: unwrapped(np.array(rows[number])) for name, rows in tensors.items()}
+            for number in range(len(samples))
+        ]
 
     async def _response(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Any:
         """A model's response; one whose process has died is asked again, because it is loaded again."""
@@ -175,7 +190,7 @@ class _Host:
         progress = {STEP: np.array([step], np.int32), TOTAL: np.array([total], np.int32), PREVIEW: preview}
         tensors = {**progress, **answer}
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, _wrapped(value)) for name, value in tensors.items() if name in self._requested]
+            [pb_utils.Tensor(name, _batch([value])) for name, value in tensors.items() if name in self._requested]
         )
 
     def _check(self) -> None:
@@ -186,7 +201,7 @@ class _Host:
         request = pb_utils.InferenceRequest(
             model_name=model,
             requested_output_names=list(outputs),
-            inputs=[pb_utils.Tensor(name, _wrapped(value)) for name, value in inputs.items()],
+            inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
             preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
         )
         return request.async_exec()  # type: ignore[no-any-return]
@@ -201,9 +216,11 @@ def _inputs(request: Any) -> dict[str, Any]:
     return {name: value.item() for name, value in values.items()}
 
 
-def _wrapped(value: Any) -> Any:
-    """A sample's tensor with the batch axis in front."""
-    return np.array([[value]], object) if isinstance(value, bytes) else np.ascontiguousarray(value)[np.newaxis]
+def _batch(values: Sequence[Any]) -> Any:
+    """The samples' tensors with the batch axis in front."""
+    if isinstance(values[0], bytes):
+        return np.array([[value] for value in values], object)
+    return np.ascontiguousarray(values[0])[np.newaxis] if len(values) == 1 else np.stack(values)
 
 
 def _relayed(model: str, message: str) -> ConcordError:

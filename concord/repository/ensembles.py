@@ -10,7 +10,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
 )
 
 _TASK = "harmonize"
-_DECODE, _DECODE_MASK, _COMPOSE = "decode", "decode_mask", "compose"
+_DECODE, _DECODE_MASK = "decode", "decode_mask"
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,41 @@ class Harmonizer:
         rank: the first model of a task by (rank, name) is the task's default.
         concurrency: requests that the facade sends at a time. While one is in a network, another is decoded or encoded;
             more than two only wait elsewhere (`benchmarks.parts.admission`).
+        views: the models that make what the network reads besides COMPOSITE and COMPOSITE_MASK.
+        compose: the model that makes HARMONIZED from the network's output.
+        finds: whether the network finds by a text what it harmonizes, in the segmenter's place; then it takes no mask.
     """
 
     about: str
     rank: int = 100
     concurrency: int = 2
+    views: tuple[str, ...] = ()
+    compose: str = "compose"
+    finds: bool = False
 
 
 def pipelines(
     network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
 ) -> list[ModelConfig]:
     """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which begins as the ensemble `segment`."""
-    rest = (network, _COMPOSE)
-    masked = [models[name] for name in (_DECODE, _DECODE_MASK, *rest)]
-    text_guided = [models[name] for name in (*(step.model_name for step in segment.ensemble_scheduling.step), *rest)]
+    begin = [models[step.model_name] for step in segment.ensemble_scheduling.step]
+    rest = [models[name] for name in (*declared.views, network, declared.compose)]
+    masked = [models[_DECODE], models[_DECODE_MASK], *rest]
+    text_guided = [*begin, *rest]
+    if declared.finds:
+        masked, own = [], models[network]
+        text_guided = [own if model.default_model_filename else model for model in begin] + [models[declared.compose]]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
     parameters = {"task": _TASK, "model": network, **said}
-    outputs = [tensor.name for tensor in models[_COMPOSE].output]
+    outputs = [tensor.name for tensor in models[declared.compose].output]
     named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
-        ensemble(f"{_TASK}_{network}", ("IMAGE", "MASK"), outputs, masked, parameters),
-        ensemble(f"segment_{_TASK}_{network}", named, outputs + found, text_guided, parameters),
+        ensemble(name, inputs, given, steps, parameters)
+        for name, inputs, given, steps in (
+            (f"{_TASK}_{network}", ["IMAGE", "MASK"], outputs, masked),
+            (f"segment_{_TASK}_{network}", named, outputs + found, text_guided),
+        )
+        if steps
     ]
 
 

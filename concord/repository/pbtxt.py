@@ -13,6 +13,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
 )
 
 from concord.errors import ServerFailure
+from concord.model_config import UNLESS_EMPTY
 from concord.repository.profiles import HINT_BF16, PATIENCE
 
 _REASONS = {
@@ -20,6 +21,7 @@ _REASONS = {
     "session.intra_op.allow_spinning": "Threads that spin take the CPU from the other models' processes.",
     "memory.enable_memory_arena_shrinkage": "Gigabytes of activations at large resolutions: freed after each run.",
     PATIENCE: "A canary waits for the runs before it: minutes, for a large network on a CPU.",
+    UNLESS_EMPTY: "Samples in which this input is 0 everywhere are answered with zeros, by the backends in Python.",
     HINT_BF16: "What is FP32 in the file is computed in BF16, where the CPU has it.",
 }
 """Comments by parameter."""
@@ -90,7 +92,8 @@ def _tensor(tensor: Any) -> list[str]:
 def _warmup(sample: Any) -> list[str]:
     lines = [f"name: {_quoted(sample.name)}", f"batch_size: {sample.batch_size}"]
     for name in sorted(sample.inputs):
-        value = f"{_shape(sample.inputs[name])} zero_data: true"
+        given = sample.inputs[name]
+        value = f"{_shape(given)} {given.WhichOneof('input_data_type')}: true"
         lines.append(f"inputs {{ key: {_quoted(name)} value {{ {value} }} }}")
     return lines
 

@@ -1,14 +1,15 @@
 """What Triton does for its owner alone: it shows and loads models for who knows the key."""
 
-import json
 import secrets
+import time
 
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
-from concord_client.catalogue import RELOADS
-
 _KEY = "concord-admin"
 _ANSWER_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+# A channel of its own for each client: a shared one would remember that it was refused, and wait longer and longer.
+_CHANNEL = [("grpc.use_local_subchannel_pool", 1)]
 
 
 class Administration:
@@ -30,19 +31,35 @@ class Administration:
             "--allow-vertex-ai=false",
         ]
 
-    def reload(self, grpc_url: str, model: str, seconds: float) -> None:
-        """Has a model loaded again, in new processes; the parameter `RELOADS` of its configuration counts it.
+    def is_ready(self, grpc_url: str) -> bool:
+        """Whether the server calls itself ready; raises InferenceServerException if it does not answer."""
+        with InferenceServerClient(grpc_url, channel_args=_CHANNEL) as client:
+            return bool(client.is_server_ready(client_timeout=_ANSWER_SECONDS))
+
+    def load(self, grpc_url: str, model: str, seconds: float) -> None:
+        """Has a model loaded, in new processes if its folder has changed; those of before answer until then.
 
         Raises:
             InferenceServerException: it could not be loaded, or not within the time.
         """
-        # A channel of its own: a shared one would remember that it was refused.
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with InferenceServerClient(grpc_url, channel_args=options) as client:
-            config = client.get_model_config(model, as_json=True, client_timeout=_ANSWER_SECONDS)["config"]
-            parameters = config.setdefault("parameters", {})
-            reloads = int(parameters.get(RELOADS, {}).get("string_value", 0)) + 1
-            # Triton loads a model again only where its configuration has changed.
-            parameters[RELOADS] = {"string_value": str(reloads)}
-            headers = {f"triton-grpc-protocol-{_KEY}": self._secret}
-            client.load_model(model, headers, config=json.dumps(config), client_timeout=seconds)
+        with InferenceServerClient(grpc_url, channel_args=_CHANNEL) as client:
+            client.load_model(model, self._headers, client_timeout=seconds)
+
+    def unload(self, grpc_url: str, model: str, seconds: float) -> None:
+        """Has a model unloaded; returns when it has answered what it was asked before, or when the time is over.
+
+        Raises:
+            InferenceServerException: the server does not answer.
+        """
+        end = time.monotonic() + seconds
+        with InferenceServerClient(grpc_url, channel_args=_CHANNEL) as client:
+            client.unload_model(model, self._headers, client_timeout=seconds)
+            while time.monotonic() < end:
+                index = client.get_model_repository_index(self._headers, client_timeout=_ANSWER_SECONDS).models
+                if not any(each.name == model and each.state == "UNLOADING" for each in index):
+                    return
+                time.sleep(_POLL_SECONDS)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {f"triton-grpc-protocol-{_KEY}": self._secret}

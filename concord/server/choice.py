@@ -15,6 +15,7 @@ from concord.variants import DEFAULT, TUNED, Variant, is_outdated, variants
 
 AUTO = "auto"
 """The profile that takes for each network the fastest variant of which it is known that it answers well here."""
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,26 @@ class Choice:
     words: str = ""
 
 
-def choose(repositories: Sequence[Path], profile: str) -> Choice:
-    """The choice of a profile; the default is served of networks that have no form for it.
+def choose(repositories: Sequence[Path], profile: str, only: Collection[str] | None = None) -> Choice:
+    """The choice of a profile, for all networks or only for some; the default is served where there is no form for it.
 
     Raises:
-        ServerFailure: no network has a form for the profile, or a configuration cannot be read.
+        ServerFailure: none of the networks has a form for the profile, or a configuration cannot be read.
     """
     if profile in ("", DEFAULT):
         return Choice()
     networks = {
         model: {name: variant for name, variant in found.items() if name == DEFAULT or variant.made}
         for model, found in variants(repositories).items()
-        if found[DEFAULT].made
+        if found[DEFAULT].made and (only is None or model in only)
     }
     if profile == AUTO:
         return _fastest(networks)
     chosen = {model: found[profile] for model, found in networks.items() if profile in found}
     if not chosen:
         made = sorted({name for found in networks.values() for name in found})
-        problem = f"no network has a form for {profile!r} that has been made"
+        which = "no network has" if only is None else f"none of {', '.join(networks)} has"
+        problem = f"{which} a form for {profile[:_SHOWN]!r} that has been made"
         raise ServerFailure("model_config_name", problem, ", ".join([AUTO, *made]))
     left = ", ".join(networks.keys() - chosen.keys())
     return Choice(chosen, f"profile {profile}" + (f"; without a form for it, in their default: {left}" if left else ""))

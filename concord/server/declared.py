@@ -1,20 +1,18 @@
 """What repositories on disk declare, and which of their models can be served.
 
-Those can whose networks have been exported, and what is built on them. Triton refuses to start where one model cannot
-be loaded, so these are shown to it in a folder of their own.
+Those can whose networks have been exported, and what is built on them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
+from google.protobuf import json_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
 from concord.repository import pbtxt
-from concord.variants import Variant
-from concord_client.catalogue import PROFILE, Catalogue, Pipeline
+from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import InvalidDeclaration
 
 
@@ -42,10 +40,12 @@ def catalogue(repositories: Iterable[Path], missing: Collection[str] | None = No
 def unexported(repositories: Iterable[Path]) -> set[str]:
     """Names of the models that have a configuration but no network file, and of all that cannot do without them.
 
+    And of the Python models that only these ask: a process of each would be of no use.
+
     Raises:
         ServerFailure: a configuration cannot be read (names file and parameter), or there is nothing left to serve.
     """
-    missing, needs = set(), {}
+    missing, helpers, needs = set(), set(), {}
     for folder in (folder for repository in repositories for folder in repository.iterdir() if folder.is_dir()):
         path = folder / "config.pbtxt"
         if not path.is_file():
@@ -53,53 +53,37 @@ def unexported(repositories: Iterable[Path]) -> set[str]:
         config = pbtxt.read(path, f"{folder.name}/{path.name}")
         if config.default_model_filename and not any(folder.glob(f"[0-9]*/{config.default_model_filename}")):
             missing.add(folder.name)
-        needs[folder.name] = _needs(config, folder.name)
+        if config.backend == "python" and not config.default_model_filename and "task" not in config.parameters:
+            helpers.add(folder.name)
+        needs[folder.name] = _runs(config, folder.name, needed=True)
     while dependents := {name for name, needed in needs.items() if needed & missing} - missing:
         missing |= dependents
     if missing and not needs.keys() - missing:
         raise ServerFailure("model repository", f"no network has been exported: {', '.join(sorted(missing))}")
-    return missing
+    askers = {helper: {name for name, needed in needs.items() if helper in needed} for helper in helpers}
+    return missing | {helper for helper, names in askers.items() if names and names <= missing}
 
 
-def show_exported(
-    repositories: Iterable[Path], unexported: set[str], directory: Path, chosen: Mapping[str, Variant]
-) -> list[Path]:
-    """Makes a folder in `directory` for each repository, with links to those of its models that can be served.
-
-    The configuration of a chosen variant stands in the default's place, and its parameter `PROFILE` names it. A folder
-    without a configuration is not a model: a checkout of another version leaves such folders behind.
-    """
-    shown = []
-    for number, repository in enumerate(repositories):
-        view = directory / f"models-{number}"
-        view.mkdir()
-        for folder in repository.iterdir():
-            if (folder / "config.pbtxt").is_file() and folder.name not in unexported:
-                if folder.name in chosen:
-                    _show_variant(chosen[folder.name], view / folder.name)
-                else:
-                    (view / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        shown.append(view)
-    return shown
+def runs(repositories: Iterable[Path], missing: Collection[str]) -> dict[str, frozenset[str]]:
+    """By each model that is not missing, those of the others that it runs, also those that it can do without."""
+    paths = [path for repository in repositories for path in repository.glob("*/config.pbtxt")]
+    found = {path.parent.name: path for path in paths if path.parent.name not in missing}
+    return {
+        name: _runs(pbtxt.read(path, f"{name}/{path.name}"), name, needed=False) & found.keys()
+        for name, path in found.items()
+    }
 
 
-def _show_variant(variant: Variant, folder: Path) -> None:
-    folder.mkdir()
-    config = model_config_pb2.ModelConfig()
-    config.CopyFrom(variant.settings)
-    config.parameters[PROFILE].string_value = variant.profile
-    (folder / "config.pbtxt").write_text(text_format.MessageToString(config))
-    (folder / variant.version.name).symlink_to(variant.version.resolve(), target_is_directory=True)
-
-
-def _needs(config: model_config_pb2.ModelConfig, name: str) -> frozenset[str]:
-    """The models without which a model cannot answer any request."""
+def _runs(config: model_config_pb2.ModelConfig, name: str, *, needed: bool) -> frozenset[str]:
+    """The models that a model runs; or those that are needed, without which it cannot answer any request."""
     try:
         pipeline = Pipeline.of(_json(config, name))
     except InvalidDeclaration as error:
         raise _refused(error) from error
     steps = frozenset(step.model_name for step in config.ensemble_scheduling.step)
-    return steps | (pipeline.models() if pipeline else frozenset())
+    if pipeline is None:
+        return steps
+    return steps | (pipeline.models() if needed else frozenset(part.model for part in pipeline.parts.values()))
 
 
 def _json(config: model_config_pb2.ModelConfig, name: str) -> dict[str, Any]:

@@ -11,23 +11,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import psutil
-from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from concord.errors import ServerFailure
 from concord.server import leftovers, process_guard, room
 from concord.server.administration import Administration
-from concord.server.choice import Choice, choose
-from concord.server.declared import catalogue, show_exported, unexported
 from concord.server.installation import MODEL_REPOSITORIES, Installation
 from concord.server.log import open_log, reason_of_failure
+from concord.server.roster import Roster
+from concord.server.view import View
 
 HOST = "127.0.0.1"
 RELEASE_SECONDS = 3.0
@@ -35,7 +34,6 @@ RELEASE_SECONDS = 3.0
 
 _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.05
-_STUB_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class EmbeddedServer:
         model_repositories: folders with models. Those whose networks have not been exported are left out, and so are
             the pipelines that need them.
         model_config_name: a profile of ``<model>/configs/``, or `AUTO`; see :mod:`concord.server.choice`.
+        load: the public models to start with; None for all. See :mod:`concord.server.changes` for the others.
         log_path: file that receives Triton's log; without it the log is kept only until the server stops.
         start_seconds: how long a start may take.
         drain_seconds: how long a stop waits for requests that are being answered.
@@ -95,6 +94,7 @@ class EmbeddedServer:
         *,
         ports: Ports = Ports(),
         model_config_name: str = "",
+        load: Collection[str] | None = None,
         log_path: Path | None = None,
         start_seconds: float = 120.0,
         drain_seconds: float = 30.0,
@@ -102,18 +102,16 @@ class EmbeddedServer:
     ) -> None:
         self.model_repositories = tuple(Path(folder).absolute() for folder in model_repositories)
         self.ports = ports
-        self.model_config_name = model_config_name
         self.log_path = log_path
-        self.unexported: set[str] = set()
-        self.choice = Choice()
+        self.roster = Roster(self.model_repositories, model_config_name, load)
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
         self._options = tuple(options)
-        self._administration = Administration()
+        self.administration = Administration()
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
         self._directory = Path()
-        self._shown: list[Path] = []
+        self.view = View(self.model_repositories)
         self._log: BinaryIO = io.BytesIO()
 
     @property
@@ -153,10 +151,7 @@ class EmbeddedServer:
             if not folder.is_dir():
                 raise ServerFailure("model repository", f"there is no folder {folder}")
         self.ports = self.ports.chosen(RELEASE_SECONDS)
-        self.unexported = unexported(self.model_repositories)
-        self.choice = choose(self.model_repositories, self.model_config_name)
-        # Refuses declarations that Triton would load and nobody could read.
-        catalogue(self.model_repositories, self.unexported)
+        self.roster.begin()
         try:
             self._launch(installation)
         except OSError as error:
@@ -190,12 +185,23 @@ class EmbeddedServer:
         self.start()
 
     def reload(self, model: str) -> None:
-        """Has one model loaded again, in new processes, while the others go on.
+        """Has a model loaded again whose process has ended, while the others go on; nothing where it is not wanted.
 
         Raises:
             InferenceServerException: it could not be loaded.
         """
-        self._administration.reload(self.grpc_url, model, self._start_seconds)
+        with self.roster.locks[model]:
+            if model in self.roster.loaded:
+                self.view.show_reloaded(model, self.roster.chosen)
+                self.load(model)
+
+    def load(self, model: str) -> None:
+        """Has Triton load one of its models as the view shows it; what answers for it goes on until that is done.
+
+        Raises:
+            InferenceServerException: it could not be loaded; what was there before still is.
+        """
+        self.administration.load(self.grpc_url, model, self._start_seconds)
         leftovers.conceal(self._directory.name)
 
     def _launch(self, installation: Installation) -> None:
@@ -208,7 +214,8 @@ class EmbeddedServer:
             for lock in locks:
                 opened.callback(os.close, lock)
             installation.assemble(self._directory)
-            self._shown = show_exported(self.model_repositories, self.unexported, self._directory, self.choice.variants)
+            self.view.open(self._directory)
+            self.view.show(self.roster.inventory.runs, self.roster.chosen)
             log_path = self.log_path or self._directory / "server.log"
             log = opened.enter_context(open_log(log_path))
             self._log.close()
@@ -246,14 +253,11 @@ class EmbeddedServer:
 
     def is_ready(self) -> bool:
         """Whether Triton calls itself ready. A dead stub leaves this True; see :mod:`concord.server.watchdog`."""
-        # Triton opens its ports one after the other. A channel of its own for each call: a shared one would remember
-        # that it was refused, and wait longer and longer before it tries again.
-        options = [("grpc.use_local_subchannel_pool", 1)]
         with suppress(OSError, InferenceServerException):
+            # Triton opens them one after the other.
             for port in filter(None, astuple(self.ports)):
                 socket.create_connection((HOST, port), _ANSWER_SECONDS).close()
-            with InferenceServerClient(self.grpc_url, channel_args=options) as client:
-                return bool(client.is_server_ready(client_timeout=_ANSWER_SECONDS))
+            return self.administration.is_ready(self.grpc_url)
         return False
 
     def processes(self) -> list[psutil.Process]:
@@ -278,13 +282,9 @@ class EmbeddedServer:
         if self.ports.http is not None:
             http = [f"--http-address={HOST}", f"--http-port={self.ports.http}"]
         command = [
-            str(installation.wheel / "bin" / "tritonserver"),
-            *(f"--model-repository={folder}" for folder in self._shown),
+            *installation.command(self._directory),
+            *(f"--model-repository={folder}" for folder in self.view.folders),
             "--disable-auto-complete-config",
-            f"--backend-directory={self._directory / 'backends'}",
-            f"--backend-config=python,shm-region-prefix-name={self._directory.name}-",
-            f"--backend-config=python,stub-timeout-seconds={_STUB_TIMEOUT_SECONDS}",
-            f"--cache-directory={installation.wheel / 'caches'}",
             f"--exit-timeout-secs={max(1, round(self._drain_seconds))}",
             *http,
             f"--grpc-address={HOST}",
@@ -295,7 +295,7 @@ class EmbeddedServer:
             f"--metrics-port={self.ports.metrics}",
             "--metrics-config=summary_latencies=true",
             "--model-control-mode=explicit",
-            "--load-model=*",
-            *self._administration.options(),
+            *(f"--load-model={name}" for name in sorted(self.roster.loaded)),
+            *self.administration.options(),
         ]
         return command + list(self._options)

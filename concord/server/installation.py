@@ -26,6 +26,7 @@ _NEEDED = re.compile(
     "CONCORD_MAX_BYTES|CONCORD_MAX_PIXELS|PATH|LD_LIBRARY_PATH|PYTHONPATH|HOME|XDG_CACHE_HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|"
     "(CUDA|NVIDIA|NCCL|UCX|OMP|GOMP|KMP|MKL|OPENBLAS|DNNL|ONEDNN|ORT|OV|OPENVINO|MALLOC|TCMALLOC)_[A-Z0-9_]+"
 )
+_STUB_TIMEOUT_SECONDS = 120
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """For ``GLIBC_TUNABLES``: large blocks of memory are taken in huge pages."""
 BACKENDS = _DATA / "backends"
@@ -85,6 +86,16 @@ class Installation:
         libraries.mkdir()
         if interpreter := _libpython():
             (libraries / interpreter.name).symlink_to(interpreter)
+
+    def command(self, directory: Path) -> list[str]:
+        """The server that was laid out in `directory`, and where it finds its parts."""
+        return [
+            str(self.wheel / "bin" / "tritonserver"),
+            f"--backend-directory={directory / 'backends'}",
+            f"--backend-config=python,shm-region-prefix-name={directory.name}-",
+            f"--backend-config=python,stub-timeout-seconds={_STUB_TIMEOUT_SECONDS}",
+            f"--cache-directory={self.wheel / 'caches'}",
+        ]
 
     def environment(self, directory: Path) -> dict[str, str]:
         """Environment of a server that was laid out in `directory`: its stubs find this interpreter's packages."""

@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,16 @@ def model_of(command: Sequence[str]) -> str:
     if len(command) < 2 or Path(command[0]).name != STUB:
         return ""
     return Path(command[1]).parts[-3]
+
+
+def of_model(model: str, processes: Iterable[psutil.Process]) -> frozenset[psutil.Process]:
+    """Those that run a model."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.Error):
+            if model_of(process.cmdline()) == model:
+                found.add(process)
+    return frozenset(found)
 
 
 class Processes:
@@ -40,9 +50,10 @@ class Processes:
                     self._known[descriptor] = name, process
                     self._poll.register(descriptor, select.POLLIN)
 
-    def ended(self) -> set[str]:
-        """The names of those that have ended, which are then known no more."""
-        return {self._forget(descriptor) for descriptor, _ in self._poll.poll(0)}
+    def ended(self, dismissed: Container[psutil.Process] = ()) -> set[str]:
+        """The names of those that have ended, which are then known no more; without those that were to end."""
+        ended = [self._forget(descriptor) for descriptor, _ in self._poll.poll(0)]
+        return {name for name, process in ended if process not in dismissed}
 
     def kill(self, model: str) -> None:
         """Ends those of a model, which are then known no more."""
@@ -57,10 +68,10 @@ class Processes:
         for descriptor in list(self._known):
             self._forget(descriptor)
 
-    def _forget(self, descriptor: int) -> str:
+    def _forget(self, descriptor: int) -> tuple[str, psutil.Process]:
         self._poll.unregister(descriptor)
         os.close(descriptor)
-        return self._known.pop(descriptor)[0]
+        return self._known.pop(descriptor)
 
 
 def _name_of(process: psutil.Process) -> str | None:

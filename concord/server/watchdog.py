@@ -51,6 +51,7 @@ class Watchdog:
         self._canaries: Canaries | None = None
         self._polled = time.monotonic()
         self._suspicions: dict[str, str] = {}
+        self._changes = server.roster.changes
 
     def watch(self, stop: threading.Event) -> None:
         """Looks after the server until `stop` is set.
@@ -72,10 +73,16 @@ class Watchdog:
 
     def _problem(self) -> str:
         """Why the whole server has to be started again, if it has; what is less is mended."""
-        ended = self._processes.ended()
+        roster = self._server.roster
+        ended = self._processes.ended(roster.dismissed)
         if SERVER in ended or not self._server.is_alive():
             return "the server's process has ended"
-        if ended:
+        if self._changes != roster.changes:
+            self._changes = roster.changes
+            self._processes.know(self._server.processes())
+            self._forget_canaries()
+        # Others have been unloaded, or were never loaded.
+        if ended := ended & roster.loaded:
             return self._reload({model: f"the process of model '{model}' is dead" for model in ended})
         if time.monotonic() - self._polled < self._interval:
             return ""
@@ -86,6 +93,7 @@ class Watchdog:
         except InferenceServerException as error:
             problem = f"the server does not answer ({error.message()})"
             return problem if self._is_confirmed(SERVER, problem) else ""
+        answers = [each for each in answers if each[0] in roster.loaded]
         problems = {model: problem for model, problem in answers if self._is_confirmed(model, problem)}
         for model in problems:
             self._processes.kill(model)

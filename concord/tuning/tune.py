@@ -81,7 +81,8 @@ def tune(repositories: Sequence[Path], scenes: int, rounds: int, seconds: float,
     usable = [variant for variant in candidates if variant not in problems]
     defaults = {variant.model: variant for variant in usable if variant.profile == DEFAULT}
     if not defaults:
-        raise ServerFailure("model repository", f"no pipeline of a task that has a gate is there: {', '.join(GATED)}")
+        tasks = ", ".join(dict.fromkeys(gate.task for gate in GATED))
+        raise ServerFailure("model repository", f"no pipeline of a task that has a gate is there: {tasks}")
     profiles = {
         profile: [variant for variant in usable if variant.profile == profile and variant.model in defaults]
         for profile in dict.fromkeys(variant.profile for variant in usable)

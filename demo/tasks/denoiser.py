@@ -1,5 +1,6 @@
 """Training a small inpainting UNet of Stable Diffusion to harmonize scenes, as DiffHarmony (ICMR 2024) trains one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Denoiser(Task):
     output = FOLDER / "unet"
 
     def __init__(self) -> None:
-        self.scenes: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.scenes: list[tuple[Tensor, ...]] = []
         kept = torch.from_numpy(signal_power())
         self.sigmas = ((1 - kept) / kept).sqrt().float()
 
@@ -87,18 +88,29 @@ class Denoiser(Task):
         assert isinstance(module, Denoising)
         self.keep(batch)
         count = len(batch[0]) * REUSED
-        chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
-        composite, mask, truth = (torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))
-        # Later times more often: they decide the foreground's colour, before the latent shows it.
-        time = 999 * torch.rand(count, generator=self.generator).sqrt()
-        sigma = self.sigma(time)[:, None, None, None]
+        composite, mask, truth = self.drawn(count)
         states = module.states.expand(count, -1, -1)
+
+        def answer(scaled: Tensor, time: Tensor) -> Tensor:
+            noise: Tensor = module.network(torch.cat((scaled, mask, composite), 1), time, states).sample
+            return noise
+
+        return self.error(answer, mask, truth)
+
+    def drawn(self, count: int) -> tuple[Tensor, ...]:
+        """Of the scenes that are kept, so many: their parts as batches."""
+        chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
+        return tuple(torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))
+
+    def error(self, answer: Callable[[Tensor, Tensor], Tensor], mask: Tensor, truth: Tensor) -> Tensor:
+        """The error of the noise that a network finds in latents at times [B]."""
+        # Later times more often: they decide the foreground's colour, before the latent shows it.
+        time = 999 * torch.rand(len(truth), generator=self.generator).sqrt()
+        sigma = self.sigma(time)[:, None, None, None]
 
         def predicted(latent: Tensor, sigma: Tensor, time: Tensor) -> Tensor:
             """The noise, as the network sees it."""
-            scaled = latent / (sigma.square() + 1).sqrt()
-            answer: Tensor = module.network(torch.cat((scaled, mask, composite), 1), time, states).sample
-            return answer
+            return answer(latent / (sigma.square() + 1).sqrt(), time)
 
         begin = torch.full_like(sigma, self.sigmas[-1].item())
         latent = begin * torch.randn(truth.shape, generator=self.generator)

@@ -54,11 +54,11 @@ class Harmonizer(Task):
         return stacked([make(int(rng.integers(HELD_OUT_FROM)), (size, size)) for make in makers])
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        composites, masks, truths = (torch.from_numpy(array) for array in batch)
+        composites, masks, truths, *views = (torch.from_numpy(array) for array in batch)
         masks = masks // 255
         truth = truths.permute(0, 3, 1, 2) / 255
         foreground = masks.float()[:, None]
-        result = module(composites, masks)
+        result = module(composites, masks, *views)
         served = transferred(composites.permute(0, 3, 1, 2) / 255, foreground, result)
         area = 3 * foreground.sum((1, 2, 3)).clamp(min=foreground[0].numel() / 100)
         error = ((served - truth).square() * foreground).sum((1, 2, 3)) / area

@@ -4,14 +4,22 @@ Only what is asked for is imported: torch and diffusers take seconds.
 """
 
 import importlib
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from export.network import Network
 
-PARTS = ("vae_encoder", "unet", "vae_decoder", "latent_preview")
-"""Published together, by a pipeline of `export.pipelines`."""
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", *PARTS, "harmony_vae", "refinement")
+BY_PIPELINE = {
+    "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
+    "diffreharmony": ("text_encoder", "referring_unet"),
+    "crisht": ("crisht",),
+}
+"""Published by a pipeline of `export.pipelines`, by its name."""
+PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
+COMPANIONS = ("harmony_vae", "refinement", "tiny_encoder", "tiny_decoder")
+"""Optional, and trained beside those."""
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, *COMPANIONS)
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

@@ -90,9 +90,9 @@ class EncoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, position: Tensor, bias: Tensor | None = None) -> Tensor:
-        """[B, L, width] to the same; `position` [1, L, width], `bias` as in `MultiHeadAttention`."""
-        q = x + position
+    def forward(self, x: Tensor, position: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """[B, L, width] to the same; `position` [1, L, width] or none, `bias` as in `MultiHeadAttention`."""
+        q = x if position is None else x + position
         x = self.norm1(x + self.self_attn(q, q, x, bias))
         return cast(Tensor, self.norm2(x + self.linear2(F.gelu(self.linear1(x)))))
 
@@ -111,10 +111,16 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(width)
 
     def forward(
-        self, x: Tensor, memory: Tensor, position: Tensor, memory_position: Tensor, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        memory: Tensor,
+        position: Tensor,
+        memory_position: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """[B, L, width] to the same; `memory` [B, S, width]; `bias` is added to the scores of the memory."""
+        keys = memory if memory_position is None else memory + memory_position
         q = x + position
         x = self.norm1(x + self.self_attn(q, q, x))
-        x = self.norm2(x + self.multihead_attn(x + position, memory + memory_position, memory, bias))
+        x = self.norm2(x + self.multihead_attn(x + position, keys, memory, bias))
         return cast(Tensor, self.norm3(x + self.linear2(F.gelu(self.linear1(x)))))

@@ -1,7 +1,7 @@
-"""The two towers of OpenAI's CLIP as CRIS uses them: spatial features, and the features of every token.
+"""The towers of OpenAI's CLIP as other networks use them: spatial features, and the features of every token.
 
-Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), with the changes of
-Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation" (CVPR 2022).
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021); the ResNet with the
+changes of Wang et al., "CRIS: CLIP-Driven Referring Image Segmentation" (CVPR 2022).
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.letterbox import CLIP_MEAN
 from export.networks.attention import HIDDEN, MultiHeadAttention, merge_heads, split_heads
 
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 EXPANSION = 4
 PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a side
 
 
 @dataclass(frozen=True)
-class CrisConfig:
+class TextConfig:
+    """Sizes of CLIP's text tower, and of what both towers are projected to."""
+
+    length: int = 77
+    embedding: int = 512
+    vocabulary: int = 49408
+    positions: int = 77
+    text_width: int = 512
+    text_heads: int = 8
+    text_layers: int = 12
+
+
+@dataclass(frozen=True)
+class CrisConfig(TextConfig):
     """Sizes of CRIS; the defaults are the published R50. `neck` are its channels at 1/8, 1/16 and 1/32."""
 
     image_size: int = 416
@@ -27,15 +42,60 @@ class CrisConfig:
     vision_width: int = 64
     vision_heads: int = 32
     embedding: int = 1024
-    vocabulary: int = 49408
-    positions: int = 77
-    text_width: int = 512
-    text_heads: int = 8
-    text_layers: int = 12
     neck: tuple[int, int, int] = (256, 512, 1024)
     heads: int = 8
     feedforward: int = 2048
     layers: int = 3
+
+
+@dataclass(frozen=True)
+class VisionConfig(TextConfig):
+    """Sizes of a CLIP with a vision transformer; the defaults are those of ViT-B/32."""
+
+    view_size: int = 224
+    patch: int = 32
+    vision_width: int = 768
+    vision_heads: int = 12
+    vision_layers: int = 12
+
+
+class Normalize(nn.Module):
+    """uint8 [B,S,S,3] RGB to FP32 [B,3,S,S] with CLIP's mean and standard deviation applied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(CLIP_STD)[:, None, None], persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+
+
+class VisionTransformer(nn.Module):
+    """CLIP's vision transformer: [B,3,S,S] normalised to features of all its tokens, [B, 1 + patches, embedding].
+
+    They are projected without the final norm `ln_post`, which is published and has no effect.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width, tokens = config.vision_width, 1 + (config.view_size // config.patch) ** 2
+        self.conv1 = nn.Conv2d(3, width, config.patch, config.patch, bias=False)
+        self.class_embedding = nn.Parameter(torch.randn(width) / width**0.5)
+        self.positional_embedding = nn.Parameter(torch.randn(tokens, width) / width**0.5)
+        self.ln_pre = nn.LayerNorm(width)
+        blocks = (Block(width, config.vision_heads) for _ in range(config.vision_layers))
+        self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, config.embedding) / width**0.5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches = self.conv1(image).flatten(2).transpose(1, 2)
+        picture = self.class_embedding.expand(image.shape[0], 1, -1)
+        x = self.ln_pre(torch.cat((picture, patches), 1) + self.positional_embedding)
+        for block in cast(nn.ModuleList, self.transformer["resblocks"]):
+            x = block(x)
+        return cast(Tensor, x @ self.proj)
 
 
 class VisualTower(nn.Module):
@@ -128,7 +188,7 @@ def bicubic_matrix(source: int, target: int) -> Tensor:
     return resized.flatten(1).T.contiguous()
 
 
-class TextBlock(nn.Module):
+class Block(nn.Module):
     """CLIP's pre-norm transformer block with QuickGELU."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -140,25 +200,25 @@ class TextBlock(nn.Module):
         self.mlp.c_proj = nn.Linear(4 * width, width)
         self.ln_2 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, causal: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         y = self.ln_1(x)
-        x = x + self.attn(y, y, y, causal)
+        x = x + self.attn(y, y, y, bias)
         y = cast(nn.Linear, self.mlp.c_fc)(self.ln_2(x))
         return x + cast(Tensor, cast(nn.Linear, self.mlp.c_proj)(y * torch.sigmoid(1.702 * y)))
 
 
 class Clip(nn.Module):
-    """Both towers under CLIP's own keys.
+    """Both towers under CLIP's own keys; `visual` is the one for pictures.
 
     `encode_text` takes ids int64 [B, length] and returns the features of every token after the final norm
     [B, length, text_width] and the projected state of the end token [B, outputs].
     """
 
-    def __init__(self, config: CrisConfig) -> None:
+    def __init__(self, config: TextConfig, visual: nn.Module) -> None:
         super().__init__()
         width, self.length = config.text_width, config.length
-        self.visual = VisualTower(config)
-        blocks = (TextBlock(width, config.text_heads) for _ in range(config.text_layers))
+        self.visual = visual
+        blocks = (Block(width, config.text_heads) for _ in range(config.text_layers))
         self.transformer = nn.ModuleDict({"resblocks": nn.ModuleList(blocks)})
         self.token_embedding = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.token_embedding.weight, std=0.02)

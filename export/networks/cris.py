@@ -12,17 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from concord.letterbox import CLIP_MEAN, CRIS_SIZE, letterbox
+from concord.letterbox import CRIS_SIZE, letterbox
 from concord.scenes.scene import Scene
 from concord.tokenizer import CONTEXT_LENGTH, END, START, Tokenizer
 from export.half_precision import SOFTMAX, Island
 from export.network import Feeds, Network, Quantization, ServedTensor, noise_image
 from export.networks.attention import MultiHeadAttention, hide
-from export.networks.clip import EXPANSION, Clip, CrisConfig
+from export.networks.clip import EXPANSION, Clip, CrisConfig, Normalize, VisualTower
 from export.state_dict import StateDict
-
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
 
 R50 = CrisConfig()
 R101 = CrisConfig(vision_layers=(3, 4, 23, 3), embedding=512)
@@ -33,7 +30,7 @@ class Cris(nn.Module):
 
     def __init__(self, config: CrisConfig) -> None:
         super().__init__()
-        self.backbone = Clip(config)
+        self.backbone = Clip(config, VisualTower(config))
         self.neck = Neck(config)
         self.decoder = Decoder(config)
         self.proj = Projector(config.neck[1], config.embedding)
@@ -215,12 +212,7 @@ class ServedCris(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(CLIP_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(CLIP_STD)[:, None, None], persistent=False)
-
-    def normalize(self, image: Tensor) -> Tensor:
-        """uint8 [B,S,S,3] to FP32 [B,3,S,S] with CLIP's mean and std applied."""
-        return (image.to(torch.float32).permute(0, 3, 1, 2) / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+        self.normalize = Normalize()
 
     def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
         return cast(Tensor, self.network(self.normalize(image), tokens))
@@ -262,7 +254,7 @@ NETWORK = Network(
         ServedTensor("CRIS_IMAGE", "UINT8", (CRIS_SIZE, CRIS_SIZE, 3)),
         ServedTensor("TOKENS", "INT64", (CONTEXT_LENGTH,)),
     ),
-    output=ServedTensor("LOGITS", "FP32", (1, CRIS_SIZE // 4, CRIS_SIZE // 4)),
+    outputs=(ServedTensor("LOGITS", "FP32", (1, CRIS_SIZE // 4, CRIS_SIZE // 4)),),
     draw=draw,
     source=StateDict(
         claims=lambda keys: "backbone.visual.conv1.weight" in keys and "proj.txt.weight" in keys,

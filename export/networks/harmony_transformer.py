@@ -6,7 +6,7 @@ Guo et al., "Image Harmonization with Transformer" (ICCV 2021) and "Transformer 
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,17 @@ from export.networks.harmonizer import INPUTS, OUTPUT, ServedHarmonizer, draw, s
 from export.state_dict import StateDict
 
 Form = Literal["ht_plus", "dht_plus", "ht_v1", "dht_v1"]
+
+
+class LayerSizes(Protocol):
+    """Sizes of a transformer's layers."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def feedforward(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ def declare(name: str, form: Form, claims: Callable[[Collection[str]], bool], ha
     return Network(
         name=name,
         inputs=INPUTS,
-        output=OUTPUT,
+        outputs=(OUTPUT,),
         draw=draw,
         source=StateDict(claims, lambda _weights: published, build, ServedHarmonizer),
         published={form: lambda: build(published)},
@@ -165,7 +176,7 @@ class LightGenerator(nn.Module):
 class Encoder(nn.Module):
     """Stack of encoder layers without a final norm, under the published key `encoder.layers`."""
 
-    def __init__(self, config: HarmonyTransformerConfig, layers: int) -> None:
+    def __init__(self, config: LayerSizes, layers: int) -> None:
         super().__init__()
         stack = (EncoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers))
         self.encoder = nn.ModuleDict({"layers": nn.ModuleList(stack)})
@@ -179,13 +190,18 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Stack of decoder layers with a final LayerNorm, under the published keys `decoder.layers` and `decoder.norm`."""
 
-    def __init__(self, config: HarmonyTransformerConfig, layers: int) -> None:
+    def __init__(self, config: LayerSizes, layers: int) -> None:
         super().__init__()
         stack = (DecoderLayer(config.width, config.heads, config.feedforward) for _ in range(layers))
         self.decoder = nn.ModuleDict({"layers": nn.ModuleList(stack), "norm": nn.LayerNorm(config.width)})
 
     def forward(
-        self, x: Tensor, memory: Tensor, position: Tensor, memory_position: Tensor, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        memory: Tensor,
+        position: Tensor,
+        memory_position: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         for layer in cast(nn.ModuleList, self.decoder["layers"]):
             x = layer(x, memory, position, memory_position, bias)

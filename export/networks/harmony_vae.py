@@ -150,7 +150,7 @@ class ServedHarmonyVae(nn.Module):
 NETWORK = Network(
     name="harmony_vae",
     inputs=(LATENT, COMPOSITE, COMPOSITE_MASK),
-    output=SMALL_RESULT,
+    outputs=(SMALL_RESULT,),
     draw=lambda batch, generator: (
         draw_latent(batch, generator),
         draw_composite(batch, generator),

@@ -65,7 +65,7 @@ PREVIEW = Island("one small product, rounded to grey levels", nodes=("*",))
 NETWORK = Network(
     name="latent_preview",
     inputs=(LATENT,),
-    output=ServedTensor("PREVIEW", "UINT8", (-1, -1, 3), stride=LATENT_STRIDE),
+    outputs=(ServedTensor("PREVIEW", "UINT8", (-1, -1, 3), stride=LATENT_STRIDE),),
     draw=lambda batch, generator: (draw_latent(batch, generator),),
     axes=(latent_axes(),),
     tolerance=1 / 250,  # grey levels: where the two round to different sides, they differ by one

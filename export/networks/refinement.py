@@ -135,7 +135,7 @@ def sizes(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> Refineme
 NETWORK = Network(
     name="refinement",
     inputs=(ServedTensor("RESULT", "FP32", (3, -1, -1)), COMPOSITE, COMPOSITE_MASK),
-    output=SMALL_RESULT,
+    outputs=(SMALL_RESULT,),
     draw=lambda batch, generator: (
         draw_composite(batch, generator).permute(0, 3, 1, 2) / 255,
         draw_composite(batch, generator),

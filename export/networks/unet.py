@@ -57,6 +57,14 @@ def unit(levels: int) -> int:
     return (TILE << levels) // 4
 
 
+def coarsest(levels: int) -> frozenset[str]:
+    """Names of the modules, in a served UNet, that work on the coarsest maps.
+
+    They are the smallest part of the work and have most of the weights, which a transform multiplies.
+    """
+    return frozenset((f"network.down_blocks.{levels - 1}", "network.mid_block", "network.up_blocks.0.resnets"))
+
+
 def draw(batch: int, generator: Generator, levels: int = LEVELS) -> tuple[Tensor, ...]:
     """A noisy latent, a timestep, a mask and a clean latent for a UNet with so many levels."""
     noisy, clean = (draw_latent(batch, generator, unit(levels)) for _ in range(2))
@@ -104,7 +112,7 @@ NETWORK = Network(
         ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=LATENT_STRIDE),
         ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
     ),
-    output=ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
+    outputs=(ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),),
     draw=draw,
     axes=axes(),
     published={"sd15_inpaint_unet": lambda: UNet2DConditionModel(**INPAINTING)},

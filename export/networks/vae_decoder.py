@@ -41,7 +41,7 @@ def seen(scenes: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
 NETWORK = Network(
     name="vae_decoder",
     inputs=(LATENT,),
-    output=SMALL_RESULT,
+    outputs=(SMALL_RESULT,),
     draw=lambda batch, generator: (draw_latent(batch, generator),),
     axes=(latent_axes(),),
     golden=NotPublished("diffusers' own modules are exported, and the export is compared with them"),

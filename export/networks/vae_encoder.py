@@ -52,7 +52,7 @@ def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
 NETWORK = Network(
     name="vae_encoder",
     inputs=(COMPOSITE,),
-    output=ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),
+    outputs=(ServedTensor("COMPOSITE_LATENT", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),),
     draw=lambda batch, generator: (draw_composite(batch, generator),),
     axes=(image_axes(),),
     published={"sd_vae_kl_f8": lambda: AutoencoderKL(**KL_F8)},

@@ -1,4 +1,6 @@
-"""Exports that publish several networks at once, one file each."""
+"""Exports that publish several networks at once, or one from several checkpoints, one file each."""
 
-PIPELINES = ("diffharmony",)
+from export.networks import BY_PIPELINE
+
+PIPELINES = tuple(BY_PIPELINE)
 """All of them, by file and command."""

@@ -1,34 +1,25 @@
 """DiffHarmony: encoder, UNet, decoder and latent preview, all of them or none, from diffusers' folder or a file."""
 
-import gc
 import hashlib
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from diffusers import UNet2DConditionModel
+from torch import Tensor
 
-from concord import processor
 from concord.squash import LATENT_STRIDE
-from export import default_setting, pipeline, single_file
-from export.arguments import add_form, add_repository
+from export import candidates, default_setting, pipeline, single_file
+from export.arguments import add_repository
+from export.candidates import Candidate
 from export.checkpoint import CheckpointError
-from export.network import Network
-from export.networks import every, latent_preview, unet, vae_decoder, vae_encoder
-from export.networks.latent_preview import ServedLatentPreview
+from export.networks import every, unet, vae_encoder
 from export.networks.unet import ServedUnet
-from export.networks.vae_decoder import ServedVaeDecoder
-from export.networks.vae_encoder import ServedVaeEncoder
-from export.onnx_file import answers, verify, write
+from export.onnx_file import answers
 from export.pipeline import Pipeline
-from export.publication import Staged, record_of
+from export.publication import record_of
 from export.runtime_form import Form, fold_text, rewrite
 
 
@@ -40,9 +31,7 @@ def claims(keys: Collection[str]) -> bool:
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_repository(parser)
-    # ONNX Runtime's direct ones are slow on processors; GPUs have fast ones, and so has OpenVINO, in BF16.
-    fast = processor.kinds()[0] in (processor.CUDA, *processor.BF16)
-    add_form(parser, convolution="direct" if fast else "winograd")
+    candidates.add_unet_form(parser)
     parser.add_argument("--pipeline", type=Path, metavar="DIR", help="folder that diffusers saved: unet/, vae/, ...")
     parser.add_argument("--unet", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
     parser.add_argument("--vae", type=Path, metavar="PATH", help="folder or file, instead of the pipeline's")
@@ -63,20 +52,10 @@ def run(arguments: Namespace) -> None:
     publish(found, arguments.model_repository, Form(arguments.attention, arguments.convolution))
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A network that is ready to be written: what its file must answer, and what its record says."""
-
-    model: Network
-    network: nn.Module
-    expected: list[NDArray[Any]]
-    record: dict[str, Any]
-
-
 def publish(pipeline: Pipeline, repository: Path, form: Form) -> None:
     """Export every model of a pipeline, check each, and only then replace those that are served; prints what it does.
 
-    The pipeline is used up: its weights are let go as soon as they are written.
+    The pipeline is used up.
 
     Raises:
         CheckpointError: text states are missing, or of another width than the UNet's.
@@ -84,22 +63,12 @@ def publish(pipeline: Pipeline, repository: Path, form: Form) -> None:
     """
     states = required_states(pipeline)
     origin = {"pipeline": identity(pipeline), "checkpoints": pipeline.checkpoints}
-    with ExitStack() as stack:
-        stages = []
-        for candidate in chain(vae_candidates(pipeline.vae, form), unet_candidates(pipeline.unet, states, form)):
-            model = candidate.model
-            staged = stack.enter_context(Staged(repository, model.name))
-            stages.append(staged)
-            write(staged, candidate.network, model)
-            candidate.network.to("meta")
-            gc.collect()
-            for difference in verify(staged, model, candidate.expected, origin | candidate.record):
-                print(f"{model.name}: {difference}", flush=True)
-        for staged in stages:
-            staged.switch()
-    print(f"now served: {', '.join(staged.name for staged in stages)}")
-    ensembles, resolution = repository.absolute().parent / "ensembles", pixels(pipeline.unet.config.sample_size)
-    if default_setting.write(ensembles, "unet", unet.NETWORK.name, "RESOLUTION", resolution):
+    resolution = pixels(pipeline.unet.config.sample_size)
+    denoiser = (unet_candidate(found, states, form) for found in (pipeline.unet,))
+    candidates.publish(chain(candidates.vae(pipeline.vae, form), denoiser), repository, origin)
+    if default_setting.write(
+        repository.absolute().parent / "ensembles", "unet", unet.NETWORK.name, "RESOLUTION", resolution
+    ):
         print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
     report_strangers(repository, identity(pipeline))
 
@@ -117,32 +86,15 @@ def report_strangers(repository: Path, pipeline: str) -> None:
             print(f"warning: {network.name} was exported beside another pipeline; export the one that belongs to this")
 
 
-def vae_candidates(vae: AutoencoderKL, form: Form) -> Iterator[Candidate]:
-    """Encoder and decoder, rewritten for the runtime once the originals have answered; the preview fitted to them."""
-    factor = vae.config.scaling_factor
-    encoder = ServedVaeEncoder(vae.encoder, vae.quant_conv, factor)
-    decoder = ServedVaeDecoder(vae.decoder, vae.post_quant_conv, factor)
-    weight, bias, error = latent_preview.fit(encoder)
-    for model, network in ((vae_encoder.NETWORK, encoder), (vae_decoder.NETWORK, decoder)):
-        expected = answers(network, model.samples())
-        rewrite(network, form)
-        yield Candidate(model, network, expected, {"network": "AutoencoderKL", "config": published(vae.config)})
-    preview = ServedLatentPreview(weight, bias)
-    expected = answers(preview, latent_preview.NETWORK.samples())
-    record = {"network": "linear map", "error_grey_levels": round(error, 2)}
-    yield Candidate(latent_preview.NETWORK, preview, expected, record)
-
-
-def unet_candidates(found: UNet2DConditionModel, states: Tensor, form: Form) -> Iterator[Candidate]:
+def unet_candidate(found: UNet2DConditionModel, states: Tensor, form: Form) -> Candidate:
     """The UNet with the empty prompt folded in, rewritten for the runtime once the original has answered."""
     levels = len(found.config.block_out_channels)
     model, network = unet.with_levels(levels), ServedUnet(found, states)
     expected = answers(network, model.samples())
     fold_text(network, states)
-    # The coarsest maps are the smallest part of the work and have most of the weights, which a transform multiplies.
-    coarsest = frozenset((f"network.down_blocks.{levels - 1}", "network.mid_block", "network.up_blocks.0.resnets"))
-    rewrite(network, form, coarsest)
-    yield Candidate(model, network, expected, {"network": "UNet2DConditionModel", "config": published(found.config)})
+    rewrite(network, form, unet.coarsest(levels))
+    record = {"network": "UNet2DConditionModel", "config": candidates.published(found.config)}
+    return Candidate(model, network, expected, record)
 
 
 def required_states(pipeline: Pipeline) -> Tensor:
@@ -161,8 +113,3 @@ def required_states(pipeline: Pipeline) -> Tensor:
 def identity(pipeline: Pipeline) -> str:
     """A digest of the files a pipeline was read from."""
     return hashlib.sha256(json.dumps(sorted(pipeline.checkpoints.values())).encode()).hexdigest()
-
-
-def published(config: Any) -> dict[str, Any]:
-    """A diffusers config without the entries that diffusers itself put there."""
-    return {key: value for key, value in dict(config).items() if not key.startswith("_")}

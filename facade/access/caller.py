@@ -21,6 +21,7 @@ class Allowance:
         max_pixels: width x height of an image.
         max_text_bytes: of a text, as UTF-8.
         models: names of the models that may be asked; empty for all.
+        manage: whether they may be loaded and unloaded, too.
     """
 
     rate: str
@@ -28,6 +29,7 @@ class Allowance:
     max_pixels: int
     max_text_bytes: int = MAX_BYTES
     models: tuple[str, ...] = ()
+    manage: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -35,7 +37,7 @@ class Allowance:
         return cls(settings.rate_limit, settings.max_bytes, settings.max_pixels)
 
     def limited(self, words: Iterable[str]) -> Self:
-        """The allowance with limits of its own: ``NAME=VALUE`` each, models separated by commas.
+        """The allowance with limits of its own: ``NAME=VALUE`` each, models separated by commas; and ``manage``.
 
         Raises:
             SettingsError: a word is none of these, or allows more than everybody has.
@@ -51,6 +53,8 @@ class Allowance:
         return not self.models or name in self.models
 
     def _read(self, word: str) -> tuple[str, object]:
+        if word == "manage":
+            return word, True
         name, _, text = word.partition("=")
         if name == "models" and text:
             return name, tuple(text.split(","))
@@ -63,7 +67,9 @@ class Allowance:
                 return name, int(text)
         except ValueError:
             pass
-        allowed = "rate=COUNT/PERIOD, models=NAME,NAME; max_bytes, max_pixels, max_text_bytes, to everybody's at most"
+        allowed = (
+            "rate=COUNT/PERIOD, models=NAME,NAME, manage; max_bytes, max_pixels, max_text_bytes, to everybody's at most"
+        )
         raise SettingsError(f"{word[:40]!r} is no limit of a key; allowed: {allowed}")
 
 

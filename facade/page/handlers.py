@@ -119,7 +119,8 @@ class Handlers:
             caller = self._caller(request)
             memory, holder = self.service.memory, caller.owner
             with memory.kept(holder, tab.photograph.length), memory.room(holder) as room:
-                wanted = await asyncio.to_thread(_wanted, tab, self._layers(editor), text.strip())
+                layers = self._layers(editor) if self._takes_mask(model) else None
+                wanted = await asyncio.to_thread(_wanted, tab, layers, text.strip())
                 wanted, _ = await self.service.reader.checked(wanted, self.service.allowance(caller), holder)
                 async for event in self._events(wanted, model, messages.texts_of(settings), caller, room):
                     if isinstance(event, Finished):
@@ -137,6 +138,11 @@ class Handlers:
         if self.keys:
             holder = _holder(request)
             await self.rates.count(holder, self.keys.allowance(holder).rate)
+
+    def _takes_mask(self, model: str | None) -> bool:
+        """Whether a mask can be given to a model; others find by words what they harmonize."""
+        pipelines = self.service.models.catalogue.of_task(Harmonize.TASK)
+        return any("MASK" in each.inputs for each in pipelines if model in (None, each.model))
 
     def _caller(self, request: gr.Request) -> Caller:
         holder = _holder(request)
@@ -216,9 +222,10 @@ class Handlers:
         return self.folder.write(name, copy_of(encoded, self.service.everyone.limits, SHOWN_SIDE).jpeg)
 
 
-def _wanted(tab: TabState, layers: list[Path], text: str) -> Harmonize:
+def _wanted(tab: TabState, layers: list[Path] | None, text: str) -> Harmonize:
+    """The request; without layers it is made with words, whatever is marked."""
     image = tab.photograph.encoded()
-    mask = tab.marked(layers, text)
+    mask = tab.marked(layers, text) if layers is not None else None
     return Harmonize(image, text=_needed(text)) if mask is None else Harmonize(image, mask=mask)
 
 

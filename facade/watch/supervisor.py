@@ -58,10 +58,11 @@ class Supervisor:
         try:
             self._server.start()
             self._started = True
-            if self._server.unexported:
-                self._notify(f"not served, since not exported: {', '.join(sorted(self._server.unexported))}")
-            if self._server.choice.words:
-                self._notify(self._server.choice.words)
+            roster = self._server.roster
+            if roster.unexported:
+                self._notify(f"not served, since not exported: {', '.join(sorted(roster.unexported))}")
+            if roster.choice.words:
+                self._notify(roster.choice.words)
             http = "" if self._server.ports.http is None else f"HTTP {self._server.http_url}, "
             self._notify(
                 f"Triton is ready: {http}gRPC {self._server.grpc_url}, metrics {self._server.metrics_url}; "

@@ -75,6 +75,11 @@ class Admission:
 
         return await lane.take(holder, is_ready=is_ready, on_position=on_position, check=check)
 
+    def refuse(self, model: str, problem: Callable[[], Problem]) -> None:
+        """Refuses those who wait for a model; what Triton was given goes on."""
+        if lane := self._lanes.get(model):
+            lane.refuse(problem)
+
     def look_again(self) -> None:
         """What those who wait need besides a place may have become free."""
         for lane in self._lanes.values():

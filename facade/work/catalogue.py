@@ -1,6 +1,7 @@
 """The server's models: its catalogue as it was last read, and as people are told of it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -8,12 +9,13 @@ from pydantic import BaseModel, Field
 
 from concord_client import AsyncClient
 from concord_client.catalogue import Catalogue, Pipeline
-from concord_client.errors import InvalidInput, ModelNotFound, Unavailable
+from concord_client.errors import ConcordClientError, InvalidInput, ModelNotFound, Unavailable
 from concord_client.settings import Setting, SettingValue
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import Kind
 from concord_client.tasks.request import A, Request
 from facade.access.caller import Allowance
+from facade.problems import Problem
 from facade.settings import Settings
 from facade.work.requests import Task
 
@@ -70,6 +72,9 @@ class Models:
     """The catalogue of one server, read again when something is missing from it, at most once a second.
 
     `changed` is called with every catalogue that differs from the one before.
+
+    Attributes:
+        hidden: models that come or go now, and why they are not there.
     """
 
     def __init__(self, client: AsyncClient, changed: Callable[[Catalogue], object]) -> None:
@@ -77,6 +82,13 @@ class Models:
         self._changed = changed
         self._doubtful = True
         self.catalogue = Catalogue()
+        self.hidden: dict[str, Callable[[], Problem]] = {}
+
+    async def renew(self) -> None:
+        """Reads the catalogue again, since it has changed; where the server does not answer, later."""
+        self.doubt()
+        with suppress(ConcordClientError):
+            self.know(await self._client.catalogue(max_age=0, timeout=_ASK_SECONDS))
 
     async def refresh(self) -> Catalogue:
         """The catalogue, no older than a second.
@@ -97,6 +109,19 @@ class Models:
         """What is known may be wrong; the next request reads the catalogue again."""
         self._doubtful = True
 
+    def require(self, model: str) -> None:
+        """Raises the `Problem` of a model that comes or goes now."""
+        if refusal := self.hidden.get(model):
+            raise refusal()
+
+    def visible(self, allowance: Allowance | None = None) -> Catalogue:
+        """What a caller may ask, or anybody, without the models that come or go now."""
+        known = self.catalogue
+        if not self.hidden and (allowance is None or not allowance.models):
+            return known
+        there = (each for each in known.pipelines if each.model not in self.hidden)
+        return Catalogue(each for each in there if allowance is None or allowance.has_model(each.model))
+
     def setting_names(self, task: str) -> Collection[str] | None:
         """The public names of a task's settings; None where no catalogue is known, so that it may be any."""
         if not self.catalogue.pipelines:
@@ -110,12 +135,15 @@ class Models:
         leaves out do not exist.
 
         Raises:
+            Problem: the model comes or goes now.
             ConcordClientError: there is no such model, it does not take what is given, or the server does not answer.
         """
+        if model is not None and allowance.has_model(model):
+            self.require(model)
         given = [field.tensor for field in request.given()]
         if not self._doubtful:
             try:
-                return _allowed(self.catalogue, allowance).choose(request.TASK, model, given, streams=True)
+                return self.visible(allowance).choose(request.TASK, model, given, streams=True)
             except (ModelNotFound, InvalidInput):
                 # It may have come since.
                 pass
@@ -125,27 +153,23 @@ class Models:
             # A server that starts again has the models that it had.
             if not self.catalogue.pipelines:
                 raise
-        return _allowed(self.catalogue, allowance).choose(request.TASK, model, given, streams=True)
+        return self.visible(allowance).choose(request.TASK, model, given, streams=True)
 
     async def named(self, name: str, allowance: Allowance) -> Pipeline:
         """The pipeline of this name, of those whose task is known; errors as in `choose`."""
-        found = {} if self._doubtful else _by_name(self.catalogue, allowance)
+        self.require(name)
+        found = {} if self._doubtful else _by_name(self.visible(allowance))
         if name not in found:
-            found = _by_name(await self.refresh(), allowance)
+            await self.refresh()
+            found = _by_name(self.visible(allowance))
         if name not in found:
             raise ModelNotFound(name, tuple(found))
         return found[name]
 
 
-def _by_name(catalogue: Catalogue, allowance: Allowance) -> dict[str, Pipeline]:
+def _by_name(catalogue: Catalogue) -> dict[str, Pipeline]:
     tasks = {task.TASK for task in TASKS}
-    return {each.name: each for each in _allowed(catalogue, allowance).pipelines if each.task in tasks}
-
-
-def _allowed(catalogue: Catalogue, allowance: Allowance) -> Catalogue:
-    if not allowance.models:
-        return catalogue
-    return Catalogue(each for each in catalogue.pipelines if allowance.has_model(each.model))
+    return {each.name: each for each in catalogue.pipelines if each.task in tasks}
 
 
 def public_models(catalogue: Catalogue, settings: Settings, allowance: Allowance) -> list[PublicModel]:

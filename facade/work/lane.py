@@ -106,6 +106,12 @@ class Lane:
             self._hand_out()
             self._tell_positions()
 
+    def refuse(self, problem: Callable[[], Exception]) -> None:
+        """Ends the wait of all who wait: what `problem` gives is raised, one for each."""
+        for turn in self._waiting:
+            if not turn.granted.done():
+                turn.granted.set_exception(problem())
+
     def leave(self, holder: str, seconds: float) -> None:
         """Takes a place back that was held for so long."""
         self.seconds += _SMOOTHING * (seconds - self.seconds)

@@ -51,8 +51,10 @@ class Prober:
     async def ask(self) -> bool:
         """Whether the request that costs least is answered: without steps, without texts, the smallest."""
         tasks = {task.TASK: task for task in TASKS}
+        pipeline = None
         try:
-            pipelines = [each for each in (await self._models.refresh()).pipelines if each.task in tasks]
+            await self._models.refresh()
+            pipelines = [each for each in self._models.visible().pipelines if each.task in tasks]
             if not pipelines:
                 return False
             found = [(pipeline, *smallest(tasks[pipeline.task], pipeline)) for pipeline in pipelines]
@@ -61,7 +63,8 @@ class Prober:
             )
             await self._client.run(request, model=pipeline.model, settings=settings, timeout=MARGIN)
         except ConcordClientError:
-            return False
+            # Unless it was unloaded meanwhile.
+            return pipeline is not None and pipeline not in self._models.visible().pipelines and await self.ask()
         self.note_answer()
         return True
 

@@ -142,6 +142,7 @@ class Service:
                 return size * max(2, pictures)
 
             async def ask(timeout: float) -> A:
+                self.models.require(pipeline.model)
                 try:
                     return await self._client.run(
                         sent,
@@ -153,8 +154,10 @@ class Service:
                         timeout=timeout,
                         headers=caller.headers,
                     )
-                except ModelNotFound:
-                    self.models.doubt()
+                except (ModelNotFound, Unavailable) as error:
+                    self.models.require(pipeline.model)
+                    if isinstance(error, ModelNotFound):
+                        self.models.doubt()
                     raise
 
             try:
@@ -203,7 +206,9 @@ class Service:
             Problem: Triton does not answer.
         """
         with self._problems():
-            return public_models(await self.models.refresh(), self.settings, self.allowance(caller))
+            await self.models.refresh()
+            allowance = self.allowance(caller)
+            return public_models(self.models.visible(allowance), self.settings, allowance)
 
     def allowance(self, caller: Caller) -> Allowance:
         return caller.allowance or self.everyone

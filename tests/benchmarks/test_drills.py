@@ -10,6 +10,8 @@ from benchmarks.parts import drills
 CHUNKS, CALLS = "700000 chunks of a byte", "20 calls at once over gRPC"
 ATTACKS = [CHUNKS, CALLS, "file: scan_jpeg"]
 
+ON, BACK = clock.JUMPS
+
 
 @pytest.mark.server
 def test_nothing_is_lost_when_a_model_is_killed_under_load():
@@ -51,7 +53,7 @@ def test_what_is_full_is_said_and_nothing_is_lost(name):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("jump", clock.JUMPS)
+@pytest.mark.parametrize("jump", [ON, pytest.param(BACK, marks=pytest.mark.full)])
 def test_a_clock_that_jumps_loses_nothing(jump):
     [found] = clock.measure(seconds=4, only=[jump])
     if found.skipped:

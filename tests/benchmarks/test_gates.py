@@ -21,7 +21,8 @@ from concord.variants import DEFAULT, PRECISIONS, variants
 from concord_client import Pipeline, ServerError
 from tests.tuning.harmonizing import MODELS, NETWORK, PIPELINE, add_variant, network, write_harmonizing
 
-HARMONIZING, SEGMENTING = (Pipeline("any", task, "any") for task in ("harmonize", "segment"))
+HARMONIZING = Pipeline("any", "harmonize", "any", required=frozenset({"IMAGE", "MASK"}))
+SEGMENTING = Pipeline("any", "segment", "any", required=frozenset({"IMAGE", "TEXT"}))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,14 @@ def test_the_default_keeps_its_own_gate(server: EmbeddedServer, held_out: HeldOu
     gate = verdict(DEFAULT, changed, held_out, reference, answers)
     assert gate.failed == [] and gate.precisions == dict.fromkeys(pipelines, "fp32")
     assert {row.model for row in gate.tensors} == {each.model for found in changed for each in found.variants}
-    harmonizing = [name for name, pipeline in pipelines.items() if pipeline.task == "harmonize"]
-    assert len(harmonizing) >= 2 and {(row.pipeline, row.pictures, row.count) for row in gate.measures} == {
-        ("segment", "scenes", 2),
-        *((name, *each) for name in harmonizing for each in (("scenes", 2), ("photographs", 1))),
+    by_mask, by_words = (
+        {name for name, pipeline in pipelines.items() if pipeline.takes({"IMAGE", given})} for given in ("MASK", "TEXT")
+    )
+    by_words -= by_mask
+    assert len(by_mask) >= 2 and len(by_words) >= 2
+    assert {(row.pipeline, row.pictures, row.count) for row in gate.measures} == {
+        *((name, "scenes", 2) for name in by_mask | by_words),
+        *((name, "photographs", 1) for name in by_mask),
     }
     assert FAILED not in tables(gate) and tables(gate).count(PASSED) == len(gate.measures) + len(gate.tensors)
 

@@ -20,7 +20,7 @@ from benchmarks.floors.limit import Limit, columns
 from benchmarks.floors.loop import Loop
 from benchmarks.floors.loop import written as loop_written
 from benchmarks.floors.text_guided import TextGuided
-from benchmarks.parts.engines_diffusion import LARGEST, unet_in_int8
+from benchmarks.parts.engines_diffusion import LARGEST, TINY, tiny_shares, unet_in_int8
 from benchmarks.subjects import network
 from concord.instruments.markdown import stages, times
 from export.networks import find
@@ -141,9 +141,9 @@ def unet(form: Form) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "exported", "counted"),
     [
-        ("cris", *[lambda: ServedCris(small.cris())] * 2),
+        pytest.param("cris", *[lambda: ServedCris(small.cris())] * 2, marks=pytest.mark.full),
         ("ht", *[lambda: ServedHarmonizer(small.harmonizer("ht_plus"))] * 2),
-        ("dht", *[lambda: ServedHarmonizer(small.harmonizer("dht_plus"))] * 2),
+        pytest.param("dht", *[lambda: ServedHarmonizer(small.harmonizer("dht_plus"))] * 2, marks=pytest.mark.full),
         ("unet", lambda: unet(Form()), lambda: unet(Form("plain", "direct"))),
     ],
     ids=["cris", "ht", "dht", "unet"],
@@ -154,7 +154,9 @@ def test_the_work_of_a_network_is_what_torch_counts(
     declared = with_levels(2) if name == "unet" else find(name)
     _, inputs, *_ = declared.samples()
     names = [tensor.name for tensor in declared.inputs]
-    export(exported(), inputs, names, [declared.output.name], tmp_path / "model.onnx", declared.axes)
+    export(
+        exported(), inputs, names, [tensor.name for tensor in declared.outputs], tmp_path / "model.onnx", declared.axes
+    )
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         counted().requires_grad_(False)(*inputs)
     assert work.gigaflop(tmp_path / "model.onnx", declared.feeds(inputs)) * 1e9 == pytest.approx(
@@ -225,6 +227,13 @@ def test_every_form_is_held_against_the_peak_of_its_own_precision() -> None:
     assert f"| `unet` | {OPENVINO_INT8} | 5.00 | 1.00 | 1.00 | 800 | 1600 | 50 % |" in written
     assert "in INT8 does 800 GFLOP/s, 0.50 of the 1600 GFLOP/s of this machine's product" in unet_in_int8(forms)
     assert precision("OpenVINO BF16") == "bf16" and precision("Concord") == "fp32"
+
+
+def test_the_time_of_a_tiny_decoder_is_told_as_a_share_of_that_of_the_plain_one() -> None:
+    plain, tiny = (Forms({EAGER: {"p50": spent}}, {EAGER: 1.0}, {EAGER: 1.0}, Int8(20.0, 1.0)) for spent in (40.0, 3.0))
+    own, other = network("decoder"), network(TINY["decoder"])
+    assert tiny_shares({own: plain, other: tiny}) == f"\n\nTime of `{other}` over `{own}`: {EAGER} 0.075."
+    assert tiny_shares({own: plain}) == ""
 
 
 def test_what_was_measured_before_there_were_limits_is_written_without_them() -> None:

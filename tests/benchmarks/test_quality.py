@@ -77,6 +77,26 @@ def test_objects_are_found_by_their_expressions(dataset: Path, tmp_path: Path, s
     assert "Hday2night/c1_1_1.jpg: no expression" in run.stdout
 
 
+def test_pipelines_and_networks_of_one_piece_stand_side_by_side(
+    dataset: Path, tmp_path: Path, server: EmbeddedServer
+) -> None:
+    entries = [
+        {"composite": f"{subset}/c{number}_1_1.jpg", "expression": make_scene(number, (96, 128)).expression}
+        for number, subset in enumerate(("HCOCO", "Hday2night"))
+    ]
+    expressions = tmp_path / "expressions.jsonl"
+    expressions.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    given = ("--dataset", dataset, "--expressions", expressions, "--url", server.grpc_url, "--output", tmp_path / "out")
+    run = quality(*given, "--model", "all")
+    assert run.returncode == 0, run.stderr
+    report = (tmp_path / "out" / "report.md").read_text()
+    header, _, *rows = [line.strip("| ").split(" | ") for line in report.splitlines() if line.startswith("|")]
+    assert header[:3] == ["sub-set", "images", "composite"] and {"ht", "crisht", "diffharmony"} <= set(header[3:])
+    assert [row[:2] for row in rows] == [["HCOCO", "1"], ["Hday2night", "1"], ["all", "2"]]
+    assert all(len(row[2].split(" / ")) == 2 for row in rows)
+    assert all(len(cell.split(" / ")) == 3 for row in rows for cell in row[3:])
+
+
 def test_a_server_that_is_not_there_is_said(dataset: Path, tmp_path: Path) -> None:
     run = quality("--dataset", dataset, "--url", "127.0.0.1:9", "--output", tmp_path / "out")
     assert run.returncode == 1 and "127.0.0.1:9" in run.stderr and "Traceback" not in run.stderr

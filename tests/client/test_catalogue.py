@@ -187,3 +187,30 @@ def test_a_server_without_an_optional_part_does_not_offer_what_needs_it():
     assert bare.settings["DECODER"].choices == ("plain",) and bare.settings["REFINE"].choices == (False,)
     [whole] = Catalogue.of([declared], ["loop", "segment", "sharp_vae", "refiner"]).pipelines
     assert whole.optional == {"TEXT"} and whole.settings["REFINE"].choices == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("gate", "choices"),
+    [
+        ("passed: 8 scenes 40.0 dB", ("plain", "fast")),
+        ("failed: 8 scenes 20.0 dB", ("plain",)),
+        ("not made", ("plain",)),
+        ("", ("plain",)),
+    ],
+)
+def test_a_part_with_a_gate_is_offered_where_it_has_passed_and_else_the_refusal_says_why_not(gate, choices):
+    declared = config(
+        "loop", tensor("IMAGE"), tensor("MASK"), tensor("DECODER", optional=True),
+        part__fast="fast_vae; DECODER=fast", gate__fast=gate, setting__DECODER="plain; plain|fast;",
+    )  # fmt: skip
+    [pipeline] = Catalogue.of([declared], ["loop", "fast_vae"]).pipelines
+    setting = pipeline.settings["DECODER"]
+    assert setting.choices == choices
+    if len(choices) == 1:
+        with pytest.raises(InvalidInput) as error:
+            setting.check("fast")
+        assert error.value.allowed == "plain"
+        assert f"({gate})" in error.value.problem and "`python -m export judge fast_vae`" in error.value.problem
+    [bare] = Catalogue.of([declared], ["loop"]).pipelines
+    with pytest.raises(InvalidInput, match="is 'fast'; allowed: plain"):
+        bare.settings["DECODER"].check("fast")

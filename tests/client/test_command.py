@@ -278,3 +278,10 @@ def test_grpc_alone_does_not_load_what_http_needs(grpc_kserve):
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout == "[]\n", run.stderr
+
+
+@pytest.mark.parametrize("verb", ["load", "unload", "reload"])
+def test_models_are_managed_at_a_facade_that_is_there(concord, closed_url, verb):
+    assert concord(verb, "ht", "--url", f"http://{closed_url}").returncode == 3
+    wrong = concord(verb, "ht", "--url", closed_url)
+    assert wrong.returncode == 2 and "allowed: such as http://localhost:8080" in wrong.stderr

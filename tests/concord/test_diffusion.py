@@ -66,6 +66,9 @@ class TorchHost:
             answer = self._run(model, {name: torch.tensor(value)[None] for name, value in inputs.items()})
         return {outputs[0]: answer[0].numpy()}
 
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        return [await self.ask(model, sample, outputs) for sample in samples]
+
     def _run(self, model: str, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         scaling = self._vae.config.scaling_factor
         match model:

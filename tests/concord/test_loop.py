@@ -11,7 +11,7 @@ import pytest
 from concord.errors import DeadlineExceeded, InvalidSetting, NotFinite
 from concord.limits import Limits
 from concord.loops.host import Sample
-from concord.loops.latent import denoise
+from concord.loops.latent import Guidance, denoise
 from concord.loops.loop import Loop
 from concord.loops.request import LoopRequest
 from concord.noise import SeededNoise
@@ -62,6 +62,7 @@ class FakeHost:
     def __init__(self, seconds: float = 0.0, broken_from: int = 1000) -> None:
         self._seconds, self._broken_from = seconds, broken_from
         self.asked: list[Sample] = []
+        self.together: list[int] = []
         self.reported: list[tuple[int, int, bytes]] = []
         self.stepping_with: set[str] = set()
 
@@ -70,7 +71,11 @@ class FakeHost:
         self.asked.append(inputs)
         await asyncio.sleep(self._seconds)
         factor = np.float32(np.nan if len(self.asked) > self._broken_from else 0.1)
-        return {outputs[0]: factor * inputs["LATENT"]}
+        return {name: factor * inputs["LATENT"] + np.float32(inputs.get("TEXT", 0)) for name in outputs}
+
+    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        self.together.append(len(samples))
+        return [await self.ask(model, sample, outputs) for sample in samples]
 
     async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -162,6 +167,28 @@ def test_a_blend_before_each_call_is_what_the_network_reads(name: str) -> None:
         assert asked["DEPTH"] is image and asked["TIMESTEP"] == sampler.timesteps[i]
     np.testing.assert_array_equal(result[..., outside], image[..., outside])
     assert (result[..., ~outside] != image[..., ~outside]).all()
+
+
+def denoised(host: FakeHost, text: float, **also: Any) -> np.ndarray:
+    noise = SeededNoise(1)
+    sampler = make_sampler("dpmpp_2m", 3)
+    return asyncio.run(denoise(host, "unet", sampler, noise.draw(0, SHAPE), {"TEXT": text}, noise, **also))
+
+
+def test_guidance_asks_for_both_in_one_call_and_goes_beyond_the_text() -> None:
+    host = FakeHost()
+    guided = denoised(host, 0.2, guidance=Guidance(3.0, {"TEXT": 0.1}))
+    assert host.together == [2, 2, 2]
+    np.testing.assert_allclose(guided, denoised(FakeHost(), 0.1 + 3 * (0.2 - 0.1)), atol=1e-5)
+
+
+def test_what_else_a_network_answers_is_kept_call_by_call() -> None:
+    logits: list[np.ndarray] = []
+    host = FakeHost()
+    denoised(host, 0.5, kept={"MASK_LOGITS": logits}, guidance=Guidance(2.0, {"TEXT": 0.0}))
+    # Of the request's own text.
+    expected = [0.1 * sample["LATENT"] + 0.5 for sample in host.asked[::2]]
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
 def test_an_open_setting_has_its_default_and_a_seed_is_drawn() -> None:

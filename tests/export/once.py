@@ -11,7 +11,10 @@ from export.network import Network
 from tests.commands import run
 from tests.export import small
 
-OWN_FILES = {"cris": lambda: (small.cris(), small.CRIS)} | {
+OWN_FILES = {
+    "cris": lambda: (small.cris(), small.CRIS),
+    "clip_ht": lambda: (small.clip_harmonizer(), small.CLIP_HT),
+} | {
     network.name: lambda form=form: (small.harmonizer(form), small.harmonizer_config(form))
     for network, form in zip(small.HARMONY_TRANSFORMERS, small.FORMS, strict=True)
 }

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from export.networks import every, harmony_transformer
+from export.networks import clip_ht, every, harmony_transformer, pctnet
+from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
+from export.networks.pctnet import PctNet, PctNetConfig
 from export.state_dict import StateDict
 
 HARMONY_TRANSFORMERS = [
@@ -18,6 +20,20 @@ HARMONY_TRANSFORMERS = [
     if isinstance(network.source, StateDict) and network.source.build is harmony_transformer.build
 ]
 FORMS: tuple[Form, ...] = tuple(network.source.published({}).form for network in HARMONY_TRANSFORMERS)
+HARMONIZERS = [*HARMONY_TRANSFORMERS, clip_ht.NETWORK]
+CLIP_HT = ClipHTConfig(
+    embedding=12,
+    vocabulary=64,
+    text_width=8,
+    text_heads=2,
+    text_layers=1,
+    vision_width=24,
+    vision_heads=2,
+    vision_layers=2,
+    width=16,
+    feedforward=32,
+    layers=2,
+)
 CRIS = CrisConfig(
     vision_layers=(1, 1, 1, 1),
     vision_width=8,
@@ -37,6 +53,19 @@ def harmonizer_config(form: Form) -> HarmonyTransformerConfig:
     return HarmonyTransformerConfig(form, base=4, width=16, feedforward=32, layers=1, light_layers=1, render_layers=1)
 
 
+def pct_config(form: str) -> PctNetConfig:
+    return PctNetConfig(form, channels=8, width=16, feedforward=32, layers=1)  # type: ignore[arg-type]
+
+
+def pct_net(form: str, seed: int = 0) -> PctNet:
+    """Which darkens a little, in every pixel in another way."""
+    torch.manual_seed(seed)
+    network = pctnet.build(pct_config(form)).eval()
+    with torch.no_grad():
+        network.get_params.bias.copy_(torch.cat((0.8 * torch.eye(3).flatten(), torch.tensor([0.05, 0.0, 0.1]))))
+    return network
+
+
 def cris(seed: int = 0) -> Cris:
     torch.manual_seed(seed)
     return Cris(CRIS).eval()
@@ -45,6 +74,11 @@ def cris(seed: int = 0) -> Cris:
 def harmonizer(form: Form, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     return harmony_transformer.build(harmonizer_config(form)).eval()
+
+
+def clip_harmonizer(seed: int = 0) -> ClipHT:
+    torch.manual_seed(seed)
+    return ClipHT(CLIP_HT).eval()
 
 
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:

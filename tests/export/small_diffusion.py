@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from export.networks.harmony_vae import ConditionVae, ConditionVaeConfig
 from export.networks.refinement import Refinement, RefinementConfig
+from export.networks.tiny_vae import BLOCKS, Half, TinyConfig, TinyDecoder, TinyEncoder
 
 WIDTH = 12  # of the text states
 UNET: dict[str, Any] = {
@@ -31,9 +32,13 @@ VAE: dict[str, Any] = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
 }
-TEXT = CLIPTextConfig(
-    hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=5
-)
+TEXT: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 5,
+}
 HARMONY_VAE = ConditionVaeConfig(block_out_channels=(4, 4, 8, 8), layers_per_block=1, norm_num_groups=4)
 
 
@@ -47,9 +52,9 @@ def vae(seed: int = 0, **sizes: Any) -> AutoencoderKL:
     return AutoencoderKL(**VAE | sizes).eval()
 
 
-def text_encoder(seed: int = 0) -> CLIPTextModel:
+def text_encoder(seed: int = 0, **sizes: Any) -> CLIPTextModel:
     torch.manual_seed(seed)
-    return CLIPTextModel(TEXT).eval()
+    return CLIPTextModel(CLIPTextConfig(**TEXT | sizes)).eval()
 
 
 def refinement_config(channels: int) -> RefinementConfig:
@@ -64,6 +69,13 @@ def harmony_vae(seed: int = 0) -> ConditionVae:
 def refinement(channels: int, seed: int = 0) -> Refinement:
     torch.manual_seed(seed)
     return Refinement(refinement_config(channels)).eval()
+
+
+def tiny_vae(seed: int = 0) -> dict[Half, TinyEncoder | TinyDecoder]:
+    """Both halves, with the published blocks."""
+    torch.manual_seed(seed)
+    encoder, decoder = (TinyConfig(BLOCKS[half], width=8) for half in ("encoder", "decoder"))
+    return {"encoder": TinyEncoder(encoder).eval(), "decoder": TinyDecoder(decoder).eval()}
 
 
 def save_pipeline(folder: Path, safe: bool = True, text: bool = True, seed: int = 0) -> Path:

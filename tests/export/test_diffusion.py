@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from export import pipeline
 from export.__main__ import main
-from export.networks import PARTS
+from export.networks import BY_PIPELINE
 from export.networks.unet import ServedUnet, with_levels
 from export.onnx_file import publish, session
 from export.pipelines import diffharmony
@@ -145,7 +145,7 @@ def test_the_preview_is_the_best_linear_map_of_latents(repository: Path) -> None
 
 
 def test_a_record_names_the_sources_and_the_pipeline(repository: Path, saved: Path) -> None:
-    records = [json.loads((repository / name / "1" / "model.json").read_text()) for name in PARTS]
+    records = [json.loads((repository / name / "1" / "model.json").read_text()) for name in BY_PIPELINE["diffharmony"]]
     assert len({record["pipeline"] for record in records}) == 1
     assert set(records[0]["checkpoints"]) == {
         "unet/diffusion_pytorch_model.safetensors",

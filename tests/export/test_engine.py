@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from export import engine_profiles, tensorrt
 from export.__main__ import main
 from export.engine_profiles import EngineError, Profile
-from export.networks import declared, every, vae_decoder, vae_encoder
+from export.networks import declared, every, tiny_decoder, tiny_encoder, vae_decoder, vae_encoder
 from export.networks.unet import ServedUnet, with_levels
 from export.networks.vae_decoder import ServedVaeDecoder
 from export.networks.vae_encoder import ServedVaeEncoder
@@ -44,7 +44,7 @@ def build(repository: Path, model: str, **choices) -> dict:
 
 def place_demo(repository: Path, model: str) -> Path:
     """The demo network of the project's repository, in another one, with the encoder that runs before it."""
-    for name in {model, "vae_encoder"} if model in ("unet", "vae_decoder") else {model}:
+    for name in {model, "vae_encoder"} if model in ("unet", "vae_decoder", "tiny_decoder") else {model}:
         (repository / name / "1").mkdir(parents=True, exist_ok=True)
         for file in ("model.onnx", "model.json"):
             shutil.copy(REPOSITORY / name / "1" / file, repository / name / "1")
@@ -71,7 +71,7 @@ def told(model: str) -> dict[str, str]:
     network = declared(model)
     return {
         tensor.name: f"TYPE_{tensor.kind} " + "x".join(map(str, (-1, *tensor.dims)))
-        for tensor in (*network.inputs, network.output)
+        for tensor in (*network.inputs, *network.outputs)
     }
 
 
@@ -104,19 +104,21 @@ def test_weights_that_lie_beside_the_network_are_found(tmp_path: Path, precision
 @pytest.fixture(scope="module")
 def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small pipeline in the form that is exported for GPUs."""
-    folder, vae = tmp_path_factory.mktemp("models"), small.vae()
+    folder, vae, tiny = tmp_path_factory.mktemp("models"), small.vae(), small.tiny_vae()
     networks = (
         (with_levels(2), ServedUnet(small.unet(), torch.zeros(5, small.WIDTH))),
         (vae_decoder.NETWORK, ServedVaeDecoder(vae.decoder, vae.post_quant_conv, 0.18215)),
         (vae_encoder.NETWORK, ServedVaeEncoder(vae.encoder, vae.quant_conv, 0.18215)),
+        (tiny_encoder.NETWORK, tiny_encoder.ServedTinyEncoder(tiny["encoder"])),
+        (tiny_decoder.NETWORK, tiny_decoder.ServedTinyDecoder(tiny["decoder"])),
     )
     for model, network in networks:
         publish(network, model, folder, {}, partial(rewrite, form=Form(convolution="direct")))
     return folder
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["unet", "vae_decoder", "vae_encoder"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.full), "fp16"])
+@pytest.mark.parametrize("model", ["unet", "vae_decoder", "vae_encoder", "tiny_encoder", "tiny_decoder"])
 def test_the_engine_of_a_diffusion_network_takes_every_resolution(direct: Path, model, precision) -> None:
     record = build(direct, model, precision=precision)
     assert record["bindings"] == told(model)
@@ -129,7 +131,7 @@ def test_the_engine_of_a_diffusion_network_takes_every_resolution(direct: Path, 
         },
         "vae_decoder": {"LATENT": "1x4x32x32,1x4x64x64,1x4x128x128"},
         "vae_encoder": {"COMPOSITE": "1x256x256x3,1x512x512x3,1x1024x1024x3"},
-    }[model] == record["profiles"]
+    }[model.replace("tiny", "vae")] == record["profiles"]
 
 
 def test_a_profile_takes_the_place_of_the_default(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from tests.commands import run
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "tests" / "published"
-NAMES = [name for network in every() if not isinstance(network.golden, NotPublished) for name in network.golden]
+GOLDEN = (network.golden for network in every() if not isinstance(network.golden, NotPublished))
+NAMES = list(dict.fromkeys(name for names in GOLDEN for name in names))
 RULE = """
 import math
 import zlib

@@ -17,7 +17,8 @@ from export.networks.harmony_transformer import ImageNorm
 from tests.export import small
 
 FILES = Path(__file__).parents[1] / "published"
-SIZES = [pytest.param(name, build, id=name) for network in every() for name, build in network.published.items()]
+BUILDS = {name: build for network in every() for name, build in network.published.items()}
+SIZES = [pytest.param(name, build, id=name) for name, build in BUILDS.items()]
 
 
 @pytest.mark.parametrize(("name", "build"), SIZES)

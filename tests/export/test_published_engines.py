@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.floors import published
-from benchmarks.floors.published import companions, pipeline
+from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
-from export.networks import PARTS
+from export.networks import PARTS, clip_ht
 from export.onnx_file import publish
 from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
@@ -25,13 +25,18 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     diffharmony.publish(pipeline(), folder, FORM)
     for model, network in companions():
         publish(network, model, folder, {}, partial(rewrite, form=FORM))
-    for model, network in published.networks():
+    for model, network in tiny_networks():
+        publish(network, model, folder, {})
+    seen = clip_ht.ServedClipHT(clip_ht.NETWORK.published["clip_ht"]()).eval()
+    for model, network in [*published.networks(), (clip_ht.NETWORK, seen)]:
         publish(network, model, folder, {})
     return folder
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("model", ["cris", "dht", "ht", *PARTS, *names_of_companions()])
+@pytest.mark.parametrize(
+    "model", ["cris", "dht", "ht", "clip_ht", *PARTS, *names_of_companions(), "tiny_encoder", "tiny_decoder"]
+)
 def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
     record = build(repository, model, precision=precision)
     assert record["bindings"] == told(model)

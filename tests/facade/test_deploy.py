@@ -50,8 +50,8 @@ def test_the_triton_image_starts_a_server_on_what_is_copied_into_it(tmp_path):
     assert ran.stderr.rstrip().endswith("077")
     words = ran.stdout.splitlines()
     served = [Path(word.partition("=")[2]) for word in words if word.startswith("--model-repository=")]
-    configs = [config.resolve() for folder in served for config in folder.glob("*/config.pbtxt")]
-    assert configs and all(config.is_relative_to(image) for config in configs)
+    versions = [version.resolve() for folder in served for version in folder.glob("*/1")]
+    assert versions and all(version.is_relative_to(image) for version in versions)
 
 
 def test_triton_is_given_what_the_embedded_server_would_serve(tmp_path):

@@ -165,6 +165,14 @@ def test_the_limits_of_a_number_are_named(http, image, mask):
     assert allowed == "a whole number from 1 to 50"
 
 
+def test_a_decoder_that_has_not_passed_its_gate_is_refused_and_the_refusal_says_why(http, image, mask):
+    fields = {"model": "diffharmony", "decoder": "linear"}
+    answer = http.post("/v1/harmonize", files={"image": image, "mask": mask}, data=fields)
+    assert problem(answer)[:3] == (400, "invalid_setting", "decoder")
+    assert "linear" not in problem(answer)[3] and "plain" in problem(answer)[3]
+    assert "has not passed the gate" in answer.text and "python -m export judge latent_preview" in answer.text
+
+
 @pytest.mark.parametrize("model", ["x", "cris"])
 def test_the_models_that_harmonize_are_named(http, image, mask, model):
     answer = http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"model": model})

@@ -24,5 +24,7 @@ def test_a_diffusion_s_settings_have_their_ranges(diffusing_http):
     settings = {setting["name"]: setting for setting in models["diffharmony"]["settings"]}
     assert (settings["steps"]["minimum"], settings["steps"]["maximum"], settings["steps"]["default"]) == (1, 50, 5)
     assert settings["sampler"]["default"] in settings["sampler"]["choices"]
-    assert settings["decoder"]["choices"] == ["plain", "harmony"] and settings["refine"]["choices"] == [False, True]
+    assert settings["decoder"]["choices"] == ["plain", "harmony", "tiny", "linear"] and settings["refine"][
+        "choices"
+    ] == [False, True]
     assert models["diffharmony"]["limits"]["deadline"] == 600

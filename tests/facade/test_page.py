@@ -93,6 +93,16 @@ def test_one_press_is_enough_after_typing(desk):
     assert decoded(desk.download("Download the mask")).any()
 
 
+def test_a_model_that_finds_the_part_itself_is_asked_with_words_whatever_is_marked(desk):
+    desk.bring_example(EXAMPLE.text)
+    desk.press("Find it")
+    desk.wait_for("Found, ")
+    desk.page.get_by_label("crisht").check()
+    desk.press("Harmonize")
+    desk.wait_for("Done in")
+    expect(desk.part("slider").locator("img")).to_have_count(2)
+
+
 def test_what_is_painted_is_harmonized_in_the_photograph_as_it_was_taken(desk):
     """On its side, larger than the editor's canvas, and answered upright in full size."""
     taken = Image.fromarray(photograph(2000, 1500))

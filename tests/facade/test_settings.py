@@ -58,6 +58,7 @@ VALUES = {
     "http_port": ("82", 82),
     "model_repository": ("models", (Path("models"),)),
     "model_config_name": ("cuda", "cuda"),
+    "load": ("one, other", ("one", "other")),
     "log_file": ("triton.log", Path("triton.log")),
     "log_level": ("debug", "debug"),
     "max_bytes": ("1000", 1000),
@@ -75,6 +76,7 @@ VALUES = {
     "drain_seconds": ("9", 9.0),
     "api_keys": ("a,b", "a,b"),
     "api_keys_file": ("keys", Path("keys")),
+    "manage": ("true", True),
     "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
 }
@@ -88,7 +90,7 @@ def plain(value: object) -> object:
 def test_a_setting_is_taken_from_its_flag_and_from_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = next(row for row in rows() if row.name == name)
     text, value = VALUES[name]
-    switches = {"page": "--no-page", "triton_http": "--triton-http", "open": "--open"}
+    switches = {"page": "--no-page", "triton_http": "--triton-http", "manage": "--manage", "open": "--open"}
     flags = [switches[name]] if name in switches else [row.flag, text]
     assert plain(getattr(settings_of(*flags), name)) == value
     monkeypatch.setenv(row.variable, text)

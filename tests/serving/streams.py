@@ -20,6 +20,7 @@ _TYPES = {
     "PREVIEW": np.bool_,
     "REFINE": np.bool_,
     "WINDOW": np.bool_,
+    "GUIDANCE": np.float32,
     "TIMEOUT": np.float32,
 }
 _PATIENCE = 60.0
@@ -71,7 +72,7 @@ class Stream:
         self._client.close()
 
 
-def stream(server: EmbeddedServer, inputs: dict[str, Any]) -> list[dict[str, Any]]:
+def stream(server: EmbeddedServer, inputs: dict[str, Any], model: str = "diffharmony") -> list[dict[str, Any]]:
     """Every response of one request."""
-    with Stream(server, inputs) as responses:
+    with Stream(server, inputs, model) as responses:
         return list(responses)

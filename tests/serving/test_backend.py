@@ -25,6 +25,7 @@ instance_group [ {{ count: 1 kind: KIND_CPU }} ]
 {batching}
 """
 BATCHING = "dynamic_batching { preferred_batch_size: [ 2, 4 ] max_queue_delay_microseconds: 10000000 }"
+SPARING = 'parameters { key: "unless_empty" value { string_value: "INDEX" } }'
 STRAY = """
 from concord.adapter import SampleModel
 
@@ -55,6 +56,8 @@ def small(tmp_path_factory) -> EmbeddedServer:
     for name, backend, batch, dims, batching in (
         ("merging", "onnxruntime", 4, "-1", BATCHING),
         ("alone", "onnxruntime", 0, "-1, -1", ""),
+        ("sparing", "onnxruntime", 4, "2", SPARING),
+        ("openvino_sparing", "openvino", 4, "2", SPARING),
         ("openvino_merging", "openvino", 4, "-1", BATCHING),
         ("openvino_alone", "openvino", 0, "-1, -1", ""),
         ("stray", "python", 4, "-1", ""),
@@ -70,6 +73,13 @@ def small(tmp_path_factory) -> EmbeddedServer:
             onnx.save(look_up(), version / "model.onnx")
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running
+
+
+@pytest.mark.parametrize("model", ["sparing", "openvino_sparing"])
+def test_an_empty_sample_is_answered_with_zeros_and_the_rest_by_the_network(small: EmbeddedServer, model: str) -> None:
+    assert look(small, model, [0, 0], [2, 0], [0, 0]).tolist() == [[0, 0], [30, 10], [0, 0]]
+    assert look(small, model, [0, 0]).tolist() == [[0, 0]]
+    assert look(small, model, [1, 2]).tolist() == [[20, 30]]
 
 
 def look(server: EmbeddedServer, model: str, *rows: list[int]) -> np.ndarray | str:

@@ -65,13 +65,14 @@ def test_a_text_finds_the_mask_that_segment_finds_and_gives_its_picture(diffusin
     np.testing.assert_array_equal(harmonized(diffusing, given), decoded(last["HARMONIZED"]))
 
 
-def test_the_surroundings_of_the_mask_are_enough_to_decode(diffusing):
+@pytest.mark.parametrize(("decoder", "network"), [("plain", "vae_decoder"), ("tiny", "tiny_decoder")])
+def test_the_surroundings_of_the_mask_are_enough_to_decode(diffusing, decoder, network):
     corner = np.zeros_like(MASK)
     corner[:20, :30] = 255
-    asked = GIVEN_MASK | {"MASK": encoded(corner)}
-    before = statistics(diffusing)["vae_decoder"].inference_count
+    asked = GIVEN_MASK | {"MASK": encoded(corner), "DECODER": decoder.encode()}
+    before = statistics(diffusing)[network].inference_count
     part, whole = (harmonized(diffusing, asked | {"WINDOW": window}) for window in (True, False))
-    assert statistics(diffusing)["vae_decoder"].inference_count == before + 2
+    assert statistics(diffusing)[network].inference_count == before + 2
     np.testing.assert_array_equal(part[corner == 0], PIXELS[corner == 0])
     np.testing.assert_allclose(part.astype(int), whole.astype(int), atol=8)
 
@@ -109,7 +110,9 @@ def test_every_setting_changes_the_picture(diffusing):
         {},
         *({"SAMPLER": sampler.encode()} for sampler in SAMPLERS if sampler != "euler_ancestral"),
         {"STEPS": 3},
-        {"DECODER": b"harmony"},
+        *({"DECODER": decoder} for decoder in (b"harmony", b"tiny", b"linear")),
+        {"ENCODER": b"tiny"},
+        {"ENCODER": b"tiny", "DECODER": b"tiny"},
         {"REFINE": True},
         {"RESOLUTION": 512},
     ]

@@ -11,13 +11,15 @@ from concord.errors import ServerFailure
 from concord.instruments.timing import settled
 from concord.samplers import SAMPLERS
 from concord.server.embedded import EmbeddedServer, Ports
+from concord_client import Client
 from tests.serving.asking import ask, statistics
 from tests.serving.pictures import encoded, middle, photograph
 from tests.serving.streams import stream, wire
-from tests.serving.tiny_networks import write_loops, write_networks
+from tests.serving.tiny_networks import OPEN, write_loops, write_networks
 
 GOOD = {"IMAGE": encoded(photograph(64, 48)), "MASK": encoded(middle(64, 48)), "SEED": 1}
 MISSING = object()
+GATES = dict(zip(OPEN, ("not made", "failed: 8 scenes 21.0 dB, +30.0%", "not made"), strict=True))
 BAD = {
     "no steps": ({"STEPS": 0}, "[invalid_setting] STEPS: is 0; allowed: a whole number from 1 to 50"),
     "too many steps": ({"STEPS": 51}, "[invalid_setting] STEPS: is 51; allowed: a whole number from 1 to 50"),
@@ -33,7 +35,7 @@ BAD = {
         {"SEED": -1},
         "[invalid_setting] SEED: is -1; allowed: a whole number from 0 to 9223372036854775807",
     ),
-    "unknown decoder": ({"DECODER": b"fancy"}, "[invalid_setting] DECODER: is 'fancy'; allowed: plain, harmony"),
+    "unknown decoder": ({"DECODER": b"fancy"}, "[invalid_setting] DECODER: is 'fancy'; allowed: plain, harmony, tiny"),
     "no time": ({"TIMEOUT": 0.0}, "[invalid_setting] TIMEOUT: is 0; allowed: seconds, more than 0 and at most 86400"),
     "time that is no number": ({"TIMEOUT": math.nan}, "[invalid_setting] TIMEOUT: is nan; allowed: "),
     "endless time": ({"TIMEOUT": math.inf}, "[invalid_setting] TIMEOUT: is inf; allowed: "),
@@ -82,7 +84,14 @@ def test_two_samples_in_one_request_are_refused_by_name(diffusing):
 
 @pytest.mark.parametrize(
     ("setting", "model"),
-    [({"DECODER": b"harmony"}, "harmony_vae"), ({"REFINE": True}, "refinement"), ({"PREVIEW": True}, "latent_preview")],
+    [
+        ({"DECODER": b"harmony"}, "harmony_vae"),
+        ({"DECODER": b"tiny"}, "tiny_decoder"),
+        ({"DECODER": b"linear"}, "latent_preview"),
+        ({"ENCODER": b"tiny"}, "tiny_encoder"),
+        ({"REFINE": True}, "refinement"),
+        ({"PREVIEW": True}, "latent_preview"),
+    ],
 )
 def test_a_setting_whose_network_the_server_lacks_is_refused(bare, setting, model):
     with pytest.raises(InferenceServerException) as caught:
@@ -91,6 +100,38 @@ def test_a_setting_whose_network_the_server_lacks_is_refused(bare, setting, mode
     expected = f"[invalid_setting] {name}: needs the model '{model}', which this server does not have"
     assert expected in caught.value.message()
     assert stream(bare, GOOD)[-1]["HARMONIZED"]
+
+
+@pytest.mark.parametrize(
+    ("role", "setting"),
+    [
+        ("tiny_encoder", {"ENCODER": b"tiny"}),
+        ("tiny_decoder", {"DECODER": b"tiny"}),
+        ("linear_decoder", {"DECODER": b"linear"}),
+    ],
+)
+@pytest.mark.parametrize("way", ["stream", "http"])
+def test_a_part_that_has_not_passed_its_gate_is_refused_and_the_refusal_says_how_to_ask_it(gated, role, setting, way):
+    model = "latent_preview" if role == "linear_decoder" else role
+    with pytest.raises(InferenceServerException) as caught:
+        if way == "stream":
+            stream(gated, GOOD | setting)
+        else:
+            ask(gated, "diffharmony_once", wire(GOOD | setting), way)
+    [(name, value)] = setting.items()
+    assert caught.value.message().endswith(
+        f"[invalid_setting] {name}: is '{value.decode()}'; its model '{model}' has not passed the gate of this "
+        f"pipeline ({GATES[f'gate.{role}']}); on the server, `python -m export judge {model}` asks the gate again; "
+        f"allowed: another {name}"
+    )
+    assert stream(gated, GOOD)[-1]["HARMONIZED"]
+
+
+def test_a_server_offers_only_what_has_passed_its_gate(gated):
+    with Client(gated.grpc_url) as client:
+        [pipeline] = (each for each in client.catalogue().pipelines if each.streams)
+    assert pipeline.settings["ENCODER"].choices == ("plain",)
+    assert pipeline.settings["DECODER"].choices == ("plain", "harmony")
 
 
 def test_a_text_where_nothing_segments_is_refused(bare):
@@ -126,6 +167,16 @@ def bare(tmp_path_factory):
     """A server with nothing but the networks that every request needs."""
     repository = tmp_path_factory.mktemp("models")
     write_networks(repository, "vae_encoder", "unet", "vae_decoder")
-    write_loops(repository)
+    write_loops(repository, **OPEN)
+    with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory):
+    """A server that has every network, some of which have not passed their gates."""
+    repository = tmp_path_factory.mktemp("gated")
+    write_networks(repository)
+    write_loops(repository, **GATES)
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running

@@ -13,10 +13,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from concord.server.installation import MODEL_REPOSITORIES
 
-LATENT_NETWORKS = ("vae_encoder", "unet", "vae_decoder", "harmony_vae", "refinement", "latent_preview")
+LATENT_NETWORKS = (
+    *("vae_encoder", "unet", "vae_decoder", "harmony_vae", "refinement", "latent_preview"),
+    *("tiny_encoder", "tiny_decoder"),
+)
+OPEN = {f"gate.{role}": "passed" for role in ("tiny_encoder", "tiny_decoder", "linear_decoder")}
+"""Parameters of a pipeline whose optional encoders and decoders have passed their gates."""
 SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess")
 _WIDTH = 64
-_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
+_TYPES = {
+    np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(np.uint8): TensorProto.UINT8,
+    np.dtype(np.int64): TensorProto.INT64,
+}
 
 
 class Graph:
@@ -61,7 +70,9 @@ class Graph:
             "Unsqueeze", mask, self.constant(np.array([1], np.int64))
         )
 
-    def model(self, inputs: dict, output: str, shape: list, kind: type = np.float32) -> onnx.ModelProto:
+    def model(self, inputs: dict, output: str, shape: list, kind: type = np.float32, **also: list) -> onnx.ModelProto:
+        """The model; `also` are further FP32 outputs and their shapes."""
+
         def declared(name: str, dtype: type, dims: list) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, _TYPES[np.dtype(dtype)], ["batch", *dims])
 
@@ -69,7 +80,7 @@ class Graph:
             self.nodes,
             "tiny",
             [declared(name, *value) for name, value in inputs.items()],
-            [declared(output, kind, shape)],
+            [declared(output, kind, shape), *(declared(name, np.float32, dims) for name, dims in also.items())],
             self.weights,
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -79,9 +90,9 @@ PLANES = (np.float32, [4, "h", "w"])
 SQUARE = {"COMPOSITE": (np.uint8, ["S", "S", 3]), "COMPOSITE_MASK": (np.uint8, ["S", "S"])}
 
 
-def vae_encoder(broken: bool = False) -> onnx.ModelProto:
+def vae_encoder(broken: bool = False, seed: int = 1) -> onnx.ModelProto:
     """Averages; where it is broken, to values that are not finite."""
-    graph = Graph(1)
+    graph = Graph(seed)
     pooled = graph.node("AveragePool", graph.pixels("COMPOSITE", 1 / 127.5, -1), kernel_shape=[8, 8], strides=[8, 8])
     graph.scaled(graph.conv(pooled, 3, 4), np.nan if broken else 1.0, output="COMPOSITE_LATENT")
     return graph.model({"COMPOSITE": (np.uint8, ["S", "S", 3])}, "COMPOSITE_LATENT", [4, "h", "w"])
@@ -111,11 +122,50 @@ def unet(layers: int = 1, overflow_below: float = -1.0) -> onnx.ModelProto:
     return graph.model(inputs, "NOISE", [4, "h", "w"])
 
 
-def vae_decoder(broken: bool = False) -> onnx.ModelProto:
+def text_encoder() -> onnx.ModelProto:
+    """States that grow with the tokens."""
+    graph = Graph(7)
+    tokens = graph.node("Cast", "TOKENS", to=TensorProto.FLOAT)
+    column = graph.node("Unsqueeze", tokens, graph.constant(np.array([2], np.int64)))
+    weights = graph.random.random((1, 1, 768)).astype("f") / 49408
+    graph.node("Mul", column, graph.constant(weights), output="STATES")
+    return graph.model({"TOKENS": (np.int64, [77])}, "STATES", [77, 768])
+
+
+def referring_unet() -> onnx.ModelProto:
+    """Finds the bright half of the composite, a larger one at higher timesteps, and brightens it by the text."""
+    graph = Graph(8)
+    planes, every = (graph.constant(np.array(axes, np.int64)) for axes in ([1], [1, 2, 3]))
+    text = graph.node("ReduceMean", "STATES", graph.constant(np.array([1, 2], np.int64)))
+    text = graph.node("Reshape", text, graph.constant(np.array([-1, 1, 1, 1], np.int64)))
+    time = graph.node("Unsqueeze", "TIMESTEP", graph.constant(np.array([2, 3], np.int64)))
+    bright = graph.node("ReduceMean", "COMPOSITE_LATENT", planes)
+    centred = graph.node("Sub", bright, graph.node("ReduceMean", "COMPOSITE_LATENT", every))
+    graph.node("Add", graph.scaled(centred, 40), graph.scaled(time, 2e-3), output="MASK_LOGITS")
+    goal = graph.node("Add", "COMPOSITE_LATENT", text)
+    graph.node("Sub", "LATENT", graph.scaled(goal, 0.5), output="NOISE")
+    inputs = {
+        "LATENT": PLANES,
+        "TIMESTEP": (np.float32, [1]),
+        "COMPOSITE_LATENT": PLANES,
+        "STATES": (np.float32, [77, 768]),
+    }
+    return graph.model(inputs, "NOISE", [4, "h", "w"], MASK_LOGITS=[1, "h", "w"])
+
+
+def vae_decoder(broken: bool = False, seed: int = 3) -> onnx.ModelProto:
     """Enlarges; where it is broken, to values that are not finite."""
-    graph = Graph(3)
+    graph = Graph(seed)
     graph.scaled(graph.enlarged(graph.conv("LATENT", 4, 3)), 0.2, np.inf if broken else 0.5, output="SMALL_RESULT")
     return graph.model({"LATENT": PLANES}, "SMALL_RESULT", [3, "S", "S"])
+
+
+def tiny_encoder() -> onnx.ModelProto:
+    return vae_encoder(seed=7)
+
+
+def tiny_decoder() -> onnx.ModelProto:
+    return vae_decoder(seed=8)
 
 
 def harmony_vae() -> onnx.ModelProto:
@@ -158,9 +208,9 @@ def write_networks(repository: Path, *names: str, **others: onnx.ModelProto) -> 
         onnx.save(others.get(name) or globals()[name](), version / "model.onnx")
 
 
-def write_loops(repository: Path, **parameters: object) -> None:
-    """The project's diffusion models, with some of their configurations' parameters set otherwise."""
-    for name in ("diffharmony", "diffharmony_once"):
+def write_loops(repository: Path, model: str = "diffharmony", /, **parameters: object) -> None:
+    """The pipelines of one of the project's diffusion models, with some of their parameters set otherwise."""
+    for name in (model, f"{model}_once"):
         (repository / name).mkdir(parents=True)
         (repository / name / "1").symlink_to(MODEL_REPOSITORIES[1] / name / "1")
         config = (MODEL_REPOSITORIES[1] / name / "config.pbtxt").read_text()

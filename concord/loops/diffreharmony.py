@@ -1,0 +1,71 @@
+"""Harmonization by latent diffusion that finds the foreground by a text itself (DiffReHarmony)."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from concord.arrays import Floats, Pixels
+from concord.loops.host import Sample
+from concord.loops.latent import Guidance
+from concord.loops.latent_harmonizer import LatentHarmonizer, Square
+from concord.masks import encode_mask, mask_from_probabilities
+from concord.squash import squash_image, squash_mask
+from concord.tokenizer import END, PROMPT_LENGTH, START, Tokenizer
+
+_EMPTY = np.array([START] + [END] * (PROMPT_LENGTH - 1), np.int64)
+Tokens = npt.NDArray[np.int64]
+_tokenizer = cache(Tokenizer.load)  # one a process
+
+
+class DiffReHarmony(LatentHarmonizer):
+    """Denoises a latent beside the composite's own and a text; the network says at each call where the foreground is.
+
+    Inputs: IMAGE and TEXT. Settings, besides those of `LatentHarmonizer`: MASK_FROM, ``last`` or ``mean`` of the calls,
+    and GUIDANCE. Outputs: HARMONIZED and MASK, PNGs; SCORE and TRUNCATED, as of the ensemble ``segment``.
+
+    Part, besides those of `LatentHarmonizer`: ``text_encoder``.
+    """
+
+    async def answer(self) -> Sample:
+        """See `Loop`."""
+        settings = self.request.settings
+        image = await self.image()
+        tokens, truncated = await self.host.compute(_tokens, self.request.inputs["TEXT"])
+        await self.report(0)
+        guidance = None
+        if settings["GUIDANCE"] != 1:
+            guidance = Guidance(settings["GUIDANCE"], {"STATES": await self._states(_EMPTY)})
+        pixels = await self.host.compute(squash_image, image.pixels, settings["RESOLUTION"])
+        composite = await self.encode(pixels)
+        logits: list[Floats] = []
+        states = {"STATES": await self._states(tokens)}
+        latent = await self.denoise(composite, states, image, {"MASK_LOGITS": logits}, guidance)
+        told = logits if settings["MASK_FROM"] == "mean" else logits[-1:]
+        mask, score = await self.host.compute(_found, told, *image.pixels.shape[:2])
+        found = {
+            "MASK": await self.host.compute(encode_mask, mask),
+            "SCORE": np.array([score], np.float32),
+            "TRUNCATED": np.array([truncated]),
+        }
+        if not mask.any():
+            return {**found, "HARMONIZED": await self.unchanged(image)}
+        square = Square(pixels, await self.host.compute(squash_mask, mask, len(pixels)))
+        result = await self.decode(latent, square.mask)
+        return {**found, "HARMONIZED": await self.compose(image, mask, square, result)}
+
+    async def _states(self, tokens: Tokens) -> Floats:
+        return await self.ask("text_encoder", {"TOKENS": tokens}, "reading the text", "STATES")
+
+
+def _tokens(text: bytes) -> tuple[Tokens, bool]:
+    """Stable Diffusion 1 pads with the end."""
+    return _tokenizer().encode(text, PROMPT_LENGTH, END)
+
+
+def _found(logits: Sequence[Floats], height: int, width: int) -> tuple[Pixels, float]:
+    """The mask, uint8 [H, W] of 0 and 255, of the mean of the calls' logits fp32 [1, h, w], and its score."""
+    # The same sigmoid, in a form that does not overflow.
+    probabilities = [0.5 + 0.5 * np.tanh(0.5 * each[0]) for each in logits]
+    return mask_from_probabilities(np.mean(probabilities, axis=0), height, width)

@@ -1,0 +1,110 @@
+"""What the loops have in common that harmonize a square of the photograph in latent space."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.arrays import Floats, Pixels
+from concord.images import DecodedImage, decode_image
+from concord.loops.host import Sample, ask_network
+from concord.loops.latent import Guidance, denoise, draw_preview
+from concord.loops.loop import Loop
+from concord.loops.window import Window
+from concord.png import encode_png
+from concord.samplers import make_sampler
+from concord.squash import squash_image, squash_mask
+from concord.transfer import transfer
+
+
+@dataclass(frozen=True)
+class Square:
+    """Image, uint8 [S, S, 3] RGB, and mask, uint8 [S, S] of 0 and 1, as the networks see them."""
+
+    composite: Pixels
+    mask: Pixels
+
+    @classmethod
+    def of(cls, pixels: Pixels, mask: Pixels, size: int) -> "Square":
+        """Squashes uint8 pixels [H, W, 3 or 4] and a mask [H, W] of 0 and 255."""
+        return cls(squash_image(pixels, size), squash_mask(mask, size))
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"COMPOSITE": self.composite, "COMPOSITE_MASK": self.mask}
+
+
+class LatentHarmonizer(Loop):
+    """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
+
+    Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Parts: ``encoder``, ``unet`` and ``decoder``;
+    if the request needs them ``preview``, and ``tiny_encoder`` and ``tiny_decoder`` in their places.
+    """
+
+    faster = "fewer STEPS or a smaller RESOLUTION"
+
+    async def image(self) -> DecodedImage:
+        """The photograph."""
+        return await self.host.compute(decode_image, await self.cheap_file("IMAGE"), self.limits)
+
+    async def ask(self, role: str, inputs: Sample, doing: str, output: str = "SMALL_RESULT") -> Floats:
+        """The one output of a part's network; ``doing`` says in words what for."""
+        return await ask_network(self.host, self.request.models[role], inputs, output, doing)
+
+    async def encode(self, composite: Pixels) -> Floats:
+        """The latent, fp32 [4, S/8, S/8], of a square uint8 [S, S, 3]."""
+        encoder = "tiny_encoder" if "tiny_encoder" in self.request.models else "encoder"
+        return await self.ask(encoder, {"COMPOSITE": composite}, "encoding the composite", "COMPOSITE_LATENT")
+
+    async def denoise(
+        self,
+        composite: Floats,
+        conditions: Sample,
+        image: DecodedImage,
+        kept: dict[str, list[Floats]] | None = None,
+        guidance: Guidance | None = None,
+    ) -> Floats:
+        """The harmonized latent, fp32 [4, S/8, S/8], from the composite's; the rest is as in `latent.denoise`."""
+        models = self.request.models
+        height, width = image.pixels.shape[:2]
+
+        async def tell(step: int, estimate: Floats) -> None:
+            shows = "preview" in models
+            preview = await draw_preview(self.host, models["preview"], estimate, width / height) if shows else b""
+            await self.report(step, preview)
+
+        sampler = make_sampler(self.request.settings["SAMPLER"], self.steps)
+        latent = self.noise.draw(0, composite.shape) * np.float32(sampler.initial_scale)
+        asked = {"COMPOSITE_LATENT": composite, **conditions}
+        return await denoise(
+            self.host,
+            models["unet"],
+            sampler,
+            latent,
+            asked,
+            self.noise,
+            kept=kept,
+            guidance=guidance,
+            on_step=tell,
+        )
+
+    async def decode(self, latent: Floats, mask: Pixels, whole: bool = False) -> Floats:
+        """The picture of a latent, fp32 [3, S, S]; NaN where it was not asked for: far from the mask [S, S]."""
+        decoder = "tiny_decoder" if "tiny_decoder" in self.request.models else "decoder"
+        if whole or not self.request.settings["WINDOW"]:
+            return await self.ask(decoder, {"LATENT": latent}, "decoding")
+        window = Window.around(mask)
+        result = await self.ask(decoder, {"LATENT": window.of(latent)}, "decoding")
+        return await self.host.compute(window.placed, result, len(mask))
+
+    async def unchanged(self, image: DecodedImage) -> bytes:
+        """The photograph as it is, as PNG."""
+        return await self.host.compute(encode_png, image.pixels, image.icc_profile)
+
+    async def compose(self, image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
+        """The result fp32 [3, S, S] at full size, inside the mask, as PNG."""
+        return await self.host.compute(_composed, image, mask, square, result)
+
+
+def _composed(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
+    return encode_png(transfer(image.pixels, mask, square.composite, square.mask, result), image.icc_profile)

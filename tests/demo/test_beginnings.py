@@ -1,0 +1,57 @@
+"""Networks that begin with what others have learned answer as these do."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from concord.tokenizer import Tokenizer
+from demo import sizes
+from demo.tasks import clip_harmonizer, referrer
+from demo.tasks.harmonizer import Harmonizer
+from demo.tasks.segmenter import Segmenter
+from export.networks import harmony_transformer
+from export.networks.clip_ht import ClipHT
+from export.networks.cris import Cris
+from export.networks.text_encoder import prompt
+
+TEXT = b"the large red ball to the left of the blue cube"
+
+
+def test_the_clip_ht_answers_nearly_as_the_ht_that_it_begins_as() -> None:
+    weights = {key: value.float() for key, value in load_file(Harmonizer(sizes.HT).output).items()}
+    before = harmony_transformer.build(sizes.HT).eval()
+    before.load_state_dict(weights)
+    torch.manual_seed(0)
+    network = ClipHT(sizes.CLIP_HT).eval()
+    clip_harmonizer.begin(network, weights)
+    image, mask = torch.rand(1, 3, 256, 256), (torch.rand(1, 1, 256, 256) > 0.5).float()
+    views = torch.randn(2, 1, 3, 224, 224)
+    with torch.no_grad():
+        difference = network(image, mask, *views) - before(image, mask)
+    assert difference.abs().max() < 0.02
+
+
+def test_the_text_encoder_says_what_cris_s_text_tower_says() -> None:
+    cris = Cris(sizes.CRIS).eval()
+    cris.load_state_dict({key: value.float() for key, value in load_file(Segmenter.output).items()})
+    module = referrer.Referring().eval()
+    referrer.begin(module)
+    tokenizer = Tokenizer.load()
+    tokens = torch.from_numpy(tokenizer.encode(TEXT)[0])[None]
+    words = int((tokens != 0).sum())
+    with torch.no_grad():
+        expected, _ = cris.backbone.encode_text(tokens)
+        states = module.network[referrer.TEXT_ENCODER](torch.from_numpy(prompt(TEXT, tokenizer))[None])
+    torch.testing.assert_close(states[:, :words, : sizes.CRIS.text_width], expected[:, :words], atol=1e-5, rtol=0)
+
+
+def test_what_is_written_of_a_referring_network_is_read_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = referrer.Referring().network.state_dict()
+    task = referrer.Referrer()
+    task.write(weights, tmp_path)
+    again = task.read(tmp_path)
+    assert again.keys() == weights.keys()
+    for key, value in weights.items():
+        torch.testing.assert_close(again[key], value.half().float() if "head" not in key else value, msg=key)
