@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from concord.arrays import Floats, Pixels
+from concord.arrays import Pixels
 from concord.errors import InvalidSetting
 from concord.images import DecodedImage
 from concord.limits import Limits
 from concord.loops.host import Host, Sample
-from concord.loops.latent import preview_view
 from concord.loops.latent_harmonizer import LatentHarmonizer, Square
 from concord.loops.request import LoopRequest
 from concord.masks import decode_mask
@@ -23,8 +22,8 @@ class DiffHarmony(LatentHarmonizer):
     Inputs: IMAGE, and one of MASK and TEXT. Outputs: HARMONIZED, a PNG; for a text also what the part ``segment``
     found: MASK, SCORE and TRUNCATED.
 
-    Parts, besides those of `LatentHarmonizer`, if the request needs them: ``segment`` and ``refinement``, and in place
-    of ``decoder`` ``harmony_decoder`` or ``linear_decoder``.
+    Parts, besides those of `LatentHarmonizer`, if the request needs them: ``segment``, ``refinement``, and in place of
+    ``decoder`` ``harmony_decoder``.
     """
 
     def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
@@ -46,24 +45,13 @@ class DiffHarmony(LatentHarmonizer):
         latent = await self.denoise(composite, {"LATENT_MASK": latent_mask(square.mask)}, image)
         if "harmony_decoder" in models:
             result = await self.ask("harmony_decoder", {"LATENT": latent} | square.tensors(), "decoding")
-        elif "linear_decoder" in models:
-            square, result = await self._map(composite, latent, square.mask)
         else:
-            result = await self.decode(latent, square.mask, whole="refinement" in models)
+            square, result = await self.decode(composite, latent, square, whole="refinement" in models)
         if "refinement" in models:
             square = await self.host.compute(Square.of, image.pixels, mask, _REFINEMENT_SIZE)
             small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
             result = await self.ask("refinement", {"RESULT": small} | square.tensors(), "refining")
         return {**found, "HARMONIZED": await self.compose(image, mask, square, result)}
-
-    async def _map(self, composite: Floats, latent: Floats, mask: Pixels) -> tuple[Square, Floats]:
-        """What a map of each latent to its colours makes of both, as composite and result."""
-        model = self.request.models["linear_decoder"]
-        before, after = [
-            (await self.host.ask(model, {"LATENT": each}, ("PREVIEW",)))["PREVIEW"] for each in (composite, latent)
-        ]
-        small, inner, result = await self.host.compute(preview_view, before, after, mask)
-        return Square(small, inner), result
 
     async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
         """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""

@@ -52,7 +52,7 @@ class DiffReHarmony(LatentHarmonizer):
         if not mask.any():
             return {**found, "HARMONIZED": await self.unchanged(image)}
         square = Square(pixels, await self.host.compute(squash_mask, mask, len(pixels)))
-        result = await self.decode(latent, square.mask)
+        square, result = await self.decode(composite, latent, square)
         return {**found, "HARMONIZED": await self.compose(image, mask, square, result)}
 
     async def _states(self, tokens: Tokens) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from concord.arrays import Floats, Pixels
 from concord.images import DecodedImage, decode_image
 from concord.loops.host import Sample, ask_network
-from concord.loops.latent import Guidance, denoise, draw_preview
+from concord.loops.latent import Guidance, denoise, draw_preview, preview_view
 from concord.loops.loop import Loop
 from concord.loops.window import Window
 from concord.png import encode_png
@@ -38,7 +38,8 @@ class LatentHarmonizer(Loop):
     """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
 
     Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Parts: ``encoder``, ``unet`` and ``decoder``;
-    if the request needs them ``preview``, and ``tiny_encoder`` and ``tiny_decoder`` in their places.
+    if the request needs them ``preview``, and in place of the first and the last ``tiny_encoder``, and ``tiny_decoder``
+    or ``linear_decoder``.
     """
 
     faster = "fewer STEPS or a smaller RESOLUTION"
@@ -88,14 +89,29 @@ class LatentHarmonizer(Loop):
             on_step=tell,
         )
 
-    async def decode(self, latent: Floats, mask: Pixels, whole: bool = False) -> Floats:
-        """The picture of a latent, fp32 [3, S, S]; NaN where it was not asked for: far from the mask [S, S]."""
-        decoder = "tiny_decoder" if "tiny_decoder" in self.request.models else "decoder"
+    async def decode(
+        self, composite: Floats, latent: Floats, square: Square, whole: bool = False
+    ) -> tuple[Square, Floats]:
+        """The picture of a latent, and the square that it is the change of.
+
+        fp32 [3, S, S] with NaN where it was not asked for, far from the mask. ``linear_decoder`` draws the composite's
+        latent, too, so that both are as coarse.
+        """
+        models = self.request.models
+        if "linear_decoder" in models:
+            before, after = [await self._drawn(models["linear_decoder"], each) for each in (composite, latent)]
+            small, mask, result = await self.host.compute(preview_view, before, after, square.mask)
+            return Square(small, mask), result
+        decoder = "tiny_decoder" if "tiny_decoder" in models else "decoder"
         if whole or not self.request.settings["WINDOW"]:
-            return await self.ask(decoder, {"LATENT": latent}, "decoding")
-        window = Window.around(mask)
+            return square, await self.ask(decoder, {"LATENT": latent}, "decoding")
+        window = Window.around(square.mask)
         result = await self.ask(decoder, {"LATENT": window.of(latent)}, "decoding")
-        return await self.host.compute(window.placed, result, len(mask))
+        return square, await self.host.compute(window.placed, result, len(square.mask))
+
+    async def _drawn(self, model: str, latent: Floats) -> Pixels:
+        drawn: Pixels = (await self.host.ask(model, {"LATENT": latent}, ("PREVIEW",)))["PREVIEW"]
+        return drawn
 
     async def unchanged(self, image: DecodedImage) -> bytes:
         """The photograph as it is, as PNG."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client
@@ -22,7 +23,7 @@ GIVEN = {"IMAGE": encoded(PIXELS), "TEXT": b"the red ball", "SEED": 7}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     repository = tmp_path_factory.mktemp("models")
     write_networks(repository, "vae_encoder", "vae_decoder", "latent_preview", "text_encoder", "referring_unet")
-    write_loops(repository, NAME)
+    write_loops(repository, NAME, **{"gate.linear_decoder": "passed"})
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running
 
@@ -66,6 +67,15 @@ def test_guidance_asks_for_both_in_one_call(server: EmbeddedServer) -> None:
 def test_a_text_that_is_too_long_is_cut_and_that_is_said(server: EmbeddedServer) -> None:
     assert answer(server, TEXT=b"ball " * 75)["TRUNCATED"] is False
     assert answer(server, TEXT=b"ball " * 76)["TRUNCATED"] is True
+
+
+def test_its_latent_is_decoded_by_what_has_passed_its_gate(server: EmbeddedServer) -> None:
+    plain, linear = (decoded(answer(server, DECODER=which)["HARMONIZED"]) for which in (b"plain", b"linear"))
+    mask = decoded(answer(server)["MASK"])
+    assert (plain != linear)[mask > 0].any()
+    np.testing.assert_array_equal(linear[mask == 0], PIXELS[mask == 0])
+    with pytest.raises(InferenceServerException, match=r"needs the model 'tiny_decoder'|has not passed the gate"):
+        answer(server, DECODER=b"tiny")
 
 
 def test_both_protocols_give_the_same_picture(server: EmbeddedServer) -> None:
