@@ -7,7 +7,7 @@ both ways, sigmoid, bicubic upsampling with aligned corners, threshold 0.35.
 import cv2
 import numpy as np
 
-from concord.arrays import Floats, Pixels
+from concord.arrays import Floats, Pixels, sigmoid
 from concord.bands import side_by_side
 
 CRIS_SIZE = 416
@@ -56,9 +56,7 @@ def square_probabilities(logits: Floats) -> Floats:
     As ``torch.nn.functional.interpolate(sigmoid(logits), 416, mode="bicubic", align_corners=True)``; may leave 0..1 by
     the overshoot of the cubic.
     """
-    # The same sigmoid, in a form that does not overflow.
-    probabilities = 0.5 + 0.5 * np.tanh(0.5 * logits[0].astype(np.float32))
-    return np.asarray(_UPSAMPLE @ probabilities @ _UPSAMPLE.T, np.float32)
+    return np.asarray(_UPSAMPLE @ sigmoid(logits[0]) @ _UPSAMPLE.T, np.float32)
 
 
 def _corners(height: int, width: int) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from concord.arrays import Floats, Pixels
+from concord.arrays import Floats, Pixels, sigmoid
 from concord.loops.host import Sample
 from concord.loops.latent import Guidance
 from concord.loops.latent_harmonizer import LatentHarmonizer, Square
@@ -66,6 +66,4 @@ def _tokens(text: bytes) -> tuple[Tokens, bool]:
 
 def _found(logits: Sequence[Floats], height: int, width: int) -> tuple[Pixels, float]:
     """The mask, uint8 [H, W] of 0 and 255, of the mean of the calls' logits fp32 [1, h, w], and its score."""
-    # The same sigmoid, in a form that does not overflow.
-    probabilities = [0.5 + 0.5 * np.tanh(0.5 * each[0]) for each in logits]
-    return mask_from_probabilities(np.mean(probabilities, axis=0), height, width)
+    return mask_from_probabilities(np.mean([sigmoid(each[0]) for each in logits], axis=0), height, width)

@@ -20,10 +20,10 @@ class ClipHarmonizer(Harmonizer):
     def __init__(self) -> None:
         super().__init__(sizes.HT)
         self.output = WEIGHTS / f"{NETWORK.name}.safetensors"
-        self.clip = sizes.CLIP_HT
+        self.config = sizes.CLIP_HT
 
     def build(self, size: int) -> nn.Module:
-        network = ClipHT(replace(self.clip, image_size=size))
+        network = ClipHT(replace(self.config, image_size=size))
         begin(network, {key: value.float() for key, value in load_file(Harmonizer(sizes.HT).output).items()})
         network.position = self.sparse_positions(size)
         return ServedClipHT(network)

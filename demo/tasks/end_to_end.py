@@ -16,7 +16,7 @@ from concord.scenes.scene import make_scene
 from concord.squash import SMALL_SIZE, squash_mask
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
-from demo.tasks.harmonizer import Harmonizer, transferred
+from demo.tasks.harmonizer import Harmonizer, squared, transferred
 from demo.tasks.segmenter import Segmenter, tokenizer
 from export.networks.cris import Cris, ServedCris
 from export.networks.crisht import NETWORK
@@ -63,11 +63,7 @@ class EndToEnd(Harmonizer):
         inside = found.float()[:, None]
         result = module(composites, found)
         served = torch.where(inside > 0, transferred(composite, inside, result), composite)
-        counts = torch.maximum(inside, true.float()[:, None])
-        area = 3 * counts.sum((1, 2, 3)).clamp(min=counts[0].numel() / 100)
-        error = ((served - truth).square() * counts).sum((1, 2, 3)) / area
-        loss: Tensor = 10 * error.mean() + (result - truth).square().mean()
-        return loss
+        return squared(served, result, truth, torch.maximum(inside, true.float()[:, None]))
 
 
 @cache

@@ -60,10 +60,15 @@ class Harmonizer(Task):
         foreground = masks.float()[:, None]
         result = module(composites, masks, *views)
         served = transferred(composites.permute(0, 3, 1, 2) / 255, foreground, result)
-        area = 3 * foreground.sum((1, 2, 3)).clamp(min=foreground[0].numel() / 100)
-        error = ((served - truth).square() * foreground).sum((1, 2, 3)) / area
-        loss: Tensor = 10 * error.mean() + (result - truth).square().mean()
-        return loss
+        return squared(served, result, truth, foreground)
+
+
+def squared(served: Tensor, result: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """Squared error of what is served, over the pixels that count [B,1,S,S], and a little of the network's whole."""
+    area = 3 * counts.sum((1, 2, 3)).clamp(min=counts[0].numel() / 100)
+    error = ((served - truth).square() * counts).sum((1, 2, 3)) / area
+    loss: Tensor = 10 * error.mean() + (result - truth).square().mean()
+    return loss
 
 
 def transferred(composite: Tensor, mask: Tensor, result: Tensor, radius: int = 3, epsilon: float = 1e-3) -> Tensor:

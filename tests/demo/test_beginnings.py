@@ -1,5 +1,6 @@
 """Networks that begin with what others have learned answer as these do."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from demo import sizes
 from demo.tasks import clip_harmonizer, referrer
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
-from export.networks import harmony_transformer
+from export.networks import clip_ht, harmony_transformer
 from export.networks.clip_ht import ClipHT
 from export.networks.cris import Cris
 from export.networks.text_encoder import prompt
@@ -30,6 +31,14 @@ def test_the_clip_ht_answers_nearly_as_the_ht_that_it_begins_as() -> None:
     with torch.no_grad():
         difference = network(image, mask, *views) - before(image, mask)
     assert difference.abs().max() < 0.02
+
+
+def test_a_trained_clip_ht_is_written_with_its_own_sizes(tmp_path: Path) -> None:
+    task = clip_harmonizer.ClipHarmonizer()
+    task.write(ClipHT(sizes.CLIP_HT).state_dict(), tmp_path / "clip_ht.safetensors")
+    source = clip_ht.NETWORK.source
+    loaded = source.load(source.read(tmp_path / "clip_ht.safetensors"))
+    assert loaded.record["config"] == asdict(sizes.CLIP_HT)
 
 
 def test_the_text_encoder_says_what_cris_s_text_tower_says() -> None:

@@ -7,18 +7,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from export.networks import clip_ht, every, harmony_transformer, pctnet
+from export.networks import clip_ht, harmony_transformer, pctnet
 from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.networks.pctnet import PctNet, PctNetConfig
-from export.state_dict import StateDict
+from export.pipelines import crisht
 
-HARMONY_TRANSFORMERS = [
-    network
-    for network in every()
-    if isinstance(network.source, StateDict) and network.source.build is harmony_transformer.build
-]
+HARMONY_TRANSFORMERS = crisht.harmonizers()
 FORMS: tuple[Form, ...] = tuple(network.source.published({}).form for network in HARMONY_TRANSFORMERS)
 HARMONIZERS = [*HARMONY_TRANSFORMERS, clip_ht.NETWORK]
 CLIP_HT = ClipHTConfig(
