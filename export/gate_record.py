@@ -36,9 +36,10 @@ def gates(ensembles: Path) -> dict[Gate, list[str]]:
     """Every gate there is, and the names of the pipelines that have it."""
     found: dict[Gate, list[str]] = {}
     for pipeline in catalogue([ensembles], missing=()).pipelines:
-        for part in (part for part in pipeline.parts.values() if part.gate is not None):
-            gate = Gate(part, *(pipeline.parts[role].model for role in REPLACED))
-            found.setdefault(gate, []).append(pipeline.name)
+        for _, part in sorted(pipeline.parts.items()):
+            if part.gate is not None:
+                gate = Gate(part, *(pipeline.parts[role].model for role in REPLACED))
+                found.setdefault(gate, []).append(pipeline.name)
     return found
 
 

@@ -41,23 +41,31 @@ def run(arguments: Namespace) -> None:
         CheckpointError: names the file that is missing, too many, or not what it should be.
         CheckFailed: the export is not exact.
     """
-    files = {"--cris": arguments.cris, "--dht": arguments.dht}
-    missing = [flag for flag, path in files.items() if path is None]
-    if arguments.checkpoint and len(missing) < 2:
-        given = next(flag for flag in files if flag not in missing)
-        raise CheckpointError(f"both --checkpoint and {given} are given; it is one file, or --cris and --dht")
-    if arguments.checkpoint:
-        segmenter, harmonizer = both(checkpoint.read(arguments.checkpoint))
-    elif missing:
-        raise CheckpointError(f"{' and '.join(missing)} is missing; give --cris and --dht, or --checkpoint")
-    else:
-        segmenter, harmonizer = checkpoint.read(arguments.cris), checkpoint.read(arguments.dht)
+    segmenter, harmonizer = checkpoints(arguments)
     found, harmonizing = loaded(segmenter, [cris.NETWORK]), loaded(harmonizer, harmonizers())
     network = Crisht(found.network, harmonizing.network)
     record = {"network": type(network).__name__, "cris": found.record, "harmonizer": harmonizing.record}
     for difference in publish(network, crisht.NETWORK, arguments.model_repository, record):
         print(f"{crisht.NETWORK.name}: {difference}", flush=True)
     print(f"now served: {crisht.NETWORK.name}")
+
+
+def checkpoints(arguments: Namespace) -> tuple[Checkpoint, Checkpoint]:
+    """The checkpoints of CRIS and of a harmonizer.
+
+    Raises:
+        CheckpointError: names the file that is missing, too many, or not what it should be.
+    """
+    files = {"--cris": arguments.cris, "--dht": arguments.dht}
+    missing = [flag for flag, path in files.items() if path is None]
+    if arguments.checkpoint and len(missing) < 2:
+        given = next(flag for flag in files if flag not in missing)
+        raise CheckpointError(f"both --checkpoint and {given} are given; it is one file, or --cris and --dht")
+    if arguments.checkpoint:
+        return both(checkpoint.read(arguments.checkpoint))
+    if missing:
+        raise CheckpointError(f"{' and '.join(missing)} is missing; give --cris and --dht, or --checkpoint")
+    return checkpoint.read(arguments.cris), checkpoint.read(arguments.dht)
 
 
 def harmonizers() -> list[Network]:

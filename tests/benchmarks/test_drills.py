@@ -68,11 +68,11 @@ def test_what_was_not_drilled_is_said():
 
 @pytest.mark.server
 def test_damaged_files_are_answered_as_is_declared_and_leave_nothing_behind():
-    found = damaged.measure(number=500, first=50)
+    found = damaged.measure(number=250, first=50)
     assert (found.wrong, found.ended) == ([], 0)
     assert found.memory_mib[1] < 1.2 * found.memory_mib[0]
     assert found.answers.keys() == mutated.originals().keys()
-    assert "500 files" in drills.files(found) and "| GIF |" in drills.files(found)
+    assert "250 files" in drills.files(found) and "| GIF |" in drills.files(found)
 
 
 @pytest.mark.server

@@ -1,10 +1,10 @@
 """CRISHT is exported from two files or one, and what is missing or too many is named."""
 
 import json
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from export.__main__ import main
 from export.network import Network
-from export.networks import crisht, ht
-from export.onnx_file import session
+from export.networks import cris, crisht, ht
+from export.pipelines.crisht import checkpoints, harmonizers, loaded
 from tests.commands import run as run_command
 from tests.export import small
 
@@ -39,26 +39,20 @@ def repository(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactor
     return models
 
 
-def answer(repository: Path) -> list[np.ndarray]:
-    *_, sample = NETWORK.samples()
-    path = repository / NETWORK.name / "1" / "model.onnx"
-    return session(path).run([tensor.name for tensor in NETWORK.outputs], NETWORK.feeds(sample))
-
-
 @pytest.mark.parametrize("prefixes", [("", ""), ("cris.", "netG.")])
-def test_one_file_with_the_keys_of_both_gives_the_same_network(
-    repository: Path, tmp_path: Path, prefixes: tuple[str, str]
+def test_one_file_with_the_keys_of_both_gives_the_same_networks(
+    files: tuple[Path, Path], tmp_path: Path, prefixes: tuple[str, str]
 ) -> None:
-    networks = {"cris": small.cris(), "harmonizer": small.harmonizer(FORM)}
     weights: dict[str, Tensor] = {}
-    for prefix, network in zip(prefixes, networks.values(), strict=True):
+    for prefix, network in zip(prefixes, (small.cris(), small.harmonizer(FORM)), strict=True):
         weights |= {f"{prefix}{key}": value.contiguous() for key, value in network.state_dict().items()}
     sizes = {"cris": vars(small.CRIS), "harmonizer": vars(small.harmonizer_config(FORM))}
     save_file(weights, tmp_path / "both.safetensors", {"config": json.dumps(sizes)})
-    finished = export("--checkpoint", tmp_path / "both.safetensors", "--model-repository", tmp_path / "models")
-    assert finished.returncode == 0, finished.stderr
-    for found, expected in zip(answer(tmp_path / "models"), answer(repository), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    one = checkpoints(Namespace(cris=None, dht=None, checkpoint=tmp_path / "both.safetensors"))
+    two = checkpoints(Namespace(cris=files[0], dht=files[1], checkpoint=None))
+    for networks, *pair in zip(([cris.NETWORK], harmonizers()), one, two, strict=True):
+        found, expected = (loaded(each, networks).network.state_dict() for each in pair)
+        assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
 
 
 def test_the_record_names_both_checkpoints(repository: Path) -> None:

@@ -33,6 +33,7 @@ from tests.export import small_diffusion as small
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
 CAPABILITY = "8.9"
+PRECISIONS = [pytest.param("fp32", marks=pytest.mark.full), "fp16"]
 DEMO = [network.name for network in every() if (REPOSITORY / network.name / "1" / "model.onnx").is_file()]
 
 
@@ -75,7 +76,7 @@ def told(model: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("model", DEMO)
 def test_the_engine_of_a_demo_network_has_the_tensors_that_triton_is_told(tmp_path: Path, model, precision) -> None:
     folder = place_demo(tmp_path, model)
@@ -117,7 +118,7 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.full), "fp16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("model", ["unet", "vae_decoder", "vae_encoder", "tiny_encoder", "tiny_decoder"])
 def test_the_engine_of_a_diffusion_network_takes_every_resolution(direct: Path, model, precision) -> None:
     record = build(direct, model, precision=precision)

@@ -63,10 +63,17 @@ class Stack:
         return [json.loads(line) for line in self.log_path.read_text().splitlines()]
 
 
+def ended(process: psutil.Process) -> bool:
+    """Whether it runs no more; Triton leaves a zombie of a model's process that died."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def stub_of(model: str, processes: list[psutil.Process]) -> psutil.Process:
-    """The process that runs a model; Triton leaves zombies of those that died."""
-    alive = (each for each in processes if each.status() != psutil.STATUS_ZOMBIE)
-    return next(process for process in alive if model_of(process.cmdline()) == model)
+    """The process that runs a model."""
+    return next(each for each in processes if not ended(each) and model_of(each.cmdline()) == model)
 
 
 def name_of(processes: list[psutil.Process]) -> str:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from concord.instruments.started_server import served_config
@@ -27,7 +26,7 @@ from tests.serving.managed import (
     repository,
     write_gated,
 )
-from tests.serving.stack import Stack, stub_of, wait_until
+from tests.serving.stack import Stack, ended, stub_of, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +253,7 @@ def test_a_model_that_was_loaded_is_loaded_again_when_it_dies(served):
         assert change(stack, "gated", verb).status_code == 200
     before = stub_of("harmonize_gated", stack.descendants())
     assert change(stack, "gated", "reload").status_code == 200
-    wait_until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: ended(before))
     stub_of("harmonize_gated", stack.descendants()).kill()
     stack.wait_for("model 'harmonize_gated' is ready again")
     assert harmonize(stack, "gated").status_code == 200

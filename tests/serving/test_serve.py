@@ -16,7 +16,7 @@ from concord.server.installation import HUGE_PAGES
 from concord.server.watchdog import Watchdog
 from tests.serving.asking import ask, together
 from tests.serving.pictures import decoded, encoded, middle, photograph
-from tests.serving.stack import ANY, harmonizing_models, left_of, name_of, serving, stub_of, wait_until
+from tests.serving.stack import ANY, ended, harmonizing_models, left_of, name_of, serving, stub_of, wait_until
 
 WIDTH, HEIGHT = 64, 48
 GOOD = {"IMAGE": encoded(photograph(WIDTH, HEIGHT)), "MASK": encoded(middle(WIDTH, HEIGHT))}
@@ -66,7 +66,7 @@ def test_what_it_cannot_serve_with_ends_the_triton_that_has_begun_to_start(tmp_p
             time.sleep(0.02)
         assert stack.process.returncode == 2 and "there is no key in it" in stack.process.stderr.read()
     gone, alive = psutil.wait_procs(started, timeout=60)
-    assert gone and all(each.status() == psutil.STATUS_ZOMBIE for each in alive)
+    assert gone and all(map(ended, alive))
 
 
 def test_triton_answers_http_only_where_that_is_asked_for(tmp_path):
@@ -95,15 +95,15 @@ def harmonizes(server: EmbeddedServer) -> bool:
 
 @pytest.mark.parametrize("signalled", ["kill", "suspend"])
 def test_a_model_that_dies_or_hangs_is_loaded_again_while_the_server_goes_on(harmonizing, signalled):
-    processes = [each for each in harmonizing.processes() if each.status() != psutil.STATUS_ZOMBIE]
+    processes = [each for each in harmonizing.processes() if not ended(each)]
     victim = stub_of("compose", processes)
     with watched(harmonizing, patience=3) as said:
         getattr(victim, signalled)()
         wait_until(lambda: bool(said) and said[-1] == "model 'compose' is ready again")
     assert harmonizes(harmonizing)
     assert all(each.is_running() for each in processes if each != victim)
-    assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
-    name = name_of([each for each in harmonizing.processes() if each.status() != psutil.STATUS_ZOMBIE])
+    assert ended(victim)
+    name = name_of([each for each in harmonizing.processes() if not ended(each)])
     assert {oct(path.stat().st_mode & 0o077) for path in left_of(name)} == {"0o0"}
 
 
