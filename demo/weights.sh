@@ -12,7 +12,7 @@ $python -m demo.train tiny_vae --stage 64:6000:16:2e-3
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m demo.train crisht --stage 128:700:8:6e-4 --stage 256:200:4:3e-4
 $python -m demo.train clip_ht --stage 128:300:8:5e-4 --stage 256:80:4:2e-4
-$python -m demo.train referring --stage 128:300:32:8e-4 --stage 128:2200:32:8e-4 --stage 256:300:12:5e-4
+$python -m demo.train referring --stage 128:300:32:8e-4 --stage 128:500:32:8e-4 --stage 128:1000:32:8e-4 --stage 256:800:12:6e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd
