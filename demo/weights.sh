@@ -8,7 +8,7 @@ $python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4 --sta
 $python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3 \
   --stage 128:480:8:8e-4 --stage 128:2000:8:1e-3 --stage 64:2500:32:1e-3 --stage 128:1400:8:6e-4 --stage 256:220:4:3e-4
 $python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
-$python -m demo.train tiny_vae --stage 64:6000:16:2e-3
+$python -m demo.train tiny_vae --stage 64:500:16:2e-3 --stage 64:1800:16:2e-3
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m demo.train crisht --stage 128:700:8:6e-4 --stage 256:200:4:3e-4
 $python -m demo.train clip_ht --stage 128:300:8:5e-4 --stage 256:80:4:2e-4
