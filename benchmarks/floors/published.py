@@ -25,6 +25,7 @@ from export.networks import (
     cris,
     crisht,
     dht,
+    every,
     harmony_vae,
     ht,
     refinement,
@@ -46,6 +47,7 @@ from export.onnx_file import publish
 from export.pipeline import Pipeline
 from export.pipelines import diffharmony, diffreharmony
 from export.runtime_form import Form, rewrite
+from export.state_dict import StateDict
 
 SIZE = 512  # pixels, of the photograph and of the square that is denoised
 TOKENS = 77
@@ -61,6 +63,28 @@ def networks() -> list[tuple[Network, nn.Module]]:
         (ht.NETWORK, ServedHarmonizer(ht.NETWORK.published["ht_plus"]())),
     ]
     return [(model, network.eval()) for model, network in built]
+
+
+def other_harmonizers() -> dict[str, tuple[Network, nn.Module]]:
+    """Every other harmonizer that answers in one pass as it is served, by the name of its published form."""
+    torch.manual_seed(3)
+    measured = {model.name for model, _ in networks()}
+    return {
+        form: (model, model.source.served(build()).requires_grad_(False).eval())
+        for model in every()
+        if model.harmonizer and model.name not in measured and isinstance(model.source, StateDict)
+        for form, build in model.published.items()
+    }
+
+
+def other_harmonizer(form: str) -> Path:
+    """The folder of one of them."""
+
+    def export(folder: Path) -> None:
+        model, network = other_harmonizers()[form]
+        publish(network, model, folder, RECORD)
+
+    return _exported(OUTPUT / f"published_{form}", export)
 
 
 def companions() -> list[tuple[Network, nn.Module]]:

@@ -12,6 +12,7 @@ PARTS = (
     "diffusion_published",
     "referring",
     "engines",
+    "harmonizers",
     "engines_diffusion",
     "one_graph",
     "runtime_options",
