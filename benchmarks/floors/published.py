@@ -68,7 +68,7 @@ def networks() -> list[tuple[Network, nn.Module]]:
 def other_harmonizers() -> dict[str, tuple[Network, nn.Module]]:
     """Every other harmonizer that answers in one pass as it is served, by the name of its published form."""
     torch.manual_seed(3)
-    measured = {model.name for model, _ in networks()}
+    measured = {dht.NETWORK.name, ht.NETWORK.name}  # as `networks`
     return {
         form: (model, model.source.served(build()).requires_grad_(False).eval())
         for model in every()
@@ -77,14 +77,9 @@ def other_harmonizers() -> dict[str, tuple[Network, nn.Module]]:
     }
 
 
-def other_harmonizer(form: str) -> Path:
+def other_harmonizer(form: str, model: Network, network: nn.Module) -> Path:
     """The folder of one of them."""
-
-    def export(folder: Path) -> None:
-        model, network = other_harmonizers()[form]
-        publish(network, model, folder, RECORD)
-
-    return _exported(OUTPUT / f"published_{form}", export)
+    return _exported(OUTPUT / f"published_{form}", lambda folder: publish(network, model, folder, RECORD))
 
 
 def companions() -> list[tuple[Network, nn.Module]]:
@@ -177,7 +172,7 @@ def referring() -> Path:
     return _exported(OUTPUT / "published_referring", export)
 
 
-def _exported(folder: Path, export: Callable[[Path], None]) -> Path:
+def _exported(folder: Path, export: Callable[[Path], object]) -> Path:
     """A folder with networks, which are exported into it if one is missing."""
     done = folder / ".complete"
     if not done.exists():

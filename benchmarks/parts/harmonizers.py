@@ -21,8 +21,9 @@ class Numbers:
 def measure(rounds: int = 5) -> Numbers:
     found = {}
     for form, (model, network) in published.other_harmonizers().items():
+        folder = published.other_harmonizer(form, model, network)
         eager, feeds = bare.eager(network, model, THREADS), bare.sample(model)
-        found[form] = measured(model.name, published.other_harmonizer(form), feeds, eager, rounds)
+        found[form] = measured(model.name, folder, feeds, eager, rounds)
     return Numbers(found)
 
 
