@@ -14,19 +14,24 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
+from concord.gates import tasks
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
-from concord.gates.tasks import LARGE_SCENES, Picture, gate_of
+from concord.gates.tasks import Picture, gate_of
 from concord.instruments.networks import as_pixels, run_network
 from concord.png import encode_png
+from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, Pipeline, Request, Segment
+from demo.photographs import NotFetched, collection
+from demo.tasks.harmonizer import WIDE
 
 OUTPUT = Path("out/quality.json")
 SCENES = 256
 PHOTOGRAPHS = 256
+FETCHED = 64
 
 
 def main() -> int:
@@ -36,7 +41,7 @@ def main() -> int:
         InferenceServerClient(server.grpc_url) as networks,
     ):
         print("drawing scenes and photographs")
-        pictures = HeldOut.draw(SCENES, PHOTOGRAPHS)
+        pictures, others = HeldOut.draw(SCENES, PHOTOGRAPHS), fetched()
         catalogue = client.catalogue()
         coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
         report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}, "patterns": {}}
@@ -49,8 +54,11 @@ def main() -> int:
                 report["segmenters"][pipeline.model] = float(values.mean())
             if pipeline.task != Harmonize.TASK:
                 continue
-            for kind, items in pictures.of(gate_of(pipeline)).items():
-                if kind == LARGE_SCENES:
+            asked = {**pictures.of(gate_of(pipeline))}
+            if others and tasks.PHOTOGRAPHS in asked:
+                asked["fetched photographs"] = others
+            for kind, items in asked.items():
+                if kind == tasks.LARGE_SCENES:
                     report["patterns"][pipeline.model] = shown_patches(client, pipeline, items)
                     continue
                 title = f"{pipeline.model} on {kind}"
@@ -69,10 +77,18 @@ def main() -> int:
             f"better on {row['improved']:.0%}"
         )
     for name, value in report["patterns"].items():
-        print(
-            f"{name}: power of the changes at the patches' period {value:.2f} times that beside it, on {LARGE_SCENES}"
-        )
+        print(f"{name}: the power at the patches' period is {value:.2f} times that beside it, on {tasks.LARGE_SCENES}")
     return 0
+
+
+def fetched() -> list[Picture]:
+    """Composites of Debian's held-out photographs, changed as much as third-party composites; none if not fetched."""
+    try:
+        held_out = collection("held out")
+    except NotFetched as error:
+        print(f"without Debian's photographs: {error}")
+        return []
+    return [make_photo_composite(HELD_OUT_FROM + number, SIZE, held_out, WIDE) for number in range(FETCHED)]
 
 
 def shown_patches(client: Client, pipeline: Pipeline, scenes: Sequence[Picture]) -> float:

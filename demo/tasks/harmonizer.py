@@ -88,7 +88,7 @@ def imperfect(rng: np.random.Generator, mask: Pixels) -> Pixels:
     coverage = cv2.GaussianBlur(mask, (0, 0), size * rng.uniform(0.005, 0.02)).astype(np.float32) / 255
     cells = int(rng.integers(4, 24))
     noise = rng.normal(0, 1, (cells, cells)).astype(np.float32)
-    noise = cv2.resize(noise, mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    noise = np.asarray(cv2.resize(noise, mask.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
     found = coverage + rng.uniform(0.05, 0.3) * noise > 0.5 + rng.normal(0, 0.12)
     given = found & (cv2.dilate(mask, np.ones((size // 16 + 1,) * 2, np.uint8)) > 0)
     kept = np.count_nonzero(given & (mask > 0)) / np.count_nonzero(mask)
