@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.composition import added
 from concord.errors import ConcordError
+from concord.matte import foreground
 
 _ROWS, _COLUMNS = 32, 256  # of a tile: what it takes stays in the cache
 _SHARPNESS = -0.75  # of the bicubic kernel: torch's, which the published network enlarges with; most others have -0.5
 
 
-def apply_colour_map(pixels: Pixels, mask: Pixels, colour_map: Floats, *, in_place: bool = False) -> Pixels:
+def apply_colour_map(
+    pixels: Pixels, mask: Pixels, colour_map: Floats, *, opacity: Pixels | None = None, in_place: bool = False
+) -> Pixels:
     """The image with its foreground's colours mapped: ``x + share * (clip(matrix @ x + offset, 0, 1) - x)``.
 
     Args:
@@ -23,48 +27,51 @@ def apply_colour_map(pixels: Pixels, mask: Pixels, colour_map: Floats, *, in_pla
         mask: uint8 [H, W] of 0 and 255.
         colour_map: fp32 [13, h, w] for colours of 0..1: a 3x3 matrix row by row, an offset, and the share of the mapped
             colour that is taken. It is enlarged bicubically to [H, W], pixel centres aligned.
+        opacity: uint8 [H, W] of a soft edge, in the mask's place: what is mapped are the part's own colours, of which a
+            pixel has so much.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
-        uint8 like ``pixels``, equal to it bit for bit outside the mask.
+        uint8 like ``pixels``, equal to it bit for bit outside the mask, or where the opacity is 0.
 
     Raises:
         ConcordError: the map is not finite.
     """
     mapped = pixels if in_place else pixels.copy()
-    x, y, width, height = cv2.boundingRect(mask)
+    shown = mask if opacity is None else opacity
+    x, y, width, height = cv2.boundingRect(shown)
     if width == 0:
         return mapped
     if not np.isfinite(colour_map).all():
         raise ConcordError("COLOUR_MAP", "the network's result is not finite")
+    own = mapped if opacity is None else foreground(pixels, opacity)
     for left in range(x, x + width, _COLUMNS):
         columns = slice(left, min(left + _COLUMNS, x + width))
-        weights, taken = _bicubic(colour_map.shape[2], mask.shape[1], columns)
+        weights, taken = _bicubic(colour_map.shape[2], shown.shape[1], columns)
         widened = colour_map[:, :, taken] @ weights.T
         for top in range(y, y + height, _ROWS):
             rows = slice(top, min(top + _ROWS, y + height))
-            inside = mask[rows, columns] > 0
+            inside = shown[rows, columns]
             if inside.any():
-                weights, taken = _bicubic(colour_map.shape[1], mask.shape[0], rows)
+                weights, taken = _bicubic(colour_map.shape[1], shown.shape[0], rows)
                 enlarged = weights @ widened[:, taken]
-                enlarged[12] *= inside
+                enlarged[12] *= inside.astype(np.float32) / np.float32(255)
                 tile = mapped[rows, columns, :3]
-                tile[:] = _mapped(tile, enlarged)
+                tile[:] = _mapped(tile, own[rows, columns, :3], enlarged)
     return mapped
 
 
-def _mapped(tile: Pixels, colour_map: Floats) -> Pixels:
-    """Pixels [h, w, 3] by a colour map of their size."""
-    before = np.ascontiguousarray(np.moveaxis(tile, 2, 0), np.float32) / np.float32(255)
-    change = np.einsum("ijhw,jhw->ihw", colour_map[:9].reshape(3, 3, *before.shape[1:]), before)
+def _mapped(tile: Pixels, own: Pixels, colour_map: Floats) -> Pixels:
+    """Pixels [h, w, 3], whose part has colours of its own, by a colour map of their size."""
+    before, colours = (np.ascontiguousarray(np.moveaxis(each, 2, 0), np.float32) for each in (tile, own))
+    colours /= 255
+    change = np.einsum("ijhw,jhw->ihw", colour_map[:9].reshape(3, 3, *colours.shape[1:]), colours)
     change += colour_map[9:12]
     np.clip(change, 0, 1, out=change)
-    change -= before
-    change *= colour_map[12]
-    change += before
+    change -= colours
     change *= 255
-    change += 0.5
-    return np.asarray(np.moveaxis(np.clip(change, 0, 255, out=change), 0, 2), np.uint8)
+    share = np.broadcast_to(colour_map[12], change.shape)
+    return np.asarray(np.moveaxis(added(before, change, share), 0, 2), np.uint8)
 
 
 def _bicubic(size: int, full_size: int, part: slice) -> tuple[Floats, slice]:

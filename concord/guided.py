@@ -1,7 +1,7 @@
-"""Carries a small mask to a picture's full resolution, with the picture as guide, so that its edge follows the object.
+"""Carries a mask or matte that was made at small size to full size, so that its edge follows the picture's.
 
-The mask is fitted to the colours around each small pixel by a linear function (guided filter, He, Sun and Tang 2010),
-whose coefficients are enlarged and applied to the picture's own pixels (fast guided filter, He and Sun 2015).
+The fast guided filter (He & Sun 2015): in small windows the mask is taken as a linear function of the colours, and its
+coefficients are enlarged, not the mask. So what full-size detail there is along the edge comes from the photograph.
 """
 
 import cv2
@@ -10,81 +10,122 @@ import numpy as np
 from concord.arrays import Floats, Pixels
 from concord.bands import side_by_side
 
-RADIUS = 2  # of the windows of the fit, in small pixels
-_WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
-_EPSILON = 3e-4  # pull of the slope towards 0, in squared units of 0..1
-_TILE = 256
+RADIUS = 2  # of the windows, in small pixels
+EPSILON = 1e-3  # in squared units of 0..1: colours that differ by less than its root are one
+_ROWS, _COLUMNS = 64, 256  # of a tile: what it takes stays in the cache
 
 
-def carried(small: Pixels, pixels: Pixels) -> Pixels:
-    """The mask of a picture from that of a smaller copy.
-
-    Only where the small mask has an edge is anything computed, a tile at a time, so that what it takes of memory does
-    not grow with the picture.
+def carried(small: Floats, pixels: Pixels, *, radius: int = RADIUS, epsilon: float = EPSILON) -> Pixels:
+    """A mask or matte at the size of a photograph.
 
     Args:
-        small: uint8 [h, w], foreground where not 0.
-        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is not looked at.
+        small: fp32 [h, w], the part's share of every small pixel, 0..1. It covers what ``pixels`` do.
+        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
+        radius: of the windows of the fit, in small pixels.
+        epsilon: how much contrast an edge has to have, in squared units of 0..1.
 
     Returns:
-        uint8 [H, W] of 0 and 255; the small mask itself where it has the picture's size.
+        uint8 [H, W], the share in 0..255: as ``small`` has it where the two are of one size, and farther than twice the
+        radius from any edge of it.
     """
     height, width = pixels.shape[:2]
-    full = np.where(small > 0, np.uint8(255), np.uint8(0))
-    if small.shape == (height, width):
-        return full
-    fit = _fit(small, pixels)
-    window = np.ones((2 * RADIUS + 3,) * 2, np.uint8)
-    least, most = cv2.erode(full, window), cv2.dilate(full, window)
-    columns = _positions(width, small.shape[1])
-    rows = _positions(height, small.shape[0])
-    mask = np.zeros((height, width), np.uint8)
+    shares = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    if shares.shape == (height, width):
+        return shares
+    guide = resized(np.ascontiguousarray(pixels[..., :3]), small.shape)
+    coefficients = _fit(guide.astype(np.float32) / 255, small, radius, epsilon)
+    window = np.ones((4 * radius + 3, 4 * radius + 3), np.uint8)
+    mixed = cv2.dilate(small, window) > cv2.erode(small, window)
+    full = np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+    down, along = small.shape[0] / height, small.shape[1] / width
 
-    def carry(band: slice) -> None:
-        y = rows[band]
-        near = slice(int(max(y[0], 0)), int(y[-1]) + 2)
-        for left in range(0, width, _TILE):
-            x = columns[left : left + _TILE]
-            cells = near, slice(int(max(x[0], 0)), int(x[-1]) + 2)
-            tile = mask[band, left : left + _TILE]
-            if not most[cells].any():
-                continue
-            if least[cells].all():
-                tile[:] = 255
-                continue
-            map_x = np.ascontiguousarray(np.broadcast_to(x, tile.shape))
-            map_y = np.ascontiguousarray(np.broadcast_to(y[:, None], tile.shape))
-            slopes = cv2.remap(fit, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            colours = pixels[band, left : left + _TILE, :3].astype(np.float32)
-            value = np.einsum("ijk,ijk->ij", slopes[..., :3], colours) + slopes[..., 3]
-            tile[value >= 0.5] = 255
+    def carry(rows: slice) -> None:
+        near = mixed[int(rows.start * down) : int(np.ceil(rows.stop * down))].any(axis=0)
+        for left in range(0, width, _COLUMNS):
+            right = min(left + _COLUMNS, width)
+            if near[int(left * along) : int(np.ceil(right * along))].any():
+                _fill(full, pixels, coefficients, rows, slice(left, right))
 
-    side_by_side(carry, 0, height, _TILE)
-    return mask
+    side_by_side(carry, 0, height, _ROWS)
+    return full
 
 
-def _positions(size: int, small: int) -> Floats:
-    """The pixels of one side in the small picture's coordinates, pixel centres aligned."""
-    return ((np.arange(size) + 0.5) * (small / size) - 0.5).astype(np.float32)
+def resized(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
+    """Pixels [H, W, ...] at a smaller size (height, width): the mean of what each small pixel covers."""
+    height, width = size[:2]
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _fit(small: Pixels, pixels: Pixels) -> Floats:
-    """Of each small pixel, three slopes and the offset of the mask as a function of colours 0..255, fp32 [h, w, 4]."""
-    size = small.shape[::-1]
-    guide = cv2.resize(np.ascontiguousarray(pixels[..., :3]), size, interpolation=cv2.INTER_AREA)
-    colours = guide.astype(np.float32) / 255
-    target = (small > 0).astype(np.float32)
-    mean, mean_target = _blurred(colours), _blurred(target)
-    products = _blurred(colours[..., :, None] * colours[..., None, :]) - mean[..., :, None] * mean[..., None, :]
-    shared = _blurred(colours * target[..., None]) - mean * mean_target[..., None]
-    products += np.eye(3, dtype=np.float32) * _EPSILON
-    slope = np.linalg.solve(products, shared[..., None])[..., 0].astype(np.float32)
-    offset = mean_target - np.einsum("ijk,ijk->ij", slope, mean)
-    return _blurred(np.dstack([slope / 255, offset]).astype(np.float32))
+def enlarged(values: Floats, full: tuple[int, ...], rows: slice, columns: slice) -> Floats:
+    """A part of small values fp32 [h, w, C] enlarged bilinearly to ``full`` (height, width), pixel centres aligned."""
+    down, along = values.shape[0] / full[0], values.shape[1] / full[1]
+    place = np.array([[along, 0, (columns.start + 0.5) * along - 0.5], [0, down, (rows.start + 0.5) * down - 0.5]])
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(values, place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _blurred(values: Floats) -> Floats:
-    """The mean over the window of each pixel, of an array [h, w, ...]."""
-    flat = np.ascontiguousarray(values.reshape(*values.shape[:2], -1))
-    planes = [cv2.blur(flat[..., plane], _WINDOW, borderType=cv2.BORDER_REFLECT) for plane in range(flat.shape[2])]
-    return np.stack(planes, axis=2).reshape(values.shape)
+def _fill(full: Pixels, pixels: Pixels, coefficients: Floats, rows: slice, columns: slice) -> None:
+    """Computes one tile of the full picture."""
+    function = enlarged(coefficients, full.shape, rows, columns)
+    colours = pixels[rows, columns].astype(np.float32)
+    share = function[..., 3]
+    for channel in range(3):
+        share = share + function[..., channel] * colours[..., channel]
+    full[rows, columns] = np.clip(share + 0.5, 0, 255).astype(np.uint8)
+
+
+def _fit(guide: Floats, share: Floats, radius: int, epsilon: float) -> Floats:
+    """Coefficients fp32 [h, w, 4] of ``a . colour + b`` for colours and values of 0..255, from a guide of 0..1."""
+    slopes, offset = linear_fit(guide, share, radius, epsilon)
+    window = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.blur(np.dstack((slopes, offset * 255)), window), np.float32)
+
+
+def linear_fit(guide: Floats, share: Floats, radius: int, epsilon: float) -> tuple[Floats, Floats]:
+    """In each window, the linear function of the guide's colours that is nearest to the share.
+
+    Args:
+        guide: fp32 [h, w, 3] of 0..1.
+        share: fp32 [h, w].
+        radius: of the windows.
+        epsilon: pull of the slopes towards 0, in squared units of the guide.
+
+    Returns:
+        slopes fp32 [h, w, 3] and offset fp32 [h, w] of the window around each pixel.
+    """
+    return WindowFit(guide, radius, epsilon)(share)
+
+
+class WindowFit:
+    """`linear_fit` for one guide and many shares: what depends on the guide alone is computed once."""
+
+    def __init__(self, guide: Floats, radius: int, epsilon: float) -> None:
+        self._window = (2 * radius + 1, 2 * radius + 1)
+        self._guide = guide
+        self._mean = self.blur(guide)
+        products = np.dstack([guide[..., i] * guide[..., j] for i in range(3) for j in range(i, 3)])
+        pairs = [self._mean[..., i] * self._mean[..., j] for i in range(3) for j in range(i, 3)]
+        rr, rg, rb, gg, gb, bb = np.moveaxis(self.blur(products) - np.dstack(pairs), 2, 0)
+        rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
+        cofactors = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
+        determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
+        rest = (rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg)
+        # The symmetric inverse of the windows' covariance, row by row.
+        self._inverse = [each / determinant for each in (*cofactors, *rest)]
+
+    def __call__(self, share: Floats) -> tuple[Floats, Floats]:
+        """Slopes and offset of a share; see `linear_fit`."""
+        mean = self.blur(share)
+        means = self.blur(self._guide * cv2.merge([share] * 3))
+        r, g, b = np.moveaxis(means - self._mean * cv2.merge([mean] * 3), 2, 0)
+        i = self._inverse
+        slopes = (i[0] * r + i[1] * g + i[2] * b, i[1] * r + i[3] * g + i[4] * b, i[2] * r + i[4] * g + i[5] * b)
+        offset = mean - sum(slope * self._mean[..., channel] for channel, slope in enumerate(slopes))
+        return np.asarray(np.dstack(slopes), np.float32), np.asarray(offset, np.float32)
+
+    def blur(self, values: Floats) -> Floats:
+        """The mean of each window."""
+        return np.asarray(cv2.blur(values, self._window), np.float32)

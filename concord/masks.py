@@ -15,13 +15,25 @@ PROBABLE = 0.5
 
 
 def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixels:
-    """Decodes a mask for an upright image of ``height`` x ``width``.
-
-    Read is the luminance (ITU-R 601-2) of any image that ``decode_image`` accepts, over black where it is transparent;
-    from 128 up it is foreground. The mask's own EXIF orientation is applied, as the image's is.
+    """Decodes a mask for an upright image of ``height`` x ``width``, as `decode_grey`; from 128 up it is foreground.
 
     Returns:
         uint8 [H, W] of 0 and 255.
+
+    Raises:
+        ConcordError: as `decode_grey`.
+    """
+    return binary(decode_grey(encoded, height, width, limits))
+
+
+def decode_grey(encoded: bytes, height: int, width: int, limits: Limits) -> Pixels:
+    """Decodes the grey levels of a mask for an upright image of ``height`` x ``width``.
+
+    Read is the luminance (ITU-R 601-2) of any image that ``decode_image`` accepts, over black where it is transparent.
+    The mask's own EXIF orientation is applied, as the image's is.
+
+    Returns:
+        uint8 [H, W].
 
     Raises:
         InvalidMask: another size than the image.
@@ -34,8 +46,12 @@ def decode_mask(encoded: bytes, height: int, width: int, limits: Limits) -> Pixe
         )
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
-    luminance = np.asarray(image.convert("L"))
-    return (luminance >= THRESHOLD).astype(np.uint8) * np.uint8(255)
+    return np.asarray(image.convert("L"))
+
+
+def binary(grey: Pixels) -> Pixels:
+    """A mask of 0 and 255 from grey levels [H, W]: foreground from 128 up."""
+    return (grey >= THRESHOLD).astype(np.uint8) * np.uint8(255)
 
 
 def mask_from_probabilities(probabilities: Floats, height: int, width: int) -> tuple[Pixels, float]:
@@ -67,3 +83,21 @@ def unpack_mask(bits: Pixels, width: int) -> Pixels:
 def encode_mask(mask: Pixels) -> bytes:
     """Encodes a mask, uint8 [H, W] of 0 and 255, as an 8-bit grey PNG."""
     return encode_png(mask)
+
+
+def surroundings(mask: Pixels, reach: float, margin: float) -> tuple[slice, slice]:
+    """Rows and columns around a mask's part: as far as its edge may move, and a margin by the part's size."""
+    x, y, width, height = cv2.boundingRect(mask)
+    around = int(np.ceil(2.5 * reach + margin * max(width, height)))
+    rows = slice(max(y - around, 0), min(y + height + around, mask.shape[0]))
+    return rows, slice(max(x - around, 0), min(x + width + around, mask.shape[1]))
+
+
+def depths(inside: Pixels) -> tuple[Floats, Floats]:
+    """Distance in pixels, fp32 [h, w], of the part's pixels to the rest, and of the rest's to the part.
+
+    The picture's own border is no edge.
+    """
+    both = (np.pad(each, 1, mode="edge") for each in (inside, 1 - inside))
+    first, second = (cv2.distanceTransform(each, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] for each in both)
+    return first, second

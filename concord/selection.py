@@ -68,10 +68,8 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
         if all(_iou(mask, other) < _ALIKE for _, other in kept):
             kept.append((score, mask))
     full = _Placed.of(clicks, (1.0, 1.0), (height, width))
-    return [
-        Selection(np.where(full.forced(carried(mask.astype(np.uint8), pixels) > 0), np.uint8(255), np.uint8(0)), score)
-        for score, mask in kept
-    ]
+    at_full_size = ((score, carried(mask.astype(np.float32), pixels) > 127) for score, mask in kept)
+    return [Selection(np.where(full.forced(mask), np.uint8(255), np.uint8(0)), score) for score, mask in at_full_size]
 
 
 @dataclass(frozen=True)
@@ -156,9 +154,9 @@ def _cut(work: Pixels, placed: _Placed, likely: Mask, possible: Mask) -> Mask:
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
     placed.mark(marks, (rows.start, columns.start), factor, max(1, round(max(size) / 80)))
     _run_grabcut(small, marks)
-    cut = (marks & 1).astype(np.uint8)
+    cut = (marks & 1).astype(np.float32)
     mask = np.zeros(placed.shape, bool)
-    mask[rows, columns] = carried(cut, view) > 0
+    mask[rows, columns] = carried(cut, view) > 127
     return _tidied(placed.forced(mask), placed)
 
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.bands import side_by_side
+from concord.composition import added
 from concord.errors import ConcordError
+from concord.matte import foreground
 
 _BAND = 64  # rows
 _RADIUS = 4  # of the windows of the fit, in small pixels
@@ -34,6 +36,7 @@ def transfer(
     small_mask: Pixels,
     small_result: Floats,
     *,
+    opacity: Pixels | None = None,
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
@@ -51,6 +54,8 @@ def transfer(
         small_mask: uint8 [h, w] of 0 and 1, ``squash_mask(mask)``.
         small_result: fp32 [3, h, w], the network's output before pasting; clipped to 0..1 here. NaN farther than
             16 pixels from the mask, where it is not known.
+        opacity: uint8 [H, W] of a soft edge, in the place of mask and feather: what changes are the part's own colours,
+            of which a pixel has so much; what it has of the background stays.
         smoothing: most that composite and result are blurred before they are compared, as a Gaussian's standard
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
         residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
@@ -60,14 +65,16 @@ def transfer(
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
-        uint8 like ``pixels``, equal to it bit for bit outside the mask; and everywhere, where ``small_mask`` is empty.
+        uint8 like ``pixels``, equal to it bit for bit outside the mask, or where the opacity is 0; and everywhere,
+        where ``small_mask`` is empty.
 
     Raises:
         ConcordError: the network's result is not finite inside the mask.
     """
     harmonized = pixels if in_place else pixels.copy()
     inside = small_mask > 0
-    x, y, width, height = cv2.boundingRect(mask)
+    shown = mask if opacity is None else opacity
+    x, y, width, height = cv2.boundingRect(shown)
     if not inside.any() or width == 0:
         return harmonized
     if not np.isfinite(small_result[:, inside]).all():
@@ -95,10 +102,16 @@ def transfer(
     slope = _upsample_columns(slope[rows], mask.shape[1], x, width)
     offset = _upsample_columns(offset[rows], mask.shape[1], x, width)
     ramp = 1 + feather * max(magnification - 1, 0)
+    own = None if opacity is None else foreground(pixels, opacity)
+
+    def share(rows: slice, columns: slice) -> Floats:
+        if opacity is None:
+            return alpha(mask, rows, columns, ramp)
+        return opacity[rows, columns].astype(np.float32) / 255
 
     def harmonize(band: slice) -> None:
         rows = slice(y + band.start, y + band.stop)
-        marked = np.flatnonzero(mask[rows, x : x + width].any(axis=0))
+        marked = np.flatnonzero(shown[rows, x : x + width].any(axis=0))
         if not len(marked):
             return
         first, last = int(marked[0]), int(marked[-1]) + 1
@@ -108,14 +121,13 @@ def transfer(
         columns = slice(x + first, x + last)
         original = harmonized[rows, columns, :3]
         before = original.astype(np.float32).reshape(len(original), -1)
+        colours = before if own is None else own[rows, columns].astype(np.float32).reshape(before.shape)
         change = upsampling @ slope[small]
-        change *= before
+        change *= colours
         change += upsampling @ offset[small]
-        change -= before
-        change *= _in_colour(alpha(mask, rows, columns, ramp)).reshape(before.shape)
-        before += change
-        before += 0.5
-        original[:] = np.clip(before, 0, 255, out=before).astype(np.uint8).reshape(original.shape)
+        change -= colours
+        shares = _in_colour(share(rows, columns)).reshape(before.shape)
+        original[:] = added(before, change, shares).reshape(original.shape)
 
     side_by_side(harmonize, 0, height, _BAND)
     return harmonized

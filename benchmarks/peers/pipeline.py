@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from concord.edges import fitted
 from concord.images import DecodedImage, decode_image
 from concord.letterbox import letterbox, mask_from_logits
 from concord.limits import Limits
@@ -76,7 +77,7 @@ class Pipeline:
             }
         )
         images = [question.image for question in questions]
-        masks = [mask_from_logits(each, *image.pixels.shape[:2])[0] for each, image in zip(logits, images, strict=True)]
+        masks = list(map(_mask, logits, images))
         composites = [squash_image(image.pixels) for image in images]
         composite_masks = [squash_mask(mask) for mask in masks]
         results = self._harmonize({"COMPOSITE": np.stack(composites), "COMPOSITE_MASK": np.stack(composite_masks)})
@@ -86,6 +87,12 @@ class Pipeline:
         """The answer at the photograph's size, as PNG."""
         harmonized = transfer(answer.image.pixels, answer.mask, answer.composite, answer.composite_mask, answer.result)
         return encode_png(harmonized, answer.image.icc_profile)
+
+
+def _mask(logits: Array, image: DecodedImage) -> NDArray[np.uint8]:
+    """The mask of a photograph, uint8 [H, W] of 0 and 255, from the segmenter's answer."""
+    found, _ = mask_from_logits(logits, *image.pixels.shape[:2])
+    return fitted(image.pixels, found)
 
 
 def onnx_runtime(path: Path) -> Network:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from concord.arrays import Pixels
+from concord.edges import EDGES, SOFT, Part
 from concord.errors import InvalidSetting
 from concord.images import DecodedImage
 from concord.limits import Limits
 from concord.loops.host import Host, Sample
 from concord.loops.latent_harmonizer import LatentHarmonizer, Square
 from concord.loops.request import LoopRequest
-from concord.masks import decode_mask
+from concord.masks import binary, decode_grey, decode_mask
 from concord.squash import SMALL_SIZE, latent_mask, squash_result
 
 # The published refinement network was trained on squares of this side, whatever the diffusion worked on.
@@ -37,7 +37,8 @@ class DiffHarmony(LatentHarmonizer):
         """See `Loop`."""
         models = self.request.models
         image = await self.image()
-        mask, found = await self._mask(image)
+        part, found = await self._part(image)
+        mask = part.mask
         if not mask.any():
             return {**found, "HARMONIZED": await self.unchanged(image)}
         square = await self.host.compute(Square.of, image.pixels, mask, self.request.settings["RESOLUTION"])
@@ -51,19 +52,19 @@ class DiffHarmony(LatentHarmonizer):
             square = await self.host.compute(Square.of, image.pixels, mask, _REFINEMENT_SIZE)
             small = await self.host.compute(squash_result, np.clip(result, 0, 1), _REFINEMENT_SIZE)
             result = await self.ask("refinement", {"RESULT": small} | square.tensors(), "refining")
-        return {**found, "HARMONIZED": await self.compose(image, mask, square, result)}
+        return {**found, "HARMONIZED": await self.compose(image, part, square, result)}
 
-    async def _mask(self, image: DecodedImage) -> tuple[Pixels, Sample]:
-        """The mask, uint8 [H, W] of 0 and 255, and what was found where a text names it."""
-        inputs = self.request.inputs
+    async def _part(self, image: DecodedImage) -> tuple[Part, Sample]:
+        """The part, and what was found where a text names it."""
+        inputs, size = self.request.inputs, image.pixels.shape[:2]
         if "MASK" in inputs:
-            mask = await self._decode_mask(image, await self.cheap_file("MASK"))
+            mask = await self.host.compute(decode_mask, await self.cheap_file("MASK"), *size, self.limits)
             await self.report(0)
-            return mask, {}
+            return await self.part(image, mask, found=False), {}
         await self.report(0)
-        asked = {name: inputs[name] for name in ("IMAGE", "TEXT")}
+        edges = self.request.settings[EDGES]
+        asked = {"IMAGE": inputs["IMAGE"], "TEXT": inputs["TEXT"], EDGES: edges.encode()}
         found = await self.host.ask(self.request.models["segment"], asked, ("MASK", "SCORE", "TRUNCATED"))
-        return await self._decode_mask(image, found["MASK"]), found
-
-    async def _decode_mask(self, image: DecodedImage, mask: bytes) -> Pixels:
-        return await self.host.compute(decode_mask, mask, *image.pixels.shape[:2], self.limits)
+        # Fitted already; grey where it is soft.
+        grey = await self.host.compute(decode_grey, found["MASK"], *size, self.limits)
+        return Part(binary(grey), grey if edges == SOFT else None), found

@@ -44,16 +44,17 @@ class DiffReHarmony(LatentHarmonizer):
         latent = await self.denoise(composite, states, image, {"MASK_LOGITS": logits}, guidance)
         told = logits if settings["MASK_FROM"] == "mean" else logits[-1:]
         mask, score = await self.host.compute(_found, told, *image.pixels.shape[:2])
+        part = await self.part(image, mask, found=True)
         found = {
-            "MASK": await self.host.compute(encode_mask, mask),
+            "MASK": await self.host.compute(encode_mask, part.shown),
             "SCORE": np.array([score], np.float32),
             "TRUNCATED": np.array([truncated]),
         }
-        if not mask.any():
+        if not part.mask.any():
             return {**found, "HARMONIZED": await self.unchanged(image)}
-        square = Square(pixels, await self.host.compute(squash_mask, mask, len(pixels)))
+        square = Square(pixels, await self.host.compute(squash_mask, part.mask, len(pixels)))
         square, result = await self.decode(composite, latent, square)
-        return {**found, "HARMONIZED": await self.compose(image, mask, square, result)}
+        return {**found, "HARMONIZED": await self.compose(image, part, square, result)}
 
     async def _states(self, tokens: Tokens) -> Floats:
         return await self.ask("text_encoder", {"TOKENS": tokens}, "reading the text", "STATES")

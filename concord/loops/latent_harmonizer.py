@@ -1,12 +1,14 @@
 """What the loops have in common that harmonize a square of the photograph in latent space."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.edges import EDGES, Part, part
 from concord.images import DecodedImage, decode_image
 from concord.loops.host import Sample, ask_network
 from concord.loops.latent import Guidance, denoise, draw_preview, preview_view
@@ -37,9 +39,9 @@ class Square:
 class LatentHarmonizer(Loop):
     """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
 
-    Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Parts: ``encoder``, ``unet`` and ``decoder``;
-    if the request needs them ``preview``, and in place of the first and the last ``tiny_encoder``, and ``tiny_decoder``
-    or ``linear_decoder``.
+    Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION, WINDOW and EDGES. Parts: ``encoder``, ``unet`` and
+    ``decoder``; if the request needs them ``preview``, and in place of the first and the last ``tiny_encoder``, and
+    ``tiny_decoder`` or ``linear_decoder``.
     """
 
     faster = "fewer STEPS or a smaller RESOLUTION"
@@ -117,10 +119,15 @@ class LatentHarmonizer(Loop):
         """The photograph as it is, as PNG."""
         return await self.host.compute(encode_png, image.pixels, image.icc_profile)
 
-    async def compose(self, image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
-        """The result fp32 [3, S, S] at full size, inside the mask, as PNG."""
-        return await self.host.compute(_composed, image, mask, square, result)
+    async def part(self, image: DecodedImage, mask: Pixels, *, found: bool) -> Part:
+        """The part of a mask, uint8 [H, W] of 0 and 255, with the edge that is asked for."""
+        return await self.host.compute(partial(part, found=found), image.pixels, mask, self.request.settings[EDGES])
+
+    async def compose(self, image: DecodedImage, part: Part, square: Square, result: Floats) -> bytes:
+        """The result fp32 [3, S, S] at full size, inside the part, as PNG."""
+        return await self.host.compute(_composed, image, part, square, result)
 
 
-def _composed(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
-    return encode_png(transfer(image.pixels, mask, square.composite, square.mask, result), image.icc_profile)
+def _composed(image: DecodedImage, part: Part, square: Square, result: Floats) -> bytes:
+    composed = transfer(image.pixels, part.mask, square.composite, square.mask, result, opacity=part.alpha)
+    return encode_png(composed, image.icc_profile)

@@ -9,8 +9,11 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
     ModelParameter,
 )
 
+from concord_client.catalogue import SETTING
+
 _TASK = "harmonize"
-_DECODE, _DECODE_MASK = "decode", "decode_mask"
+_DECODE, _DECODE_MASK, _FIND, _EDGES = "decode", "decode_mask", "cris_postprocess", "edges"
+_SMALL_MASK = "COMPOSITE_MASK"  # given by both of the last two, for the mask as it was found, and as it was fitted
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ def pipelines(
     network: str, declared: Harmonizer, models: Mapping[str, ModelConfig], segment: ModelConfig
 ) -> list[ModelConfig]:
     """`harmonize_X`, which is given a mask, and `segment_harmonize_X`, which begins as the ensemble `segment`."""
+    # A network that finds the part itself has harmonized it for the mask that it found.
+    other = _EDGES if declared.finds else _FIND
+    models = {**models, other: _without(models[other], _SMALL_MASK)}
     begin = [models[step.model_name] for step in segment.ensemble_scheduling.step]
     rest = [models[name] for name in (*declared.views, network, declared.compose)]
     masked = [models[_DECODE], models[_DECODE_MASK], *rest]
@@ -47,17 +53,29 @@ def pipelines(
         masked, own = [], models[network]
         text_guided = [own if model.default_model_filename else model for model in begin] + [models[declared.compose]]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
-    parameters = {"task": _TASK, "model": network, **said}
+    settings = {key: value.string_value for key, value in segment.parameters.items() if key.startswith(SETTING)}
+    parameters = {"task": _TASK, "model": network, **said, **settings}
+    chosen = [key.removeprefix(SETTING) for key in settings]
     outputs = [tensor.name for tensor in models[declared.compose].output]
     named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
         ensemble(name, inputs, given, steps, parameters)
         for name, inputs, given, steps in (
-            (f"{_TASK}_{network}", ["IMAGE", "MASK"], outputs, masked),
+            (f"{_TASK}_{network}", ["IMAGE", "MASK", *chosen], outputs, masked),
             (f"segment_{_TASK}_{network}", named, outputs + found, text_guided),
         )
         if steps
     ]
+
+
+def _without(model: ModelConfig, output: str) -> ModelConfig:
+    """The model as a step that does not hand on one of its outputs."""
+    config = ModelConfig()
+    config.CopyFrom(model)
+    kept = [tensor for tensor in model.output if tensor.name != output]
+    config.ClearField("output")
+    config.output.extend(kept)
+    return config
 
 
 def ensemble(
@@ -75,6 +93,8 @@ def ensemble(
     for tensors, names, field in ((taken, inputs, config.input), (given, outputs, config.output)):
         for tensor in (tensors[each] for each in names):
             field.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            if getattr(tensor, "optional", False):
+                field[-1].optional = True
     for key, value in parameters.items():
         config.parameters[key].CopyFrom(ModelParameter(string_value=value))
     for model in steps:

@@ -19,7 +19,7 @@ LATENT_NETWORKS = (
 )
 OPEN = {f"gate.{role}": "passed" for role in ("tiny_encoder", "tiny_decoder", "linear_decoder")}
 """Parameters of a pipeline whose optional encoders and decoders have passed their gates."""
-SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess")
+SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess", "edges")
 _WIDTH = 64
 _TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,

@@ -1,6 +1,7 @@
 from collections.abc import Collection
 
 from concord.adapter import Sample, SampleModel
+from concord.edges import opacity_of
 from concord.masks import unpack_mask
 from concord.png import encode_png
 from concord.transfer import transfer
@@ -17,6 +18,7 @@ class TritonPythonModel(SampleModel):
             sample["COMPOSITE"],
             sample["COMPOSITE_MASK"],
             sample["SMALL_RESULT"],
+            opacity=opacity_of(sample["MATTE"]),
             in_place=True,  # the request's own shared memory
         )
         return {"HARMONIZED": encode_png(harmonized, sample["ICC_PROFILE"])}

@@ -2,6 +2,7 @@ from collections.abc import Collection
 
 from concord.adapter import Sample, SampleModel
 from concord.colour_map import apply_colour_map
+from concord.edges import opacity_of
 from concord.masks import unpack_mask
 from concord.png import encode_png
 
@@ -13,5 +14,6 @@ class TritonPythonModel(SampleModel):
         pixels = sample["PIXELS"]
         mask = unpack_mask(sample["MASK_BITS"], pixels.shape[1])
         # In place, in the request's own shared memory.
-        harmonized = apply_colour_map(pixels, mask, sample["COLOUR_MAP"], in_place=True)
+        opacity = opacity_of(sample["MATTE"])
+        harmonized = apply_colour_map(pixels, mask, sample["COLOUR_MAP"], opacity=opacity, in_place=True)
         return {"HARMONIZED": encode_png(harmonized, sample["ICC_PROFILE"])}

@@ -1,0 +1,135 @@
+"""Fits a mask's edge to the picture: what a network found on a coarse grid, or a person drew with a broad brush.
+
+Only a band around the edge is decided anew, by GrabCut (Rother et al. 2004): colour models of the part and of what is
+around it, and a cut along the picture's contrast. It works at a small size on the surroundings of the part alone; the
+edge is then carried to full size (`concord.guided`).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from concord.arrays import Pixels
+from concord.errors import InvalidSetting
+from concord.guided import carried, resized
+from concord.masks import THRESHOLD, binary, depths, surroundings
+from concord.matte import matte
+
+EDGES = "EDGES"
+AUTO, HARD, FITTED, SOFT = CHOICES = ("auto", "hard", "fitted", "soft")
+
+_SIDE = 160  # of the working picture, its longer one: twice as many pixels a side take 3 times as long for 0.005 IoU
+_MODEL_SIDE = 64  # of the picture that the colour models are learned from
+# Half the band's width as a share of the photograph's longer side: 2.5 cells of the grid that CRIS answers on.
+_REACH = 2.5 / 104
+_CORE = 0.6  # of the depth of a thin part that stays part of it
+_MARGIN = 0.1  # around the part, as a share of its size: what the model of the background is learned from
+_LEAST_LIKENESS = 0.5  # IoU with the mask that was found, less of which is a fit that ran away
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a photograph.
+
+    Attributes:
+        mask: uint8 [H, W] of 0 and 255.
+        alpha: its opacity, uint8 [H, W], where the edge is soft; else None.
+    """
+
+    mask: Pixels
+    alpha: Pixels | None = None
+
+    @property
+    def matte(self) -> Pixels:
+        """The opacity for the way between processes, where an array without pixels is none."""
+        return np.empty((0, 0), np.uint8) if self.alpha is None else self.alpha
+
+    @property
+    def shown(self) -> Pixels:
+        """What is answered as the mask: the opacity where there is one."""
+        return self.mask if self.alpha is None else self.alpha
+
+
+def opacity_of(matte: Pixels) -> Pixels | None:
+    """The opacity from `Part.matte`."""
+    return matte if matte.size else None
+
+
+def part(pixels: Pixels, mask: Pixels, edges: str | bytes, *, found: bool) -> Part:
+    """The part of a photograph, with the edge that is asked for.
+
+    Args:
+        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
+        mask: uint8 [H, W] of 0 and 255.
+        edges: ``hard``: the mask as it is; ``fitted``: its edge follows the picture; ``soft``: fitted, with an opacity.
+            ``auto`` is fitted for a mask that was found, and hard for one that was given.
+        found: whether the mask was found by a network.
+
+    Raises:
+        InvalidSetting: ``edges`` is none of these.
+    """
+    asked = edges.decode("utf-8", "replace") if isinstance(edges, bytes) else edges
+    if asked not in CHOICES:
+        raise InvalidSetting(EDGES, f"is {asked[:40]!r}", ", ".join(CHOICES))
+    if asked == AUTO:
+        asked = FITTED if found else HARD
+    if asked == HARD:
+        return Part(mask)
+    mask = fitted(pixels, mask)
+    if asked == FITTED:
+        return Part(mask)
+    alpha = matte(pixels, mask)
+    return Part(binary(alpha), alpha)
+
+
+def fitted(pixels: Pixels, mask: Pixels) -> Pixels:
+    """A mask whose edge follows the picture's contrast, near where it was.
+
+    Args:
+        pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
+        mask: uint8 [H, W] of 0 and 255.
+
+    Returns:
+        uint8 [H, W] of 0 and 255: the mask itself where the picture says nothing better.
+    """
+    reach = _REACH * max(mask.shape)
+    box = surroundings(mask, reach, _MARGIN)
+    inside = np.ascontiguousarray(pixels[box][..., :3])
+    before = np.ascontiguousarray(mask[box])
+    scale = min(1.0, _SIDE / max(before.shape))
+    size = tuple(max(1, round(side * scale)) for side in before.shape)
+    small = (resized(before, size) >= THRESHOLD).astype(np.uint8)
+    if small.all() or not small.any():
+        return mask
+    cut = _cut(resized(inside, size), small, max(reach * scale, 1))
+    after = binary(carried(cut.astype(np.float32), inside))
+    if _likeness(before, after) < _LEAST_LIKENESS:
+        return mask
+    fit = np.zeros_like(mask)
+    fit[box] = after
+    return fit
+
+
+def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
+    """GrabCut in the band of so many pixels around the edge, uint8 [h, w] of 0 and 1."""
+    depth, distance = depths(inside)
+    core = min(reach, _CORE * float(depth.max()))
+    labels = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[depth > core] = cv2.GC_FGD
+    labels[distance > reach] = cv2.GC_BGD
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)  # of this thread: the clusters of the models begin at random
+    step = int(np.ceil(max(labels.shape) / _MODEL_SIDE))
+    few = np.ascontiguousarray(labels[::step, ::step])
+    sides = np.isin(few, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if sides.all() or not sides.any():
+        return inside
+    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, None, *models, 1, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(pixels, labels, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+
+
+def _likeness(mask: Pixels, other: Pixels) -> float:
+    """IoU of two masks that are not both empty."""
+    return cv2.countNonZero(mask & other) / max(cv2.countNonZero(mask | other), 1)
