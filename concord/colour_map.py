@@ -18,7 +18,13 @@ _SHARPNESS = -0.75  # of the bicubic kernel: torch's, which the published networ
 
 
 def apply_colour_map(
-    pixels: Pixels, mask: Pixels, colour_map: Floats, *, opacity: Pixels | None = None, in_place: bool = False
+    pixels: Pixels,
+    mask: Pixels,
+    colour_map: Floats,
+    *,
+    opacity: Pixels | None = None,
+    strength: float = 1.0,
+    in_place: bool = False,
 ) -> Pixels:
     """The image with its foreground's colours mapped: ``x + share * (clip(matrix @ x + offset, 0, 1) - x)``.
 
@@ -29,6 +35,7 @@ def apply_colour_map(
             colour that is taken. It is enlarged bicubically to [H, W], pixel centres aligned.
         opacity: uint8 [H, W] of a soft edge, in the mask's place: what is mapped are the part's own colours, of which a
             pixel has so much.
+        strength: factor of the change, before it is rounded and clipped.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
@@ -55,7 +62,7 @@ def apply_colour_map(
             if inside.any():
                 weights, taken = _bicubic(colour_map.shape[1], shown.shape[0], rows)
                 enlarged = weights @ widened[:, taken]
-                enlarged[12] *= inside.astype(np.float32) / np.float32(255)
+                enlarged[12] *= inside.astype(np.float32) / np.float32(255) * np.float32(strength)
                 tile = mapped[rows, columns, :3]
                 tile[:] = _mapped(tile, own[rows, columns, :3], enlarged)
     return mapped

@@ -40,6 +40,7 @@ def transfer(
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
+    strength: float = 1.0,
     in_place: bool = False,
 ) -> Pixels:
     """Harmonizes the foreground of an image from a network's result at small size.
@@ -62,6 +63,7 @@ def transfer(
             ``s`` is the power of what the fit leaves over in the foreground, and ``n`` a multiple of that of the
             network's error in the background, where the truth is known, the grid of its patches included.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
+        strength: factor of the change, before it is rounded and clipped.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
@@ -126,6 +128,7 @@ def transfer(
         change *= colours
         change += upsampling @ offset[small]
         change -= colours
+        change *= np.float32(strength)
         shares = _in_colour(share(rows, columns)).reshape(before.shape)
         original[:] = added(before, change, shares).reshape(original.shape)
 

@@ -10,6 +10,7 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
 )
 
 from concord_client.catalogue import SETTING
+from concord_client.composition import COMPOSITION
 
 _TASK = "harmonize"
 _DECODE, _DECODE_MASK, _FIND, _EDGES = "decode", "decode_mask", "cris_postprocess", "edges"
@@ -53,16 +54,19 @@ def pipelines(
         masked, own = [], models[network]
         text_guided = [own if model.default_model_filename else model for model in begin] + [models[declared.compose]]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
-    settings = {key: value.string_value for key, value in segment.parameters.items() if key.startswith(SETTING)}
-    parameters = {"task": _TASK, "model": network, **said, **settings}
-    chosen = [key.removeprefix(SETTING) for key in settings]
-    outputs = [tensor.name for tensor in models[declared.compose].output]
+    composing = models[declared.compose]
+    finding = {key: value.string_value for key, value in segment.parameters.items() if key.startswith(SETTING)}
+    finish = [tensor.name for tensor in composing.input if tensor.name in COMPOSITION]
+    finishing = {f"{SETTING}{name}": COMPOSITION[name].written() for name in finish}
+    parameters = {"task": _TASK, "model": network, **said, **finding, **finishing}
+    chosen = [key.removeprefix(SETTING) for key in finding]
+    outputs = [tensor.name for tensor in composing.output]
     named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
         ensemble(name, inputs, given, steps, parameters)
         for name, inputs, given, steps in (
-            (f"{_TASK}_{network}", ["IMAGE", "MASK", *chosen], outputs, masked),
-            (f"segment_{_TASK}_{network}", named, outputs + found, text_guided),
+            (f"{_TASK}_{network}", ["IMAGE", "MASK", *chosen, *finish], outputs, masked),
+            (f"segment_{_TASK}_{network}", [*named, *finish], outputs + found, text_guided),
         )
         if steps
     ]
