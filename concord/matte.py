@@ -21,6 +21,7 @@ _CORE = 0.6  # of the depth of a thin part that is opaque whatever its colours s
 _WINDOW_RADIUS = 3
 _EPSILON = 1e-4  # in squared units of 0..1
 _KNOWN = 100.0  # weight of the opacity where it is known
+_PULL = 0.01  # weight of the mask between: where colours say nothing
 _STEPS = 25  # of the conjugate gradients
 _LEAST, _MOST = 0.06, 0.94  # opacities that are taken for none and for full
 _ROWS = 64
@@ -97,7 +98,7 @@ def _solved(guide: Floats, inside: Pixels) -> Floats:
     core = min(band, _CORE * float(depth.max()))
     known = (depth > core) | (distance > band)
     share = inside.astype(np.float32)
-    weight = np.where(known, np.float32(_KNOWN), np.float32(0.01))
+    weight = np.where(known, np.float32(_KNOWN), np.float32(_PULL))
     fit = WindowFit(guide, _WINDOW_RADIUS, _EPSILON)
 
     def applied(values: Floats) -> Floats:

@@ -1,0 +1,93 @@
+"""`python -m demo.edges`: how well a mask found from words follows its object's edge, and what fitting it takes.
+
+Through the real server, on held-out scenes: masks as they were found, fitted, and soft ones.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from itertools import count, islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from concord.edges import EDGES, FITTED, HARD, SOFT
+from concord.gates.metrics import boundary_f, intersection_over_union
+from concord.instruments.stages import read_statistics, stages
+from concord.png import encode_png
+from concord.scenes.encoded import scene, scene_jpeg
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import Scene, make_scene
+from concord.server.embedded import EmbeddedServer, Ports
+from concord_client import Client, Segment
+
+OUTPUT = Path("out/edges.json")
+SIDES = (256, 512, 1024)  # of the scenes, in pixels
+TOLERANCE = 2 / 512  # of the boundary, as a share of the side
+TIMED = {"512 px": (512, 512), "12 MP": (3000, 4000)}  # height and width
+ROUNDS = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=40, help="scenes of each size")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    asked = parser.parse_args(arguments)
+    with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url, timeout=120) as client:
+        report = {
+            "quality": {side: quality(client, side, asked.scenes) for side in SIDES},
+            "milliseconds": {name: milliseconds(server, client, *size) for name, size in TIMED.items()},
+        }
+    asked.output.parent.mkdir(parents=True, exist_ok=True)
+    asked.output.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"{asked.scenes} held-out scenes of each size; boundary F-score at 2 pixels of 512")
+    for side, measured in report["quality"].items():
+        for edges, row in measured.items():
+            print(f"{side} px, {edges}: mean IoU {row['iou']:.3f}, boundary F-score {row['boundary_f']:.3f}")
+    for name, measured in report["milliseconds"].items():
+        print(f"{name}: " + ", ".join(f"{edges} {value:.1f} ms" for edges, value in measured.items()))
+    return 0
+
+
+def quality(client: Client, side: int, number: int) -> dict[str, dict[str, float]]:
+    """Mean IoU and boundary F-score of the masks found in scenes, hard and fitted."""
+    scores: dict[str, list[tuple[float, float]]] = {HARD: [], FITTED: []}
+    for each in islice(scenes(side), number):
+        for edges, found in scores.items():
+            mask = segmented(client, encode_png(each.composite), each.expression, edges)
+            found.append((intersection_over_union(mask, each.mask), boundary_f(mask, each.mask, TOLERANCE * side)))
+    means = {edges: np.mean(found, axis=0) for edges, found in scores.items()}
+    return {edges: {"iou": float(iou), "boundary_f": float(f)} for edges, (iou, f) in means.items()}
+
+
+def scenes(side: int) -> Iterator[Scene]:
+    """Held-out scenes of a size."""
+    return (make_scene(seed, (side, side)) for seed in count(HELD_OUT_FROM))
+
+
+def milliseconds(server: EmbeddedServer, client: Client, height: int, width: int) -> dict[str, float]:
+    """The median time of a request in the model `edges`, copies and all."""
+    image = scene_jpeg(height, width)
+    took: dict[str, list[float]] = {HARD: [], FITTED: [], SOFT: []}
+    for number in range(ROUNDS + 1):
+        for edges, found in took.items():
+            before = read_statistics(server.grpc_url)
+            segmented(client, image, scene().expression, edges)
+            if number:  # the first ones warm it up
+                found.append(stages(before, read_statistics(server.grpc_url))["edges"].milliseconds)
+    return {edges: median(found) for edges, found in took.items()}
+
+
+def segmented(client: Client, image: bytes, text: str, edges: str) -> NDArray[np.uint8]:
+    """The mask that is found for a text, with the edge that is asked for."""
+    answer = client.run(Segment(image, text), settings={EDGES.lower(): edges})
+    return np.asarray(Image.open(BytesIO(answer.mask)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
