@@ -6,12 +6,14 @@ whose coefficients are enlarged and applied to the picture's own pixels (fast gu
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.bands import side_by_side
 
 RADIUS = 2  # of the windows of the fit, in small pixels
 _WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
+_REACH = 2 * RADIUS + 1  # how far from an edge of the small mask the fit is not flat, and what is enlarged sees it
 _EPSILON = 3e-4  # pull of the slope towards 0, in squared units of 0..1
 _TILE = 256
 
@@ -33,9 +35,9 @@ def carried(small: Pixels, pixels: Pixels) -> Pixels:
     full = np.where(small > 0, np.uint8(255), np.uint8(0))
     if small.shape == (height, width):
         return full
-    fit = _fit(small, pixels)
-    window = np.ones((2 * RADIUS + 3,) * 2, np.uint8)
+    window = np.ones((2 * _REACH + 1,) * 2, np.uint8)
     least, most = cv2.erode(full, window), cv2.dilate(full, window)
+    fit = _fit(small, pixels, cv2.dilate(most - least, np.ones((3, 3), np.uint8)) > 0)
     columns = _positions(width, small.shape[1])
     rows = _positions(height, small.shape[0])
     mask = np.zeros((height, width), np.uint8)
@@ -68,8 +70,11 @@ def _positions(size: int, small: int) -> Floats:
     return ((np.arange(size) + 0.5) * (small / size) - 0.5).astype(np.float32)
 
 
-def _fit(small: Pixels, pixels: Pixels) -> Floats:
-    """Of each small pixel, three slopes and the offset of the mask as a function of colours 0..255, fp32 [h, w, 4]."""
+def _fit(small: Pixels, pixels: Pixels, near: NDArray[np.bool_]) -> Floats:
+    """Of each small pixel, three slopes and the offset of the mask as a function of colours 0..255, fp32 [h, w, 4].
+
+    Only those are right that are near.
+    """
     size = small.shape[::-1]
     guide = cv2.resize(np.ascontiguousarray(pixels[..., :3]), size, interpolation=cv2.INTER_AREA)
     colours = guide.astype(np.float32) / 255
@@ -78,7 +83,8 @@ def _fit(small: Pixels, pixels: Pixels) -> Floats:
     products = _blurred(colours[..., :, None] * colours[..., None, :]) - mean[..., :, None] * mean[..., None, :]
     shared = _blurred(colours * target[..., None]) - mean * mean_target[..., None]
     products += np.eye(3, dtype=np.float32) * _EPSILON
-    slope = np.linalg.solve(products, shared[..., None])[..., 0].astype(np.float32)
+    slope = np.zeros_like(mean)
+    slope[near] = np.linalg.solve(products[near], shared[near][..., None])[..., 0]
     offset = mean_target - np.einsum("ijk,ijk->ij", slope, mean)
     return _blurred(np.dstack([slope / 255, offset]).astype(np.float32))
 
