@@ -23,13 +23,15 @@ WORKING_SIDE = 512
 """The longest side of the copy in which edges are found."""
 
 _MAP_SIDE = 96  # of the copy in which distances are measured
-_CUT_SIDE = 160  # of the copy of an object's surroundings that is cut
+_CUT_SIDE = 128  # of the copy of an object's surroundings that is cut
 _ITERATIONS = 2
 _SHARES = (0.01, 0.025, 0.1)  # of the picture, in the beginning of part, object and group
 _REACH = (3.0, 0.15)  # what can belong: so many times the beginning, and so much of the picture besides
 _FARTHEST = 0.9
 _INSCRIBED = (1.0, 0.75, 0.5)  # of a box without clicks: the ellipses that the beginnings are
 _STEP = 0.3  # length of a path per pixel, in units of Lab
+_SURE = 0.25  # of a beginning: what is nearest, and belongs
+_LEAST = 0.3  # of a beginning: a mask that is smaller is none
 _HOLE = 0.05  # of the mask: smaller ones are filled
 _SPECK = 0.1  # of the largest piece: of a box, smaller pieces are left out
 _CONTRAST = 15.0  # difference across an edge, in units of Lab, that is as good as any
@@ -62,7 +64,8 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
     beginnings = _beginnings(work, placed)
     with ThreadPoolExecutor(len(beginnings)) as threads:
         masks = list(threads.map(lambda beginning: _cut(work, placed, *beginning), beginnings))
-    found = sorted(((_score(work, mask), mask) for mask in masks), key=lambda each: -each[0])
+    lab = _lab(work)
+    found = sorted(((_score(lab, mask), mask) for mask in masks), key=lambda each: -each[0])
     kept: list[tuple[float, Mask]] = []
     for score, mask in found:
         if all(_iou(mask, other) < _ALIKE for _, other in kept):
@@ -118,14 +121,14 @@ class _Placed:
         return mask
 
 
-def _beginnings(work: Pixels, placed: _Placed) -> list[tuple[Mask, Mask]]:
-    """What probably belongs at first, and what can belong at all, by size; all of the working copy's size."""
+def _beginnings(work: Pixels, placed: _Placed) -> list[tuple[Mask, Mask, Mask]]:
+    """What belongs, what probably does at first, and what can at all, by size; all of the working copy's size."""
     allowed = np.ones(placed.shape, bool)
     if placed.box is not None:
         allowed[:] = False
         allowed[placed.box] = True
     if not placed.belonging:
-        return [(_ellipse(placed, share), allowed) for share in _INSCRIBED]
+        return [(np.zeros_like(allowed), _ellipse(placed, share), allowed) for share in _INSCRIBED]
     small = _shrunk(work, _MAP_SIDE)
     smooth = cv2.bilateralFilter(small, 5, 30, 3)
     lab = _lab(smooth)
@@ -139,11 +142,12 @@ def _beginnings(work: Pixels, placed: _Placed) -> list[tuple[Mask, Mask]]:
         count = share * nearest.size
         reach = min(_FARTHEST * len(shown), _REACH[0] * count + _REACH[1] * nearest.size)
         likely = (nearest <= _ranked(shown, count)) & (nearest < away)
-        found.append((likely, allowed & (nearest <= _ranked(shown, reach if placed.box is None else len(shown)))))
+        sure = likely & (nearest <= _ranked(shown, _SURE * count))
+        found.append((sure, likely, allowed & (nearest <= _ranked(shown, reach if placed.box is None else len(shown)))))
     return found
 
 
-def _cut(work: Pixels, placed: _Placed, likely: Mask, possible: Mask) -> Mask:
+def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask) -> Mask:
     """One beginning cut from its surroundings, of the working copy's size."""
     rows, columns = _surroundings(possible)
     view = np.ascontiguousarray(work[rows, columns])
@@ -152,11 +156,15 @@ def _cut(work: Pixels, placed: _Placed, likely: Mask, possible: Mask) -> Mask:
     small = cv2.resize(view, size, interpolation=cv2.INTER_AREA)
     marks = np.where(_resized(likely[rows, columns], size), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
+    marks[_resized(sure[rows, columns], size)] = cv2.GC_FGD
     placed.mark(marks, (rows.start, columns.start), factor, max(1, round(max(size) / 80)))
     _run_grabcut(small, marks)
     cut = (marks & 1).astype(np.float32)
     mask = np.zeros(placed.shape, bool)
     mask[rows, columns] = carried(cut, view) > 127
+    if np.count_nonzero(mask) < _LEAST * np.count_nonzero(likely):
+        # Its colours are those of what is around it, so that no cut can be found.
+        mask = likely.copy()
     return _tidied(placed.forced(mask), placed)
 
 
@@ -186,14 +194,16 @@ def _tidied(mask: Mask, placed: _Placed) -> Mask:
     return kept | np.isin(holes, [hole for hole in small if hole not in outside and hole])
 
 
-def _score(work: Pixels, mask: Mask) -> float:
+def _score(lab: Floats, mask: Mask) -> float:
     """The mean difference of colour across the mask's edge, 0..1; 0 where it has none."""
-    inside = mask.astype(np.uint8)
+    if not mask.any():
+        return 0.0
+    place = _surroundings(mask)
+    inside, lab = mask[place].astype(np.uint8), lab[place]
     kernel = np.ones((3, 3), np.uint8)
     inner, outer = inside - cv2.erode(inside, kernel), cv2.dilate(inside, kernel) - inside
     if not inner.any() or not outer.any():
         return 0.0
-    lab = _lab(work)
     weight = cv2.boxFilter(outer.astype(np.float32), -1, (5, 5), normalize=False)
     beyond = cv2.boxFilter(lab * outer[..., None], -1, (5, 5), normalize=False)
     edge = (inner > 0) & (weight > 0)
@@ -212,12 +222,14 @@ def _distance(lab: Floats, places: Sequence[tuple[int, int]], shape: tuple[int, 
 
 
 def _ellipse(placed: _Placed, share: float) -> Mask:
+    """That of the box, so much of it as its axes say; at least a pixel."""
     assert placed.box is not None
     rows, columns = placed.box
     y, x = np.ogrid[: placed.shape[0], : placed.shape[1]]
     across = (x - (columns.start + columns.stop - 1) / 2) / (columns.stop - columns.start)
     down = (y - (rows.start + rows.stop - 1) / 2) / (rows.stop - rows.start)
-    return np.asarray(4 * (across**2 + down**2) <= share**2, bool)
+    distance = across**2 + down**2
+    return np.asarray(4 * distance <= max(share**2, 4 * distance.min()), bool)
 
 
 def _surroundings(possible: Mask) -> tuple[slice, slice]:

@@ -208,8 +208,9 @@ def encode_numbers(name: str, numbers: object) -> NDArray[np.float32]:
         InvalidInput: they are none; the name is that of their tensor.
     """
     try:
-        values = np.asarray(numbers, np.float32)
-    except (ValueError, TypeError):
+        with np.errstate(over="ignore"):
+            values = np.asarray(numbers, np.float32)
+    except (ValueError, TypeError, OverflowError):
         raise InvalidInput("invalid_points", name, f"is {str(numbers)[:40]!r}", "numbers") from None
     return np.atleast_1d(values.ravel())
 
