@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import cv2
@@ -19,10 +19,16 @@ from concord.outline import Outline
 from concord.png import encode_png
 
 # Only these, so that Pillow's less common readers (one of them starts Ghostscript) never see a client's bytes.
-_FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF", "HEIC", "AVIF")
+"""What is read."""
+FORMATS_IN_WORDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 _JPEGS = ("JPEG", "MPO")
-_IMAGE_FILE = f"an image file: {', '.join(_FORMATS)}"
+_IMAGE_FILE = f"an image file: {', '.join(FORMATS)}"
 _KINDS = "RGB, grey or palette, with or without transparency, 8 bits a channel"
+
+_HEIF = "HEIF"
+_APART = (_HEIF, "AVIF")
+"""Formats whose readers begin with all metadata: they only run where they can be killed."""
 
 _UNSUPPORTED_MODES = {
     "CMYK": "CMYK",
@@ -74,17 +80,15 @@ class Header:
     """What a file says of itself, within the limits.
 
     Attributes:
-        image: of which nothing is decoded yet.
-        is_cheap: whether it can be decoded in place; if not, it takes a process of its own.
+        size: width and height in pixels, as they are stored.
+        format: Pillow's name of it.
+        image: of which nothing is decoded yet; None where only the process that decodes it reads even its header.
     """
 
-    image: ImageFile.ImageFile
-    is_cheap: bool
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels, as they are stored."""
-        return self.image.size
+    size: tuple[int, int]
+    format: str
+    image: ImageFile.ImageFile | None = None
+    is_cheap: bool = False
 
 
 def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
@@ -95,14 +99,14 @@ def decode_image(encoded: bytes, limits: Limits) -> DecodedImage:
     Raises:
         InvalidImage: empty, no image, damaged or truncated.
         UnsupportedImage: another colour model than RGB or grey, more than 8 bits a channel, animated, several pages,
-            HEIF or AVIF.
+            or a video.
         ImageTooLarge: over the limits, as its header says; nothing was decoded.
         TooComplex: it has too many parts, or takes too much time or memory.
     """
     header = read_header(encoded, limits, "IMAGE")
-    if not header.is_cheap:
-        return _decoded(_apart(encoded, limits, "IMAGE"))
     image = header.image
+    if image is None or not header.is_cheap:
+        return _decoded(_apart(encoded, limits, "IMAGE"))
     if image.format in _JPEGS and image.mode == "RGB":
         pixels = decode_jpeg(encoded, image.height, image.width)
         if pixels is not None:
@@ -124,7 +128,11 @@ def cheap_file(encoded: bytes, limits: Limits, field: str) -> bytes:
 
 def plain_png(encoded: bytes, limits: Limits, field: str) -> bytes:
     """The picture, upright, as PNG, whatever that takes; errors as in ``decode_image``."""
-    decoded = _decoded(_loaded(read_header(encoded, limits, field).image, field))
+    header = read_header(encoded, limits, field)
+    image = _loaded(header.image or _opened(encoded, header.format, limits, field), field)
+    # Some readers find out only now how large it is.
+    _check_size(image.size, limits, field)
+    decoded = _decoded(image)
     return encode_png(decoded.pixels, decoded.icc_profile)
 
 
@@ -145,7 +153,7 @@ def open_image(encoded: bytes, limits: Limits, field: str) -> Image.Image:
     Of an MPO file, the JPEG of many phones, the first picture is taken. ``field`` is the input's name in errors.
     """
     header = read_header(encoded, limits, field)
-    if header.is_cheap:
+    if header.image is not None and header.is_cheap:
         return _loaded(header.image, field)
     return _apart(encoded, limits, field)
 
@@ -179,10 +187,24 @@ def read_header(encoded: bytes, limits: Limits, field: str) -> Header:
     outline = Outline.of(encoded, field)
     if outline.is_sequence:
         raise _several_frames(field)
+    if outline.format in _APART:
+        if outline.size == (0, 0):
+            raise InvalidImage(field, "not a readable image", _IMAGE_FILE)
+        _check_size(outline.size, limits, field)
+        _check_bits(outline.bits, field)
+        return Header(outline.size, outline.format)
+    image = _opened(encoded, outline.format, limits, field)
+    return Header(image.size, outline.format, image, outline.is_cheap)
+
+
+def _opened(encoded: bytes, file_format: str, limits: Limits, field: str) -> ImageFile.ImageFile:
+    """The picture, found to be within the limits, of which nothing is decoded yet."""
     try:
-        if not outline.format:
+        if not file_format:
             raise UnidentifiedImageError
-        image = Image.open(io.BytesIO(encoded), formats=[outline.format])
+        if file_format == _HEIF:
+            _learn_heif()
+        image = Image.open(io.BytesIO(encoded), formats=[file_format])
         # MPO, which Pillow's JPEG reader finds by itself, is a photograph followed by its depth map or a second view.
         # Of a GIF, Pillow would look for the second frame through all that its outline has found to be none.
         several_frames = image.format not in ("MPO", "GIF") and bool(getattr(image, "is_animated", False))
@@ -190,23 +212,39 @@ def read_header(encoded: bytes, limits: Limits, field: str) -> Header:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLarge(field, "too many pixels", f"at most {limits.max_pixels} pixels") from None
     except Exception as error:
-        if encoded[4:8] == b"ftyp":
-            raise UnsupportedImage(field, "HEIF or AVIF image, or a video", _IMAGE_FILE) from error
+        if encoded[4:8] == b"ftyp" and not file_format:
+            raise UnsupportedImage(field, "a video, or a rare kind of HEIF", _IMAGE_FILE) from error
         raise InvalidImage(field, "not a readable image", _IMAGE_FILE) from error
-    width, height = image.size
+    _check_size(image.size, limits, field)
+    if image.mode in _UNSUPPORTED_MODES:
+        raise UnsupportedImage(field, f"{_UNSUPPORTED_MODES[image.mode]} image", _KINDS)
+    _check_bits(bits, field)
+    if several_frames:
+        raise _several_frames(field)
+    return image
+
+
+@cache
+def _learn_heif() -> None:
+    # Here, since each process of a server's models would wait for it.
+    import pi_heif
+
+    pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+
+
+def _check_size(size: tuple[int, int], limits: Limits, field: str) -> None:
+    width, height = size
     if min(width, height) < 1:
         raise InvalidImage(field, f"an image of {width}x{height} pixels", "at least 1x1 pixel")
     if width * height > limits.max_pixels:
         raise ImageTooLarge(field, f"{width}x{height} pixels", f"at most {limits.max_pixels} pixels")
     if max(width, height) > MAX_SIDE:
         raise ImageTooLarge(field, f"{width}x{height} pixels", f"sides of at most {MAX_SIDE} pixels")
-    if image.mode in _UNSUPPORTED_MODES:
-        raise UnsupportedImage(field, f"{_UNSUPPORTED_MODES[image.mode]} image", _KINDS)
+
+
+def _check_bits(bits: int, field: str) -> None:
     if bits > 8:
         raise UnsupportedImage(field, f"{bits} bits a channel", _KINDS)
-    if several_frames:
-        raise _several_frames(field)
-    return Header(image, outline.is_cheap)
 
 
 def _several_frames(field: str) -> UnsupportedImage:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from concord.boxes import Boxes
 from concord.errors import TooComplex
 from concord.limits import CHEAP_COUNTS, MAX_COUNTS
 
@@ -32,12 +33,17 @@ class Outline:
     Attributes:
         format: Pillow's name of the format; empty for one that Concord does not read.
         is_cheap: decoding takes time and memory in proportion to its pixels and bytes, and not much of them.
-        is_sequence: a GIF, PNG or WebP of several frames; what follows the second is not looked at.
+        is_sequence: a GIF, PNG or WebP of several frames; what follows the second is not looked at. Or an AVIF or HEIF
+            with a track.
+        size: width and height of the largest picture in an HEIF or AVIF; (0, 0) where that is not found.
+        bits: a channel, of these.
     """
 
     format: str
     is_cheap: bool = True
     is_sequence: bool = False
+    size: tuple[int, int] = (0, 0)
+    bits: int = 8
 
     @classmethod
     def of(cls, encoded: bytes, field: str) -> "Outline":
@@ -196,6 +202,11 @@ def _bmp(encoded: bytes, _count: _Count) -> Outline:
     return Outline("BMP", is_cheap=header == 12 or compression in (0, 3))
 
 
+def _heif(encoded: bytes, count: _Count) -> Outline:
+    boxes = Boxes.of(encoded, count.add)
+    return Outline("AVIF" if boxes.is_avif else "HEIF", False, boxes.is_sequence, boxes.size, boxes.bits)
+
+
 def _exif(exif: bytes, count: _Count) -> None:
     while exif.startswith(_EXIF):
         count.add("parts")
@@ -231,4 +242,5 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str, _Look], ...] = (
     (re.compile(rb"BM"), "BMP", _bmp),
     (re.compile(rb"II[*+]\0|MM\0[*+]|MM\*\0|II\0\*"), "TIFF", _tiff),
     (re.compile(rb"GIF8[79]a"), "GIF", _gif),
+    (re.compile(rb".{4}ftyp(?:avi[fs]|he[iv][cmsx]|mif1|msf1)", re.DOTALL), "HEIF", _heif),
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from concord.errors import InvalidMask
-from concord.images import open_image
+from concord.images import FORMATS_IN_WORDS, open_image
 from concord.limits import Limits
 from concord.masks import THRESHOLD, encode_mask
 from facade.problems import Problem, ProblemDetails
@@ -59,7 +59,7 @@ class EditForm(ModelForm):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    image: bytes | None = Field(None, description="the composite: JPEG, PNG, WebP, BMP, GIF or TIFF")
+    image: bytes | None = Field(None, description=f"the composite: {FORMATS_IN_WORDS}")
     images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
     prompt: str | None = Field(
         None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]

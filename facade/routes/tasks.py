@@ -12,6 +12,7 @@ from typing import Any, cast
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, create_model
 
+from concord.images import FORMATS_IN_WORDS
 from concord_client.tasks import TASKS
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Answer
@@ -64,7 +65,6 @@ _EVENTS: dict[str, type[BaseModel]] = {
 }
 SCHEMAS = (*_EVENTS.values(), *(replies.answer_model(task.answer_type()) for task in TASKS))
 
-_FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 _EXAMPLES = {"text": ["the red ball"]}
 _EXAMPLE = (
     "event: queued\n"
@@ -115,7 +115,7 @@ def form_of(task: Task) -> type[ModelForm]:
 
 def _form_field(field: TensorField) -> Any:
     kind = Numbers if field.kind == "numbers" else replies.PYTHON[field.kind]
-    words = f"{field.about}: {_FORMATS}" if field.kind == "image" else field.about
+    words = f"{field.about}: {FORMATS_IN_WORDS}" if field.kind == "image" else field.about
     described = Field(... if field.required else field.default, description=words, examples=_examples(field))
     return kind if field.default is not None else kind | None, described
 

@@ -172,11 +172,6 @@ def test_animations_and_pages_are_refused_by_name(file_format: str) -> None:
         decode_image(encoded, LIMITS)
 
 
-def test_a_phones_heif_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedImage, match="HEIF"):
-        decode_image(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100), LIMITS)
-
-
 def test_of_a_phones_several_pictures_the_first_is_taken() -> None:
     frames = [Image.new("RGB", (64, 32), colour) for colour in ("red", "blue")]
     decoded = decode_image(encode(frames[0], "MPO", save_all=True, append_images=frames[1:]), LIMITS)
