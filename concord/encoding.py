@@ -8,6 +8,8 @@ from concord.apart import Apart, Bounds
 from concord.limits import ENCODING_BYTES, ENCODING_BYTES_PER_PIXEL, ENCODING_PATIENCE, ENCODING_SECONDS
 from concord.png import decode_png
 
+PSD = "psd"
+"""The format that is written by `concord.layers`."""
 _WITHOUT_LOSS = {
     "webp-lossless": ("webp", {"lossless": True, "exact": True, "method": 0, "quality": 0}),
 }

@@ -15,7 +15,7 @@ from concord.instruments.markdown import table
 from concord.limits import Limits
 from concord.png import encode_png
 from concord.scenes.encoded import scene_jpeg
-from facade.work.pictures import DEFAULT_QUALITY, MEDIA_TYPES
+from facade.work.pictures import DEFAULT_QUALITY, LAYERED, MEDIA_TYPES
 
 SIZE = (4000, 3000)
 
@@ -33,7 +33,7 @@ def measure() -> Numbers:
     pixels = decode_image(scene_jpeg(height, width), Limits()).pixels
     png = encode_png(pixels)
     writing: dict[str, Callable[[], bytes]] = {
-        f"`{name}`": partial(reencoded, png, name, DEFAULT_QUALITY) for name in MEDIA_TYPES
+        f"`{name}`": partial(reencoded, png, name, DEFAULT_QUALITY) for name in MEDIA_TYPES if name != LAYERED
     }
     writing["`png`"] = partial(encode_png, pixels)
     writing |= {f"PNG by zlib, level {level}": partial(by_zlib, pixels, level) for level in (1, 6)}

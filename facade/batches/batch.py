@@ -16,7 +16,7 @@ from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
 from facade.work.memory import Room
-from facade.work.pictures import Format, check_format
+from facade.work.pictures import LAYERED, Format, check_format
 from facade.work.requests import Settings
 from facade.work.service import Finished, OnEvent, Service, Stepped
 
@@ -209,8 +209,11 @@ class _Run:
                     check_format(size, self.batch.picture_format)
                     request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
                     finished = await self._harmonize(request, partial(self._tell, index), room)
+                    original = None
+                    if self.batch.picture_format == LAYERED:
+                        original = await self.service.original(request, finished.answer, self.caller)
             encode, quality = self.service.encoder.encoded, self.batch.quality
-            picture = await encode(finished.answer.image, self.batch.picture_format, quality, holder)
+            picture = await encode(finished.answer.image, self.batch.picture_format, quality, holder, original)
             room.resize(len(picture))
             return Outcome(index, replace(finished, answer=replace(finished.answer, image=picture)), room=room)
         except Exception as error:
@@ -232,7 +235,7 @@ class _Run:
                     model=batch.model,
                     settings=batch.settings,
                     deadline=batch.deadline,
-                    without=("mask",),
+                    without=() if batch.picture_format == LAYERED else ("mask",),
                     on_event=tell,
                     room=room,
                 )

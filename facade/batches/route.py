@@ -26,7 +26,7 @@ from facade.wire.forms import NamedFile, PictureForm
 from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
-from facade.work.pictures import SUFFIXES, Format
+from facade.work.pictures import SUFFIXES, Format, check_output
 from facade.work.service import Service
 
 RESULTS = "results.json"
@@ -278,6 +278,7 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
     asked = Harmonize(b"", text=form.text) if form.text is not None else Harmonize(b"", mask=b"")
     pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
     service.deadline(pipeline, form.timeout)
+    check_output(settings, form.format)
     return Batch(
         found,
         pipeline.model,

@@ -21,6 +21,7 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
 from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.memory import Room
+from facade.work.pictures import check_output
 from facade.work.reader import Reader
 from facade.work.requests import Settings
 from facade.work.service import Event, Finished, OnEvent, Service, Stepped
@@ -74,6 +75,7 @@ async def edit(request: Request) -> Response:
         request.state.model, request.state.job = form.model or "", caller.job
         harmonize = await _translated(form, service.reader, service.allowance(caller).limits, caller.owner)
         pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
+        check_output(settings, form.output_format)
         request.state.model = pipeline.model
         if form.stream and form.partial_images and PREVIEW in pipeline.settings:
             settings = {**settings, PREVIEW.lower(): True}

@@ -24,7 +24,7 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
 from facade.wire.forms import ModelForm, Numbers, PictureForm
 from facade.wire.pieces import Base64
-from facade.work.pictures import MEDIA_TYPES, Format, check_format
+from facade.work.pictures import LAYERED, MEDIA_TYPES, Format, check_format, check_output
 from facade.work.requests import Task, made
 from facade.work.service import Event, Queued, Restarted, Service, Stepped
 
@@ -149,6 +149,7 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
             if look.format != "png":
                 await _check_format(asked, look.format, service, caller)
             pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
+            check_output(settings, look.format)
             model = request.state.model = pipeline.model
 
             async def reply(emit: Emit | None = None) -> replies.Reply:
@@ -162,8 +163,12 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                     room=room,
                 )
                 answer, seconds = finished.answer, {"read": read} | finished.seconds
-                encoder = service.encoder
-                told = await replies.reply_of(answer, encoder, look.format, look.quality, model, caller, seconds)
+                original = None
+                if look.format == LAYERED:
+                    original = await service.original(asked, answer, caller)
+                told = await replies.reply_of(
+                    *(answer, service.encoder, look.format, look.quality, model, caller, seconds, original)
+                )
                 room.resize(told.size)
                 return told
 

@@ -12,7 +12,7 @@ from concord_client.tasks.fields import Kind, TensorField
 from concord_client.tasks.request import Answer
 from facade.access.caller import Caller
 from facade.wire.pieces import Base64, Pieces, PiecewiseResponse, sliced
-from facade.work.pictures import MEDIA_TYPES, Encoder, Format
+from facade.work.pictures import MEDIA_TYPES, Encoder, Format, Original
 
 JOB = "X-Concord-Job"
 MODEL = "X-Concord-Model"
@@ -153,11 +153,12 @@ async def reply_of(
     model: str,
     caller: Caller,
     seconds: dict[str, float],
+    original: Original | None = None,
 ) -> Reply:
     """Encodes an answer's picture, and notes the seconds that takes."""
     began, field = time.monotonic(), picture_of(type(answer))
     if field is not None and field.kind == "image":
-        picture = await encoder.encoded(getattr(answer, field.name), picture_format, quality, caller.owner)
+        picture = await encoder.encoded(getattr(answer, field.name), picture_format, quality, caller.owner, original)
         answer = replace(cast(Any, answer), **{field.name: picture})
     return Reply(answer, picture_format, model, caller.job or "", seconds | {"encode": time.monotonic() - began})
 

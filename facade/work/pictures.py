@@ -3,33 +3,63 @@
 import asyncio
 import io
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeAlias
 
 from PIL import Image
 
-from concord.encoding import encoder_apart, reencoded
+from concord.encoding import PSD, encoder_apart, reencoded
+from concord.layers import layered_psd, packed
+from concord_client.composition import LAYER, OUTPUT
+from concord_client.psd import MAX_SIDE, SUFFIX
 from facade.problems import Problem
 from facade.work.lane import Lane
 
-Format: TypeAlias = Literal["png", "jpeg", "webp", "webp-lossless"]
-"""What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says."""
+Format: TypeAlias = Literal["png", "jpeg", "webp", "webp-lossless", "psd"]
+"""What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says; PSD
+has the photograph and the mask, too.
+"""
+LAYERED: Format = "psd"
 
-FORMATS_IN_WORDS = "png, the soonest, and webp-lossless keep every pixel outside the part; jpeg and webp lose detail"
+FORMATS_IN_WORDS = (
+    "png, the soonest, and webp-lossless keep every pixel outside the part; jpeg and webp lose detail; psd has layers: "
+    "the photograph, and what was harmonized with its mask"
+)
 MEDIA_TYPES: dict[Format, str] = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
     "webp-lossless": "image/webp",
+    "psd": "image/vnd.adobe.photoshop",
 }
-SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "webp-lossless": ".webp"}
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "webp-lossless": ".webp", "psd": SUFFIX}
 DEFAULT_QUALITY = 90
 
-_CHEAP_PIXELS = {"jpeg": 8_000_000, "webp": 2_000_000, "webp-lossless": 4_000_000}
+_CHEAP_PIXELS = {"jpeg": 8_000_000, "webp": 2_000_000, "webp-lossless": 4_000_000, "psd": 4_000_000}
 """The most that is encoded in place, which takes a second at most."""
 
 _APART_AT_A_TIME = 2
-_LONGEST_SIDES: dict[Format, int] = {"webp": 16_383, "webp-lossless": 16_383}
+_LONGEST_SIDES: dict[Format, int] = {"webp": 16_383, "webp-lossless": 16_383, "psd": MAX_SIDE}
+
+
+_KEEPS_LAYERS: frozenset[Format] = frozenset({"png", "webp-lossless"})
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a layered file needs besides an answer: the photograph and the mask, encoded and cheap to decode."""
+
+    photograph: bytes
+    mask: bytes
+
+
+def check_output(settings: Mapping[str, object], picture_format: Format) -> None:
+    """Raises a `Problem` where a layer is asked for in a format that would not keep it."""
+    if settings.get(OUTPUT.public_name) == LAYER and picture_format not in _KEEPS_LAYERS:
+        problem = f"{picture_format} does not keep a layer as it is"
+        raise Problem("invalid_setting", problem, field="format", allowed=", ".join(sorted(_KEEPS_LAYERS)))
 
 
 def check_format(size: tuple[int, int], picture_format: Format) -> None:
@@ -50,19 +80,28 @@ class Encoder:
     def __init__(self) -> None:
         self._in_place, self._apart = Lane(os.cpu_count() or 1), Lane(_APART_AT_A_TIME)
 
-    async def encoded(self, png: bytes, picture_format: Format, quality: int, holder: str) -> bytes:
+    async def encoded(
+        self, png: bytes, picture_format: Format, quality: int, holder: str, original: Original | None = None
+    ) -> bytes:
         """A PNG of our own making in the format that was asked for, its ICC profile kept; quality is 1 to 100.
 
-        For JPEG, transparent pixels are laid on white. The holder is that of the key that the request came with.
+        For JPEG, transparent pixels are laid on white. The holder is that of the key that the request came with. PSD
+        needs the original.
 
         Raises:
             TooComplex: it takes more time or memory than it may use.
+            InvalidSetting: the photograph is transparent where it changes, which layers cannot give.
         """
         if picture_format == "png":
             return png
         pixels = pixels_of(png)
+        if picture_format == PSD:
+            assert original is not None
+            png = packed(png, original.photograph, original.mask)
         if pixels <= _CHEAP_PIXELS[picture_format]:
             async with self._in_place.place(holder):
+                if picture_format == PSD:
+                    return await asyncio.to_thread(layered_psd, png)
                 return await asyncio.to_thread(reencoded, png, picture_format, quality)
         encode = encoder_apart(pixels)
         async with self._apart.place(holder):

@@ -19,7 +19,7 @@ from facade.work.admission import Admission
 from facade.work.catalogue import Models, PublicModel, concurrency_of, deadline_of, public_models
 from facade.work.jobs import Jobs
 from facade.work.memory import Memory, Room
-from facade.work.pictures import Encoder
+from facade.work.pictures import Encoder, Original
 from facade.work.probe import Prober
 from facade.work.reader import Reader
 from facade.work.requests import Settings, read_settings
@@ -189,6 +189,20 @@ class Service:
         with self._problems():
             pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
+
+    async def original(self, request: Request[A], answer: A, caller: Caller = ANYONE) -> Original:
+        """What layers are made of besides an answer: the request's image, and its mask or the one that was found.
+
+        Raises:
+            Problem: an image cannot be read.
+        """
+        limits, given = self.allowance(caller).limits, vars(request)
+        files = {"image": given["image"], "mask": given["mask"] or vars(answer)["mask"]}
+        with self._problems():
+            photograph, mask = [
+                await self.reader.cheap_file(file, limits, field, caller.owner) for field, file in files.items()
+            ]
+        return Original(photograph, mask)
 
     async def pipeline(self, name: str, caller: Caller = ANYONE) -> Pipeline:
         """The public pipeline of this name, as it is called on the wire.

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from psd_tools import PSDImage
 
 from concord_client import AsyncClient, Client, DeadlineExceeded, InvalidInput, ModelNotFound
 from concord_client.cancellation import Deadline
@@ -221,3 +222,16 @@ def test_a_folder_run_on_the_real_server(concord, server, pixels, tmp_path):
     assert "broken.jpg: [invalid_image] IMAGE: " in run.stderr
     assert sorted(path.name for path in out.iterdir()) == ["ein Bild ü.png", "画像.png"]
     assert all(decode(path.read_bytes()).shape == (HEIGHT, WIDTH, 3) for path in out.iterdir())
+
+
+def test_the_command_writes_layers_and_takes_a_strength(concord, url, protocol, pixels, mask, tmp_path):
+    (tmp_path / "photo.png").write_bytes(encode(pixels))
+    (tmp_path / "mask.png").write_bytes(encode(mask))
+    for out in ("out.png", "out.psd"):
+        named = ("--image", tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / out)
+        run = concord("harmonize", *named, "--strength", "1.25", "--url", url, "--protocol", protocol)
+        assert (run.returncode, run.stderr) == (0, "")
+    layers = PSDImage.open(tmp_path / "out.psd").composite(force=True).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(layers), decode((tmp_path / "out.png").read_bytes()))
+    run = concord("harmonize", *named, "--strength", "2", "--url", url, "--protocol", protocol)
+    assert run.returncode == 2 and "strength: is 2.0; allowed: a number from 0.0 to 1.5" in run.stderr

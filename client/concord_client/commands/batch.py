@@ -5,19 +5,22 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
-from concord_client.commands import ExitCode, exit_code, one_line
+from concord_client.commands import ExitCode, UsageError, exit_code, one_line
 from concord_client.commands.flags import Connection, read_given
-from concord_client.commands.plan import Job, numbered
+from concord_client.commands.plan import LAYERED, PHOTOGRAPH, Job, numbered
+from concord_client.composition import LAYER, OUTPUT
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
 from concord_client.settings import SettingValue
 from concord_client.steps import OnStep, Progress
+from concord_client.tasks.fields import read_encoded
 from concord_client.tasks.request import Answer, Request
 
 PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
@@ -162,12 +165,16 @@ class _Asking:
         given = {field.tensor for field in method.request.fields() if field.name in job.fields}
         pipeline = catalogue.choose(task, method.model, given, streams=client.address.streams)
         settings = read_given(catalogue, pipeline, method.settings)
+        if is_layered(job) and settings.get(OUTPUT.public_name) == LAYER:
+            raise UsageError(f"--{OUTPUT.public_name} {LAYER} goes with a PNG; a PSD has the layer already")
         return cls(client, method, settings, catalogue.has_steps(task, pipeline.model))
 
     async def answer(self, job: Job, steps: StepBar) -> Answer:
         """Does a job: writes the answer's pictures."""
         fields = self.method.request.answer_type().fields()
-        unwanted = [each.name for each in fields if each.holds_images and each.name not in job.outputs]
+        layers = is_layered(job) and "mask" not in job.fields
+        wanted = {*job.outputs, *(["mask"] if layers else [])}
+        unwanted = [each.name for each in fields if each.holds_images and each.name not in wanted]
         with steps.following() as on_step:
             answer: Answer = await self.client.run(
                 self.method.request(**job.fields),
@@ -178,11 +185,25 @@ class _Asking:
             )
         for name, path in job.outputs.items():
             content = getattr(answer, name)
+            if name == PHOTOGRAPH and is_layered(job):
+                content = await asyncio.to_thread(_layers, job, answer)
             pictures = content if isinstance(content, tuple) else [] if content is None else [content]
             for number, picture in enumerate(pictures if job.further else pictures[:1], 1):
                 await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
                 await asyncio.to_thread(write_atomically, numbered(path, number), picture)
         return answer
+
+
+def is_layered(job: Job) -> bool:
+    """Whether a job's photograph is written with its layers."""
+    return PHOTOGRAPH in job.outputs and job.outputs[PHOTOGRAPH].suffix.lower() == LAYERED
+
+
+def _layers(job: Job, answer: Answer) -> bytes:
+    from concord_client.psd import layered_file
+
+    given = {name: read_encoded(value) for name, value in job.fields.items() if isinstance(value, Path)}
+    return layered_file(given["image"], getattr(answer, PHOTOGRAPH), given.get("mask") or vars(answer)["mask"])
 
 
 async def _work(asking: _Asking, queue: Iterator[Job], report: Report, progress: tqdm, steps: StepBar) -> None:

@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from concord_client.commands import UsageError
@@ -13,11 +14,13 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif"}
 )
 STEM = "{stem}"
+LAYERED, PHOTOGRAPH = ".psd", "image"
+"""What an answer's photograph may be, and no other of its pictures."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request by its fields, texts, numbers or files of images, and the PNG to write for each field of its answer.
+    """One request by its fields, texts, numbers or files of images, and the file to write for each field of its answer.
 
     A field of several images has its first there, and the others beside it where `further` ones are wanted.
     """
@@ -97,7 +100,7 @@ def plan_folder(
 
 
 def check_outputs(jobs: Sequence[Job]) -> None:
-    """Makes sure that no answer overwrites an input or another answer, and that all are called PNG.
+    """Makes sure that no answer overwrites an input or another answer, and that all are called PNG, or PSD.
 
     Names that differ only in case or in Unicode's composition count as the same, as on some file systems they are.
 
@@ -106,8 +109,12 @@ def check_outputs(jobs: Sequence[Job]) -> None:
     """
     taken = {_key(path): f"the input {path}" for job in jobs for path in job.inputs}
     for job in jobs:
-        for output in job.outputs.values():
-            if output.suffix.lower() != ".png":
+        for field, output in job.outputs.items():
+            suffix = output.suffix.lower()
+            if suffix == LAYERED and field == PHOTOGRAPH:
+                if find_spec("psd_tools") is None:
+                    raise UsageError(f"{output}: PSD needs psd-tools; `pip install 'concord-client[psd]'`")
+            elif suffix != ".png":
                 raise UsageError(f"{output}: answers are PNG, which keeps every untouched pixel; name it something.png")
             if (key := _key(output)) in taken:
                 raise UsageError(f"{output}, for {job.name}, would overwrite {taken[key]}")

@@ -22,8 +22,9 @@ CONCURRENCY = 4
 _SETTINGS = """\
 The settings of a model are flags too: `concord models` lists them."""
 _FILES = """\
-Answers are PNG. A file that exists is replaced, at once and only when the answer is complete; an input never is, and no
-two answers of a run have the same name."""
+Answers are PNG; a photograph that is called something.psd has layers: the input, and what was harmonized with its mask.
+A file that exists is replaced, at once and only when the answer is complete; an input never is, and no two answers of a
+run have the same name."""
 _NUMBERED = """\
 Of several pictures in an answer the best has the name that is given; the others have it with -2 and so on before the
 suffix, and are not written for {walked}s."""
