@@ -93,4 +93,4 @@ def _blurred(values: Floats) -> Floats:
     """The mean over the window of each pixel, of an array [h, w, ...]."""
     flat = np.ascontiguousarray(values.reshape(*values.shape[:2], -1))
     planes = [cv2.blur(flat[..., plane], _WINDOW, borderType=cv2.BORDER_REFLECT) for plane in range(flat.shape[2])]
-    return np.stack(planes, axis=2).reshape(values.shape)
+    return np.asarray(np.stack(planes, axis=2).reshape(values.shape), np.float32)

@@ -60,7 +60,7 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
     colours = np.ascontiguousarray(pixels[..., :3])
     work = _shrunk(colours, WORKING_SIDE)
     scale = (work.shape[1] / width, work.shape[0] / height)
-    placed = _Placed.of(clicks, scale, work.shape[:2])
+    placed = _Placed.of(clicks, scale, (work.shape[0], work.shape[1]))
     beginnings = _beginnings(work, placed)
     with ThreadPoolExecutor(len(beginnings)) as threads:
         masks = list(threads.map(lambda beginning: _cut(work, placed, *beginning), beginnings))
@@ -132,7 +132,7 @@ def _beginnings(work: Pixels, placed: _Placed) -> list[tuple[Mask, Mask, Mask]]:
     if not placed.belonging:
         return [(np.zeros_like(allowed), _ellipse(placed, share), allowed) for share in _INSCRIBED]
     small = _shrunk(work, _MAP_SIDE)
-    smooth = cv2.bilateralFilter(small, 5, 30, 3)
+    smooth = np.asarray(cv2.bilateralFilter(small, 5, 30, 3), np.uint8)
     lab = _lab(smooth)
     nearest = _distance(lab, placed.belonging, placed.shape)
     far = np.inf
@@ -155,7 +155,7 @@ def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask
     view = np.ascontiguousarray(work[rows, columns])
     factor = min(1.0, _CUT_SIDE / max(view.shape[:2]))
     size = max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor))
-    small = cv2.resize(view, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8)
     marks = np.where(_resized(likely[rows, columns], size), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
     marks[_resized(sure[rows, columns], size)] = cv2.GC_FGD
@@ -176,8 +176,8 @@ def _run_grabcut(small: Pixels, marks: Pixels) -> None:
     if not foreground.any() or foreground.all():
         return
     cv2.setRNGSeed(0)  # of this thread; the colours are clustered from random beginnings
-    model = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, marks, None, *model, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    beyond, within = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(small, marks, (0, 0, 1, 1), beyond, within, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
 
 
 def _tidied(mask: Mask, placed: _Placed) -> Mask:
