@@ -6,7 +6,6 @@ whose coefficients are enlarged and applied to the picture's own pixels (fast gu
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.bands import side_by_side
@@ -16,9 +15,11 @@ _WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
 _REACH = 2 * RADIUS + 1  # how far from an edge of the small mask the fit is not flat, and what is enlarged sees it
 _EPSILON = 3e-4  # pull of the slope towards 0, in squared units of 0..1
 _TILE = 256
+_PAIRS = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # of channels: the upper half of a matrix, row by row
+_SQUARE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # where that has each element of the matrix
 
 
-def carried(small: Pixels, pixels: Pixels) -> Pixels:
+def carried(small: Pixels, pixels: Pixels, guide: Pixels | None = None) -> Pixels:
     """The mask of a picture from that of a smaller copy.
 
     Only where the small mask has an edge is anything computed, a tile at a time, so that what it takes of memory does
@@ -27,6 +28,7 @@ def carried(small: Pixels, pixels: Pixels) -> Pixels:
     Args:
         small: uint8 [h, w], foreground where not 0.
         pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is not looked at.
+        guide: uint8 [h, w, 3], the picture in the small mask's size, where that is there already.
 
     Returns:
         uint8 [H, W] of 0 and 255; the small mask itself where it has the picture's size.
@@ -37,7 +39,10 @@ def carried(small: Pixels, pixels: Pixels) -> Pixels:
         return full
     window = np.ones((2 * _REACH + 1,) * 2, np.uint8)
     least, most = cv2.erode(full, window), cv2.dilate(full, window)
-    fit = _fit(small, pixels, cv2.dilate(most - least, np.ones((3, 3), np.uint8)) > 0)
+    if guide is None:
+        colours = np.ascontiguousarray(pixels[..., :3])
+        guide = np.asarray(cv2.resize(colours, small.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    fit = _fit(small, guide, cv2.dilate(most - least, np.ones((3, 3), np.uint8)))
     columns = _positions(width, small.shape[1])
     rows = _positions(height, small.shape[0])
     mask = np.zeros((height, width), np.uint8)
@@ -70,23 +75,32 @@ def _positions(size: int, small: int) -> Floats:
     return ((np.arange(size) + 0.5) * (small / size) - 0.5).astype(np.float32)
 
 
-def _fit(small: Pixels, pixels: Pixels, near: NDArray[np.bool_]) -> Floats:
+def _fit(small: Pixels, guide: Pixels, near: Pixels) -> Floats:
     """Of each small pixel, three slopes and the offset of the mask as a function of colours 0..255, fp32 [h, w, 4].
 
     Only those are right that are near.
     """
-    size = small.shape[::-1]
-    guide = cv2.resize(np.ascontiguousarray(pixels[..., :3]), size, interpolation=cv2.INTER_AREA)
-    colours = guide.astype(np.float32) / 255
-    target = (small > 0).astype(np.float32)
+    fit = np.zeros((*small.shape, 4), np.float32)
+    left, top, width, height = cv2.boundingRect(near)
+    if not width:
+        return fit
+    more = 2 * RADIUS
+    place = slice(max(0, top - more), top + height + more), slice(max(0, left - more), left + width + more)
+    solved = near[place] > 0
+    colours, target = guide[place].astype(np.float32) / 255, (small[place] > 0).astype(np.float32)
     mean, mean_target = _blurred(colours), _blurred(target)
-    products = _blurred(colours[..., :, None] * colours[..., None, :]) - mean[..., :, None] * mean[..., None, :]
-    shared = _blurred(colours * target[..., None]) - mean * mean_target[..., None]
-    products += np.eye(3, dtype=np.float32) * _EPSILON
-    slope = np.zeros_like(mean)
-    slope[near] = np.linalg.solve(products[near], shared[near][..., None])[..., 0]
-    offset = mean_target - np.einsum("ijk,ijk->ij", slope, mean)
-    return _blurred(np.dstack([slope / 255, offset]).astype(np.float32))
+    products = _blurred(colours[..., _PAIRS[0]] * colours[..., _PAIRS[1]])[solved] - (
+        mean[solved][:, _PAIRS[0]] * mean[solved][:, _PAIRS[1]]
+    )
+    shared = _blurred(colours * target[..., None])[solved] - mean[solved] * mean_target[solved][:, None]
+    covariance = products[:, _SQUARE] + np.eye(3, dtype=np.float32) * _EPSILON
+    linear = np.zeros((*solved.shape, 4), np.float32)
+    linear[..., 3] = target
+    slope = np.linalg.solve(covariance, shared[..., None])[..., 0]
+    linear[solved, :3] = slope / 255
+    linear[solved, 3] = mean_target[solved] - (slope * mean[solved]).sum(axis=1)
+    fit[place] = _blurred(linear)
+    return fit
 
 
 def _blurred(values: Floats) -> Floats:

@@ -71,10 +71,7 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
         if all(_iou(mask, other) < _ALIKE for _, other in kept):
             kept.append((score, mask))
     full = _Placed.of(clicks, (1.0, 1.0), (height, width))
-    return [
-        Selection(np.where(full.forced(carried(mask.astype(np.uint8), pixels) > 0), np.uint8(255), np.uint8(0)), score)
-        for score, mask in kept
-    ]
+    return [Selection(full.forced(carried(mask.astype(np.uint8), pixels, work)), score) for score, mask in kept]
 
 
 @dataclass(frozen=True)
@@ -110,15 +107,15 @@ class _Placed:
                 centre = int((column - offset[1] + 0.5) * factor), int((row - offset[0] + 0.5) * factor)
                 cv2.circle(marks, centre, radius, (value,), -1)
 
-    def forced(self, mask: Mask) -> Mask:
-        """The mask with what is sure in it: every click, and nothing outside the box."""
+    def forced(self, mask: Pixels) -> Pixels:
+        """The mask of 0 and 255 with what is sure in it: every click, and nothing outside the box."""
         for row, column in self.belonging:
-            mask[row, column] = True
+            mask[row, column] = 255
         for row, column in self.others:
-            mask[row, column] = False
+            mask[row, column] = 0
         if self.box is not None:
             kept = mask[self.box].copy()
-            mask[:] = False
+            mask[:] = 0
             mask[self.box] = kept
         return mask
 
@@ -162,12 +159,12 @@ def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask
     placed.mark(marks, (rows.start, columns.start), factor, max(1, round(max(size) / 80)))
     _run_grabcut(small, marks)
     cut = (marks & 1).astype(np.uint8)
-    mask = np.zeros(placed.shape, bool)
-    mask[rows, columns] = carried(cut, view) > 0
+    mask = np.zeros(placed.shape, np.uint8)
+    mask[rows, columns] = carried(cut, view, small)
     if np.count_nonzero(mask) < _LEAST * np.count_nonzero(likely):
         # Its colours are those of what is around it, so that no cut can be found.
-        mask = likely.copy()
-    return _tidied(placed.forced(mask), placed)
+        mask = np.where(likely, np.uint8(255), np.uint8(0))
+    return _tidied(placed.forced(mask) > 0, placed)
 
 
 def _run_grabcut(small: Pixels, marks: Pixels) -> None:
