@@ -15,12 +15,20 @@ EPSILON = 1e-3  # in squared units of 0..1: colours that differ by less than its
 _ROWS, _COLUMNS = 64, 256  # of a tile: what it takes stays in the cache
 
 
-def carried(small: Floats, pixels: Pixels, *, radius: int = RADIUS, epsilon: float = EPSILON) -> Pixels:
+def carried(
+    small: Floats,
+    pixels: Pixels,
+    *,
+    guide: Pixels | None = None,
+    radius: int = RADIUS,
+    epsilon: float = EPSILON,
+) -> Pixels:
     """A mask or matte at the size of a photograph.
 
     Args:
         small: fp32 [h, w], the part's share of every small pixel, 0..1. It covers what ``pixels`` do.
         pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is ignored.
+        guide: uint8 [h, w, 3], the photograph at the small size, where that is there already.
         radius: of the windows of the fit, in small pixels.
         epsilon: how much contrast an edge has to have, in squared units of 0..1.
 
@@ -32,7 +40,8 @@ def carried(small: Floats, pixels: Pixels, *, radius: int = RADIUS, epsilon: flo
     shares = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
     if shares.shape == (height, width):
         return shares
-    guide = resized(np.ascontiguousarray(pixels[..., :3]), small.shape)
+    if guide is None:
+        guide = resized(np.ascontiguousarray(pixels[..., :3]), small.shape)
     coefficients = _fit(guide.astype(np.float32) / 255, small, radius, epsilon)
     window = np.ones((4 * radius + 3, 4 * radius + 3), np.uint8)
     mixed = cv2.dilate(small, window) > cv2.erode(small, window)

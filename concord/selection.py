@@ -18,6 +18,7 @@ from concord.arrays import Floats, Pixels
 from concord.clicks import Clicks
 from concord.geodesic import geodesic_distance
 from concord.guided import carried
+from concord.masks import binary
 
 WORKING_SIDE = 512
 """The longest side of the copy in which edges are found."""
@@ -60,7 +61,7 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
     colours = np.ascontiguousarray(pixels[..., :3])
     work = _shrunk(colours, WORKING_SIDE)
     scale = (work.shape[1] / width, work.shape[0] / height)
-    placed = _Placed.of(clicks, scale, work.shape[:2])
+    placed = _Placed.of(clicks, scale, (work.shape[0], work.shape[1]))
     beginnings = _beginnings(work, placed)
     with ThreadPoolExecutor(len(beginnings)) as threads:
         masks = list(threads.map(lambda beginning: _cut(work, placed, *beginning), beginnings))
@@ -71,8 +72,10 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
         if all(_iou(mask, other) < _ALIKE for _, other in kept):
             kept.append((score, mask))
     full = _Placed.of(clicks, (1.0, 1.0), (height, width))
-    at_full_size = ((score, carried(mask.astype(np.float32), pixels) > 127) for score, mask in kept)
-    return [Selection(np.where(full.forced(mask), np.uint8(255), np.uint8(0)), score) for score, mask in at_full_size]
+    return [
+        Selection(full.forced(binary(carried(mask.astype(np.float32), pixels, guide=work))), score)
+        for score, mask in kept
+    ]
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,15 @@ class _Placed:
                 centre = int((column - offset[1] + 0.5) * factor), int((row - offset[0] + 0.5) * factor)
                 cv2.circle(marks, centre, radius, (value,), -1)
 
-    def forced(self, mask: Mask) -> Mask:
-        """The mask with what is sure in it: every click, and nothing outside the box."""
+    def forced(self, mask: Pixels) -> Pixels:
+        """The mask of 0 and 255 with what is sure in it: every click, and nothing outside the box."""
         for row, column in self.belonging:
-            mask[row, column] = True
+            mask[row, column] = 255
         for row, column in self.others:
-            mask[row, column] = False
+            mask[row, column] = 0
         if self.box is not None:
             kept = mask[self.box].copy()
-            mask[:] = False
+            mask[:] = 0
             mask[self.box] = kept
         return mask
 
@@ -130,7 +133,7 @@ def _beginnings(work: Pixels, placed: _Placed) -> list[tuple[Mask, Mask, Mask]]:
     if not placed.belonging:
         return [(np.zeros_like(allowed), _ellipse(placed, share), allowed) for share in _INSCRIBED]
     small = _shrunk(work, _MAP_SIDE)
-    smooth = cv2.bilateralFilter(small, 5, 30, 3)
+    smooth = np.asarray(cv2.bilateralFilter(small, 5, 30, 3), np.uint8)
     lab = _lab(smooth)
     nearest = _distance(lab, placed.belonging, placed.shape)
     far = np.inf
@@ -153,19 +156,19 @@ def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask
     view = np.ascontiguousarray(work[rows, columns])
     factor = min(1.0, _CUT_SIDE / max(view.shape[:2]))
     size = max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor))
-    small = cv2.resize(view, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8)
     marks = np.where(_resized(likely[rows, columns], size), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
     marks[_resized(sure[rows, columns], size)] = cv2.GC_FGD
     placed.mark(marks, (rows.start, columns.start), factor, max(1, round(max(size) / 80)))
     _run_grabcut(small, marks)
     cut = (marks & 1).astype(np.float32)
-    mask = np.zeros(placed.shape, bool)
-    mask[rows, columns] = carried(cut, view) > 127
+    mask = np.zeros(placed.shape, np.uint8)
+    mask[rows, columns] = binary(carried(cut, view, guide=small))
     if np.count_nonzero(mask) < _LEAST * np.count_nonzero(likely):
         # Its colours are those of what is around it, so that no cut can be found.
-        mask = likely.copy()
-    return _tidied(placed.forced(mask), placed)
+        mask = np.where(likely, np.uint8(255), np.uint8(0))
+    return _tidied(placed.forced(mask) > 0, placed)
 
 
 def _run_grabcut(small: Pixels, marks: Pixels) -> None:
@@ -174,8 +177,8 @@ def _run_grabcut(small: Pixels, marks: Pixels) -> None:
     if not foreground.any() or foreground.all():
         return
     cv2.setRNGSeed(0)  # of this thread; the colours are clustered from random beginnings
-    model = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, marks, None, *model, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    beyond, within = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(small, marks, (0, 0, 1, 1), beyond, within, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
 
 
 def _tidied(mask: Mask, placed: _Placed) -> Mask:

@@ -20,12 +20,14 @@ from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
 from concord.instruments.networks import as_pixels, run_network
+from concord.instruments.pipelines import of_task
 from concord.png import encode_png
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Harmonize, Pipeline, Request, Segment
+from concord_client import Client, Harmonize, Pipeline, Request, Segment, Select
 from demo.photographs import NotFetched, collection
+from demo.selecting import inmost
 from demo.tasks.harmonizer import WIDE
 
 OUTPUT = Path("out/quality.json")
@@ -44,10 +46,14 @@ def main() -> int:
         pictures, others = HeldOut.draw(SCENES, PHOTOGRAPHS), fetched()
         catalogue = client.catalogue()
         coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}, "patterns": {}}
+        kinds = ("autoencoders", "segmenters", "selectors", "harmonizers", "patterns")
+        report: dict[str, Any] = {kind: {} for kind in kinds}
         for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
             values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
             report["autoencoders"][" and ".join(names)] = float(values.mean())
+        for pipeline in of_task(catalogue, Select.TASK, {"IMAGE", "POINTS"}):
+            values = each(lambda scene, p=pipeline: clicked_iou(client, p, scene), pictures.scenes, pipeline.model)
+            report["selectors"][pipeline.model] = float(values.mean())
         for pipeline in judged(catalogue):
             if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
                 values = each(lambda scene, p=pipeline: iou(client, p, scene), pictures.scenes, pipeline.model)
@@ -69,6 +75,8 @@ def main() -> int:
     print(f"\n{SCENES} scenes and {PHOTOGRAPHS} photographs, held out, {SIZE[0]}x{SIZE[1]}")
     for name, value in report["segmenters"].items():
         print(f"{name}: mean IoU {value:.3f} on scenes")
+    for name, value in report["selectors"].items():
+        print(f"{name}: mean IoU {value:.3f} of the best mask for one click on scenes")
     for name, value in report["autoencoders"].items():
         print(f"{name}: mean PSNR of the reconstruction {value:.2f} dB on scenes")
     for name, row in report["harmonizers"].items():
@@ -109,6 +117,14 @@ def iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
     request: Request[Any] = Segment(image, text) if pipeline.task == Segment.TASK else Harmonize(image, text=text)
     found = client.run(request, model=pipeline.model, settings=fixed(pipeline)).mask
     return intersection_over_union(np.asarray(Image.open(BytesIO(found))), scene.mask)
+
+
+def clicked_iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
+    """IoU of the best of the masks for a click in the middle of the scene's object."""
+    point = [*inmost(scene.mask), 1]
+    found = client.select(encode_png(scene.composite), points=point, model=pipeline.model)
+    masks = (np.asarray(Image.open(BytesIO(mask))) for mask in found.masks)
+    return max(intersection_over_union(mask, scene.mask) for mask in masks)
 
 
 def restored_psnr(networks: InferenceServerClient, scene: Scene, encoder: str, decoder: str) -> float:

@@ -209,10 +209,10 @@ def encode_numbers(name: str, numbers: object) -> NDArray[np.float32]:
     """
     try:
         with np.errstate(over="ignore"):
-            values = np.asarray(numbers, np.float32)
+            values: NDArray[np.float32] = np.asarray(numbers, np.float32).ravel()
     except (ValueError, TypeError, OverflowError):
         raise InvalidInput("invalid_points", name, f"is {str(numbers)[:40]!r}", "numbers") from None
-    return np.atleast_1d(values.ravel())
+    return values
 
 
 def encode_text(text: str) -> bytes:

@@ -139,6 +139,7 @@ def read(body: Body, pipeline: Pipeline, tensors: Tensors) -> Call:
     start = 0
     for given, size in zip(asked.inputs, sizes, strict=True):
         tensor = _declared(given, tensors.inputs, values.keys() | settings.keys())
+        value: Any
         if size is None:
             value = read_json(given.name, tensor, cast(list[Any], given.data), given.shape[1])
         else:

@@ -9,6 +9,7 @@ from concord.gates.metrics import intersection_over_union
 from concord.scenes.photographs import HELD_OUT_FROM
 from concord.scenes.scene import make_scene
 from concord.selection import WORKING_SIDE, select
+from demo.selecting import inmost
 
 
 def ball(height: int = 120, width: int = 160, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -24,19 +25,12 @@ def best(found: list, truth: np.ndarray) -> float:
     return max(intersection_over_union(each.mask, truth) for each in found)
 
 
-def middle_of(truth: np.ndarray) -> tuple[float, float]:
-    """The point that is farthest from the mask's edge."""
-    depth = cv2.distanceTransform(np.pad(truth, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = np.unravel_index(depth.argmax(), depth.shape)
-    return x + 0.5, y + 0.5
-
-
 @pytest.mark.parametrize("size", [(120, 160), (1400, 900)])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_click_and_a_box_find_the_ball(size, channels):
     picture, truth = ball(*size, channels)
     x, y, width, height = cv2.boundingRect(truth)
-    for clicks in (Clicks((middle_of(truth),)), Clicks(box=(x, y, x + width, y + height))):
+    for clicks in (Clicks((inmost(truth),)), Clicks(box=(x, y, x + width, y + height))):
         found = select(picture, clicks)
         assert best(found, truth) > 0.97 and found[0].mask.shape == size
         assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
@@ -45,7 +39,7 @@ def test_a_click_and_a_box_find_the_ball(size, channels):
 @pytest.mark.parametrize("seed", range(3))
 def test_one_click_finds_an_object_of_a_scene(seed):
     scene = make_scene(HELD_OUT_FROM + seed, (256, 256))
-    assert best(select(scene.composite, Clicks((middle_of(scene.mask),))), scene.mask) > 0.8
+    assert best(select(scene.composite, Clicks((inmost(scene.mask),))), scene.mask) > 0.8
 
 
 def test_the_same_clicks_give_the_same_masks():
@@ -115,4 +109,4 @@ def test_a_click_and_its_opposite_on_one_pixel_belong():
 
 def test_a_large_picture_has_the_edge_of_its_own_pixels():
     picture, truth = ball(4 * WORKING_SIDE, 6 * WORKING_SIDE)
-    assert best(select(picture, Clicks((middle_of(truth),))), truth) > 0.99
+    assert best(select(picture, Clicks((inmost(truth),))), truth) > 0.99
