@@ -35,7 +35,7 @@ def test_what_is_far_from_the_edge_is_as_in_the_small_mask():
     picture = np.random.default_rng(1).integers(0, 255, (512, 512, 4), dtype=np.uint8)
     small = cv2.resize(truth, (64, 64), interpolation=cv2.INTER_AREA) // 128
     found = carried(small.astype(np.float32), picture)
-    far = 6 * 8
+    far = 7 * 8
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * far + 1, 2 * far + 1))
     assert (found[cv2.erode(truth, kernel) > 0] == 255).all() and (found[cv2.dilate(truth, kernel) == 0] == 0).all()
 
