@@ -104,9 +104,10 @@ class _Placed:
             box = slice(top, max(top + 1, bottom)), slice(left, max(left + 1, right))
         return cls(shape, belonging, others, box)
 
-    def mark(self, marks: Pixels, offset: tuple[int, int], factor: float, radius: int) -> None:
-        """Writes what is sure into the marks of a cut."""
-        for places, value in ((self.others, cv2.GC_BGD), (self.belonging, cv2.GC_FGD)):
+    def mark(self, marks: Pixels, offset: tuple[int, int], factor: float) -> None:
+        """Writes the clicks into the marks of a cut; what belongs may be next to an edge, so that only its pixel does."""
+        radius = max(1, max(marks.shape) // 80)
+        for places, value, radius in ((self.others, cv2.GC_BGD, radius), (self.belonging, cv2.GC_FGD, 0)):
             for row, column in places:
                 centre = int((column - offset[1] + 0.5) * factor), int((row - offset[0] + 0.5) * factor)
                 cv2.circle(marks, centre, radius, (value,), -1)
@@ -160,7 +161,7 @@ def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask
     marks = np.where(_resized(likely[rows, columns], size), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
     marks[_resized(sure[rows, columns], size)] = cv2.GC_FGD
-    placed.mark(marks, (rows.start, columns.start), factor, max(1, round(max(size) / 80)))
+    placed.mark(marks, (rows.start, columns.start), factor)
     _run_grabcut(small, marks)
     cut = (marks & 1).astype(np.float32)
     mask = np.zeros(placed.shape, np.uint8)
@@ -216,11 +217,10 @@ def _score(lab: Floats, mask: Mask) -> float:
 
 def _distance(lab: Floats, places: Sequence[tuple[int, int]], shape: tuple[int, int]) -> Floats:
     """From clicks in a picture of a shape, over a smaller copy of it."""
-    start = np.zeros(lab.shape[:2], np.uint8)
+    start = np.zeros(lab.shape[:2], bool)
     for row, column in places:
-        centre = column * lab.shape[1] // shape[1], row * lab.shape[0] // shape[0]
-        cv2.circle(start, centre, 1, (1,), -1)
-    distance = geodesic_distance(lab, start > 0, _STEP)
+        start[row * lab.shape[0] // shape[0], column * lab.shape[1] // shape[1]] = True
+    distance = geodesic_distance(lab, start, _STEP)
     return np.asarray(cv2.resize(distance, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
