@@ -33,8 +33,8 @@ def carried(
         epsilon: how much contrast an edge has to have, in squared units of 0..1.
 
     Returns:
-        uint8 [H, W], the share in 0..255: as ``small`` has it where the two are of one size, and farther than three times
-        the radius from any edge of it.
+        uint8 [H, W], the share in 0..255: as ``small`` has it where the two are of one size, and farther from any edge
+        of it than three times the radius.
     """
     height, width = pixels.shape[:2]
     shares = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
