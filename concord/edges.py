@@ -118,15 +118,17 @@ def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
     labels = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[depth > core] = cv2.GC_FGD
     labels[distance > reach] = cv2.GC_BGD
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    beyond, within = np.zeros((1, 65)), np.zeros((1, 65))
+    nowhere = (0, 0, 1, 1)  # not looked at
     cv2.setRNGSeed(0)  # of this thread: the clusters of the models begin at random
     step = int(np.ceil(max(labels.shape) / _MODEL_SIDE))
     few = np.ascontiguousarray(labels[::step, ::step])
     sides = np.isin(few, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if sides.all() or not sides.any():
         return inside
-    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, None, *models, 1, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(pixels, labels, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    fewer = np.ascontiguousarray(pixels[::step, ::step])
+    cv2.grabCut(fewer, few, nowhere, beyond, within, 1, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(pixels, labels, nowhere, beyond, within, 1, cv2.GC_EVAL_FREEZE_MODEL)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 

@@ -37,7 +37,7 @@ def carried(
         of it than three times the radius.
     """
     height, width = pixels.shape[:2]
-    shares = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    shares: Pixels = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
     if shares.shape == (height, width):
         return shares
     if guide is None:

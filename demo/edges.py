@@ -11,6 +11,7 @@ from io import BytesIO
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     asked = parser.parse_args(arguments)
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url, timeout=120) as client:
-        report = {
+        report: dict[str, Any] = {
             "quality": {side: quality(client, side, asked.scenes) for side in SIDES},
             "milliseconds": {name: milliseconds(server, client, *size) for name, size in TIMED.items()},
         }
