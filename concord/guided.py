@@ -42,7 +42,7 @@ def carried(small: Pixels, pixels: Pixels, guide: Pixels | None = None) -> Pixel
     if guide is None:
         colours = np.ascontiguousarray(pixels[..., :3])
         guide = np.asarray(cv2.resize(colours, small.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    fit = _fit(small, guide, cv2.dilate(most - least, np.ones((3, 3), np.uint8)))
+    fit = _fit(small, guide, np.asarray(cv2.dilate(most - least, np.ones((3, 3), np.uint8)), np.uint8))
     columns = _positions(width, small.shape[1])
     rows = _positions(height, small.shape[0])
     mask = np.zeros((height, width), np.uint8)

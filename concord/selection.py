@@ -101,9 +101,12 @@ class _Placed:
         return cls(shape, belonging, others, box)
 
     def mark(self, marks: Pixels, offset: tuple[int, int], factor: float) -> None:
-        """Writes the clicks into the marks of a cut; what belongs may be next to an edge, so that only its pixel does."""
-        radius = max(1, max(marks.shape) // 80)
-        for places, value, radius in ((self.others, cv2.GC_BGD, radius), (self.belonging, cv2.GC_FGD, 0)):
+        """Writes the clicks into the marks of a cut.
+
+        A click on the object may be next to its edge, so that only its pixel is sure to belong.
+        """
+        around = max(1, max(marks.shape) // 80)
+        for places, value, radius in ((self.others, cv2.GC_BGD, around), (self.belonging, cv2.GC_FGD, 0)):
             for row, column in places:
                 centre = int((column - offset[1] + 0.5) * factor), int((row - offset[0] + 0.5) * factor)
                 cv2.circle(marks, centre, radius, (value,), -1)
