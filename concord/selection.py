@@ -107,7 +107,7 @@ class _Placed:
     def mark(self, marks: Pixels, offset: tuple[int, int], factor: float) -> None:
         """Writes the clicks into the marks of a cut.
 
-        Of what belongs one pixel each, as it may be next to an edge; of the others what is around it, too.
+        A click on the object may be next to its edge, so that only its pixel is sure to belong.
         """
         around = max(1, max(marks.shape) // 80)
         for places, value, radius in ((self.others, cv2.GC_BGD, around), (self.belonging, cv2.GC_FGD, 0)):

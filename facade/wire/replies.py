@@ -197,5 +197,5 @@ def _written(value: object) -> str:
         case float():
             return f"{value:.6g}"
         case tuple():
-            return ", ".join(map(_written, value))
+            return ",".join(map(_written, value))  # as OpenAPI has it
     return str(value)

@@ -65,7 +65,9 @@ def with_photograph(body: dict, path: str, image: bytes, mask: bytes) -> dict:
     by_mask = {"mask": mask} if path == "/v1/harmonize" else {}
     by_text = {"prompt" if path == "/v1/images/edits" else "text": "the red ball"}
     part = by_mask if "mask" in body and by_mask else by_text
-    taken = {"image", "images", "archive", "mask", "text", "prompt", "model"} | SETTINGS
+    if path == "/v1/select":
+        part = {"points": "9, 9, 1"}
+    taken = {"image", "images", "archive", "mask", "text", "prompt", "points", "box", "model"} | SETTINGS
     return {name: value for name, value in body.items() if name not in taken} | files | part
 
 

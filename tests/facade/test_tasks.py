@@ -84,7 +84,7 @@ def test_its_answer_is_a_picture_with_headers_or_json():
     picture = reply.response("image/webp", ExitStack())
     assert Image.open(io.BytesIO(reply.picture)).format == "WEBP"
     assert picture.headers["content-length"] == str(len(reply.picture)) == str(reply.size)
-    assert picture.headers["x-concord-box"] == "0.5, 1, 7, 5.25" and "x-concord-seed" not in picture.headers
+    assert picture.headers["x-concord-box"] == "0.5,1,7,5.25" and "x-concord-seed" not in picture.headers
     told = json.loads(b"".join(Pieces.of(reply.told())))
     assert base64.b64decode(told["image"]) == reply.picture and told["format"] == "webp"
     assert told["box"] == [0.5, 1, 7, 5.25] and told["seed"] is None
