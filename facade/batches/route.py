@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from concord_client.expressions import Expressions
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.batches.archive import Archive, Bounds, SafeNames, ZipStream
@@ -30,6 +31,8 @@ from facade.work.pictures import SUFFIXES, Format, check_output
 from facade.work.service import Service
 
 RESULTS = "results.json"
+_MAX_EXPRESSIONS = 2**20
+"""Bytes: what Python makes of a line is many times as large."""
 
 
 def _with_answer(schema: dict[str, Any]) -> None:
@@ -51,6 +54,13 @@ class ImageResult(BaseModel):
     problem: ProblemDetails | None = Field(default=None, description="why there is no picture")
 
 
+class LineProblem(BaseModel):
+    """What is wrong with a line of the expressions."""
+
+    line: int = Field(description="its number, from 1")
+    problem: str
+
+
 class BatchResults(BaseModel):
     """``results.json``, and the event ``result``."""
 
@@ -59,6 +69,7 @@ class BatchResults(BaseModel):
     ok: int = Field(description="how many pictures there are")
     failed: int
     images: list[ImageResult] = Field(description="in the order in which they were sent")
+    lines: list[LineProblem] = Field([], description="lines of the expressions that cannot be used")
 
 
 class StartedEvent(BaseModel):
@@ -152,7 +163,10 @@ class BatchReply:
     def _summary(self) -> BatchResults:
         images = [self.results[index] for index in sorted(self.results)]
         done = sum(result.ok for result in images)
-        return BatchResults(job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images)
+        lines = [LineProblem(line=line, problem=problem) for line, problem in self.batch.lines.items()]
+        return BatchResults(
+            job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images, lines=lines
+        )
 
 
 router = APIRouter()
@@ -177,10 +191,13 @@ class BatchForm(PictureForm):
     text: str | None = Field(
         None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
     )
+    expressions: bytes | None = Field(
+        None, description='or JSON lines, {"image": NAME, "text": WORDS}, with a text for each of these photographs'
+    )
     stream: bool = Field(False, description="server-sent events instead of a zip file")
 
-    def photographs(self, settings: Settings) -> list[Photograph]:
-        """What was sent, of which nothing is decoded or unpacked yet.
+    def photographs(self, settings: Settings) -> tuple[list[Photograph], dict[int, str]]:
+        """What was sent, of which nothing is decoded or unpacked yet, and what is wrong with lines of the expressions.
 
         Raises:
             Problem: nothing, too much, or both ways at once; or none has a mask and there is no text.
@@ -190,20 +207,27 @@ class BatchForm(PictureForm):
             both = "both images and archive are given" if self.images else "neither images nor archive is given"
             code = "invalid_setting" if self.images else "missing_field"
             raise Problem(code, both, field="images", allowed="images or archive")
+        texts = None if self.expressions is None else self._read_expressions()
         if self.archive is None:
-            found = photographs((file.name, partial(bytes, file.content)) for file in self.images)
+            found = photographs(((file.name, partial(bytes, file.content)) for file in self.images), texts)
         else:
             most = settings.max_batch_images
             archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
-            found = photographs((name, partial(archive.read, name)) for name in archive.names)
+            found = photographs(((name, partial(archive.read, name)) for name in archive.names), texts)
         if len(found) > settings.max_batch_images:
             allowed = f"at most {settings.max_batch_images} photographs"
             raise Problem("request_too_large", f"{len(found)} photographs", field="images", allowed=allowed)
-        if self.text is None and not any(each.mask for each in found):
-            raise Problem(
-                "missing_field", "there is neither a text nor a mask", field="text", allowed="text, or NAME_mask.png"
-            )
-        return found
+        if self.text is None and not any(each.mask or each.text for each in found):
+            allowed = "text, expressions, or NAME_mask.png"
+            raise Problem("missing_field", "there is neither a text nor a mask", field="text", allowed=allowed)
+        return found, {} if texts is None else texts.unmatched({each.name for each in found})
+
+    def _read_expressions(self) -> Expressions:
+        assert self.expressions is not None
+        if len(self.expressions) > _MAX_EXPRESSIONS:
+            allowed = f"at most {_MAX_EXPRESSIONS} bytes"
+            raise Problem("request_too_large", "expressions is too large", field="expressions", allowed=allowed)
+        return Expressions.parse(self.expressions)
 
 
 _EXAMPLE = (
@@ -231,7 +255,7 @@ async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
 
     `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
-    where `text` says. The answer is a zip file that grows while the batch is worked on: the pictures under their old
+    where their line of `expressions` says, or else `text`. The answer is a zip file that grows while the batch is worked on: the pictures under their old
     names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
     `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
 
@@ -272,10 +296,11 @@ async def harmonize_batch(request: Request) -> Response:
 
 
 async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
-    found = await asyncio.to_thread(form.photographs, service.settings)
+    found, lines = await asyncio.to_thread(form.photographs, service.settings)
     # Looked up anew: once the answer has begun, it cannot become a 404.
     service.models.doubt()
-    asked = Harmonize(b"", text=form.text) if form.text is not None else Harmonize(b"", mask=b"")
+    text = next((each.text for each in found if each.text and not each.mask), form.text)
+    asked = Harmonize(b"", text=text) if text is not None else Harmonize(b"", mask=b"")
     pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
     service.deadline(pipeline, form.timeout)
     check_output(settings, form.format)
@@ -289,4 +314,5 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
         within=service.settings.batch_deadline,
         picture_format=form.format,
         quality=form.quality,
+        lines=lines,
     )
