@@ -8,22 +8,20 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from concord_client.expressions import Expressions
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.batches.archive import Archive, Bounds, SafeNames, ZipStream
-from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Photograph, Step, photographs
-from facade.openapi import BINARY, answering
-from facade.problems import Problem, ProblemDetails, request_id
-from facade.settings import Settings
+from facade.batches.archive import SafeNames, ZipStream
+from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Step
+from facade.batches.form import BatchForm
+from facade.openapi import answering
+from facade.problems import ProblemDetails, request_id
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, OwnedStream, event_stream
-from facade.wire.forms import NamedFile, PictureForm
 from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
@@ -31,8 +29,6 @@ from facade.work.pictures import SUFFIXES, Format, check_output
 from facade.work.service import Service
 
 RESULTS = "results.json"
-_MAX_EXPRESSIONS = 2**20
-"""Bytes: what Python makes of a line is many times as large."""
 
 
 def _with_answer(schema: dict[str, Any]) -> None:
@@ -181,55 +177,6 @@ SCHEMAS = tuple(_EVENTS.values())
 ZIP = "application/zip"
 
 
-class BatchForm(PictureForm):
-    """Photographs, and what is asked for all of them."""
-
-    images: list[Annotated[NamedFile, WithJsonSchema(BINARY)]] = Field(
-        [], description="the photographs and their masks, each with its file name"
-    )
-    archive: bytes | None = Field(None, description="or all of them in a zip file")
-    text: str | None = Field(
-        None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
-    )
-    expressions: bytes | None = Field(
-        None, description='or JSON lines, {"image": NAME, "text": WORDS}, with a text for each of these photographs'
-    )
-    stream: bool = Field(False, description="server-sent events instead of a zip file")
-
-    def photographs(self, settings: Settings) -> tuple[list[Photograph], dict[int, str]]:
-        """What was sent, of which nothing is decoded or unpacked yet, and what is wrong with lines of the expressions.
-
-        Raises:
-            Problem: nothing, too much, or both ways at once; or none has a mask and there is no text.
-            ConcordError: the archive cannot be read, or is larger than it may be.
-        """
-        if (self.archive is None) == (not self.images):
-            both = "both images and archive are given" if self.images else "neither images nor archive is given"
-            code = "invalid_setting" if self.images else "missing_field"
-            raise Problem(code, both, field="images", allowed="images or archive")
-        texts = None if self.expressions is None else self._read_expressions()
-        if self.archive is None:
-            found = photographs(((file.name, partial(bytes, file.content)) for file in self.images), texts)
-        else:
-            most = settings.max_batch_images
-            archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
-            found = photographs(((name, partial(archive.read, name)) for name in archive.names), texts)
-        if len(found) > settings.max_batch_images:
-            allowed = f"at most {settings.max_batch_images} photographs"
-            raise Problem("request_too_large", f"{len(found)} photographs", field="images", allowed=allowed)
-        if self.text is None and not any(each.mask or each.text for each in found):
-            allowed = "text, expressions, or NAME_mask.png"
-            raise Problem("missing_field", "there is neither a text nor a mask", field="text", allowed=allowed)
-        return found, {} if texts is None else texts.unmatched({each.name for each in found})
-
-    def _read_expressions(self) -> Expressions:
-        assert self.expressions is not None
-        if len(self.expressions) > _MAX_EXPRESSIONS:
-            allowed = f"at most {_MAX_EXPRESSIONS} bytes"
-            raise Problem("request_too_large", "expressions is too large", field="expressions", allowed=allowed)
-        return Expressions.parse(self.expressions)
-
-
 _EXAMPLE = (
     'event: started\ndata: {"job":"5f2c","images":["beach.jpg"]}\n\n'
     'event: image\ndata: {"index":0,"image":"beach.jpg","ok":true,"file":"beach.png","done":1,"total":1}\n\n'
@@ -255,9 +202,10 @@ async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
 
     `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
-    where their line of `expressions` says, or else `text`. The answer is a zip file that grows while the batch is worked on: the pictures under their old
-    names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
-    `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
+    where their line of `expressions` says, or else `text`. The answer is a zip file that grows while the batch is
+    worked on: the pictures under their old names, and `results.json`, which says of every photograph what became of it
+    (the schema `BatchResults`). With `stream=true` it is events: `started`, `step` from a model that works in steps,
+    `image` with each picture, `result`.
 
     A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
     has the problem `cancelled`. A client that goes away cancels it too. What is not done within the server's time for

@@ -12,7 +12,7 @@ from facade.settings import Settings
 from tests.facade.conftest import HEIGHT, WIDTH
 from tests.facade.gated import RUNNING, WAITING
 from tests.facade.running import PATIENCE, Facade, running
-from tests.facade.sending import Connection, events, form_of
+from tests.facade.sending import Connection, events, form_of, problem
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
 BATCHES = "/v1/batches"
