@@ -3,21 +3,22 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 import structlog
 
+from concord_client.expressions import Expressions
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
 from facade.work.memory import Room
 from facade.work.pictures import LAYERED, Format, check_format
-from facade.work.requests import Settings
+from facade.work.requests import Settings, made
 from facade.work.service import Finished, OnEvent, Service, Stepped
 
 _MASK = re.compile(r"(?P<photograph>.+)_mask", re.DOTALL)
@@ -29,11 +30,12 @@ Read: TypeAlias = Callable[[], bytes]
 
 @dataclass(frozen=True)
 class Photograph:
-    """One of a batch, and its mask where it has one."""
+    """One of a batch, and its mask or a text of its own where it has one."""
 
     name: str
     image: Read
     mask: Read | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ class Batch:
     """What is asked for all of the photographs.
 
     Attributes:
-        text: for photographs without a mask.
+        text: for photographs without a mask and a text of their own.
         deadline: seconds for each photograph; None for as long as the model may take.
         patience: seconds for which a photograph waits for a place in the queue.
         within: seconds for the batch as a whole.
         quality: 1 to 100, for formats that lose something.
+        lines: what is wrong with lines of its expressions, by their number.
     """
 
     photographs: list[Photograph]
@@ -91,10 +94,12 @@ class Batch:
     within: float
     picture_format: Format
     quality: int
+    lines: Mapping[int, str] = field(default_factory=dict)
 
 
-def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
-    """The photographs among files, each with its mask: ``beach_mask.png`` is that of ``beach.jpg`` beside it.
+def photographs(files: Iterable[tuple[str, Read]], expressions: Expressions | None = None) -> list[Photograph]:
+    """The photographs among files, each with its mask: ``beach_mask.png`` is that of ``beach.jpg`` beside it; and with
+    its text among the expressions.
 
     A file whose name ends like a mask's is a photograph where there is none that it could belong to.
     """
@@ -108,7 +113,8 @@ def photographs(files: Iterable[tuple[str, Read]]) -> list[Photograph]:
             masks[match["photograph"]] = read
         else:
             found.append((name, read))
-    return [Photograph(name, read, masks.get(_stem(name))) for name, read in found]
+    texts = Expressions({}, {}, {}) if expressions is None else expressions
+    return [Photograph(name, read, masks.get(_stem(name)), texts.of(name)) for name, read in found]
 
 
 class Batches:
@@ -207,7 +213,8 @@ class _Run:
                 with memory.counted(holder, len(image) + len(mask or b"")):
                     size = await self.service.reader.size(image, self._limits, "image")
                     check_format(size, self.batch.picture_format)
-                    request = Harmonize(image, text=self.batch.text if mask is None else None, mask=mask)
+                    text = self.batch.text if photograph.text is None else photograph.text
+                    request = made(Harmonize, {"image": image, "text": text if mask is None else None, "mask": mask})
                     finished = await self._harmonize(request, partial(self._tell, index), room)
                     original = None
                     if self.batch.picture_format == LAYERED:

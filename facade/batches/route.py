@@ -8,21 +8,20 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
-from facade.batches.archive import Archive, Bounds, SafeNames, ZipStream
-from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Photograph, Step, photographs
-from facade.openapi import BINARY, answering
-from facade.problems import Problem, ProblemDetails, request_id
-from facade.settings import Settings
+from facade.batches.archive import SafeNames, ZipStream
+from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Step
+from facade.batches.form import BatchForm
+from facade.openapi import answering
+from facade.problems import ProblemDetails, request_id
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, OwnedStream, event_stream
-from facade.wire.forms import NamedFile, PictureForm
 from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
 from facade.wire.uploads import ENVELOPE_BYTES
@@ -51,6 +50,13 @@ class ImageResult(BaseModel):
     problem: ProblemDetails | None = Field(default=None, description="why there is no picture")
 
 
+class LineProblem(BaseModel):
+    """What is wrong with a line of the expressions."""
+
+    line: int = Field(description="its number, from 1")
+    problem: str
+
+
 class BatchResults(BaseModel):
     """``results.json``, and the event ``result``."""
 
@@ -59,6 +65,7 @@ class BatchResults(BaseModel):
     ok: int = Field(description="how many pictures there are")
     failed: int
     images: list[ImageResult] = Field(description="in the order in which they were sent")
+    lines: list[LineProblem] = Field([], description="lines of the expressions that cannot be used")
 
 
 class StartedEvent(BaseModel):
@@ -152,7 +159,10 @@ class BatchReply:
     def _summary(self) -> BatchResults:
         images = [self.results[index] for index in sorted(self.results)]
         done = sum(result.ok for result in images)
-        return BatchResults(job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images)
+        lines = [LineProblem(line=line, problem=problem) for line, problem in self.batch.lines.items()]
+        return BatchResults(
+            job=self.job, model=self.batch.model, ok=done, failed=len(images) - done, images=images, lines=lines
+        )
 
 
 router = APIRouter()
@@ -165,45 +175,6 @@ _EVENTS: dict[str, type[BaseModel]] = {
 }
 SCHEMAS = tuple(_EVENTS.values())
 ZIP = "application/zip"
-
-
-class BatchForm(PictureForm):
-    """Photographs, and what is asked for all of them."""
-
-    images: list[Annotated[NamedFile, WithJsonSchema(BINARY)]] = Field(
-        [], description="the photographs and their masks, each with its file name"
-    )
-    archive: bytes | None = Field(None, description="or all of them in a zip file")
-    text: str | None = Field(
-        None, description="names the part, in photographs that have no mask of their own", examples=["the red ball"]
-    )
-    stream: bool = Field(False, description="server-sent events instead of a zip file")
-
-    def photographs(self, settings: Settings) -> list[Photograph]:
-        """What was sent, of which nothing is decoded or unpacked yet.
-
-        Raises:
-            Problem: nothing, too much, or both ways at once; or none has a mask and there is no text.
-            ConcordError: the archive cannot be read, or is larger than it may be.
-        """
-        if (self.archive is None) == (not self.images):
-            both = "both images and archive are given" if self.images else "neither images nor archive is given"
-            code = "invalid_setting" if self.images else "missing_field"
-            raise Problem(code, both, field="images", allowed="images or archive")
-        if self.archive is None:
-            found = photographs((file.name, partial(bytes, file.content)) for file in self.images)
-        else:
-            most = settings.max_batch_images
-            archive = Archive(self.archive, Bounds(2 * most, settings.max_batch_bytes, settings.max_bytes))
-            found = photographs((name, partial(archive.read, name)) for name in archive.names)
-        if len(found) > settings.max_batch_images:
-            allowed = f"at most {settings.max_batch_images} photographs"
-            raise Problem("request_too_large", f"{len(found)} photographs", field="images", allowed=allowed)
-        if self.text is None and not any(each.mask for each in found):
-            raise Problem(
-                "missing_field", "there is neither a text nor a mask", field="text", allowed="text, or NAME_mask.png"
-            )
-        return found
 
 
 _EXAMPLE = (
@@ -231,9 +202,10 @@ async def harmonize_batch(request: Request) -> Response:
     """Each photograph has an outcome of its own: one that cannot be read does not fail the others.
 
     `beach_mask.png` is the mask of `beach.jpg`, beside it in the same folder; photographs without one are harmonized
-    where `text` says. The answer is a zip file that grows while the batch is worked on: the pictures under their old
-    names, and `results.json`, which says of every photograph what became of it (the schema `BatchResults`). With
-    `stream=true` it is events: `started`, `step` from a model that works in steps, `image` with each picture, `result`.
+    where their line of `expressions` says, or else `text`. The answer is a zip file that grows while the batch is
+    worked on: the pictures under their old names, and `results.json`, which says of every photograph what became of it
+    (the schema `BatchResults`). With `stream=true` it is events: `started`, `step` from a model that works in steps,
+    `image` with each picture, `result`.
 
     A batch takes its turns among single requests and leaves them a place. Cancelling the job ends it: what is not done
     has the problem `cancelled`. A client that goes away cancels it too. What is not done within the server's time for
@@ -272,10 +244,11 @@ async def harmonize_batch(request: Request) -> Response:
 
 
 async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
-    found = await asyncio.to_thread(form.photographs, service.settings)
+    found, lines = await asyncio.to_thread(form.photographs, service.settings)
     # Looked up anew: once the answer has begun, it cannot become a 404.
     service.models.doubt()
-    asked = Harmonize(b"", text=form.text) if form.text is not None else Harmonize(b"", mask=b"")
+    text = next((each.text for each in found if each.text and not each.mask), form.text)
+    asked = Harmonize(b"", text=text) if text is not None else Harmonize(b"", mask=b"")
     pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
     service.deadline(pipeline, form.timeout)
     check_output(settings, form.format)
@@ -289,4 +262,5 @@ async def _batch(service: Service, form: BatchForm, caller: Caller) -> Batch:
         within=service.settings.batch_deadline,
         picture_format=form.format,
         quality=form.quality,
+        lines=lines,
     )

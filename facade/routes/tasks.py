@@ -19,6 +19,7 @@ from concord_client.tasks.request import Answer
 from concord_client.tasks.request import Request as TaskRequest
 from facade.access.caller import Caller
 from facade.openapi import answering
+from facade.problems import Problem
 from facade.wire import replies
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
@@ -146,6 +147,9 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
             asked = made(task, {field.name: getattr(form, field.name) for field in task.fields()})
             request.state.model, request.state.job = form.model or "", job
             look = form if isinstance(form, PictureForm) else PictureForm.model_validate({})
+            if look.format == LAYERED and not {"image", "mask"} <= {field.name for field in task.fields()}:
+                problem = f"{task.TASK} has no photograph and mask to make layers of"
+                raise Problem("invalid_setting", problem, field="format", allowed="a format without layers")
             if look.format != "png":
                 await _check_format(asked, look.format, service, caller)
             pipeline, settings = await service.choose(asked, form.model, form.settings, caller)

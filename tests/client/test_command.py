@@ -1,5 +1,6 @@
 """The command as a user meets it: in a process of its own, by its exit code, its files and its words."""
 
+import json
 import os
 import signal
 import struct
@@ -7,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+
+from concord_client.commands.batch import REPORT
 
 HARMONIZED = b"\x89PNG harmonized\x00"
 MASK = b"\x89PNG mask\x00"
@@ -213,7 +216,7 @@ def test_a_folder_run_reports_the_broken_image_and_does_the_others(concord, kser
         "concord: 2 of 3 images done",
         f"concord: {tmp_path}/broken ü.jpg: [invalid_image] IMAGE: is no image; allowed: JPEG, PNG",
     ]
-    assert files(out) == ["a b.png", "m/a b.png", "m/子犬.png", "子犬.png"]
+    assert files(out) == ["a b.png", "m/a b.png", "m/子犬.png", REPORT, "子犬.png"]
     assert (out / "子犬.png").read_bytes() == HARMONIZED
 
 
@@ -230,7 +233,7 @@ def test_a_folder_run_with_masks_sends_each_its_own(concord, grpc_kserve, tmp_pa
     assert run.returncode == 1
     assert [inputs for _, inputs, _ in grpc_kserve.received] == [{"IMAGE": b"a", "MASK": b"mask a"}]
     assert "b.jpg: b_mask.bmp: No such file or directory" in run.stderr
-    assert files(tmp_path / "out") == ["a.png"]
+    assert files(tmp_path / "out") == ["a.png", REPORT]
 
 
 def test_a_folder_run_that_succeeds_ends_with_0(concord, grpc_kserve, photo, tmp_path):
@@ -238,6 +241,34 @@ def test_a_folder_run_that_succeeds_ends_with_0(concord, grpc_kserve, photo, tmp
         "harmonize", "--images", tmp_path, "--text", "x", "--output-dir", tmp_path / "out", "--url", grpc_kserve.url
     )
     assert (run.returncode, run.stderr) == (0, "concord: 1 of 1 images done\n")
+
+
+def test_a_folder_run_goes_on_where_it_was_and_does_all_again_if_told(concord, grpc_kserve, tmp_path):
+    for stem in "abc":
+        (tmp_path / f"{stem}.jpg").write_bytes(stem.encode())
+    lines = [f'{{"image": "{stem}.jpg", "text": "part {stem}"}}' for stem in "abc"]
+    (tmp_path / "texts").write_text("\n".join([*lines, "not JSON"]))
+    out = tmp_path / "out"
+    grpc_kserve.refused_images = {b"b": REFUSAL}
+    asked = ("harmonize", "--images", tmp_path, "--expressions", tmp_path / "texts", "--output-dir", out)
+
+    def report(*flags):
+        run = concord(*asked, *flags, "--url", grpc_kserve.url)
+        assert run.returncode == 1 and f"{tmp_path}/texts, line 4: not JSON" in run.stderr
+        return json.loads((out / REPORT).read_text())
+
+    first = report()
+    assert (first["done"], first["skipped"], len(first["failed"]), first["unmatched"]) == (2, 0, 2, {})
+    assert "is no image" in first["failed"][f"{tmp_path}/b.jpg"]
+    grpc_kserve.refused_images = {}
+    (out / "a.png").write_bytes(b"kept")
+    grpc_kserve.received.clear()
+    second = report()
+    assert (second["done"], second["skipped"], len(second["failed"])) == (1, 2, 1)
+    assert [inputs["TEXT"] for _, inputs, _ in grpc_kserve.received] == [b"part b"]
+    assert (out / "a.png").read_bytes() == b"kept"
+    assert report()["skipped"] == 3
+    assert report("--again")["done"] == 3 and (out / "a.png").read_bytes() == HARMONIZED
 
 
 def test_a_folder_run_waits_for_a_busy_server(concord, grpc_kserve, photo, tmp_path):
@@ -268,7 +299,7 @@ def test_an_interrupted_run_cancels_its_requests_and_leaves_no_half_file(kserve,
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
     assert kserve.left.wait(10)
-    assert files(folder) == [photo.name]
+    assert files(folder) == [photo.name, *([f"out/{REPORT}"] if subcommand == "folder" else [])]
 
 
 def test_grpc_alone_does_not_load_what_http_needs(grpc_kserve):

@@ -24,7 +24,7 @@ def plan(images, out, **given):
     """Plans a run over images with one text, or one pattern of masks."""
     texts = {"text": given["text"]} if "text" in given else {}
     patterns = {"mask": given["masks"]} if "masks" in given else {}
-    return plan_folder("image", images, {"image": out}, values=texts, patterns=patterns)
+    return plan_folder("image", images, {"image": out}, values=texts, patterns=patterns).jobs
 
 
 def names(paths):
@@ -72,14 +72,43 @@ def test_images_of_several_folders_keep_their_folders(folder):
 
 
 def test_masks_come_from_a_folder_or_a_path_with_the_stem(folder):
-    Path("masks").mkdir()
+    touch("masks/a/x.bmp", "masks/y.png", "masks/y.jpg")
     images = [Path("d/a/x.jpg"), Path("d/y.jpg")]
     assert names(job.fields["mask"] for job in plan(images, Path("out"), masks="masks")) == [
-        "masks/a/x.png",
+        "masks/a/x.bmp",
         "masks/y.png",
     ]
     jobs = plan(images, Path("out"), masks="m/{stem}_mask.bmp")
     assert names(job.fields["mask"] for job in jobs) == ["m/x_mask.bmp", "m/y_mask.bmp"]
+
+
+def test_stems_that_do_not_match_are_listed_and_the_rest_is_planned(folder):
+    touch("masks/a.png", "masks/c.bmp", "masks/c.jpg", "masks/stray.png", "masks/notes.txt")
+    images = [Path(f"d/{stem}.jpg") for stem in "abc"]
+    found = plan_folder("image", images, {"image": Path("out")}, texts={}, patterns={"mask": "masks"})
+    assert names(job.fields["mask"] for job in found.jobs) == ["masks/a.png"]
+    assert found.failed == {
+        "d/b.jpg": "there is none of its stem in masks",
+        "d/c.jpg": "there are several of its stem: c.bmp, c.jpg",
+    }
+    assert found.unused == {"masks/stray.png": "there is no image of this stem"}
+
+
+def test_expressions_are_found_by_name_and_a_bad_line_by_its_number(folder):
+    lines = [
+        '{"image": "a/x.jpg", "text": "cat"}',
+        "",
+        "{",
+        '{"image": "y.jpg", "text": ""}',
+        '{"image": "no.jpg", "text": "dog"}',
+    ]
+    Path("texts").write_text("\n".join(lines))
+    images = [Path("d/a/x.jpg"), Path("d/b/y.jpg")]
+    given = {"texts": {}, "patterns": {}, "expressions": {"text": Path("texts")}}
+    found = plan_folder("image", images, {"image": Path("out")}, **given)
+    assert [job.fields for job in found.jobs] == [{"image": images[0], "text": "cat"}]
+    assert found.failed.keys() == {"d/b/y.jpg", "texts, line 3", "texts, line 4", "texts, line 5"}
+    assert "not JSON" in found.failed["texts, line 3"] and "no image 'no.jpg'" in found.failed["texts, line 5"]
 
 
 def test_masks_that_are_neither_are_refused(folder):

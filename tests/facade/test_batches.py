@@ -12,7 +12,7 @@ from facade.settings import Settings
 from tests.facade.conftest import HEIGHT, WIDTH
 from tests.facade.gated import RUNNING, WAITING
 from tests.facade.running import PATIENCE, Facade, running
-from tests.facade.sending import Connection, events, form_of
+from tests.facade.sending import Connection, events, form_of, problem
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
 BATCHES = "/v1/batches"
@@ -259,3 +259,23 @@ def test_steps_of_diffusions_are_told(diffusing_http, image):
     steps = [(each["index"], each["step"], each["total"]) for name, each in told if name == "step"]
     assert sorted(step for step in steps if step[1]) == [(n, step, 3) for n in (0, 1) for step in (1, 2, 3)]
     assert [each["seed"] for name, each in told if name == "image"] == [5, 5]
+
+
+def test_photographs_have_texts_of_their_own_and_a_bad_line_is_named_by_its_number(http, image, mask):
+    files = listed({"a.png": image, "d/b.png": image, "c.png": image, "c_mask.png": mask, "e.png": image})
+    lines = ['{"image": "a.png", "text": "the red ball"}', "{", '{"image": "b.png", "text": "the sky"}']
+    lines.append('{"image": "none.png", "text": "the sky"}')
+    answer = http.post(BATCHES, files=[*files, ("expressions", ("texts.jsonl", "\n".join(lines)))])
+    pictures, told = unzipped(answer)
+    assert set(pictures) == {"a.png", "d/b.png", "c.png"}
+    assert [each["line"] for each in told["lines"]] == [2, 4]
+    assert [each["ok"] for each in told["images"]] == [True, True, True, False]
+    assert told["images"][3]["problem"]["field"] == "text"
+    alone = http.post("/v1/harmonize", files={"image": image}, data={"text": "the sky"})
+    assert pictures["d/b.png"] == alone.content
+
+
+def test_expressions_of_nothing_and_too_many_are_refused(http, image):
+    for content, code in ((b"{", "missing_field"), (b"\n" * (2**20 + 1), "request_too_large")):
+        files = [*listed({"a.png": image}), ("expressions", ("texts.jsonl", content))]
+        assert problem(http.post(BATCHES, files=files))[1] == code

@@ -67,7 +67,8 @@ def test_a_form_s_fields_have_their_bounds_and_examples(described):
     assert form["required"] == ["image"] and form["additionalProperties"] is False
     assert fields["image"] == {"type": "string", "format": "binary", "description": fields["image"]["description"]}
     assert (fields["steps"]["minimum"], fields["steps"]["maximum"]) == (1, 50)
-    assert fields["format"]["enum"] == ["png", "jpeg", "webp", "webp-lossless"] and fields["format"]["default"] == "png"
+    assert fields["format"]["enum"] == ["png", "jpeg", "webp", "webp-lossless", "psd"]
+    assert fields["format"]["default"] == "png"
     assert fields["text"]["examples"] and all(field["description"] for field in fields.values())
 
 

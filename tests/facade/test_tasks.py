@@ -73,7 +73,8 @@ def test_its_answer_is_described_by_the_fields_of_the_answer(described):
     answer = described["responses"]["200"]
     assert {"X-Concord-Box", "X-Concord-Seed", "X-Concord-Model"} <= set(answer["headers"])
     assert {"image/png", "image/webp", "application/json", "text/event-stream"} == set(answer["content"]) - {
-        "image/jpeg"
+        "image/jpeg",
+        "image/vnd.adobe.photoshop",
     }
 
 

@@ -1,8 +1,9 @@
 """Does the jobs of a plan, a few at a time."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, UsageError, exit_code, one_line
 from concord_client.commands.flags import Connection, read_given
-from concord_client.commands.plan import LAYERED, PHOTOGRAPH, Job, numbered
+from concord_client.commands.plan import LAYERED, PHOTOGRAPH, Job, Plan, numbered
 from concord_client.composition import LAYER, OUTPUT
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
@@ -26,6 +27,7 @@ from concord_client.tasks.request import Answer, Request
 PATIENT_RETRY = Retry(attempts=100, first_delay=0.2, longest_delay=5.0)
 """Lets a long run survive a full queue or a restarting server for as long as the timeout of one call."""
 REACH_TIMEOUT = 2.0
+REPORT = "report.json"
 INVALID_SETTING = "invalid_setting"
 """The server's code for a setting that it refuses, whatever the photograph."""
 LOW_SCORE = 0.5
@@ -41,10 +43,23 @@ class Method:
     settings: Mapping[str, str | None]
 
 
+@dataclass(frozen=True)
+class Run:
+    """How a plan is done: where its report goes, if anywhere, and whether what is there already is done again."""
+
+    folder: Path | None
+    again: bool = False
+
+    def todo(self, plan: Plan) -> list[Job]:
+        """The jobs of which an answer is not there yet."""
+        return [job for job in plan.jobs if self.again or not all(path.exists() for path in job.outputs.values())]
+
+
 @dataclass
 class Report:
-    """What became of the jobs so far."""
+    """What became of a plan so far."""
 
+    plan: Plan
     jobs: int
     done: int = 0
     failures: list[tuple[Job, ConcordClientError | OSError]] = field(default_factory=list)
@@ -53,13 +68,39 @@ class Report:
     def exit_code(self) -> ExitCode:
         """OK; the code that all failures share; or FAILED."""
         codes = {exit_code(error) for _, error in self.failures}
+        if self.plan.failed:
+            codes.add(ExitCode.FAILED)
         return ExitCode.OK if not codes else codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
     def print(self) -> None:
-        """Says on stderr how many jobs were done and, one a line, which failed and why."""
-        print(f"concord: {self.done} of {self.jobs} images done", file=sys.stderr)
-        for job, error in self.failures:
-            print(f"concord: {job.name}: {one_line(error)}", file=sys.stderr)
+        """Says on stderr how many jobs were done and, one a line, which failed and why, and what was for none."""
+        skipped = f", {self.skipped} were there already" if self.skipped else ""
+        print(f"concord: {self.done} of {self.jobs} images done{skipped}", file=sys.stderr)
+        for name, reason in {**self.failed, **self.plan.unused}.items():
+            print(f"concord: {name}: {reason}", file=sys.stderr)
+
+    @property
+    def skipped(self) -> int:
+        """How many jobs were left out, since their answers are there."""
+        return len(self.plan.jobs) - self.jobs
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why an image has no answer, or a line is of no use."""
+        return {**self.plan.failed, **{job.name: one_line(error) for job, error in self.failures}}
+
+    def tell(self, run: Run) -> None:
+        """Says and writes it."""
+        self.print()
+        if run.folder is not None:
+            self.write(run.folder)
+
+    def write(self, folder: Path) -> None:
+        """Writes the same as JSON, `REPORT` in a folder."""
+        told = {"done": self.done, "skipped": self.skipped, "failed": self.failed, "unmatched": {**self.plan.unused}}
+        folder.mkdir(parents=True, exist_ok=True)
+        # A file's name that is not UTF-8 is written in its escaped form.
+        write_atomically(folder / REPORT, json.dumps(told, indent=1).encode())
 
 
 class StepBar:
@@ -116,16 +157,21 @@ async def run_one(job: Job, method: Method, connection: Connection) -> ExitCode:
     return ExitCode.OK
 
 
-async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, concurrency: int) -> ExitCode:
-    """Does jobs with a progress bar, ``concurrency`` at a time; one that fails does not stop the others.
+async def run_all(plan: Plan, method: Method, connection: Connection, concurrency: int, run: Run) -> ExitCode:
+    """Does a plan with a progress bar, ``concurrency`` at a time; one that fails does not stop the others.
 
-    Ends with a report on stderr.
+    Ends with a report on stderr and in a file, also where it is interrupted.
 
     Raises:
         UsageError: the model does not have a setting, or does not allow its value.
         Unreachable: no server answers, at the start or for as long as the timeout of one call; the run is over.
         InvalidInput: the server refuses a setting of the run, and would with every photograph.
     """
+    jobs = run.todo(plan)
+    report = Report(plan, len(jobs))
+    if not jobs:
+        report.tell(run)
+        return report.exit_code
     async with AsyncClient(**connection, retry=PATIENT_RETRY) as client:
         try:
             await client.wait_until_ready(REACH_TIMEOUT)
@@ -134,7 +180,6 @@ async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, c
         except Unavailable:
             pass  # it is there but busy, which is for the retries
         asking = await _Asking.of(client, method, jobs[0])
-        report = Report(len(jobs))
         try:
             with tqdm(total=len(jobs), unit="image", disable=None) as progress, closing(StepBar()) as steps:
                 queue = iter(jobs)
@@ -145,7 +190,7 @@ async def run_all(jobs: Sequence[Job], method: Method, connection: Connection, c
                 except ExceptionGroup as group:
                     raise group.exceptions[0] from None
         finally:
-            report.print()
+            report.tell(run)
     return report.exit_code
 
 

@@ -4,11 +4,12 @@ import glob
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from concord_client.commands import UsageError
+from concord_client.expressions import Expressions
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif"}
@@ -38,6 +39,21 @@ class Job:
     def name(self) -> str:
         """What messages call it: its first file, or else its text."""
         return str(next(iter([*self.inputs, *self.fields.values()]), "the request"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        jobs: in the order of the images.
+        failed: images that cannot be asked for, and lines that cannot be used, with the reason.
+        unused: what is there for no image, with the reason.
+    """
+
+    jobs: Sequence[Job]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
@@ -71,32 +87,47 @@ def plan_folder(
     *,
     values: Mapping[str, str | list[float]],
     patterns: Mapping[str, str],
-) -> list[Job]:
+    expressions: Mapping[str, Path] | None = None,
+) -> Plan:
     """A job for each image: ``<folder>/<name>.png``, sub-folders below the images' common folder kept.
 
     Args:
         walked: name of the request's field that the images, at least one, are given for.
         folders: where the answer's pictures go, by field; they need not exist.
         values: the request's texts and numbers, by field, the same for all.
-        patterns: the request's other images, by field: a folder that holds ``<name>.png`` for each, laid out like the
-            images, or a path with ``{stem}``.
+        patterns: the request's other images, by field: a folder that holds an image of the same stem for each, laid
+            out like the images, or a path with ``{stem}``.
+        expressions: files with a text for each image, by field; see `concord_client.expressions`.
 
     Raises:
         UsageError: see `check_outputs`; or a pattern is neither.
+        OSError: a file of expressions cannot be read.
     """
-    for field, pattern in patterns.items():
+    for name, pattern in patterns.items():
         if STEM not in pattern and not Path(pattern).is_dir():
-            raise UsageError(f"--{field}s is {pattern!r}; allowed: a folder, or a path with {STEM} in it")
+            raise UsageError(f"--{name}s is {pattern!r}; allowed: a folder, or a path with {STEM} in it")
     absolute = [Path(os.path.abspath(image)) for image in images]  # noqa: PTH100 - resolve() would follow links
     common = os.path.commonpath([image.parent for image in absolute])
-    jobs = []
-    for image, place in zip(images, absolute, strict=True):
-        name = place.relative_to(common).with_suffix(".png")
-        beside = {field: _beside(pattern, image, name) for field, pattern in patterns.items()}
-        outputs = {field: folder / name for field, folder in folders.items()}
-        jobs.append(Job({walked: image, **values, **beside}, outputs, further=False))
+    names = [place.relative_to(common) for place in absolute]
+    read = {each: Expressions.parse(path.read_bytes()) for each, path in (expressions or {}).items()}
+    masks = {each: _Folder(Path(pattern)) for each, pattern in patterns.items() if STEM not in pattern}
+    jobs, failed, unused = [], {}, {}
+    for image, name in zip(images, names, strict=True):
+        try:
+            own = {each: _text(found, name.as_posix()) for each, found in read.items()}
+            beside = {each: _beside(pattern, image, name, masks.get(each)) for each, pattern in patterns.items()}
+        except LookupError as error:
+            failed[str(image)] = str(error.args[0])
+            continue
+        outputs = {each: folder / name.with_suffix(".png") for each, folder in folders.items()}
+        jobs.append(Job({walked: image, **values, **own, **beside}, outputs, further=False))
+    for each, path in (expressions or {}).items():
+        problems = read[each].unmatched({name.as_posix() for name in names})
+        failed |= {f"{path}, line {number}": problem for number, problem in problems.items()}
+    for folder in masks.values():
+        unused |= {str(path): f"there is no {walked} of this stem" for path in folder.left()}
     check_outputs(jobs)
-    return jobs
+    return Plan(jobs, failed, unused)
 
 
 def check_outputs(jobs: Sequence[Job]) -> None:
@@ -109,9 +140,9 @@ def check_outputs(jobs: Sequence[Job]) -> None:
     """
     taken = {_key(path): f"the input {path}" for job in jobs for path in job.inputs}
     for job in jobs:
-        for field, output in job.outputs.items():
+        for name, output in job.outputs.items():
             suffix = output.suffix.lower()
-            if suffix == LAYERED and field == PHOTOGRAPH:
+            if suffix == LAYERED and name == PHOTOGRAPH:
                 if find_spec("psd_tools") is None:
                     raise UsageError(f"{output}: PSD needs psd-tools; `pip install 'concord-client[psd]'`")
             elif suffix != ".png":
@@ -139,8 +170,50 @@ def check_numbered(job: Job, fields: Sequence[str]) -> None:
                 raise UsageError(f"{given} has the name that a further picture of {path} would have; use another")
 
 
-def _beside(pattern: str, image: Path, name: Path) -> Path:
-    return Path(pattern.replace(STEM, image.stem)) if STEM in pattern else Path(pattern) / name
+class _Folder:
+    """A folder in which images of the same stem are found for others, sub-folders kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[Path, dict[str, list[Path]]] = {}
+        self._taken: set[Path] = set()
+
+    def of(self, name: Path) -> Path:
+        """The image for another; a PNG before others. Raises `LookupError` where there is none, or several."""
+        there = self._there(self._path / name.parent).get(name.stem, [])
+        png = [path for path in there if path.suffix.lower() == ".png"]
+        self._taken.update(there)
+        if len(chosen := png or there) == 1:
+            return chosen[0]
+        found = ", ".join(path.name for path in chosen)
+        raise LookupError(
+            f"there are several of its stem: {found}"
+            if found
+            else f"there is none of its stem in {self._path / name.parent}"
+        )
+
+    def left(self) -> list[Path]:
+        """What was there for none of them."""
+        every = {path for stems in self._found.values() for paths in stems.values() for path in paths}
+        return sorted(every - self._taken)
+
+    def _there(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self._found:
+            stems = self._found[folder] = {}
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                    stems.setdefault(path.stem, []).append(path)
+        return self._found[folder]
+
+
+def _beside(pattern: str, image: Path, name: Path, folder: _Folder | None) -> Path:
+    return Path(pattern.replace(STEM, image.stem)) if folder is None else folder.of(name)
+
+
+def _text(expressions: Expressions, name: str) -> str:
+    if (text := expressions.of(name)) is None:
+        raise LookupError("there is no expression for it")
+    return text
 
 
 def _key(path: Path) -> str:

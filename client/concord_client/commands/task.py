@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from concord_client.commands import UsageError
-from concord_client.commands.batch import Method, run_all, run_one
+from concord_client.commands.batch import Method, Run, run_all, run_one
 from concord_client.commands.flags import add_connection_arguments, given_settings, read_connection
-from concord_client.commands.plan import STEM, Job, check_numbered, check_outputs, find_images, plan_folder
+from concord_client.commands.plan import STEM, Job, Plan, check_numbered, check_outputs, find_images, plan_folder
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Request
 
 CONCURRENCY = 4
+_EXPRESSIONS = "--expressions"
 _SETTINGS = """\
 The settings of a model are flags too: `concord models` lists them."""
 _FILES = """\
 Answers are PNG; a photograph that is called something.psd has layers: the input, and what was harmonized with its mask.
 A file that exists is replaced, at once and only when the answer is complete; an input never is, and no two answers of a
-run have the same name."""
+run have the same name. A run of many leaves out what is there already, so that it goes on where it was interrupted; its
+report is report.json in the folder of its answers."""
 _NUMBERED = """\
 Of several pictures in an answer the best has the name that is given; the others have it with -2 and so on before the
 suffix, and are not written for {walked}s."""
@@ -38,6 +40,7 @@ class TaskCommand:
     def __init__(self, request: type[Request[Any]]) -> None:
         self._request = request
         self._images = [field for field in request.fields() if field.kind == "image"]
+        self._texts = [field for field in request.fields() if field.kind == "text"]
         self._values = [field for field in request.fields() if field.kind in ("text", "numbers")]
         self._answers = [field for field in request.answer_type().fields() if field.holds_images]
         self.HELP = request.about()
@@ -55,6 +58,9 @@ class TaskCommand:
             group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
             if field.kind == "text":
                 group.add_argument(_flag(field), metavar="WORDS", help=field.about)
+                if self._images and field is self._texts[0]:
+                    words = f'for {_flag(self._images[0])}s: JSON lines, {{"image": NAME, "text": WORDS}}'
+                    group.add_argument(_EXPRESSIONS, metavar="FILE", type=Path, help=words)
                 continue
             if field.kind == "numbers":
                 words = f"{field.about}, with commas between them; may be given several times"
@@ -70,6 +76,8 @@ class TaskCommand:
         if self._answers:
             self._add_outputs(parser)
         if self._images:
+            words = f"for {_flag(self._images[0])}s: do again what is there already"
+            parser.add_argument("--again", action="store_true", default=None, help=words)
             words = f"for {_flag(self._images[0])}s: requests in flight (default: {CONCURRENCY})"
             parser.add_argument("--concurrency", metavar="N", type=_positive_count, default=CONCURRENCY, help=words)
         parser.add_argument("--model", metavar="NAME", help="what answers; `concord models` lists the models")
@@ -86,7 +94,7 @@ class TaskCommand:
             if getattr(args, f"{field.name}_output") is not None and getattr(args, field.name, None) is not None:
                 raise UsageError(f"--{field.name}-output goes without --{field.name}; there is none to write")
         if self._images and getattr(args, f"{self._images[0].name}s") is not None:
-            return asyncio.run(run_all(self._folder_jobs(args), method, connection, args.concurrency))
+            return asyncio.run(run_all(self._plan(args), method, connection, args.concurrency, self._run(args)))
         return asyncio.run(run_one(self._single_job(args), method, connection))
 
     def _add_outputs(self, parser: argparse.ArgumentParser) -> None:
@@ -100,7 +108,7 @@ class TaskCommand:
             output.add_argument("--output-dir", metavar="FOLDER", type=Path, help=words)
 
     def _single_job(self, args: argparse.Namespace) -> Job:
-        many = [*(f"{_flag(field)}s" for field in self._images), "--output-dir"]
+        many = [*(f"{_flag(field)}s" for field in self._images), _EXPRESSIONS, "--output-dir", "--again"]
         if odd := _present(args, many):
             raise UsageError(f"{odd} goes with {many[0]}; one image takes {_flag(self._images[0])} and -o")
         first = {field.name: args.output for field in self._answers[:1]}
@@ -112,7 +120,10 @@ class TaskCommand:
                 raise UsageError(f"the folder {path.parent} does not exist")
         return job
 
-    def _folder_jobs(self, args: argparse.Namespace) -> list[Job]:
+    def _run(self, args: argparse.Namespace) -> Run:
+        return Run(args.output_dir if self._answers else None, bool(args.again))
+
+    def _plan(self, args: argparse.Namespace) -> Plan:
         walked, *others = self._images
         if odd := _present(args, [*map(_flag, self._images), "--output"]):
             plural = ", ".join(f"{_flag(field)}s" for field in self._images)
@@ -124,6 +135,7 @@ class TaskCommand:
             first | _given(args, self._answers[1:], "_output"),
             values=_given(args, self._values),
             patterns=_given(args, others, "s"),
+            expressions={self._texts[0].name: args.expressions} if getattr(args, "expressions", None) else {},
         )
 
     def _numbered(self) -> list[str]:
