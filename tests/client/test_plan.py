@@ -85,7 +85,7 @@ def test_masks_come_from_a_folder_or_a_path_with_the_stem(folder):
 def test_stems_that_do_not_match_are_listed_and_the_rest_is_planned(folder):
     touch("masks/a.png", "masks/c.bmp", "masks/c.jpg", "masks/stray.png", "masks/notes.txt")
     images = [Path(f"d/{stem}.jpg") for stem in "abc"]
-    found = plan_folder("image", images, {"image": Path("out")}, texts={}, patterns={"mask": "masks"})
+    found = plan_folder("image", images, {"image": Path("out")}, values={}, patterns={"mask": "masks"})
     assert names(job.fields["mask"] for job in found.jobs) == ["masks/a.png"]
     assert found.failed == {
         "d/b.jpg": "there is none of its stem in masks",
@@ -104,7 +104,7 @@ def test_expressions_are_found_by_name_and_a_bad_line_by_its_number(folder):
     ]
     Path("texts").write_text("\n".join(lines))
     images = [Path("d/a/x.jpg"), Path("d/b/y.jpg")]
-    given = {"texts": {}, "patterns": {}, "expressions": {"text": Path("texts")}}
+    given = {"values": {}, "patterns": {}, "expressions": {"text": Path("texts")}}
     found = plan_folder("image", images, {"image": Path("out")}, **given)
     assert [job.fields for job in found.jobs] == [{"image": images[0], "text": "cat"}]
     assert found.failed.keys() == {"d/b/y.jpg", "texts, line 3", "texts, line 4", "texts, line 5"}

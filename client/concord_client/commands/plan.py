@@ -163,7 +163,7 @@ def check_numbered(job: Job, fields: Sequence[str]) -> None:
     Raises:
         UsageError: names the input.
     """
-    for path in (job.outputs[field] for field in fields if field in job.outputs):
+    for path in (job.outputs[each] for each in fields if each in job.outputs):
         for given in job.inputs:
             stem, dash, number = given.stem.rpartition("-")
             if dash and number.isdecimal() and _key(given.with_stem(stem)) == _key(path):
