@@ -21,7 +21,7 @@ def read(path: Path) -> ModelConfig:
 
 MODELS, PIPELINES = (sorted(folder.glob("*/config.pbtxt")) for folder in MODEL_REPOSITORIES)
 ENSEMBLES = [path for path in PIPELINES if read(path).HasField("ensemble_scheduling")]
-LOOPS = [path for path in PIPELINES if path not in ENSEMBLES]
+LOOPS = [path for path in PIPELINES if path not in ENSEMBLES]  # and what answers in one process of its own
 PROFILES = sorted(path for path in MODEL_REPOSITORIES[0].glob("*/configs/*.pbtxt") if path.stem != TUNED)
 GENERATED = generated()
 
