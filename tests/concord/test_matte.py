@@ -5,6 +5,8 @@ import numpy as np
 
 from concord.arrays import Floats, Pixels
 from concord.colour_map import apply_colour_map
+from concord.gates.metrics import intersection_over_union
+from concord.masks import binary
 from concord.matte import foreground, matte
 from concord.squash import squash_image, squash_mask
 from concord.transfer import transfer
@@ -67,3 +69,9 @@ def test_a_colour_map_changes_the_parts_own_colours() -> None:
     expected = PIXELS - 0.5 * OPACITY[..., np.newaxis] * FRONT
     assert np.abs(changed - expected)[OPACITY > 0].mean() < 4
     assert np.array_equal(changed[alpha == 0], PIXELS[alpha == 0])
+
+
+def test_where_colours_say_nothing_the_opacity_is_the_masks() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, PIXELS.shape).astype(np.uint8)
+    alpha = matte(noise, MASK)
+    assert intersection_over_union(binary(alpha), MASK) > 0.9
