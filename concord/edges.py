@@ -29,6 +29,7 @@ _FAR, _NEAR = 3.25 / 104, 1.5 / 104
 _TOLD, _UNTOLD = 0.95, 0.88  # the share of pixels whose side their colour tells, for either
 _BINS = 8  # of a colour channel
 _CORE = 0.6  # of the depth of a thin part that stays part of it
+_UNUSED = (0, 0, 1, 1)  # the rectangle of another way to begin
 _MARGIN = 0.1  # around the part, as a share of its size: what the model of the background is learned from
 _LEAST_LIKENESS = 0.5  # IoU with the mask that was found, less of which is a fit that ran away
 
@@ -156,8 +157,8 @@ def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
     sides = np.isin(few, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if sides.all() or not sides.any():
         return inside
-    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, None, *models, 1, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(pixels, labels, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, _UNUSED, *models, 1, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(pixels, labels, _UNUSED, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 

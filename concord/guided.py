@@ -29,7 +29,7 @@ def carried(small: Floats, pixels: Pixels, *, radius: int = RADIUS, epsilon: flo
         radius from any edge of it.
     """
     height, width = pixels.shape[:2]
-    shares = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    shares = np.asarray(np.rint(np.clip(small, 0, 1) * 255), np.uint8)
     if shares.shape == (height, width):
         return shares
     guide = resized(np.ascontiguousarray(pixels[..., :3]), small.shape)

@@ -100,4 +100,4 @@ def depths(inside: Pixels) -> tuple[Floats, Floats]:
     """
     both = (np.pad(each, 1, mode="edge") for each in (inside, 1 - inside))
     first, second = (cv2.distanceTransform(each, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1] for each in both)
-    return first, second
+    return np.asarray(first, np.float32), np.asarray(second, np.float32)
