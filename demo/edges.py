@@ -41,18 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     asked = parser.parse_args(arguments)
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url, timeout=120) as client:
-        report = {
-            "quality": {side: quality(client, side, asked.scenes) for side in SIDES},
-            "milliseconds": {name: milliseconds(server, client, *size) for name, size in TIMED.items()},
-        }
+        measured = {side: quality(client, side, asked.scenes) for side in SIDES}
+        took = {name: milliseconds(server, client, *size) for name, size in TIMED.items()}
     asked.output.parent.mkdir(parents=True, exist_ok=True)
-    asked.output.write_text(json.dumps(report, indent=2) + "\n")
+    asked.output.write_text(json.dumps({"quality": measured, "milliseconds": took}, indent=2) + "\n")
     print(f"{asked.scenes} held-out scenes of each size; boundary F-score at 2 pixels of 512")
-    for side, measured in report["quality"].items():
-        for edges, row in measured.items():
+    for side, rows in measured.items():
+        for edges, row in rows.items():
             print(f"{side} px, {edges}: mean IoU {row['iou']:.3f}, boundary F-score {row['boundary_f']:.3f}")
-    for name, measured in report["milliseconds"].items():
-        print(f"{name}: " + ", ".join(f"{edges} {value:.1f} ms" for edges, value in measured.items()))
+    for name, times in took.items():
+        print(f"{name}: " + ", ".join(f"{edges} {value:.1f} ms" for edges, value in times.items()))
     return 0
 
 
