@@ -1,16 +1,18 @@
 """Fits a mask's edge to the picture: what a network found on a coarse grid, or a person drew with a broad brush.
 
-Only a band around the edge is decided anew, by GrabCut (Rother et al. 2004): colour models of the part and of what is
-around it, and a cut along the picture's contrast. It works at a small size on the surroundings of the part alone; the
-edge is then carried to full size (`concord.guided`).
+Only a band around the edge is decided anew, the wider the better colours tell the part from the rest. It is decided by
+GrabCut (Rother et al. 2004): colour models of the part and of what is around it, and a cut along the picture's
+contrast, at a small size on the surroundings of the part alone. The edge is then carried to full size
+(`concord.guided`).
 """
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from concord.arrays import Pixels
+from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
 from concord.guided import carried, resized
 from concord.masks import THRESHOLD, binary, depths, surroundings
@@ -21,9 +23,13 @@ AUTO, HARD, FITTED, SOFT = CHOICES = ("auto", "hard", "fitted", "soft")
 
 _SIDE = 160  # of the working picture, its longer one: twice as many pixels a side take 3 times as long for 0.005 IoU
 _MODEL_SIDE = 64  # of the picture that the colour models are learned from
-# Half the band's width as a share of the photograph's longer side: 2.5 cells of the grid that CRIS answers on.
-_REACH = 2.5 / 104
+# Half the band's width as a share of the photograph's longer side, in cells of the grid that CRIS answers on: where the
+# part has other colours than what is around it, and where it does not, so that the colours cannot be trusted as far.
+_FAR, _NEAR = 3.25 / 104, 1.5 / 104
+_TOLD, _UNTOLD = 0.95, 0.88  # the share of pixels whose side their colour tells, for either
+_BINS = 8  # of a colour channel
 _CORE = 0.6  # of the depth of a thin part that stays part of it
+_UNUSED = (0, 0, 1, 1)  # the rectangle of another way to begin
 _MARGIN = 0.1  # around the part, as a share of its size: what the model of the background is learned from
 _LEAST_LIKENESS = 0.5  # IoU with the mask that was found, less of which is a fit that ran away
 
@@ -93,8 +99,8 @@ def fitted(pixels: Pixels, mask: Pixels) -> Pixels:
     Returns:
         uint8 [H, W] of 0 and 255: the mask itself where the picture says nothing better.
     """
-    reach = _REACH * max(mask.shape)
-    box = surroundings(mask, reach, _MARGIN)
+    longest = max(mask.shape)
+    box = surroundings(mask, _FAR * longest, _MARGIN)
     inside = np.ascontiguousarray(pixels[box][..., :3])
     before = np.ascontiguousarray(mask[box])
     scale = min(1.0, _SIDE / max(before.shape))
@@ -102,13 +108,39 @@ def fitted(pixels: Pixels, mask: Pixels) -> Pixels:
     small = (resized(before, size) >= THRESHOLD).astype(np.uint8)
     if small.all() or not small.any():
         return mask
-    cut = _cut(resized(inside, size), small, max(reach * scale, 1))
+    view = resized(inside, size)
+    cut = _cut(view, small, max(_reach(view, small, _FAR * longest * scale, _NEAR * longest * scale), 1))
     after = binary(carried(cut.astype(np.float32), inside))
     if _likeness(before, after) < _LEAST_LIKENESS:
         return mask
     fit = np.zeros_like(mask)
     fit[box] = after
     return fit
+
+
+def _reach(pixels: Pixels, inside: Pixels, far: float, near: float) -> float:
+    """How far the edge may move, between the two: the farther, the better colours tell the part from the rest.
+
+    Judged beyond the far band, where the sides are known, by a histogram of each.
+    """
+    depth, distance = depths(inside)
+    sides = depth > min(far, _CORE * float(depth.max())), distance > far
+    if not all(side.any() for side in sides):
+        return near
+    bins = (pixels // (256 // _BINS)).astype(np.intp)
+    colour = (bins[..., 0] * _BINS + bins[..., 1]) * _BINS + bins[..., 2]
+    shares = [_shares(colour[side]) for side in sides]
+    ours = (shares[0] > shares[1])[colour]
+    told = (ours[sides[0]].mean() + 1 - ours[sides[1]].mean()) / 2
+    return near + (far - near) * float(np.clip((told - _UNTOLD) / (_TOLD - _UNTOLD), 0, 1))
+
+
+def _shares(colours: NDArray[np.intp]) -> Floats:
+    """A smooth histogram of colours, which sums to 1."""
+    counts = np.bincount(colours, minlength=_BINS**3).astype(np.float32).reshape((_BINS,) * 3)
+    for axis in range(3):
+        counts = (np.roll(counts, 1, axis) + 2 * counts + np.roll(counts, -1, axis)) / 4
+    return np.asarray(counts.ravel() / counts.sum() + 1e-5, np.float32)
 
 
 def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
@@ -126,9 +158,8 @@ def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
     sides = np.isin(few, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if sides.all() or not sides.any():
         return inside
-    fewer = np.ascontiguousarray(pixels[::step, ::step])
-    cv2.grabCut(fewer, few, nowhere, beyond, within, 1, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(pixels, labels, nowhere, beyond, within, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, _UNUSED, *models, 1, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(pixels, labels, _UNUSED, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 

@@ -37,7 +37,7 @@ def carried(
         of it than three times the radius.
     """
     height, width = pixels.shape[:2]
-    shares: Pixels = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    shares = np.asarray(np.rint(np.clip(small, 0, 1) * 255), np.uint8)
     if shares.shape == (height, width):
         return shares
     if guide is None:
@@ -113,11 +113,12 @@ class WindowFit:
 
     def __init__(self, guide: Floats, radius: int, epsilon: float) -> None:
         self._window = (2 * radius + 1, 2 * radius + 1)
+        self._pixels = self._sum(np.ones(guide.shape[:2], np.float32))
         self._guide = guide
-        self._mean = self.blur(guide)
+        self._mean = self.mean(guide)
         products = np.dstack([guide[..., i] * guide[..., j] for i in range(3) for j in range(i, 3)])
         pairs = [self._mean[..., i] * self._mean[..., j] for i in range(3) for j in range(i, 3)]
-        rr, rg, rb, gg, gb, bb = np.moveaxis(self.blur(products) - np.dstack(pairs), 2, 0)
+        rr, rg, rb, gg, gb, bb = np.moveaxis(self.mean(products) - np.dstack(pairs), 2, 0)
         rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
         cofactors = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
         determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
@@ -127,14 +128,25 @@ class WindowFit:
 
     def __call__(self, share: Floats) -> tuple[Floats, Floats]:
         """Slopes and offset of a share; see `linear_fit`."""
-        mean = self.blur(share)
-        means = self.blur(self._guide * cv2.merge([share] * 3))
+        mean = self.mean(share)
+        means = self.mean(self._guide * cv2.merge([share] * 3))
         r, g, b = np.moveaxis(means - self._mean * cv2.merge([mean] * 3), 2, 0)
         i = self._inverse
         slopes = (i[0] * r + i[1] * g + i[2] * b, i[1] * r + i[3] * g + i[4] * b, i[2] * r + i[4] * g + i[5] * b)
         offset = mean - sum(slope * self._mean[..., channel] for channel, slope in enumerate(slopes))
         return np.asarray(np.dstack(slopes), np.float32), np.asarray(offset, np.float32)
 
-    def blur(self, values: Floats) -> Floats:
-        """The mean of each window."""
-        return np.asarray(cv2.blur(values, self._window), np.float32)
+    def mean(self, values: Floats) -> Floats:
+        """The mean of each window, of as many pixels as it has in the picture."""
+        share = self._pixels if values.ndim == 2 else self._pixels[..., np.newaxis]
+        return np.asarray(self._sum(values) / share, np.float32)
+
+    def laplacian(self, values: Floats) -> Floats:
+        """How far each value is from the linear functions of the windows around it: fp32 [h, w], symmetric."""
+        total = self._sum(np.dstack(self(values)))
+        linear = total[..., 3] + (total[..., :3] * self._guide).sum(axis=2)
+        return np.asarray((self._pixels * values - linear) / np.float32(self._window[0] ** 2), np.float32)
+
+    def _sum(self, values: Floats) -> Floats:
+        summed = cv2.boxFilter(values, -1, self._window, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        return np.asarray(summed, np.float32)

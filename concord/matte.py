@@ -15,15 +15,16 @@ from concord.guided import WindowFit, carried, enlarged, resized
 from concord.masks import THRESHOLD, depths, surroundings
 
 _SIDE = 320  # of the working picture, its longer one
-_BAND = 0.035  # half the band's width as a share of the part's size
+_BAND = 0.06  # how far from the mask an opacity may be, as a share of the root of the mask's area
 _LEAST_BAND = 3.0  # working pixels
+_INNER = 0.3  # of that width, towards the part: hair goes out farther than holes go in
 _CORE = 0.6  # of the depth of a thin part that is opaque whatever its colours say
-_WINDOW_RADIUS = 3
-_EPSILON = 1e-4  # in squared units of 0..1
+_WINDOW_RADIUS = 5
+_EPSILON = 1e-4  # in squared units of 0..1; for less, single precision is too coarse
 _KNOWN = 100.0  # weight of the opacity where it is known
-_PULL = 0.01  # weight of the mask between: where colours say nothing
-_STEPS = 25  # of the conjugate gradients
-_LEAST, _MOST = 0.06, 0.94  # opacities that are taken for none and for full
+_PULL = 1e-2  # weight of the mask between: where colours say nothing
+_STEPS = 15  # of the conjugate gradients
+_LEAST, _MOST = 0.1, 0.9  # opacities that are taken for none and for full
 _ROWS = 64
 
 
@@ -39,7 +40,7 @@ def matte(pixels: Pixels, mask: Pixels) -> Pixels:
     """
     if not mask.any():
         return mask
-    box = surroundings(mask, 0, 2 * _BAND)
+    box = surroundings(mask, 0, _BAND)
     inside, before = (np.ascontiguousarray(each[box]) for each in (pixels[..., :3], mask))
     scale = min(1.0, _SIDE / max(before.shape))
     size = tuple(max(1, round(side * scale)) for side in before.shape)
@@ -65,7 +66,7 @@ def foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
     own = pixels[..., :3].copy()
     if not alpha.any():
         return own
-    box = surroundings(alpha, 0, 2 * _BAND)
+    box = surroundings(alpha, 0, _BAND)
     inside, opacity = own[box], alpha[box]
     scale = min(1.0, _SIDE / max(opacity.shape))
     size = tuple(max(1, round(side * scale)) for side in opacity.shape)
@@ -94,19 +95,16 @@ def foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
 def _solved(guide: Floats, inside: Pixels) -> Floats:
     """Opacities fp32 [h, w] from colours fp32 [h, w, 3] of 0..1 and a mask of 0 and 1."""
     depth, distance = depths(inside)
-    band = max(_LEAST_BAND, _BAND * float(np.sqrt(np.count_nonzero(inside))) * 2)
-    core = min(band, _CORE * float(depth.max()))
+    band = max(_LEAST_BAND, _BAND * float(np.sqrt(np.count_nonzero(inside))))
+    core = min(_INNER * band, _CORE * float(depth.max()))
     known = (depth > core) | (distance > band)
     share = inside.astype(np.float32)
     weight = np.where(known, np.float32(_KNOWN), np.float32(_PULL))
     fit = WindowFit(guide, _WINDOW_RADIUS, _EPSILON)
 
     def applied(values: Floats) -> Floats:
-        """The matting Laplacian, divided by the pixels of a window, and the pull towards what is known."""
-        slopes, offset = fit(values)
-        mean = fit.blur(np.dstack((slopes, offset)))
-        linear = (mean[..., :3] * guide).sum(axis=2) + mean[..., 3]
-        return np.asarray(values - linear + weight * values, np.float32)
+        """The matting Laplacian, and the pull towards what is known."""
+        return np.asarray(fit.laplacian(values) + weight * values, np.float32)
 
     opacity = share.copy()
     residual = weight * share - applied(opacity)
@@ -117,7 +115,10 @@ def _solved(guide: Floats, inside: Pixels) -> Floats:
         if power < 1e-6:
             break
         ahead = applied(direction)
-        step = power / max(float((direction * ahead).sum()), 1e-12)
+        curvature = float((direction * ahead).sum())
+        if curvature <= 0:  # rounding: nothing more is to be learned
+            break
+        step = power / curvature
         opacity += np.float32(step) * direction
         residual -= np.float32(step) * ahead
         preconditioned = residual / (1 + weight)

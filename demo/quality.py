@@ -14,8 +14,9 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
+from concord.edges import EDGES, FITTED, HARD
 from concord.gates import tasks
-from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
+from concord.gates.metrics import boundary_f, foreground_mse, intersection_over_union, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
@@ -56,8 +57,11 @@ def main() -> int:
             report["selectors"][pipeline.model] = float(values.mean())
         for pipeline in judged(catalogue):
             if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
-                values = each(lambda scene, p=pipeline: iou(client, p, scene), pictures.scenes, pipeline.model)
-                report["segmenters"][pipeline.model] = float(values.mean())
+                for edges in (HARD, FITTED):
+                    title = f"{pipeline.model}, {edges} edges"
+                    values = each(lambda scene, p=pipeline, e=edges: found(client, p, scene, e), pictures.scenes, title)
+                    iou, boundary = values.mean(axis=0).tolist()
+                    report["segmenters"][title] = {"iou": iou, "boundary_f": boundary}
             if pipeline.task != Harmonize.TASK:
                 continue
             asked = {**pictures.of(gate_of(pipeline))}
@@ -73,8 +77,8 @@ def main() -> int:
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\n{SCENES} scenes and {PHOTOGRAPHS} photographs, held out, {SIZE[0]}x{SIZE[1]}")
-    for name, value in report["segmenters"].items():
-        print(f"{name}: mean IoU {value:.3f} on scenes")
+    for name, row in report["segmenters"].items():
+        print(f"{name}: mean IoU {row['iou']:.3f} and boundary F-score {row['boundary_f']:.3f} on scenes")
     for name, value in report["selectors"].items():
         print(f"{name}: mean IoU {value:.3f} of the best mask for one click on scenes")
     for name, value in report["autoencoders"].items():
@@ -111,12 +115,13 @@ def each(measure: Callable[..., object], items: Sequence[Any], title: str) -> ND
         return np.array(list(tqdm(pool.map(measure, items), title, total=len(items))))
 
 
-def iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
-    """IoU of the mask found for the scene's expression."""
+def found(client: Client, pipeline: Pipeline, scene: Scene, edges: str) -> list[float]:
+    """IoU and boundary F-score, at 2 pixels of 512, of the mask found for the scene's expression."""
     image, text = encode_png(scene.composite), scene.expression
     request: Request[Any] = Segment(image, text) if pipeline.task == Segment.TASK else Harmonize(image, text=text)
-    found = client.run(request, model=pipeline.model, settings=fixed(pipeline)).mask
-    return intersection_over_union(np.asarray(Image.open(BytesIO(found))), scene.mask)
+    settings = {**fixed(pipeline), EDGES.lower(): edges}
+    mask = np.asarray(Image.open(BytesIO(client.run(request, model=pipeline.model, settings=settings).mask)))
+    return [intersection_over_union(mask, scene.mask), boundary_f(mask, scene.mask, max(SIZE) * 2 / 512)]
 
 
 def clicked_iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:

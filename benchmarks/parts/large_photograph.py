@@ -99,7 +99,8 @@ def touched(width: int, height: int, jpeg: int, answer: int) -> dict[str, float]
     pixels, mask = 3 * width * height, width * height
     least = {
         "decode": jpeg + pixels + pixels,  # written, and read for the networks
-        "cris_postprocess": mask + mask,  # written, and read to encode it
+        "cris_postprocess": mask,
+        "edges": pixels + mask + mask,  # read; written, and read to encode it
         "compose": pixels + mask + answer,
         BETWEEN: jpeg + jpeg + answer + answer,
     }

@@ -13,7 +13,8 @@ class Harmonized(Answer):
 
     Attributes:
         image: PNG of the size of the input.
-        mask: 8-bit grey PNG, 255 where the text was found; None where a mask was given or none was asked for.
+        mask: 8-bit grey PNG, 255 where the text was found, and between 0 and 255 along a soft edge; None where a mask
+            was given or none was asked for.
         score: mean probability of the predicted mask's pixels, 0..1, and 0 where nothing was found; None where a mask
             was given.
         truncated: whether the text was too long and only its beginning was used.

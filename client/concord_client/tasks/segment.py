@@ -12,7 +12,8 @@ class Segmented(Answer):
     """The part of a photograph that a text names.
 
     Attributes:
-        mask: 8-bit grey PNG of the size of the input, 255 where the text was found and 0 elsewhere.
+        mask: 8-bit grey PNG of the size of the input, 255 where the text was found, 0 elsewhere, and between along a
+            soft edge.
         score: mean probability of the mask's pixels, 0..1; 0 where nothing was found.
         truncated: whether the text was too long and only its beginning was used.
     """
