@@ -30,9 +30,9 @@ def layered_psd(content: bytes) -> bytes:
     """
     png, photograph, mask = _unpacked(content)
     after, profile = decode_png(png)
-    before = decode_image(photograph, _READ).pixels
+    before, (height, width) = decode_image(photograph, _READ).pixels, after.shape[:2]
     try:
-        return layered(before, after, decode_mask(mask, *after.shape[:2], _READ), profile)
+        return layered(before, after, decode_mask(mask, height, width, _READ), profile)
     except InvalidInput as error:
         raise InvalidSetting(error.field, error.problem, error.allowed) from None
 

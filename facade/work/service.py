@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, Self, TypeAlias
+from typing import Any, Generic, Self, TypeAlias
 
 import structlog
 
@@ -11,7 +11,7 @@ from concord.errors import ConcordError
 from concord_client import AsyncClient, Progress, Retry
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, Lost, ModelNotFound, Unavailable
-from concord_client.tasks.request import A, Request
+from concord_client.tasks.request import A, Answer, Request
 from facade.access.caller import ANYONE, Allowance, Caller
 from facade.problems import Problem, problem_of
 from facade.settings import Settings as FacadeSettings
@@ -190,7 +190,7 @@ class Service:
             pipeline = await self.models.choose(request, model, self.allowance(caller))
             return pipeline, read_settings(texts, pipeline, self.models.catalogue)
 
-    async def original(self, request: Request[A], answer: A, caller: Caller = ANYONE) -> Original:
+    async def original(self, request: Request[Any], answer: Answer, caller: Caller = ANYONE) -> Original:
         """What layers are made of besides an answer: the request's image, and its mask or the one that was found.
 
         Raises:
