@@ -150,8 +150,7 @@ def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
     labels = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[depth > core] = cv2.GC_FGD
     labels[distance > reach] = cv2.GC_BGD
-    beyond, within = np.zeros((1, 65)), np.zeros((1, 65))
-    nowhere = (0, 0, 1, 1)  # not looked at
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # of this thread: the clusters of the models begin at random
     step = int(np.ceil(max(labels.shape) / _MODEL_SIDE))
     few = np.ascontiguousarray(labels[::step, ::step])

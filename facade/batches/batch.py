@@ -14,6 +14,7 @@ import structlog
 
 from concord_client.expressions import Expressions
 from concord_client.tasks.harmonize import Harmonize, Harmonized
+from concord_client.tasks.request import Request
 from facade.access.caller import Caller
 from facade.problems import Problem, problem_of
 from facade.work.memory import Room
@@ -230,7 +231,7 @@ class _Run:
                 structlog.get_logger().error("failed", exc_info=error)
             return Outcome(index, problem=problem)
 
-    async def _harmonize(self, request: Harmonize, tell: OnEvent, room: Room) -> Finished[Harmonized]:
+    async def _harmonize(self, request: Request[Harmonized], tell: OnEvent, room: Room) -> Finished[Harmonized]:
         """Asks until there is a place: it is others who filled the queue, and the batch can wait."""
         batch, caller = self.batch, replace(self.caller, job=None)
         until = time.monotonic() + batch.patience

@@ -103,15 +103,17 @@ def plan_folder(
         UsageError: see `check_outputs`; or a pattern is neither.
         OSError: a file of expressions cannot be read.
     """
-    for name, pattern in patterns.items():
+    for field_name, pattern in patterns.items():
         if STEM not in pattern and not Path(pattern).is_dir():
-            raise UsageError(f"--{name}s is {pattern!r}; allowed: a folder, or a path with {STEM} in it")
+            raise UsageError(f"--{field_name}s is {pattern!r}; allowed: a folder, or a path with {STEM} in it")
     absolute = [Path(os.path.abspath(image)) for image in images]  # noqa: PTH100 - resolve() would follow links
     common = os.path.commonpath([image.parent for image in absolute])
     names = [place.relative_to(common) for place in absolute]
     read = {each: Expressions.parse(path.read_bytes()) for each, path in (expressions or {}).items()}
     masks = {each: _Folder(Path(pattern)) for each, pattern in patterns.items() if STEM not in pattern}
-    jobs, failed, unused = [], {}, {}
+    jobs: list[Job] = []
+    failed: dict[str, str] = {}
+    unused: dict[str, str] = {}
     for image, name in zip(images, names, strict=True):
         try:
             own = {each: _text(found, name.as_posix()) for each, found in read.items()}
