@@ -1,0 +1,1 @@
+from facade.page.languages.english import ENGLISH
