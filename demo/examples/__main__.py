@@ -43,9 +43,9 @@ class Light:
 
 
 _MADE = {
-    "cup": (_SKIMAGE, "coffee.png", Light((0.72, 0.98, 1.45))),
-    "dahlia": (_SKLEARN, "flower.jpg", Light((0.62, 0.80, 1.05), gamma=0.85, saturation=0.8)),
-    "rocket": (_SKIMAGE, "rocket.jpg", Light((1.25, 0.95, 0.62), gamma=0.75)),
+    "cup": (_SKIMAGE, "coffee.png", Light((0.60, 0.90, 1.35), gamma=0.8)),
+    "dahlia": (_SKLEARN, "flower.jpg", Light((1.00, 1.20, 1.30), gamma=0.75)),
+    "rocket": (_SKIMAGE, "rocket.jpg", Light((1.30, 1.00, 0.80), gamma=0.6)),
     "astronaut": (_SKIMAGE, "astronaut.png", Light((0.66, 0.86, 1.12), gamma=1.15)),
 }
 
