@@ -15,7 +15,9 @@ _ROWS, _COLUMNS = 32, 256  # of a tile: what it takes stays in the cache
 _SHARPNESS = -0.75  # of the bicubic kernel: torch's, which the published network enlarges with; most others have -0.5
 
 
-def apply_colour_map(pixels: Pixels, mask: Pixels, colour_map: Floats, *, in_place: bool = False) -> Pixels:
+def apply_colour_map(
+    pixels: Pixels, mask: Pixels, colour_map: Floats, *, strength: float = 1.0, in_place: bool = False
+) -> Pixels:
     """The image with its foreground's colours mapped: ``x + share * (clip(matrix @ x + offset, 0, 1) - x)``.
 
     Args:
@@ -23,6 +25,7 @@ def apply_colour_map(pixels: Pixels, mask: Pixels, colour_map: Floats, *, in_pla
         mask: uint8 [H, W] of 0 and 255.
         colour_map: fp32 [13, h, w] for colours of 0..1: a 3x3 matrix row by row, an offset, and the share of the mapped
             colour that is taken. It is enlarged bicubically to [H, W], pixel centres aligned.
+        strength: factor of the change, before it is rounded and clipped.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
@@ -47,7 +50,7 @@ def apply_colour_map(pixels: Pixels, mask: Pixels, colour_map: Floats, *, in_pla
             if inside.any():
                 weights, taken = _bicubic(colour_map.shape[1], mask.shape[0], rows)
                 enlarged = weights @ widened[:, taken]
-                enlarged[12] *= inside
+                enlarged[12] *= inside * np.float32(strength)
                 tile = mapped[rows, columns, :3]
                 tile[:] = _mapped(tile, enlarged)
     return mapped

@@ -34,6 +34,7 @@ def transfer(
     smoothing: float = 1.0,
     residual: float | None = None,
     feather: float = 0.25,
+    strength: float = 1.0,
     in_place: bool = False,
 ) -> Pixels:
     """Harmonizes the foreground of an image from a network's result at small size.
@@ -54,6 +55,7 @@ def transfer(
             ``s`` is the power of what the fit leaves over in the foreground, and ``n`` a multiple of that of the
             network's error in the background, where the truth is known.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
+        strength: factor of the change, before it is rounded and clipped.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
 
     Returns:
@@ -110,6 +112,7 @@ def transfer(
         change += upsampling @ offset[small]
         change -= before
         change *= _in_colour(alpha(mask, rows, columns, ramp)).reshape(before.shape)
+        change *= np.float32(strength)
         before += change
         before += 0.5
         original[:] = np.clip(before, 0, 255, out=before).astype(np.uint8).reshape(original.shape)

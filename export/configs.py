@@ -63,9 +63,9 @@ def generated() -> dict[Path, str]:
 
 
 def loop_pipelines() -> Iterator[tuple[Path, str]]:
-    """The pipelines that stream, with every sampler there is, and their companions that answer at once."""
+    """The pipelines that stream, with the settings that all have, and their companions that answer at once."""
     for path in sorted(ENSEMBLES.glob("*/config.pbtxt")):
-        text = loops.with_samplers(path.read_text())
+        text = loops.with_settings(path.read_text())
         config = text_format.Parse(text, ModelConfig())
         if config.model_transaction_policy.decoupled:
             yield path, text

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from concord_client.cancellation import Cancellation
     from concord_client.catalogue import Catalogue, Part, Pipeline
     from concord_client.client import Client
+    from concord_client.composition import at_strength, layer_of
     from concord_client.errors import (
         Cancelled,
         ConcordClientError,
@@ -62,6 +63,8 @@ __all__ = [
     "Tensor",
     "Unavailable",
     "Unreachable",
+    "at_strength",
+    "layer_of",
 ]
 
 _MODULES = (
@@ -72,6 +75,7 @@ _MODULES = (
     "settings",
     "steps",
     "catalogue",
+    "composition",
     "tasks",
     "tasks.request",
     "tasks.harmonize",

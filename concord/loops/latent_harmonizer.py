@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.finish import Finish
 from concord.images import DecodedImage, decode_image
 from concord.loops.host import Sample, ask_network
 from concord.loops.latent import Guidance, denoise, draw_preview, preview_view
 from concord.loops.loop import Loop
 from concord.loops.window import Window
-from concord.png import encode_png
 from concord.samplers import make_sampler
 from concord.squash import squash_image, squash_mask
 from concord.transfer import transfer
@@ -37,9 +37,9 @@ class Square:
 class LatentHarmonizer(Loop):
     """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
 
-    Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION and WINDOW. Parts: ``encoder``, ``unet`` and ``decoder``;
-    if the request needs them ``preview``, and in place of the first and the last ``tiny_encoder``, and ``tiny_decoder``
-    or ``linear_decoder``.
+    Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION, WINDOW, STRENGTH and OUTPUT. Parts: ``encoder``,
+    ``unet`` and ``decoder``; if the request needs them ``preview``, and in place of the first and the last
+    ``tiny_encoder``, and ``tiny_decoder`` or ``linear_decoder``.
     """
 
     faster = "fewer STEPS or a smaller RESOLUTION"
@@ -114,13 +114,15 @@ class LatentHarmonizer(Loop):
         return drawn
 
     async def unchanged(self, image: DecodedImage) -> bytes:
-        """The photograph as it is, as PNG."""
-        return await self.host.compute(encode_png, image.pixels, image.icc_profile)
+        """The photograph as it is, or an empty layer, as PNG."""
+        finish = Finish.of(self.request.settings)
+        return await self.host.compute(finish.encoded, image.pixels, image.pixels, image.icc_profile)
 
     async def compose(self, image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
-        """The result fp32 [3, S, S] at full size, inside the mask, as PNG."""
-        return await self.host.compute(_composed, image, mask, square, result)
+        """The result fp32 [3, S, S] at full size, inside the mask, or a layer of what changed, as PNG."""
+        return await self.host.compute(_composed, image, mask, square, result, Finish.of(self.request.settings))
 
 
-def _composed(image: DecodedImage, mask: Pixels, square: Square, result: Floats) -> bytes:
-    return encode_png(transfer(image.pixels, mask, square.composite, square.mask, result), image.icc_profile)
+def _composed(image: DecodedImage, mask: Pixels, square: Square, result: Floats, finish: Finish) -> bytes:
+    composed = transfer(image.pixels, mask, square.composite, square.mask, result, strength=finish.strength)
+    return finish.encoded(image.pixels, composed, image.icc_profile)

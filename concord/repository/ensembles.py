@@ -9,6 +9,9 @@ from tritonclient.grpc.model_config_pb2 import (  # type: ignore[import-untyped]
     ModelParameter,
 )
 
+from concord_client.catalogue import SETTING
+from concord_client.composition import COMPOSITION
+
 _TASK = "harmonize"
 _DECODE, _DECODE_MASK = "decode", "decode_mask"
 
@@ -47,14 +50,17 @@ def pipelines(
         masked, own = [], models[network]
         text_guided = [own if model.default_model_filename else model for model in begin] + [models[declared.compose]]
     said = {"about": declared.about, "rank": str(declared.rank), "concurrency": str(declared.concurrency)}
-    parameters = {"task": _TASK, "model": network, **said}
-    outputs = [tensor.name for tensor in models[declared.compose].output]
+    composing = models[declared.compose]
+    settings = {tensor.name: COMPOSITION[tensor.name] for tensor in composing.input if tensor.name in COMPOSITION}
+    declarations = {f"{SETTING}{name}": setting.written() for name, setting in settings.items()}
+    parameters = {"task": _TASK, "model": network, **said, **declarations}
+    outputs = [tensor.name for tensor in composing.output]
     named, found = ([tensor.name for tensor in tensors] for tensors in (segment.input, segment.output))
     return [
         ensemble(name, inputs, given, steps, parameters)
         for name, inputs, given, steps in (
-            (f"{_TASK}_{network}", ["IMAGE", "MASK"], outputs, masked),
-            (f"segment_{_TASK}_{network}", named, outputs + found, text_guided),
+            (f"{_TASK}_{network}", ["IMAGE", "MASK", *settings], outputs, masked),
+            (f"segment_{_TASK}_{network}", [*named, *settings], outputs + found, text_guided),
         )
         if steps
     ]
@@ -75,6 +81,8 @@ def ensemble(
     for tensors, names, field in ((taken, inputs, config.input), (given, outputs, config.output)):
         for tensor in (tensors[each] for each in names):
             field.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            if getattr(tensor, "optional", False):
+                field[-1].optional = True
     for key, value in parameters.items():
         config.parameters[key].CopyFrom(ModelParameter(string_value=value))
     for model in steps:

@@ -68,3 +68,13 @@ def test_a_map_that_is_not_finite_is_refused(value: float) -> None:
     broken[3, 100, 100] = value
     with pytest.raises(ConcordError, match="COLOUR_MAP: the network's result is not finite"):
         apply_colour_map(texture(40, 60), disc(40, 60), broken)
+
+
+def test_a_strength_multiplies_the_change_before_it_is_clipped() -> None:
+    pixels, mask = texture(40, 60), disc(40, 60)
+    colour_map = constant(np.r_[IDENTITY[:9], 0.2, 0.2, 0.2, 1])
+    mapped = apply_colour_map(pixels, mask, colour_map, strength=1.5)
+    exact = pixels / 255 + 1.5 * (np.clip(pixels / 255 + 0.2, 0, 1) - pixels / 255)
+    assert np.abs(mapped - np.clip(exact * 255, 0, 255))[mask > 0].max() <= 0.5 + 1e-3
+    assert np.array_equal(apply_colour_map(pixels, mask, colour_map, strength=0), pixels)
+    assert np.array_equal(apply_colour_map(pixels, mask, drawn(), strength=1), apply_colour_map(pixels, mask, drawn()))

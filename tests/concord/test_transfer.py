@@ -244,3 +244,16 @@ def test_a_change_made_at_any_small_size_arrives(size: int, height: int, width: 
     harmonized = transfer(composite, mask, squash_image(composite, size), squash_mask(mask, size), result)
     np.testing.assert_array_equal(harmonized[mask == 0], composite[mask == 0])
     assert np.abs(harmonized[mask > 0].astype(float) - truth[mask > 0]).mean() < 1
+
+
+@pytest.mark.parametrize("strength", [0, 0.5, 1.5])
+def test_a_strength_multiplies_the_change_before_it_is_rounded_and_clipped(strength: float) -> None:
+    composite, mask = texture(300, 400), disc(300, 400)
+    given = squash_image(composite), squash_mask(mask), small_truth(darkened(composite))
+    whole = transfer(composite, mask, *given).astype(float)
+    harmonized = transfer(composite, mask, *given, strength=strength)
+    expected = composite + strength * (whole - composite)
+    assert np.abs(harmonized - expected)[(whole > 0) & (whole < 255)].max() <= 0.5 + strength / 2
+    assert np.array_equal(harmonized[mask == 0], composite[mask == 0])
+    if strength == 0:
+        assert np.array_equal(harmonized, composite)

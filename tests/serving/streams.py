@@ -21,6 +21,7 @@ _TYPES = {
     "REFINE": np.bool_,
     "WINDOW": np.bool_,
     "GUIDANCE": np.float32,
+    "STRENGTH": np.float32,
     "TIMEOUT": np.float32,
 }
 _PATIENCE = 60.0

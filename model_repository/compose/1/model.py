@@ -1,15 +1,16 @@
 from collections.abc import Collection
 
 from concord.adapter import Sample, SampleModel
+from concord.finish import Finish
 from concord.masks import unpack_mask
-from concord.png import encode_png
 from concord.transfer import transfer
 
 
 class TritonPythonModel(SampleModel):
-    """The network's small result to the harmonized image at full size, as PNG."""
+    """The network's small result to the harmonized image at full size, or a layer of what changed, as PNG."""
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
+        finish = Finish.of(sample)
         pixels = sample["PIXELS"]
         harmonized = transfer(
             pixels,
@@ -17,6 +18,7 @@ class TritonPythonModel(SampleModel):
             sample["COMPOSITE"],
             sample["COMPOSITE_MASK"],
             sample["SMALL_RESULT"],
-            in_place=True,  # the request's own shared memory
+            strength=finish.strength,
+            in_place=not finish.is_layer,  # the request's own shared memory
         )
-        return {"HARMONIZED": encode_png(harmonized, sample["ICC_PROFILE"])}
+        return {"HARMONIZED": finish.encoded(pixels, harmonized, sample["ICC_PROFILE"])}
