@@ -3,6 +3,7 @@
 from html import escape
 
 from concord_client.catalogue import PREVIEW
+from concord_client.composition import COMPOSITION
 from facade.page.languages import Language
 from facade.work.catalogue import ModelSetting
 
@@ -13,7 +14,7 @@ READ_FORM = """(...given) => {
 }"""
 """Puts what is in the form in the place of a handler's last input, when something is asked for."""
 
-OF_THE_PAGE = frozenset({PREVIEW.lower(), "strength", "output"})
+OF_THE_PAGE = frozenset({PREVIEW.lower(), *(each.public_name for each in COMPOSITION.values())})
 """Settings that the page makes itself: previews are always shown, and strength and form are chosen with the result."""
 
 _WIDEST_SLIDER = 1000

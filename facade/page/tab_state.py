@@ -48,13 +48,14 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Pointed:
     """What was pointed at, and what was found there.
 
     Attributes:
         points: x, y in pixels of the photograph, and 1 where it belongs or 0 where it does not.
         box: left, top, right and bottom; None without one.
         guesses: masks, grey PNGs of the photograph's size, the best first; empty where nothing was asked.
+        scores: how sure each is, 0..1.
         guess: the place of the one that is marked.
     """
 
@@ -63,6 +64,11 @@ class Shown:
     guesses: tuple[bytes, ...] = ()
     scores: tuple[float, ...] = ()
     guess: int = 0
+
+    @property
+    def next(self) -> Self:
+        """The same with the next guess; after the last one the first."""
+        return replace(self, guess=(self.guess + 1) % len(self.guesses)) if self.guesses else self
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class TabState:
         mask: grey PNG of the photograph's size that was last put in the editor or used; None where nothing was marked.
         words: for which the mask was found; empty where it was made by hand.
         way: how it is marked now; what was painted counts with the brush only.
-        shown: what was pointed at.
+        pointed: what was pointed at.
         compared: whether before and after are shown, in the editor's place.
         before: a copy of the photograph to be compared with; None before anything was harmonized.
         results: of the last request.
@@ -93,15 +99,15 @@ class TabState:
     mask: bytes | None = None
     words: str = ""
     way: Way = "brush"
-    shown: Shown = Shown()
+    pointed: Pointed = Pointed()
     compared: bool = False
     before: Path | None = None
     results: tuple[Result, ...] = ()
     chosen: int = 0
 
-    def marked_by(self, mask: bytes | None, words: str = "", shown: Shown | None = None) -> Self:
+    def marked_by(self, mask: bytes | None, words: str = "", pointed: Pointed | None = None) -> Self:
         """The tab with this mask in place of what was marked."""
-        return replace(self, mask=mask, words=words, shown=shown or Shown(), compared=False)
+        return replace(self, mask=mask, words=words, pointed=pointed or Pointed(), compared=False)
 
     def canvas_mask(self) -> Mask:
         """The mask on the editor's canvas."""
