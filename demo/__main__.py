@@ -1,4 +1,4 @@
-"""`make demo`: harmonizes photographs and generated scenes through the real server; a page and a report in `out/demo`."""
+"""`make demo`: harmonizes photographs and scenes through the real server; a page and a report in `out/demo`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What is taken home: the result that was kept, in the strength that is shown, as a picture or as a layer; or the mask."""
+"""What is taken home: the result that was kept, in the strength that is shown, as picture or layer; or the mask."""
 
 from collections.abc import Callable, Mapping
 

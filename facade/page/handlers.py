@@ -80,15 +80,13 @@ class Handlers:
         layer = self.folder.write("layer.png", layer_of(mask)) if mask.any() else None
         return self.parts.marking(tab, layer, pointing.picture(tab, layer, say), status)
 
-    async def marking_soon(
-        self, tab: TabState, say: Language, mask: Mask | None = None, status: str = ""
-    ) -> Update:
+    async def marking_soon(self, tab: TabState, say: Language, mask: Mask | None = None, status: str = "") -> Update:
         """`marking`, apart from the event loop."""
         return await asyncio.to_thread(self.marking, tab, say, mask, status)
 
     def can(self, task: str) -> bool:
         """Whether a model of the task is loaded."""
-        assert any(each.TASK == task for each in TASKS)
+        assert any(task == each.TASK for each in TASKS)
         return bool(self.service.models.catalogue.of_task(task))
 
 

@@ -97,7 +97,9 @@ class Parts:
             ink = (f"rgb{COLOUR}", OPACITY)
             self.editor = gr.ImageEditor(
                 label=Said("mark.paint"),
-                height=560,
+                height=520,
+                # A layer that is smaller than the canvas at the beginning would be put in its middle.
+                canvas_size=(16, 16),
                 sources=(),
                 transforms=(),
                 layers=gr.LayerOptions(allow_additional_layers=False, disabled=True),
@@ -116,17 +118,22 @@ class Parts:
     def _lay_result(self) -> None:
         with gr.Column(elem_id="result-stage", elem_classes="stage"):
             self.slider = gr.ImageSlider(
-                label=Said("result.compare"), interactive=False, max_height=560, buttons=["fullscreen"], elem_id="slider"
+                label=Said("result.compare"),
+                interactive=False,
+                max_height=480,
+                buttons=["fullscreen"],
+                elem_id="slider",
             )
             # The handle in the picture is for pointers only.
             self.handle = gr.Slider(0, 100, 50, step=1, label=Said("result.handle"), buttons=[], elem_id="handle")
+            gr.HTML(Said("result.several"), elem_id="several", padding=False)
             self.results = gr.Gallery(
-                label=Said("result.several"),
+                show_label=False,
                 columns=MOST_RESULTS,
                 height="auto",
                 allow_preview=False,
                 buttons=[],
-                object_fit="contain",
+                object_fit="cover",
                 elem_id="results",
             )
             self.strength = gr.Slider(
@@ -203,10 +210,7 @@ class Parts:
         """Before and after, where there are several results the choice of one, and what can be taken home."""
         percent = round(100 * tab.centre())
         pictures = (str(tab.before), str(tab.results[tab.chosen].copy))
-        numbered = [
-            (str(each.copy), say("result.number", number=number) if each.seed is None else say("result.seed", seed=each.seed))
-            for number, each in enumerate(tab.results, 1)
-        ]
+        numbered = [(str(each.copy), say("result.number", number=number)) for number, each in enumerate(tab.results, 1)]
         return {
             **self._at("result", status, way=tab.way, several=_several(tab)),
             self.tab: tab,

@@ -59,8 +59,8 @@ class Marking(Handlers):
             if tab is None:
                 return self.forgotten(say)
             try:
-                tab = await asyncio.to_thread(_with_paint, tab, self.layers(editor))
-                return await self.marking_soon(replace(tab, way=way), say)
+                tab = replace(await asyncio.to_thread(_with_paint, tab, self.layers(editor)), way=way)
+                return await self.marking_soon(tab, say)
             except Exception as error:
                 return self.parts.telling(trouble(error, say))
 

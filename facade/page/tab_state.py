@@ -73,7 +73,7 @@ class Pointed:
 
 @dataclass(frozen=True)
 class Result:
-    """One answer at strength 1: its PNG of the photograph's size, a copy to be shown, and the seed, where there is one."""
+    """One answer at strength 1: its PNG of the photograph's size, a copy to be shown, and the seed if it has one."""
 
     path: Path
     copy: Path

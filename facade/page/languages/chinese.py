@@ -1,7 +1,8 @@
 """The page in simplified Chinese."""
 
 CHINESE: dict[str, str] = {
-    "title": "粘贴到照片里的物体，光线和颜色往往与周围不一致。指出它在哪里，即可得到它与周围协调一致的照片。其他像素一概不变。",
+    "title": "粘贴到照片里的物体，光线和颜色往往与周围不一致。指出它在哪里，"
+    "即可得到它与周围协调一致的照片。其他像素一概不变。",
     "sign_in.title": "Concord：登录",
     "sign_in.key": "API 密钥",
     "sign_in": "登录",
@@ -64,7 +65,6 @@ CHINESE: dict[str, str] = {
     "result.strength": "强度",
     "result.strength_info": "0 为原照片，1 为模型的结果。",
     "result.several": "结果：选择一个保留",
-    "result.seed": "种子 {seed}",
     "result.number": "结果 {number}",
     "result.picture": "下载照片",
     "result.layer": "下载图层",
@@ -87,6 +87,7 @@ CHINESE: dict[str, str] = {
     "problem.image_too_large": "图像太大",
     "problem.too_complex": "读取此图像的工作量过大",
     "problem.invalid_mask": "蒙版与图像不符",
+    "problem.invalid_points": "无法使用这些点或方框",
     "problem.invalid_text": "无法使用此文字",
     "problem.invalid_setting": "设置的值不被允许",
     "problem.cancelled": "请求已取消",

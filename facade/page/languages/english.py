@@ -3,8 +3,8 @@
 from facade.problems import KINDS
 
 ENGLISH: dict[str, str] = {
-    "title": "An object pasted into a photo often has the wrong light and colour. Show where it is, and get the photo back with "
-    "that object matched to the rest. No other pixel changes.",
+    "title": "An object pasted into a photo often has the wrong light and colour. Show where it is, and get the photo "
+    "back with that object matched to the rest. No other pixel changes.",
     "sign_in.title": "Concord: sign in",
     "sign_in.key": "API key",
     "sign_in": "Sign in",
@@ -13,7 +13,7 @@ ENGLISH: dict[str, str] = {
     # The way of a photograph.
     "guide.bring": "<strong>Bring a photograph</strong> with something in it that came from elsewhere.",
     "guide.mark": "<strong>Show what it is</strong>: click on it, draw a box, paint over it, or say it in words.",
-    "guide.compare": "<strong>Compare</strong> before and after, choose how strong the change is, and take it home in full size.",
+    "guide.compare": "<strong>Compare</strong> before and after, choose the strength, and take it home in full size.",
     "guide.kept": "Your photograph stays on this server, and is deleted {minutes} minutes after its last use.",
     "bring.label": "Your photograph",
     "bring.drop": "Drop a photograph here, or click to choose one",
@@ -33,7 +33,7 @@ ENGLISH: dict[str, str] = {
     "mark.rectangle": "Make a rectangle",
     "mark.clear": "Clear",
     "mark.paint": "Paint over it",
-    "mark.photograph": "The photograph. Click on what is out of place; click with Shift to take away; drag a box around it.",
+    "mark.photograph": "The photograph. Click on what is out of place, with Shift to take away, or drag a box.",
     "mark.hint": "Click on it, or drag a box around it. Shift and click takes away.",
     "mark.filled": "What the line goes around is marked.",
     "mark.boxed": "The rectangle is marked.",
@@ -71,7 +71,6 @@ ENGLISH: dict[str, str] = {
     "result.strength": "Strength",
     "result.strength_info": "0 is the photograph as it was, 1 is the model's answer.",
     "result.several": "Results: choose one to keep",
-    "result.seed": "Seed {seed}",
     "result.number": "Result {number}",
     "result.picture": "Download the picture",
     "result.layer": "As a layer",
