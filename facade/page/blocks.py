@@ -30,7 +30,7 @@ _MOST_EVENTS = 1024
 _POLL_SECONDS = 0.02
 
 _SHOW_STAGE = """() => document.querySelector("#stage").scrollIntoView({behavior: "smooth", block: "nearest"})"""
-"""On a phone the stage is above what was pressed."""
+"""On a phone, and where settings are unfolded, the stage is above what was pressed."""
 
 _MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"""
 
@@ -178,6 +178,8 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
         button.click(marking.redraw(change, done), drawn, marked, **shared)
     parts.adjust.click(marking.adjust, [parts.tab], marked, **shared)
 
+    for button in (parts.find, parts.harmonize):
+        button.click(None, js=_SHOW_STAGE, **in_browser)
     asked = [parts.find.click, parts.text.submit]
     gr.on(asked, marking.find, [parts.tab, parts.text], marked, **shared).then(None, js=_SHOW_STAGE, **in_browser)
     wanted = [*drawn, parts.text, parts.model, parts.count, parts.settings]

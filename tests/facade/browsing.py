@@ -77,10 +77,8 @@ class Tab:
 
     def wait_for_photograph(self) -> None:
         """Returns when the photograph is there to be marked."""
-        expect(self.part("mark-stage")).to_be_visible()
-        expect(
-            self.part("pointing").locator("img").first.or_(self.part("editor").locator("canvas").first)
-        ).to_be_visible()
+        shown = '#work:has([data-way="point"]) .pointing, #work:has([data-way="brush"]) #editor canvas'
+        expect(self.page.locator(shown).first).to_be_visible()
 
     def take_brush(self) -> None:
         """Goes to the editor, and returns when the photograph is in it."""
