@@ -17,6 +17,9 @@ from concord.errors import ConcordError
 _BAND = 64  # rows
 _RADIUS = 4  # of the windows of the fit, in small pixels
 _WINDOW = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
+# The mean of 4 and then of 2 neighbours: no energy is left at a period of 4 pixels, the side of a Harmony Transformer's
+# patches, whose borders else show as a grid.
+_PATCH = np.array([1, 2, 2, 2, 1], np.float32) / 8
 _EPSILON = 1e-3  # pull of the slope towards 1, in squared units of 0..1
 # A network errs more where it changes the image than where it repeats it: the power of its error in the background is
 # taken this many times, less what JPEG puts there. Measured on the demo's harmonizer, against fixed shares.
@@ -53,7 +56,7 @@ def transfer(
             deviation in small pixels. Full where the image is at least ``1 + smoothing`` times the small size.
         residual: share of what the fit leaves over that is added back; by default the Wiener gain ``1 - n / s``, where
             ``s`` is the power of what the fit leaves over in the foreground, and ``n`` a multiple of that of the
-            network's error in the background, where the truth is known.
+            network's error in the background, where the truth is known, the grid of its patches included.
         feather: width of the ramp inside the mask's edge, in small pixels, less the first full-size one.
         strength: factor of the change, before it is rounded and clipped.
         in_place: whether ``pixels`` are changed and returned, and not a copy of them.
@@ -151,7 +154,10 @@ def _fit(composite: Pixels, inside: NDArray[np.bool_], result: Floats, sigma: fl
     variance = np.maximum(mean(smooth_x * smooth_x) - mean_x * mean_x, 0)
     slope = (covariance + _EPSILON) / (variance + _EPSILON)
     slope, offset = mean(slope), mean(mean_y - slope * mean_x)
-    return slope, offset, smooth(y - slope * x - offset)
+    leftover = smooth(y - slope * x - offset)
+    # As long as the image is hardly larger than the network's, its patches are as small as its pixels.
+    leftover += np.float32(min(sigma, 1)) * (_without_patches(leftover, weights) - leftover)
+    return slope, offset, leftover
 
 
 def _background_error(composite: Pixels, inside: NDArray[np.bool_], result: Floats, sigma: float) -> Floats:
@@ -168,6 +174,15 @@ def _background_error(composite: Pixels, inside: NDArray[np.bool_], result: Floa
         error = cv2.GaussianBlur(error, (0, 0), sigma) / np.maximum(share, 1e-6) * weight
     error -= cv2.blur(error, _WINDOW) / np.maximum(cv2.blur(weight, _WINDOW), 1e-6)
     return np.asarray(error[outside], np.float32)
+
+
+def _without_patches(values: Floats, weights: Floats) -> Floats:
+    """Values [h, w, 3] where the weights are not 0, smoothed so that no period of 4 pixels is left."""
+
+    def mixed(values: Floats) -> Floats:
+        return np.asarray(cv2.sepFilter2D(values, -1, _PATCH, _PATCH, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    return np.asarray(mixed(values * weights) / np.maximum(mixed(weights), 1e-6), np.float32)
 
 
 def _in_colour(values: Floats) -> Floats:

@@ -27,7 +27,7 @@ from concord.loops.host import Sample
 from concord.loops.request import LoopRequest
 from concord.masks import encode_mask
 from concord.png import encode_png
-from concord.scenes.photographs import change_foreground, read_photograph
+from concord.scenes.photographs import bundled, change_foreground, read_photograph
 from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client.catalogue import Pipeline
@@ -116,7 +116,7 @@ def compare(
     truth = read_photograph(subject.package, subject.filename)
     mask = np.zeros(truth.shape[:2], np.uint8)
     cv2.ellipse(mask, subject.centre, subject.axes, 0, 0, 360, (255,), -1)
-    composite = change_foreground(np.random.default_rng(1), truth, mask, "train")
+    composite = change_foreground(np.random.default_rng(1), truth, mask, bundled().references)
     assert composite is not None
     inputs = {"IMAGE": encode_png(composite), "MASK": encode_mask(mask), "SEED": 1, "RESOLUTION": resolution}
     request = LoopRequest.read(pipeline, inputs)

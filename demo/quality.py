@@ -15,8 +15,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
+from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
-from concord.gates.tasks import Picture, gate_of
+from concord.gates.tasks import LARGE_SCENES, Picture, gate_of
 from concord.instruments.networks import as_pixels, run_network
 from concord.png import encode_png
 from concord.scenes.scene import Scene
@@ -38,7 +39,7 @@ def main() -> int:
         pictures = HeldOut.draw(SCENES, PHOTOGRAPHS)
         catalogue = client.catalogue()
         coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}}
+        report: dict[str, Any] = {"autoencoders": {}, "segmenters": {}, "harmonizers": {}, "patterns": {}}
         for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
             values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
             report["autoencoders"][" and ".join(names)] = float(values.mean())
@@ -49,6 +50,9 @@ def main() -> int:
             if pipeline.task != Harmonize.TASK:
                 continue
             for kind, items in pictures.of(gate_of(pipeline)).items():
+                if kind == LARGE_SCENES:
+                    report["patterns"][pipeline.model] = shown_patches(client, pipeline, items)
+                    continue
                 title = f"{pipeline.model} on {kind}"
                 pairs = each(lambda item, p=pipeline: errors(client, p, item), items, title)
                 report["harmonizers"][title] = summary(pairs)
@@ -64,7 +68,17 @@ def main() -> int:
             f"{name}: mean fMSE {row['fmse_before']:.0f} -> {row['fmse_after']:.0f}, ratio {row['ratio']:.3f}; "
             f"better on {row['improved']:.0%}"
         )
+    for name, value in report["patterns"].items():
+        print(
+            f"{name}: power of the changes at the patches' period {value:.2f} times that beside it, on {LARGE_SCENES}"
+        )
     return 0
+
+
+def shown_patches(client: Client, pipeline: Pipeline, scenes: Sequence[Picture]) -> float:
+    """`pattern` of the answers."""
+    found = [answer(client, pipeline, scene) for scene in scenes]
+    return pattern([scene.composite for scene in scenes], found, [scene.mask for scene in scenes])
 
 
 def each(measure: Callable[..., object], items: Sequence[Any], title: str) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from concord.arrays import Pixels
-from concord.gates.tasks import GATED, GatedTask, Picture, gate_of
+from concord.gates.tasks import GATED, LARGE_SCENES, PHOTOGRAPHS, SCENES, GatedTask, Picture, gate_of
 from concord.instruments.pipelines import least, of_task
 from concord.scenes.photographs import HELD_OUT_FROM, PhotoComposite, make_photo_composite
 from concord.scenes.scene import Scene, make_scene
@@ -20,6 +20,8 @@ from concord_client import Catalogue, Client, Pipeline, ServerError
 from concord_client.settings import SettingValue
 
 SIZE = (256, 256)  # at which the published measures are taken
+LARGE = (512, 512)  # at which a network's pixels are enlarged, and its patches with them
+MOST_LARGE = 16
 SEED = 1  # of a diffusion's noise
 
 Answers = Mapping[str, Mapping[str, list[Pixels]] | ServerError]
@@ -28,14 +30,15 @@ Answers = Mapping[str, Mapping[str, list[Pixels]] | ServerError]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scenes and composites of photographs."""
+    """Scenes, composites of photographs, and scenes of `LARGE` size."""
 
     scenes: list[Scene]
     photographs: list[PhotoComposite]
+    large_scenes: list[Scene]
 
     @classmethod
     def draw(cls, scenes: int, photographs: int | None = None) -> "HeldOut":
-        """The first scenes and photographs, by default equally many of both.
+        """The first scenes and photographs, by default equally many of both, and up to `MOST_LARGE` large scenes.
 
         Without scikit-image, which contains the photographs, there are none, and scenes in front of a photograph are
         skipped.
@@ -44,20 +47,23 @@ class HeldOut:
         with suppress(ModuleNotFoundError):
             for n in range(scenes if photographs is None else photographs):
                 composites.append(make_photo_composite(HELD_OUT_FROM + n, SIZE))
-        return cls(list(islice(_scenes(), scenes)), composites)
+        large = islice(_scenes(LARGE), min(scenes, MOST_LARGE))
+        return cls(list(islice(_scenes(SIZE), scenes)), composites, list(large))
 
     def of(self, gate: GatedTask) -> Mapping[str, list[Picture]]:
         """The pictures for a gate, by kind."""
-        kinds: dict[str, list[Picture]] = {"scenes": [*self.scenes]}
-        if not gate.words:
-            kinds["photographs"] = [*self.photographs]
-        return {kind: pictures for kind, pictures in kinds.items() if pictures}
+        kinds: dict[str, list[Picture]] = {
+            SCENES: [*self.scenes],
+            PHOTOGRAPHS: [*self.photographs],
+            LARGE_SCENES: [*self.large_scenes],
+        }
+        return {kind: kinds[kind] for kind in gate.measures if kinds[kind]}
 
 
-def _scenes() -> Iterable[Scene]:
+def _scenes(size: tuple[int, int]) -> Iterable[Scene]:
     for seed in count(HELD_OUT_FROM):
         with suppress(ModuleNotFoundError):
-            yield make_scene(seed, SIZE)
+            yield make_scene(seed, size)
 
 
 def gated(repositories: Iterable[Path]) -> dict[str, Pipeline]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from concord.arrays import Pixels
 from concord.gates.metrics import decibels, foreground_mse, intersection_over_union, squared_error
+from concord.gates.patches import pattern
 from concord.masks import encode_mask
 from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
@@ -18,6 +19,9 @@ Picture = Scene | PhotoComposite
 Means = dict[str, float]
 Measured = Mapping[str, tuple[float, Means]]
 
+SCENES, PHOTOGRAPHS, LARGE_SCENES = "scenes", "photographs", "large scenes"
+"""The kinds of pictures."""
+
 
 @dataclass(frozen=True)
 class GatedTask:
@@ -26,18 +30,17 @@ class GatedTask:
     Attributes:
         task: its name.
         given: the inputs of its request.
-        words: whether that needs a text for the changed part, which only scenes have.
         answer: name of the field with the mask or picture.
-        measures: from pictures, the default's answers and the profile's: by name the value that is compared with a
-            threshold of `concord.gates.thresholds.Thresholds`, and the means that it was computed from.
+        measures: by kind of picture, from pictures, the default's answers and the profile's: by name the value that is
+            compared with a threshold of `concord.gates.thresholds.Thresholds`, and the means that it was computed from.
+            A text for the changed part is known of scenes only.
     """
 
     task: str
     given: frozenset[str]
-    words: bool
     request: Callable[[Any], Request[Any]]
     answer: str
-    measures: Callable[[Sequence[Picture], Sequence[Pixels], Sequence[Pixels]], Measured]
+    measures: Mapping[str, Callable[[Sequence[Picture], Sequence[Pixels], Sequence[Pixels]], Measured]]
 
 
 def _ask_for_mask(scene: Scene) -> Segment:
@@ -72,6 +75,15 @@ def _error(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequ
     return {"fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse)}
 
 
+def _grid(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
+    """Whether the network's patches show."""
+    composites, masks = [picture.composite for picture in pictures], [picture.mask for picture in pictures]
+    found = {
+        name: pattern(composites, answers, masks) for name, answers in (("default", default), ("profile", profile))
+    }
+    return {"pattern": (found["profile"], found)}
+
+
 def _means(
     score: Callable[..., float], default: Sequence[Pixels], profile: Sequence[Pixels], *truths: Sequence[Pixels]
 ) -> Means:
@@ -84,10 +96,16 @@ def _means(
 
 _BY_MASK, _BY_WORDS = frozenset({"IMAGE", "MASK"}), frozenset({"IMAGE", "TEXT"})
 GATED = (
-    GatedTask(Segment.TASK, _BY_WORDS, True, _ask_for_mask, "mask", _overlap),
-    GatedTask(Harmonize.TASK, _BY_MASK, False, _ask_for_picture, "image", _fidelity),
+    GatedTask(Segment.TASK, _BY_WORDS, _ask_for_mask, "mask", {SCENES: _overlap}),
+    GatedTask(
+        Harmonize.TASK,
+        _BY_MASK,
+        _ask_for_picture,
+        "image",
+        {SCENES: _fidelity, PHOTOGRAPHS: _fidelity, LARGE_SCENES: _grid},
+    ),
     # A pixel at the edge of a mask that a model finds itself is changed or not: no measure of a form's fidelity.
-    GatedTask(Harmonize.TASK, _BY_WORDS, True, _ask_by_words, "image", _error),
+    GatedTask(Harmonize.TASK, _BY_WORDS, _ask_by_words, "image", {SCENES: _error}),
 )
 """A pipeline is judged in the first way in which it can be asked."""
 

@@ -19,11 +19,13 @@ class Thresholds:
         psnr: smallest acceptable PSNR in dB against the default's pictures, of the mean error over all pictures.
         iou_loss: largest acceptable loss of the masks' mean IoU with the true ones against the default's, of 0..1.
         fmse_worse: largest acceptable growth of the pictures' mean fMSE against the default's, as a share.
+        pattern: largest acceptable power of the changes at the period of a network's patches, over that beside it.
     """
 
     psnr: float
     iou_loss: float
     fmse_worse: float
+    pattern: float = 3
 
 
 GATES = {
@@ -32,7 +34,7 @@ GATES = {
     "bf16": Thresholds(psnr=45, iou_loss=0.01, fmse_worse=0.05),
     "int8": Thresholds(psnr=35, iou_loss=0.01, fmse_worse=0.05),
 }
-FORMATS = {"psnr": "{:.1f} dB", "iou_loss": "{:.4f}", "fmse_worse": "{:+.1%}"}
+FORMATS = {"psnr": "{:.1f} dB", "iou_loss": "{:.4f}", "fmse_worse": "{:+.1%}", "pattern": "{:.2f}"}
 LEAST = ("psnr",)  # for the others, the threshold is the largest acceptable value
 
 
@@ -66,7 +68,7 @@ def measures(
     """The measures of a pipeline's task, from the default's answers and the profile's by kind of picture."""
     gate = gate_of(pipeline)
     for kind, items in pictures.of(gate).items():
-        found = gate.measures(items, reference[kind], answers[kind])
+        found = gate.measures[kind](items, reference[kind], answers[kind])
         for measure, (value, means) in found.items():
             threshold = getattr(thresholds, measure)
             yield Measure(

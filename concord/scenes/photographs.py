@@ -1,7 +1,8 @@
-"""Photographs that ship inside scikit-image and scikit-learn, and composites in which a part of one is changed."""
+"""Photographs, by default those that ship inside scikit-image and scikit-learn, with one part changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import cv2
@@ -32,15 +33,43 @@ _FILES = {
 }
 _SEGMENTATION_SIDE = 320
 _ANALYSED = 640
+ERRORS = (80, 7000)
+"""Mean squared differences that a change of the foreground makes, of 8-bit values: the range of iHarmony4."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """RGB pixels [H, W, 3], and labels [h, w] of several segmentations of a smaller copy."""
+    """RGB pixels [H, W, 3], and labels [h, w] of several segmentations of a smaller copy.
+
+    A segmentation by people has -1 where they marked no object.
+    """
 
     name: str
     pixels: Pixels
     segmentations: tuple[NDArray[np.int32], ...]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Photographs of a split, and the weights by which they are drawn."""
+
+    split: str
+    photographs: tuple[Photograph, ...]
+    weights: tuple[float, ...]
+
+    @cached_property
+    def references(self) -> tuple[LabStatistics, ...]:
+        """Statistics of every coarse segment, the references of colour transfer."""
+        found = []
+        for photograph in self.photographs:
+            labels = photograph.segmentations[0]
+            small = cv2.resize(photograph.pixels, labels.shape[::-1], interpolation=cv2.INTER_AREA)
+            found += [LabStatistics.of(small[labels == label]) for label in np.unique(labels)]
+        return tuple(found)
+
+    def draw(self, rng: np.random.Generator) -> Photograph:
+        """One of them."""
+        return one_of(rng, self.photographs, self.weights)
 
 
 @dataclass(frozen=True)
@@ -65,38 +94,47 @@ def read_photograph(package: str, filename: str) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
-@lru_cache(maxsize=2)
-def photographs(split: str = "train") -> tuple[Photograph, ...]:
-    """The photographs of a split ("train" or "held out"), segmented once per process (about a second)."""
+def segmented(name: str, pixels: Pixels, objects: Sequence[NDArray[np.int32]] = ()) -> Photograph:
+    """A photograph, shrunk to 640 pixels, with four segmentations of superpixels.
+
+    objects: labels [H, W] by people, which are drawn as often as those four together.
+    """
     from skimage.segmentation import felzenszwalb, slic  # scenes without a photograph work without scikit-image
 
-    found = []
-    for package, filename, _ in _FILES[split]:
-        pixels = _shrunk(read_photograph(package, filename), _ANALYSED)
-        small = _shrunk(pixels, _SEGMENTATION_SIDE)
-        segmentations = (
-            slic(small, n_segments=24, compactness=12, sigma=1.5, start_label=0),
-            slic(small, n_segments=90, compactness=9, sigma=1, start_label=0),
-            felzenszwalb(small, scale=250, sigma=0.8, min_size=250),
-            felzenszwalb(small, scale=90, sigma=0.8, min_size=80),
-        )
-        found.append(Photograph(filename.split(".")[0], pixels, tuple(s.astype(np.int32) for s in segmentations)))
-    return tuple(found)
+    pixels = _shrunk(pixels, _ANALYSED)
+    small = _shrunk(pixels, _SEGMENTATION_SIDE)
+    segmentations = (
+        slic(small, n_segments=24, compactness=12, sigma=1.5, start_label=0),
+        slic(small, n_segments=90, compactness=9, sigma=1, start_label=0),
+        felzenszwalb(small, scale=250, sigma=0.8, min_size=250),
+        felzenszwalb(small, scale=90, sigma=0.8, min_size=80),
+    )
+    known = [cv2.resize(each, small.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT) for each in objects]
+    return Photograph(name, pixels, tuple(np.asarray(each, np.int32) for each in (*segmentations, *known * 4)))
 
 
 @lru_cache(maxsize=2)
-def _reference_statistics(split: str) -> tuple[LabStatistics, ...]:
-    """Statistics of every coarse segment of the split's photographs, the references of colour transfer."""
-    references = []
-    for photograph in photographs(split):
-        labels = photograph.segmentations[0]
-        small = cv2.resize(photograph.pixels, labels.shape[::-1], interpolation=cv2.INTER_AREA)
-        references += [LabStatistics.of(small[labels == label]) for label in np.unique(labels)]
-    return tuple(references)
+def bundled(split: str = "train") -> Collection:
+    """Those of a split ("train" or "held out") that ship with the packages, segmented once per process (a second)."""
+    photographs, weights = [], []
+    for package, filename, weight in _FILES[split]:
+        photographs.append(segmented(filename.split(".")[0], read_photograph(package, filename)))
+        weights.append(weight)
+    return Collection(split, tuple(photographs), tuple(weights))
 
 
 def _grown_region(rng: np.random.Generator, labels: NDArray[np.int32], share: float) -> Pixels:
-    """A connected union of neighbouring segments with about `share` of the area, grown from a random one; 0 or 255."""
+    """A connected union of neighbouring segments with about `share` of the area, grown from a random one; 0 or 255.
+
+    Of objects that people marked, one.
+    """
+    if labels.min() < 0:
+        marked = labels[labels >= 0]
+        return (
+            np.where(labels == rng.choice(marked), 255, 0).astype(np.uint8)
+            if marked.size
+            else np.zeros_like(labels, np.uint8)
+        )
     count = int(labels.max()) + 1
     areas = np.bincount(labels.ravel(), minlength=count)
     touching = np.zeros((count, count), bool)
@@ -173,11 +211,7 @@ def _crop(rng: np.random.Generator, photograph: Photograph, size: tuple[int, int
 
 def random_view(rng: np.random.Generator, size: tuple[int, int], split: str = "train") -> Pixels:
     """A crop of one of the split's photographs, uint8 [height, width, 3]."""
-    return _crop(rng, _draw(rng, split), size)[0]
-
-
-def _draw(rng: np.random.Generator, split: str) -> Photograph:
-    return one_of(rng, photographs(split), [weight for *_, weight in _FILES[split]])
+    return _crop(rng, bundled(split).draw(rng), size)[0]
 
 
 def _jittered(rng: np.random.Generator, view: Pixels) -> Pixels:
@@ -193,16 +227,21 @@ def _jittered(rng: np.random.Generator, view: Pixels) -> Pixels:
     return view
 
 
-def change_foreground(rng: np.random.Generator, truth: Pixels, mask: Pixels, split: str) -> Pixels | None:
-    """The truth with the masked part changed; None if no draw made a suitable difference."""
-    references = _reference_statistics(split)
+def change_foreground(
+    rng: np.random.Generator,
+    truth: Pixels,
+    mask: Pixels,
+    references: Sequence[LabStatistics],
+    errors: tuple[float, float] = ERRORS,
+) -> Pixels | None:
+    """The truth with the masked part changed by a mean squared difference within `errors`; None if no draw did it."""
 
     def draw(own: LabStatistics) -> Adjustment:
         reference = references[rng.integers(len(references))] if rng.random() < 0.6 else None
         return random_adjustment(rng, own, reference)
 
     def is_suitable(_after: Pixels, error: float, clipped: float) -> bool:
-        return 80 <= error <= 7000 and clipped < 0.10
+        return errors[0] <= error <= errors[1] and clipped < 0.10
 
     return change_part(rng, truth, mask, 6, draw, is_suitable)
 
@@ -212,19 +251,25 @@ def split_of(seed: int) -> str:
     return "train" if seed < HELD_OUT_FROM else "held out"
 
 
-def make_photo_composite(seed: int, size: tuple[int, int], split: str | None = None) -> PhotoComposite:
+def make_photo_composite(
+    seed: int,
+    size: tuple[int, int],
+    collection: Collection | None = None,
+    errors: tuple[float, float] = ERRORS,
+) -> PhotoComposite:
     """A composite of one photograph; equal arguments give equal composites.
 
-    size: (height, width). split: "train" or "held out"; by default that of the seed.
+    size: (height, width). collection: of what is drawn; by default the bundled ones of the seed's split. errors: range
+    of the change's mean squared difference.
     """
-    split = split or split_of(seed)
+    collection = collection or bundled(split_of(seed))
     for attempt in range(100):
         rng = np.random.default_rng((seed, attempt, 1))
-        view, labels = _crop(rng, _draw(rng, split), size)
-        truth = _jittered(rng, view) if split == "train" or rng.random() < 0.5 else view
+        view, labels = _crop(rng, collection.draw(rng), size)
+        truth = _jittered(rng, view) if collection.split == "train" or rng.random() < 0.5 else view
         mask = _random_mask(rng, labels, size)
         if not 0.03 <= np.count_nonzero(mask) / mask.size <= 0.6:
             continue
-        if (composite := change_foreground(rng, truth, mask, split)) is not None:
+        if (composite := change_foreground(rng, truth, mask, collection.references, errors)) is not None:
             return PhotoComposite(composite, truth, mask)
     raise RuntimeError(f"no photo composite for seed {seed}")

@@ -13,15 +13,15 @@ from diffusers.models.upsampling import Upsample2D
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import make_scene
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch, Task
+from demo.tasks.harmonizer import drawn
 from export.networks.latent_diffusion import signed
 
 CONSTANT = 3.0  # initially makes the last normalizations independent of the picture
 CROPS = 4  # per picture; a crop has half its sides
-PHOTOGRAPHS = 0.25  # share of photographs
+PHOTOGRAPHS = 0.6  # share of photographs
 KL = 1e-6  # weight of the divergence from a normal distribution, as in latent diffusion
 
 
@@ -41,9 +41,8 @@ class Autoencoder(Task):
         rng = np.random.default_rng(seed)
         crops: list[NDArray[np.uint8]] = []
         while len(crops) < count:
-            make: Any = make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene
-            sample = make(int(rng.integers(HELD_OUT_FROM)), (2 * size, 2 * size))
-            picture = sample.composite if rng.random() < 0.5 else sample.truth
+            composites, _, truths = drawn(rng, 2 * size, 1, PHOTOGRAPHS)
+            picture = (composites if rng.random() < 0.5 else truths)[0]
             for top, left in rng.integers(size + 1, size=(CROPS, 2)):
                 crops.append(picture[top : top + size, left : left + size])
         return (np.stack(crops[:count]),)

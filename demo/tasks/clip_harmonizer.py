@@ -30,9 +30,9 @@ class ClipHarmonizer(Harmonizer):
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
-        composites, masks, truths = Harmonizer.batch(size, count, seed)
+        composites, masks, truths, true = Harmonizer.batch(size, count, seed)
         parts = np.stack([foreground_view(*each) for each in zip(composites, masks, strict=True)])
-        return composites, masks, truths, parts, np.stack([clip_view(each) for each in composites])
+        return composites, masks, truths, true, parts, np.stack([clip_view(each) for each in composites])
 
 
 @torch.no_grad()

@@ -11,18 +11,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from concord.samplers.schedule import signal_power
-from concord.scenes.photographs import HELD_OUT_FROM
-from concord.scenes.scene import make_scene
 from concord.squash import latent_mask
 from demo import sizes
-from demo.tasks import WEIGHTS, Batch, Task, stacked
+from demo.tasks import WEIGHTS, Batch, Task
 from demo.tasks.autoencoder import Autoencoder, pass_in_pairs
+from demo.tasks.harmonizer import drawn
 from export.networks.latent_diffusion import signed
 
 FOLDER = WEIGHTS / "diffharmony"
 REUSED = 6  # mean number of batches that use a scene
 KEPT = 4096  # scenes, drawn from at random
 CONSTANT = 6.0  # initially makes the last normalization independent of the input
+PHOTOGRAPHS = 0.7  # share of photographs
 GUESSES = 0.5  # share of latents that hold a guess
 BACKGROUND = 0.1  # weight of the noise outside the mask, where the network reads its own output of the step before
 
@@ -47,7 +47,7 @@ class Denoiser(Task):
     truth. So the network does not rely on the latent's content (exposure bias; Ning et al., ICML 2023), and few steps
     end near the mean of the possible pictures.
 
-    Encoded scenes are kept for later batches, because drawing and encoding one costs as much as training on it.
+    Encoded pictures are kept for later batches, because drawing and encoding one costs as much as training on it.
     """
 
     output = FOLDER / "unet"
@@ -68,10 +68,8 @@ class Denoiser(Task):
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
-        """New scenes only, `count / REUSED` of them."""
-        rng = np.random.default_rng(seed)
-        seeds = (int(rng.integers(HELD_OUT_FROM)) for _ in range(max(1, count // REUSED)))
-        return stacked([make_scene(each, (size, size)) for each in seeds])
+        """New pictures only, `count / REUSED` of them."""
+        return drawn(np.random.default_rng(seed), size, max(1, count // REUSED), PHOTOGRAPHS)
 
     @torch.no_grad()
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
@@ -88,7 +86,7 @@ class Denoiser(Task):
         assert isinstance(module, Denoising)
         self.keep(batch)
         count = len(batch[0]) * REUSED
-        composite, mask, truth = self.drawn(count)
+        composite, mask, truth = self.chosen(count)
         states = module.states.expand(count, -1, -1)
 
         def answer(scaled: Tensor, time: Tensor) -> Tensor:
@@ -97,7 +95,7 @@ class Denoiser(Task):
 
         return self.error(answer, mask, truth)
 
-    def drawn(self, count: int) -> tuple[Tensor, ...]:
+    def chosen(self, count: int) -> tuple[Tensor, ...]:
         """Of the scenes that are kept, so many: their parts as batches."""
         chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
         return tuple(torch.stack(parts) for parts in zip(*(self.scenes[i] for i in chosen), strict=True))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from concord.arrays import Pixels
 from concord.letterbox import letterbox, mask_from_logits
@@ -16,14 +16,14 @@ from concord.scenes.scene import make_scene
 from concord.squash import SMALL_SIZE, squash_mask
 from demo import sizes
 from demo.tasks import WEIGHTS, Batch
-from demo.tasks.harmonizer import Harmonizer, squared, transferred
+from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter, tokenizer
 from export.networks.cris import Cris, ServedCris
 from export.networks.crisht import NETWORK
 
 
 class EndToEnd(Harmonizer):
-    """Squared error over what is foreground or was taken for it, after the transfer inside the found mask.
+    """The harmonizer's loss, with the masks that are found for the scenes' texts.
 
     A mask that is a little wrong tells a harmonizer, which was trained on exact ones, that some of the background looks
     like the foreground. It begins as the demo's HT+; the segmenter stays as it is.
@@ -56,14 +56,6 @@ class EndToEnd(Harmonizer):
         )
         (composites, truths), (small, true) = pictures, masks
         return composites, small, truths, true
-
-    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        composites, found, truths, true = (torch.from_numpy(array) for array in batch)
-        composite, truth = (image.permute(0, 3, 1, 2) / 255 for image in (composites, truths))
-        inside = found.float()[:, None]
-        result = module(composites, found)
-        served = torch.where(inside > 0, transferred(composite, inside, result), composite)
-        return squared(served, result, truth, torch.maximum(inside, true.float()[:, None]))
 
 
 @cache

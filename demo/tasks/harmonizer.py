@@ -3,19 +3,24 @@
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.arrays import Pixels
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import make_scene
+from demo.photographs import collection
 from demo.tasks import WEIGHTS, Batch, Task, stacked
 from export.networks import harmony_transformer
 from export.networks.harmonizer import ServedHarmonizer
 from export.networks.harmony_transformer import PATCH, HarmonyTransformerConfig, PatchHT, sine_grid
 
-PHOTOGRAPHS = 0.4  # share of photographs
+PHOTOGRAPHS = 0.75  # share of photographs
+WIDE = (40.0, 12000.0)  # of their changes: real composites are as often nearly right as they are far off
+IMPERFECT = 0.4  # share of masks that are not exact, as people draw them and networks find them
 SCALE = 2.0  # at the start, of the pixels in a token
 CONSTANT = 2.0  # of the channels without a pixel: they dominate a token's norm, so that LayerNorm is nearly linear
 PIXELS = PATCH * PATCH
@@ -49,18 +54,45 @@ class Harmonizer(Task):
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        """Composites, given masks, truths, and true masks."""
         rng = np.random.default_rng(seed)
-        makers = [make_photo_composite if rng.random() < PHOTOGRAPHS else make_scene for _ in range(count)]
-        return stacked([make(int(rng.integers(HELD_OUT_FROM)), (size, size)) for make in makers])
+        composites, masks, truths = drawn(rng, size, count, PHOTOGRAPHS)
+        given = [imperfect(rng, mask) if rng.random() < IMPERFECT else mask for mask in masks]
+        return composites, np.stack(given), truths, masks
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        composites, masks, truths, *views = (torch.from_numpy(array) for array in batch)
-        masks = masks // 255
-        truth = truths.permute(0, 3, 1, 2) / 255
-        foreground = masks.float()[:, None]
-        result = module(composites, masks, *views)
-        served = transferred(composites.permute(0, 3, 1, 2) / 255, foreground, result)
-        return squared(served, result, truth, foreground)
+        """Over what is foreground or was taken for it, after the transfer inside the given mask."""
+        composites, given, truths, true, *views = (torch.from_numpy(array) for array in batch)
+        composite, truth = (image.permute(0, 3, 1, 2) / 255 for image in (composites, truths))
+        inside, foreground = ((mask > 0).float()[:, None] for mask in (given, true))
+        result = module(composites, (given > 0).to(torch.uint8), *views)
+        served = torch.where(inside > 0, transferred(composite, inside, result), composite)
+        return squared(served, result, truth, torch.maximum(inside, foreground))
+
+
+def drawn(rng: np.random.Generator, size: int, count: int, photographs: float) -> Batch:
+    """Composites, masks and truths of photographs, so large a share of them, and of scenes."""
+    return stacked(
+        [
+            make_photo_composite(number, (size, size), collection("train"), WIDE)
+            if rng.random() < photographs
+            else make_scene(number, (size, size))
+            for number in rng.integers(HELD_OUT_FROM, size=count).tolist()
+        ]
+    )
+
+
+def imperfect(rng: np.random.Generator, mask: Pixels) -> Pixels:
+    """The mask as a brush or a network's coarse grid gives it: an edge that wanders, and some of it lost; 0 or 255."""
+    size = mask.shape[0]
+    coverage = cv2.GaussianBlur(mask, (0, 0), size * rng.uniform(0.005, 0.02)).astype(np.float32) / 255
+    cells = int(rng.integers(4, 24))
+    noise = rng.normal(0, 1, (cells, cells)).astype(np.float32)
+    noise = cv2.resize(noise, mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    found = coverage + rng.uniform(0.05, 0.3) * noise > 0.5 + rng.normal(0, 0.12)
+    given = found & (cv2.dilate(mask, np.ones((size // 16 + 1,) * 2, np.uint8)) > 0)
+    kept = np.count_nonzero(given & (mask > 0)) / np.count_nonzero(mask)
+    return np.where(given, 255, 0).astype(np.uint8) if kept > 0.5 else mask
 
 
 def squared(served: Tensor, result: Tensor, truth: Tensor, counts: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class Referrer(Denoiser):
         assert isinstance(module, Referring)
         self.keep(batch)
         count = len(batch[0]) * REUSED
-        composite, truth, masks, tokens = self.drawn(count)
+        composite, truth, masks, tokens = self.chosen(count)
         which = torch.randint(1, REFERRALS, (count,), generator=self.generator)
         which[torch.rand(count, generator=self.generator) < CHANGED] = 0
         rows = torch.arange(count)

@@ -71,6 +71,7 @@ def test_the_default_keeps_its_own_gate(server: EmbeddedServer, held_out: HeldOu
     assert {(row.pipeline, row.pictures, row.count) for row in gate.measures} == {
         *((name, "scenes", 2) for name in by_mask | by_words),
         *((name, "photographs", 1) for name in by_mask),
+        *((name, "large scenes", 2) for name in by_mask),
     }
     assert FAILED not in tables(gate) and tables(gate).count(PASSED) == len(gate.measures) + len(gate.tensors)
 
@@ -118,7 +119,7 @@ def test_an_error_of_the_default_is_nothing_to_compare_with(dimming: Path, held_
 
 
 def test_the_measures_are_those_of_their_definitions(held_out: HeldOut) -> None:
-    scenes = replace(held_out, photographs=[])
+    scenes = replace(held_out, photographs=[], large_scenes=[])
     truths = [scene.truth for scene in scenes.scenes]
     default = [np.where(truth < 128, truth + 2, truth - 2).astype(np.uint8) for truth in truths]
     worse = [np.where(truth < 128, truth + 3, truth - 3).astype(np.uint8) for truth in truths]
@@ -127,6 +128,20 @@ def test_the_measures_are_those_of_their_definitions(held_out: HeldOut) -> None:
     assert psnr.means == {"mean": 1.0, "largest": 1.0}
     assert fmse.value == pytest.approx(9 / 4 - 1) and not fmse.passed
     assert in_words(fmse) == "any, 2 scenes: fmse_worse +125.0%, allowed ≤ +5.0%"
+
+
+def test_patches_that_show_fail_and_smooth_changes_pass(held_out: HeldOut) -> None:
+    composite, mask = np.full((512, 512, 3), 90, np.uint8), np.full((512, 512), 255, np.uint8)
+    scene = replace(held_out.large_scenes[0], composite=composite, mask=mask)
+    large = replace(held_out, scenes=[], photographs=[], large_scenes=[scene])
+    rows = np.arange(512)[:, None, None]
+    smooth = composite + (40 + 30 * np.sin(rows / 90)).astype(np.uint8)
+    tiled = smooth + (rows % 8 < 4).astype(np.uint8) * np.uint8(4)
+    without, with_grid = (
+        measures(HARMONIZING, large, {"large scenes": [smooth]}, {"large scenes": [each]}, GATES["int8"])
+        for each in (smooth, tiled)
+    )
+    assert [each.passed for each in without] == [True] and [each.passed for each in with_grid] == [False]
 
 
 def test_forms_are_made_where_they_are_missing_or_of_another_network(tmp_path: Path, monkeypatch) -> None:
