@@ -13,7 +13,7 @@ from concord_client.tasks.fields import read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
 from facade.page import messages
-from facade.page.downloads import download
+from facade.page.downloads import FILES, download
 from facade.page.form import texts_of
 from facade.page.handlers import Answering, Handlers, Sent, holder, language, needed, trouble
 from facade.page.languages import Language
@@ -108,8 +108,8 @@ class Harmonizing(Handlers):
             try:
                 limits = self.service.everyone.limits
                 with self.service.memory.kept(holder(request), 2 * tab.photograph.length):
-                    name, content = await asyncio.to_thread(download, tab, form, float(strength), limits)
-                    return {self.parts.taken: str(await asyncio.to_thread(self.folder.write, name, content))}
+                    content = await asyncio.to_thread(download, tab, form, float(strength), limits)
+                    return {self.parts.taken: str(await asyncio.to_thread(self.folder.write, FILES[form], content))}
             except Exception as error:
                 return {self.parts.taken: None, **self.parts.telling(trouble(error, say))}
 

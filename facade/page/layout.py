@@ -17,7 +17,7 @@ from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
 from facade.page import pointing
-from facade.page.downloads import FORMS
+from facade.page.downloads import FILES
 from facade.page.examples import EXAMPLES
 from facade.page.folder import KEPT_SECONDS
 from facade.page.form import form_of
@@ -150,11 +150,11 @@ class Parts:
                 self.downloads = {
                     form: gr.Button(
                         Said(f"result.{form}"),
-                        variant="primary" if form == FORMS[0] else "secondary",
+                        variant="primary" if form == "picture" else "secondary",
                         min_width=90,
                         elem_id=f"download-{form}",
                     )
-                    for form in FORMS
+                    for form in FILES
                 }
                 self.adjust = gr.Button(Said("result.change"), min_width=90, elem_id="adjust")
 

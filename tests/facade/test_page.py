@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, expect
+from psd_tools import PSDImage
 
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
@@ -208,6 +209,8 @@ def test_the_strength_is_changed_in_the_browser_and_taken_home_in_every_form(des
     assert np.array_equal(half, at_strength(before, after, 0.5))
     layer = decoded(desk.download("As a layer"))
     assert np.array_equal(np.where(layer[..., 3:] > 0, layer[..., :3], before), half)
+    psd = PSDImage.open(io.BytesIO(desk.download("PSD")))
+    assert np.array_equal(np.asarray(psd.topil().convert("RGB")), half) and len(list(psd)) == 2
 
 
 def test_of_several_results_one_is_kept(desk, paged):
