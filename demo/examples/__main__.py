@@ -42,7 +42,7 @@ class Light:
         return Adjustment(curves=curves.astype(np.float32), matrix=matrix.astype(np.float32))
 
 
-_MADE = {
+MADE = {
     "cup": (_SKIMAGE, "coffee.png", Light((0.60, 0.90, 1.35), gamma=0.8)),
     "dahlia": (_SKLEARN, "flower.jpg", Light((1.00, 1.20, 1.30), gamma=0.75)),
     "rocket": (_SKIMAGE, "rocket.jpg", Light((1.30, 1.00, 0.80), gamma=0.6)),
@@ -56,7 +56,7 @@ def main() -> None:
             assert example.seed is not None
             example.path.write_bytes(_jpeg(make_scene(example.seed, SCENE_SIZE).composite))
             continue
-        package, filename, light = _MADE[example.name]
+        package, filename, light = MADE[example.name]
         encoded = _jpeg(read_photograph(package, filename))
         truth_path(example.name).write_bytes(encoded)
         truth = decoded(encoded)
