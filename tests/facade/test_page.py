@@ -247,7 +247,7 @@ def test_a_file_is_the_mask(desk):
     assert np.array_equal(decoded(desk.download("Download the mask")), mask)
     desk.press("Change the mark")
     files.set_input_files({"name": "mask.png", "mimeType": "image/png", "buffer": encoded(mask[:50])})
-    desk.wait_for("The mask cannot belong to the image")
+    expect(desk.page.get_by_role("alert")).to_contain_text("The mask cannot belong to the image")
 
 
 def test_nothing_keeps_people_from_using_the_page(browser, paged):
