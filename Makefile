@@ -54,7 +54,7 @@ EXACT := $(if $(filter 3.13,$(VERSION)),--no-deps -r constraints.txt,$(PINNED))
 	@$(PYTHON) -m venv --clear .venv-kserve \
 	  && .venv-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0 && touch $@ || rm -rf .venv-kserve
 
-demo: .venv/installed ## harmonize demo composites through the real server; pictures and a report in out/demo
+demo: .venv/installed ## harmonize photographs and generated scenes through the real server: out/demo/index.html
 	$(SERVE) -m demo
 
 serve: .venv/installed ## keep the facade (8080) and its Triton (gRPC 8001, metrics 8002) up in the foreground

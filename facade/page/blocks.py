@@ -1,6 +1,5 @@
 """The page as an application of Gradio, below the facade's own routes: its theme, its events, and what is answered."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from starlette.routing import Mount
 from facade.access.keys import Keys
 from facade.page.examples import EXAMPLES, FOLDER
 from facade.page.folder import Folder
-from facade.page.handlers import Handlers
+from facade.page.form import READ_FORM
+from facade.page.harmonizing import Harmonizing
 from facade.page.layout import Parts
-from facade.page.messages import READ_FORM
+from facade.page.marking import Marking
+from facade.page.marks import boxed, cleared, filled
 from facade.page.sessions import Sessions
 from facade.page.sign_in import SIGN_OUT, SignIn
 from facade.page.surface import Surface
-from facade.page.tab_state import boxed, cleared, filled
 from facade.settings import Settings
 from facade.wire.uploads import Uploads
 from facade.work.service import Service
@@ -30,9 +30,19 @@ _MOST_EVENTS = 1024
 _POLL_SECONDS = 0.02
 
 _SHOW_STAGE = """() => document.querySelector("#stage").scrollIntoView({behavior: "smooth", block: "nearest"})"""
-"""On a phone the stage is above what was pressed."""
+"""On a phone, and where settings are unfolded, the stage is above what was pressed."""
 
 _MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"""
+
+_STRENGTHEN = Path(__file__).with_name("strength.js").read_text()
+
+_SPEAK = """() => { document.documentElement.lang = /^zh\\b/i.test(navigator.language) ? "zh-CN" : "en" }"""
+
+_SAVE = """(file) => {
+    if (!file) return
+    const link = Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name })
+    link.click()
+}"""
 
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -67,7 +77,7 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
     """Mounts the page at ``/``, behind a sign-in where the application has keys; returns its sessions."""
     keys: Keys = app.state.keys
     uploads: Uploads = app.state.uploads
-    blocks = _blocks(service, folder, app.state)
+    blocks, languages = _blocks(service, folder, app.state)
     gr.set_static_paths([FOLDER])
     gr.mount_gradio_app(
         app,
@@ -84,6 +94,7 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         mcp_server=False,
         theme=_THEME,
         css_paths=[Path(__file__).with_name("style.css")],
+        i18n=languages,
     )
     page = app.routes[-1]
     assert isinstance(page, Mount) and isinstance(page.app, App)
@@ -106,11 +117,12 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
     return sessions
 
 
-def _blocks(service: Service, folder: Folder, state: State) -> gr.Blocks:
+def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, gr.I18n]:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
         parts = Parts(SIGN_OUT if state.keys else None)
-        _connect(blocks, parts, Handlers(service, parts, folder, state.keys, state.rates))
+        given = (service, parts, folder, state.keys, state.rates)
+        _connect(blocks, parts, Marking(*given), Harmonizing(*given))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
     blocks.queue(default_concurrency_limit=None, max_size=_MOST_EVENTS, api_open=False)
@@ -120,17 +132,17 @@ def _blocks(service: Service, folder: Folder, state: State) -> gr.Blocks:
     # It keeps the times of ten thousand events, and goes through them with each.
     blocks._queue.ANALYTICS_MAX_EVENTS = 1
     blocks._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]
-    return blocks
+    return blocks, gr.I18n(**parts.translations)
 
 
-def _connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
+def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Harmonizing) -> None:
     """Connects the page's parts with their handlers; to be called within the ``gr.Blocks``."""
     messages = [parts.status, parts.message]
-    models = [parts.model, parts.advanced, parts.settings, *messages]
+    models = [parts.model, parts.served, parts.count, parts.advanced, parts.settings, *messages]
     chosen = [parts.model, parts.settings]
     point = [parts.tab, parts.point, parts.file, parts.find, parts.again, parts.text, *messages]
-    marking = [*point, parts.editor]
-    comparing = [*point, parts.preview, parts.slider, parts.handle, parts.picture, parts.mask]
+    marked = [*point, parts.pointing, parts.editor]
+    compared = [*point, parts.preview, parts.slider, parts.handle, parts.strength, parts.results]
 
     # Handlers get what the browser sent: the editor would decode and write again every picture of it. Messages and
     # buttons say how it goes, in the place of Gradio's own veil over the outputs.
@@ -140,28 +152,45 @@ def _connect(blocks: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
         "show_progress_on": parts.status,
         "api_visibility": "private",
     }
-    blocks.load(handlers.poll, chosen, models, **shared)
-    parts.model.input(handlers.poll, chosen, models, **shared)
+    in_browser: dict[str, Any] = {"api_visibility": "private"}
+    blocks.load(marking.poll, chosen, models, **shared)
+    blocks.load(None, js=_SPEAK, **in_browser)
+    parts.model.input(marking.poll, chosen, models, **shared)
 
-    opened = [parts.file.upload(handlers.open, [parts.file], marking, **shared)]
+    opened = [parts.file.upload(marking.open, [parts.file], marked, **shared)]
     for example, button in zip(EXAMPLES, parts.examples, strict=True):
-        opened.append(button.click(partial(handlers.open_example, example), None, marking, **shared))
+        opened.append(button.click(marking.open_example(example), None, marked, **shared))
     for event in opened:
-        event.then(handlers.poll, chosen, models, **shared)
-    parts.again.click(handlers.again, None, point, **shared)
+        event.then(marking.poll, chosen, models, **shared)
+    parts.again.click(marking.again, None, point, **shared)
 
+    drawn = [parts.tab, parts.editor]
+    parts.to_point.click(marking.go("point"), drawn, marked, **shared)
+    parts.to_brush.click(marking.go("brush"), drawn, marked, **shared)
+    parts.mask_file.upload(marking.take_mask, [parts.mask_file, parts.tab], marked, **shared)
+    parts.pointing.select(marking.select, [parts.tab, parts.away], marked, **shared)
+    parts.guess_again.click(marking.guess_again, [parts.tab], marked, **shared)
     for button, change, done in (
-        (parts.fill, filled, "What the line goes around is marked."),
-        (parts.box, boxed, "The rectangle is marked."),
-        (parts.clear, cleared, "Nothing is marked."),
+        (parts.fill, filled, "mark.filled"),
+        (parts.rectangle, boxed, "mark.boxed"),
+        (parts.clear, cleared, "mark.cleared"),
     ):
-        button.click(partial(handlers.redraw, change, done), [parts.tab, parts.editor], marking, **shared)
-    parts.adjust.click(handlers.adjust, [parts.tab], marking, **shared)
+        button.click(marking.redraw(change, done), drawn, marked, **shared)
+    parts.adjust.click(marking.adjust, [parts.tab], marked, **shared)
 
+    for button in (parts.find, parts.harmonize):
+        button.click(None, js=_SHOW_STAGE, **in_browser)
     asked = [parts.find.click, parts.text.submit]
-    gr.on(asked, handlers.find, [parts.tab, parts.text], marking, **shared).then(None, js=_SHOW_STAGE)
-    wanted = [parts.tab, parts.editor, parts.text, parts.model, parts.settings]
-    parts.harmonize.click(handlers.harmonize, wanted, comparing, js=READ_FORM, **shared).then(None, js=_SHOW_STAGE)
-    parts.cancel.click(handlers.cancel, None, None, **shared)
-    blocks.unload(handlers.cancel)
-    parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, api_visibility="private")
+    gr.on(asked, marking.find, [parts.tab, parts.text], marked, **shared).then(None, js=_SHOW_STAGE, **in_browser)
+    wanted = [*drawn, parts.text, parts.model, parts.count, parts.settings]
+    pressed = parts.harmonize.click(harmonizing.harmonize, wanted, compared, js=READ_FORM, **shared)
+    pressed.then(None, js=_SHOW_STAGE, **in_browser)
+    parts.cancel.click(harmonizing.cancel, None, None, **shared)
+    blocks.unload(harmonizing.cancel)
+    parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, **in_browser)
+    parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    parts.strength.input(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
+    taken = [parts.taken, *messages]
+    for form, button in parts.downloads.items():
+        done = button.click(harmonizing.download(form), [parts.tab, parts.strength], taken, **shared)
+        done.then(None, parts.taken, None, js=_SAVE, **in_browser)

@@ -1,41 +1,32 @@
-"""What the page does when a person does something. All inference goes through the service, so that its limits hold."""
+"""What all handlers of the page need: who asks, in which language, and how what went wrong is said."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import gradio as gr
 import structlog
 
-from concord_client.catalogue import PREVIEW
-from concord_client.tasks.fields import read_encoded
-from concord_client.tasks.harmonize import Harmonize, Harmonized
-from concord_client.tasks.segment import Segment
+from concord_client.tasks import TASKS
 from facade.access.caller import Caller
 from facade.access.keys import Keys, Rates
-from facade.page import messages
-from facade.page.examples import Example
+from facade.page import messages, pointing
 from facade.page.folder import Folder
+from facade.page.languages import Language, language_of
 from facade.page.layout import Parts, Update
-from facade.page.tab_state import (
-    CANVAS_SIDE,
-    FORGOTTEN,
-    SHOWN_SIDE,
-    Mask,
-    Photograph,
-    TabState,
-    copy_of,
-    layer_of,
-    painted,
-)
+from facade.page.marks import Mask, layer_of
+from facade.page.tab_state import Forgotten, TabState
 from facade.problems import Problem, problem_of
-from facade.work.memory import Room
-from facade.work.service import Event, Finished, Queued, Restarted, Service
+from facade.work.service import Service
 
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
+
+
+Answering: TypeAlias = Callable[..., Awaitable[Update]]
+"""Gradio hands over the request only to functions, not to partial ones."""
 
 
 @dataclass(eq=False)
@@ -50,204 +41,83 @@ class Handlers:
 
     async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
         """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
+        say = language(request)
         try:
-            models = await self.service.public_models(self._caller(request))
+            models = await self.service.public_models(self.caller(request))
         except Exception as error:
-            return self.parts.telling(_trouble(error))
-        return self.parts.choosing([model for model in models if model.task == Harmonize.TASK], chosen, form)
-
-    async def open(self, file: Sent, request: gr.Request) -> Update:
-        """A photograph was dropped."""
-        return await self._open(Path(str(file.get("path"))), _holder(request), sent=True)
-
-    async def open_example(self, example: Example) -> Update:
-        """An example was chosen."""
-        return await self._open(example.path, "") | {self.parts.text: example.text}
-
-    def again(self) -> Update:
-        return self.parts.dropping()
-
-    async def redraw(self, change: Callable[[Mask], Mask], done: str, tab: TabState | None, editor: Sent) -> Update:
-        """What is marked is to be changed as a whole; `done` says so."""
-        if tab is None:
-            return self._forgotten()
-        try:
-            mask = await asyncio.to_thread(painted, self._layers(editor), tab.photograph.canvas_size)
-            return await asyncio.to_thread(self._marking, tab, change(mask), messages.note(done))
-        except Exception as error:
-            return self.parts.telling(_trouble(error))
-
-    async def adjust(self, tab: TabState | None) -> Update:
-        """What is marked is to be changed by hand, after before and after were shown."""
-        if tab is None:
-            return self._forgotten()
-        return await asyncio.to_thread(self._marking, replace(tab, compared=False))
-
-    async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
-        """What the words name is wanted in the editor."""
-        if tab is None:
-            yield self._forgotten()
-        if tab is None or _job(request) in self.service.jobs:
-            return
-        yield self.parts.showing(tab, messages.progress("Looking for it"), busy=True)
-        try:
-            await self._count(request)
-            text = _needed(text)
-            with self.service.memory.kept(_holder(request), tab.photograph.length):
-                encoded = await asyncio.to_thread(tab.photograph.encoded)
-                found = (await self.service.run(Segment(encoded, text), self._caller(request))).answer
-            status = messages.note(messages.found(found.score, found.truncated))
-            if found.score > 0:
-                tab = replace(tab, mask=found.mask, words=text, compared=False)
-                yield await asyncio.to_thread(self._marking, tab, None, status)
-            else:
-                yield self.parts.showing(tab, status)
-        except Exception as error:
-            yield self.parts.showing(tab, _trouble(error))
-
-    async def harmonize(
-        self, tab: TabState | None, editor: Sent, text: str, model: str | None, settings: Sent, request: gr.Request
-    ) -> AsyncGenerator[Update]:
-        """The photograph is wanted with its part at home."""
-        if tab is None:
-            yield self._forgotten()
-        if tab is None or _job(request) in self.service.jobs:
-            return
-        yield self.parts.showing(tab, messages.progress("Harmonizing"), busy=True)
-        try:
-            await self._count(request)
-            caller = self._caller(request)
-            memory, holder = self.service.memory, caller.owner
-            with memory.kept(holder, tab.photograph.length), memory.room(holder) as room:
-                layers = self._layers(editor) if self._takes_mask(model) else None
-                wanted = await asyncio.to_thread(_wanted, tab, layers, text.strip())
-                wanted, _ = await self.service.reader.checked(wanted, self.service.allowance(caller), holder)
-                async for event in self._events(wanted, model, messages.texts_of(settings), caller, room):
-                    if isinstance(event, Finished):
-                        yield await asyncio.to_thread(self._result, tab, wanted, event)
-                    else:
-                        yield self._progress(event)
-        except Exception as error:
-            yield self.parts.showing(tab, _trouble(error))
+            return self.parts.telling(trouble(error, say))
+        return self.parts.choosing(models, chosen, form, say)
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
-        self.service.jobs.cancel(_job(request), _holder(request))
+        self.service.jobs.cancel(job(request), holder(request))
 
-    async def _count(self, request: gr.Request) -> None:
+    async def count(self, request: gr.Request) -> None:
+        """Counts something that is asked of a model; raises a `Problem` where that is too much."""
         if self.keys:
-            holder = _holder(request)
-            await self.rates.count(holder, self.keys.allowance(holder).rate)
+            name = holder(request)
+            await self.rates.count(name, self.keys.allowance(name).rate)
 
-    def _takes_mask(self, model: str | None) -> bool:
-        """Whether a mask can be given to a model; others find by words what they harmonize."""
-        pipelines = self.service.models.catalogue.of_task(Harmonize.TASK)
-        return any("MASK" in each.inputs for each in pipelines if model in (None, each.model))
+    def caller(self, request: gr.Request) -> Caller:
+        name = holder(request)
+        return Caller(job(request), name, allowance=self.keys.allowance(name))
 
-    def _caller(self, request: gr.Request) -> Caller:
-        holder = _holder(request)
-        return Caller(_job(request), holder, allowance=self.keys.allowance(holder))
+    def is_busy(self, request: gr.Request) -> bool:
+        """Whether something is going on in the tab."""
+        return job(request) in self.service.jobs
 
-    async def _events(
-        self, wanted: Harmonize, model: str | None, texts: dict[str, str], caller: Caller, room: Room
-    ) -> AsyncGenerator[Event | Finished[Harmonized]]:
-        pipeline, settings = await self.service.choose(wanted, model, texts, caller)
-        if PREVIEW in pipeline.settings:
-            settings = {**settings, PREVIEW.lower(): True}
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        tell, name = events.put_nowait, pipeline.model
-        work = self.service.run(wanted, caller, model=name, settings=settings, on_event=tell, room=room)
-        task = asyncio.create_task(work)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            yield task.result()
-        finally:
-            task.cancel()
+    def layers(self, editor: Sent | None) -> list[Path]:
+        """The files of what is painted; none where the editor was not shown yet."""
+        sent = (editor or {}).get("layers") or []
+        return [self.folder.holding(Path(str(layer.get("path")))) for layer in sent]
 
-    def _progress(self, event: Event) -> Update:
-        if isinstance(event, Restarted):
-            return self.parts.telling(messages.progress("A process of the server has ended; beginning again"))
-        if isinstance(event, Queued):
-            waiting = f"Waiting, number {event.position} in line"
-            return self.parts.telling(messages.progress(waiting if event.position else "Harmonizing"))
-        said = f"Step {event.step} of {event.total}"
-        status = messages.progress(said, event.step / event.total)
-        if event.preview is None:
-            return self.parts.telling(status)
-        return self.parts.stepping(messages.picture(event.preview, said), status)
+    def forgotten(self, say: Language) -> Update:
+        return self.parts.dropping(trouble(Forgotten(), say))
 
-    async def _open(self, path: Path, holder: str, *, sent: bool = False) -> Update:
-        try:
-            path = self.folder.holding(path) if sent else path
-            with self.service.memory.kept(holder, path.stat().st_size):
-                encoded = await asyncio.to_thread(path.read_bytes)
-                limits = self.service.everyone.limits
-                cheap = await self.service.reader.cheap_file(encoded, limits, "image", holder)
-                photograph = await asyncio.to_thread(self._take, path, cheap)
-        except Exception as error:
-            return self.parts.dropping(_trouble(error))
-        return self.parts.marking(TabState(photograph), None, "")
-
-    def _take(self, path: Path, encoded: bytes) -> Photograph:
-        copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
-        canvas = self.folder.write("photograph.jpg", copy.jpeg)
-        return Photograph(path, path.stat().st_size, copy.original, canvas, copy.size)
-
-    def _layers(self, editor: Sent) -> list[Path]:
-        return [self.folder.holding(Path(str(layer.get("path")))) for layer in editor["layers"]]
-
-    def _forgotten(self) -> Update:
-        return self.parts.dropping(_trouble(Problem("missing_field", FORGOTTEN, field="image")))
-
-    def _marking(self, tab: TabState, mask: Mask | None = None, status: str = "") -> Update:
+    def marking(self, tab: TabState, say: Language, mask: Mask | None = None, status: str = "") -> Update:
+        """The photograph to be marked: with this mask of the canvas, or as the tab has it."""
         mask = tab.canvas_mask() if mask is None else mask
         layer = self.folder.write("layer.png", layer_of(mask)) if mask.any() else None
-        return self.parts.marking(tab, layer, status)
+        return self.parts.marking(tab, layer, pointing.picture(tab, layer, say), status)
 
-    def _result(self, tab: TabState, wanted: Harmonize, finished: Finished[Harmonized]) -> Update:
-        answer = finished.answer
-        if answer.score == 0:
-            return self.parts.showing(tab, messages.note(messages.found(0, answer.truncated)))
-        mask = answer.mask or (b"" if wanted.mask is None else read_encoded(wanted.mask))
-        tab = replace(tab, mask=mask, words=wanted.text or tab.words, compared=True)
-        before = self._small("before.jpg", read_encoded(wanted.image))
-        after = self._small("after.jpg", answer.image)
-        downloads = (self.folder.write("harmonized.png", answer.image), self.folder.write("mask.png", mask))
-        status = messages.note(messages.finished(finished.seconds["inference"], answer.seed))
-        return self.parts.comparing(tab, (before, after), downloads, status)
+    async def marking_soon(self, tab: TabState, say: Language, mask: Mask | None = None, status: str = "") -> Update:
+        """`marking`, apart from the event loop."""
+        return await asyncio.to_thread(self.marking, tab, say, mask, status)
 
-    def _small(self, name: str, encoded: bytes) -> Path:
-        return self.folder.write(name, copy_of(encoded, self.service.everyone.limits, SHOWN_SIDE).jpeg)
+    def can(self, task: str) -> bool:
+        """Whether a model of the task is loaded."""
+        assert any(task == each.TASK for each in TASKS)
+        return bool(self.service.models.catalogue.of_task(task))
 
 
-def _wanted(tab: TabState, layers: list[Path] | None, text: str) -> Harmonize:
-    """The request; without layers it is made with words, whatever is marked."""
-    image = tab.photograph.encoded()
-    mask = tab.marked(layers, text) if layers is not None else None
-    return Harmonize(image, text=_needed(text)) if mask is None else Harmonize(image, mask=mask)
-
-
-def _needed(text: str) -> str:
+def needed(text: str, say: Language) -> str:
+    """The words; raises a `Problem` where there are none."""
     if not text.strip():
-        raise Problem("missing_field", "say what is out of place, or paint over it", field="text")
+        raise Problem("missing_field", say("words.missing"), field="text")
     return text.strip()
 
 
-def _holder(request: gr.Request) -> str:
+def language(request: gr.Request) -> Language:
+    """The language that the browser asks for."""
+    return language_of(request.headers.get("accept-language", ""))
+
+
+def holder(request: gr.Request) -> str:
     """Of the key that was used to sign in; empty where none is asked for."""
     return str(request.username or "")
 
 
-def _job(request: gr.Request) -> str:
+def job(request: gr.Request) -> str:
     return f"page-{request.session_hash}"
 
 
-def _trouble(error: Exception) -> str:
+def trouble(error: Exception, say: Language) -> str:
+    """What is said of an error; one that nobody expected is logged."""
+    if isinstance(error, Forgotten):
+        error = Problem("missing_field", say("trouble.forgotten"), field="image")
     problem = problem_of(error)
     if problem.code == "cancelled":
-        return messages.note("Cancelled.")
+        return messages.note(say("going.cancelled"))
     if problem.code == "internal":
         structlog.get_logger().error("the page failed", exc_info=error)
-    return messages.trouble(problem)
+    return messages.trouble(problem, say)

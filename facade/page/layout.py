@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import gradio as gr
+from gradio.i18n import I18nData as Said
 
-from concord_client.catalogue import PREVIEW
-from facade.page import messages
+from concord_client.catalogue import SEED
+from concord_client.composition import STRENGTH
+from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.segment import Segment
+from concord_client.tasks.select import Select
+from facade.page import pointing
+from facade.page.downloads import FILES
 from facade.page.examples import EXAMPLES
 from facade.page.folder import KEPT_SECONDS
-from facade.page.tab_state import COLOUR, OPACITY, TabState
+from facade.page.form import form_of
+from facade.page.languages import LANGUAGES, Language
+from facade.page.marks import COLOUR, OPACITY
+from facade.page.tab_state import TabState, Way
 from facade.work.catalogue import PublicModel
 
 Update: TypeAlias = dict[Any, Any]
@@ -22,20 +31,23 @@ Update: TypeAlias = dict[Any, Any]
 
 Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
 
-_HEADER = """
-<h1>Concord</h1>
-<p>An object pasted into a photo often has the wrong light and colour. Name it or paint over it, and get the photo back
-with that object matched to the rest. No other pixel changes.</p>
-"""
+MOST_RESULTS = 4
+"""Of one press, of a model that draws noise."""
 
-_GUIDE = f"""
-<ol>
-  <li><strong>Bring a photograph</strong> with something in it that came from elsewhere.</li>
-  <li><strong>Say what it is</strong>, or paint over it.</li>
-  <li><strong>Compare</strong> before and after, and take it home in full size.</li>
-</ol>
-<p>Your photograph stays on this server, and is deleted {round(KEPT_SECONDS / 60)} minutes after its last use.</p>
-"""
+_HEADER, _GUIDE = "header", "guide"
+"""Keys of what is put together of several sentences."""
+
+
+def sentences(language: Language, sign_out: str | None) -> dict[str, str]:
+    """What the browser puts in the page's places in this language; `sign_out` is as in `Parts`."""
+    leave = f'<a href="{sign_out}">{language("sign_out")}</a>' if sign_out else ""
+    kept = language("guide.kept", minutes=round(KEPT_SECONDS / 60))
+    steps = "".join(f"<li>{language(f'guide.{step}')}</li>" for step in ("bring", "mark", "compare"))
+    whole = {key: text for key, text in language.table.items() if "{" not in text}
+    return whole | {
+        _HEADER: f"<h1>Concord</h1><p>{language('title')}</p>{leave}",
+        _GUIDE: f"<ol>{steps}</ol><p>{kept}</p>",
+    }
 
 
 class Parts:
@@ -45,11 +57,11 @@ class Parts:
     """
 
     def __init__(self, sign_out: str | None) -> None:
-        leave = f'<a href="{sign_out}">Sign out</a>' if sign_out else ""
-        gr.HTML(_HEADER + leave, elem_id="header", padding=False)
+        self.translations = {each.tag: sentences(each, sign_out) for each in LANGUAGES.values()}
+        gr.HTML(Said(_HEADER), elem_id="header", padding=False)
         with gr.Row(elem_id="work"):
             with gr.Column(scale=7, min_width=320, elem_id="stage"):
-                self.point = gr.HTML(messages.point("drop", busy=False), elem_id="point", padding=False)
+                self.point = gr.HTML(_point("drop", busy=False), elem_id="point", padding=False)
                 self._lay_drop()
                 self._lay_mark()
                 with gr.Column(elem_id="watch-stage", elem_classes="stage"):
@@ -58,23 +70,36 @@ class Parts:
             with gr.Column(scale=4, min_width=300, elem_id="panel"):
                 self._lay_panel()
         self.tab = gr.State()
+        self.served = gr.HTML(elem_id="served", padding=False)
+        self.taken = gr.File(elem_id="taken", visible="hidden")
 
     def _lay_drop(self) -> None:
         with gr.Column(elem_id="drop-stage", elem_classes="stage"):
-            self.file = gr.File(label="Your photograph", file_types=["image"], height=300, elem_id="drop")
+            self.file = gr.File(label=Said("bring.label"), file_types=["image"], height=220, elem_id="drop")
+            gr.HTML(Said("bring.drop"), elem_id="drop-words", padding=False)
             self.message = gr.HTML(elem_id="message", padding=False)
-            gr.HTML("<p>Or try one of these:</p>", elem_id="invitation", padding=False)
+            gr.HTML(Said("bring.examples"), elem_id="invitation", padding=False)
             with gr.Row(elem_id="examples"):
                 self.examples = [
-                    gr.Button(each.text, icon=each.path, min_width=80, elem_classes="example") for each in EXAMPLES
+                    gr.Button(Said(each.title), icon=each.path, min_width=80, elem_classes="example")
+                    for each in EXAMPLES
                 ]
 
     def _lay_mark(self) -> None:
         with gr.Column(elem_id="mark-stage", elem_classes="stage"):
+            with gr.Row(elem_id="ways", elem_classes="tools"):
+                self.to_point = _tool("mark.point", "to-point")
+                self.to_brush = _tool("mark.brush", "to-brush")
+                self.mask_file = gr.UploadButton(
+                    Said("mark.file"), file_types=["image"], size="sm", min_width=90, elem_id="mask-file"
+                )
+            self.pointing = gr.HTML(elem_id="pointing", padding=False, js_on_load=pointing.ON_LOAD)
             ink = (f"rgb{COLOUR}", OPACITY)
             self.editor = gr.ImageEditor(
-                label="Paint over it",
-                height=560,
+                label=Said("mark.paint"),
+                height=520,
+                # A layer that is smaller than the canvas at the beginning would be put in its middle.
+                canvas_size=(16, 16),
                 sources=(),
                 transforms=(),
                 layers=gr.LayerOptions(allow_additional_layers=False, disabled=True),
@@ -83,102 +108,165 @@ class Parts:
                 format="png",
                 elem_id="editor",
             )
-            with gr.Row(elem_id="tools"):
-                self.fill = gr.Button("Fill the outline", size="sm", min_width=90, elem_id="fill")
-                self.box = gr.Button("Make a rectangle", size="sm", min_width=90, elem_id="box")
-                self.clear = gr.Button("Clear", size="sm", min_width=90, elem_id="clear")
+            with gr.Row(elem_id="tools", elem_classes="tools"):
+                self.guess_again = _tool("mark.next", "guess-again")
+                self.fill = _tool("mark.fill", "fill")
+                self.rectangle = _tool("mark.rectangle", "box")
+                self.clear = _tool("mark.clear", "clear")
+                self.away = gr.Checkbox(label=Said("mark.away"), container=False, min_width=150, elem_id="away")
 
     def _lay_result(self) -> None:
         with gr.Column(elem_id="result-stage", elem_classes="stage"):
             self.slider = gr.ImageSlider(
-                label="Before and after", interactive=False, max_height=640, buttons=["fullscreen"], elem_id="slider"
+                label=Said("result.compare"),
+                interactive=False,
+                max_height=480,
+                buttons=["fullscreen"],
+                elem_id="slider",
             )
             # The handle in the picture is for pointers only.
-            self.handle = gr.Slider(
-                0, 100, 50, step=1, label="Compare: percent of before", buttons=[], elem_id="handle"
+            self.handle = gr.Slider(0, 100, 50, step=1, label=Said("result.handle"), buttons=[], elem_id="handle")
+            gr.HTML(Said("result.several"), elem_id="several", padding=False)
+            self.results = gr.Gallery(
+                show_label=False,
+                columns=MOST_RESULTS,
+                height="auto",
+                allow_preview=False,
+                buttons=[],
+                object_fit="cover",
+                elem_id="results",
             )
-            with gr.Row(elem_id="downloads"):
-                self.picture = gr.DownloadButton("Download the picture", variant="primary", elem_id="download-picture")
-                self.mask = gr.DownloadButton("Download the mask", elem_id="download-mask")
-                self.adjust = gr.Button("Change the mark", elem_id="adjust")
+            self.strength = gr.Slider(
+                STRENGTH.lowest,
+                STRENGTH.highest,
+                STRENGTH.default,
+                step=0.05,
+                label=Said("result.strength"),
+                info=Said("result.strength_info"),
+                buttons=[],
+                elem_id="strength",
+            )
+            with gr.Row(elem_id="downloads", elem_classes="tools"):
+                self.downloads = {
+                    form: gr.Button(
+                        Said(f"result.{form}"),
+                        variant="primary" if form == "picture" else "secondary",
+                        min_width=90,
+                        elem_id=f"download-{form}",
+                    )
+                    for form in FILES
+                }
+                self.adjust = gr.Button(Said("result.change"), min_width=90, elem_id="adjust")
 
     def _lay_panel(self) -> None:
-        gr.HTML(_GUIDE, elem_id="guide", padding=False)
+        gr.HTML(Said(_GUIDE), elem_id="guide", padding=False)
         with gr.Column(elem_id="controls"):
             with gr.Group(elem_id="words"):
                 self.text = gr.Textbox(
-                    label="What is out of place?",
-                    info="In words, or paint over it in the photograph.",
-                    placeholder="the teddy bear",
+                    label=Said("words.label"),
+                    info=Said("words.info"),
+                    placeholder=Said("words.placeholder"),
                     max_lines=2,
                     elem_id="text",
                 )
-                self.find = gr.Button("Find it", elem_id="find")
-            self.model = gr.Radio(label="Model", elem_id="model")
-            with gr.Accordion("Advanced", open=False, elem_id="advanced") as self.advanced:
+                self.find = gr.Button(Said("words.find"), elem_id="find")
+            self.model = gr.Radio(label=Said("ask.model"), elem_id="model")
+            self.count = gr.Radio(
+                list(range(1, MOST_RESULTS + 1)),
+                value=1,
+                label=Said("ask.results"),
+                info=Said("ask.results_info"),
+                visible=False,
+                elem_id="count",
+            )
+            with gr.Accordion(Said("ask.advanced"), open=False, elem_id="advanced") as self.advanced:
                 self.settings = gr.HTML(elem_id="settings", padding=False)
-            self.harmonize = gr.Button("Harmonize", variant="primary", size="lg", elem_id="harmonize")
-            self.cancel = gr.Button("Cancel", size="lg", elem_id="cancel")
+            self.harmonize = gr.Button(Said("ask.harmonize"), variant="primary", size="lg", elem_id="harmonize")
+            self.cancel = gr.Button(Said("ask.cancel"), size="lg", elem_id="cancel")
             self.status = gr.HTML(elem_id="status", padding=False)
-            self.again = gr.Button("Another photograph", elem_id="again")
+            self.again = gr.Button(Said("ask.another"), elem_id="again")
 
     def dropping(self, message: str = "") -> Update:
         """A place to drop a photograph."""
         return {**self._at("drop"), self.tab: None, self.file: None, self.message: message, self.text: ""}
 
-    def marking(self, tab: TabState, layer: Path | None, status: str) -> Update:
-        """The photograph in the editor, with what is marked."""
-        layers = [] if layer is None else [str(layer)]
-        editor = {"background": str(tab.photograph.canvas), "layers": layers, "composite": None}
-        return {**self._at("mark", status), self.tab: tab, self.editor: editor}
+    def marking(self, tab: TabState, layer: Path | None, picture: str, status: str) -> Update:
+        """The photograph with what is marked: `picture` to be pointed at, or the editor."""
+        update = {**self._at("mark", status, way=tab.way), self.tab: tab, self.pointing: picture}
+        if tab.way == "brush":
+            layers = [] if layer is None else [str(layer)]
+            update[self.editor] = {"background": str(tab.photograph.canvas), "layers": layers, "composite": None}
+        return update
 
     def showing(self, tab: TabState, status: str, *, busy: bool = False) -> Update:
         """What is there of a tab; busy where something was begun that can be cancelled."""
-        return self._at("result" if tab.compared else "mark", status, busy=busy)
+        return self._at("result" if tab.compared else "mark", status, way=tab.way, busy=busy, several=_several(tab))
 
     def stepping(self, preview: str, status: str) -> Update:
         """The picture as it is after a step."""
         return {**self._at("watch", status, busy=True), self.preview: preview}
 
-    def comparing(
-        self, tab: TabState, pictures: tuple[Path, Path], downloads: tuple[Path, Path], status: str
-    ) -> Update:
-        """Before and after, and the files to be taken home: the picture and the mask."""
+    def comparing(self, tab: TabState, say: Language, status: str) -> Update:
+        """Before and after, where there are several results the choice of one, and what can be taken home."""
         percent = round(100 * tab.centre())
+        pictures = (str(tab.before), str(tab.results[tab.chosen].copy))
+        numbered = [(str(each.copy), say("result.number", number=number)) for number, each in enumerate(tab.results, 1)]
         return {
-            **self._at("result", status),
+            **self._at("result", status, way=tab.way, several=_several(tab)),
             self.tab: tab,
-            self.slider: gr.update(value=tuple(map(str, pictures)), slider_position=percent),
+            self.slider: gr.update(value=pictures, slider_position=percent),
             self.handle: percent,
-            self.picture: str(downloads[0]),
-            self.mask: str(downloads[1]),
+            self.strength: STRENGTH.default,
+            self.results: gr.update(value=numbered if _several(tab) else [], selected_index=tab.chosen),
         }
 
     def telling(self, status: str) -> Update:
         """Only a message."""
         return {self.status: status, self.message: status}
 
-    def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str) -> Update:
+    def choosing(self, loaded: list[PublicModel], chosen: str | None, form: str, say: Language) -> Update:
         """The models there are; the chosen one if it is among them, else the first; and its settings.
 
         A form with the fields that are shown is left as it is, with what was typed into it.
         """
-        names = [model.name for model in loaded]
+        able = [model for model in loaded if model.task == Harmonize.TASK]
+        names = [model.name for model in able]
         name = chosen if chosen in names else next(iter(names), None)
-        choices = [(f"{model.name}: {model.description}", model.name) for model in loaded]
-        settings = next((model.settings for model in loaded if model.name == name), [])
-        # Previews are always shown.
-        fields = messages.form_of([each for each in settings if each.name != PREVIEW.lower()])
+        choices = [(f"{model.name}: {model.description}", model.name) for model in able]
+        settings = next((model.settings for model in able if model.name == name), [])
+        fields = form_of(settings, say)
+        tasks = {model.task for model in loaded}
+        served = {"select": Select.TASK in tasks, "segment": Segment.TASK in tasks}
+        told = "".join(f' data-{task}="{str(has).lower()}"' for task, has in served.items())
         return {
             self.model: gr.update(choices=choices, value=name),
+            self.served: f"<i{told}></i>",
+            self.count: gr.update(visible=any(each.name == SEED.lower() for each in settings)),
             self.advanced: gr.update(visible=bool(fields)),
             **({} if fields == form else {self.settings: fields}),
         }
 
-    def _at(self, stage: Stage, status: str | None = None, *, busy: bool = False) -> Update:
+    def _at(
+        self, stage: Stage, status: str | None = None, *, way: Way = "brush", busy: bool = False, several: bool = False
+    ) -> Update:
         return {
-            self.point: messages.point(stage, busy),
+            self.point: _point(stage, busy=busy, way=way, several=several),
             self.find: gr.update(interactive=not busy),
             self.again: gr.update(interactive=not busy),
             **({} if status is None else {self.status: status}),
         }
+
+
+def _tool(key: str, elem_id: str) -> gr.Button:
+    return gr.Button(Said(key), size="sm", min_width=90, elem_id=elem_id)
+
+
+def _several(tab: TabState) -> bool:
+    return len(tab.results) > 1
+
+
+def _point(stage: Stage, *, busy: bool, way: Way = "brush", several: bool = False) -> str:
+    """Where a tab is, for the style sheet."""
+    told = {"stage": stage, "way": way, "busy": str(busy).lower(), "several": str(several).lower()}
+    said = "".join(f' data-{name}="{value}"' for name, value in told.items())
+    return f"<i{said}></i>"

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facade.access.keys import Keys, hash_of
+from facade.page.languages import language_of
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.uploads import Uploads
@@ -69,7 +70,7 @@ class SignIn:
             await self.app(scope, receive, send)
             return
         elif scope["path"] in ("/", SIGN_IN):
-            answer = _form()
+            answer = _form(request)
         else:
             answer = Problem("unauthorized", "nobody has signed in", field="Cookie").response(scope)
         await answer(scope, receive, send)
@@ -79,7 +80,7 @@ class SignIn:
             given = parse_qs(body.getvalue().decode("ascii", "replace")).get("key", [""])[0]
         hashed = hash_of(given.strip())
         if self.keys.holder(hashed) is None:
-            return _form("This key is not accepted.")
+            return _form(request, "sign_in.refused")
         now = time.monotonic()
         self.sessions = {token: session for token, session in self.sessions.items() if now < session[1]}
         token = secrets.token_urlsafe(32)
@@ -92,7 +93,10 @@ class SignIn:
         return answer
 
 
-def _form(trouble: str = "") -> Response:
-    alert = f'<p role="alert">{trouble}</p>' if trouble else ""
-    headers = {"Cache-Control": "no-store", "Content-Security-Policy": _NOTHING_ELSE}
-    return HTMLResponse(_FORM.substitute(action=SIGN_IN, trouble=alert), HTTPStatus.UNAUTHORIZED, headers)
+def _form(request: Request, trouble: str = "") -> Response:
+    say = language_of(request.headers.get("accept-language", ""))
+    alert = f'<p role="alert">{say(trouble)}</p>' if trouble else ""
+    words = {"title": say("sign_in.title"), "label": say("sign_in.key"), "button": say("sign_in"), "lang": say.tag}
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": _NOTHING_ELSE, "Vary": "Accept-Language"}
+    page = _FORM.substitute(words, action=SIGN_IN, trouble=alert)
+    return HTMLResponse(page, HTTPStatus.UNAUTHORIZED, headers)

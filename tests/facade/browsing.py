@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -67,13 +67,32 @@ class Tab:
     def bring_example(self, text: str) -> None:
         """Chooses an example by what is out of place in it."""
         self.page.get_by_role("button", name=text).click()
-        self.wait_for_editor()
+        self.wait_for_photograph()
 
     def bring(self, name: str, photograph: bytes) -> None:
         """Drops a file."""
         self.part("drop").locator("input[type=file]").set_input_files(
             {"name": name, "mimeType": "image/jpeg", "buffer": photograph}
         )
+
+    def wait_for_photograph(self) -> None:
+        """Returns when the photograph is there to be marked."""
+        shown = '#work:has([data-way="point"]) .pointing, #work:has([data-way="brush"]) #editor canvas'
+        expect(self.page.locator(shown).first).to_be_visible()
+
+    def take_brush(self) -> None:
+        """Goes to the editor, and returns when the photograph is in it."""
+        if not self.part("editor").is_visible():
+            self.press("Brush")
+        self.wait_for_editor()
+
+    def point(self, x: float, y: float, *, shift: bool = False) -> None:
+        """Clicks on a place of the photograph, 0..1 of its width and height."""
+        box = self.page.locator(".pointing").bounding_box()
+        assert box is not None
+        keys: list[Literal["Shift"]] = ["Shift"] if shift else []
+        place: Any = {"x": x * box["width"], "y": y * box["height"]}
+        self.page.locator(".pointing").click(position=place, modifiers=keys)
 
     def wait_for_editor(self) -> None:
         """Returns when the photograph is in the editor."""

@@ -7,12 +7,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, expect
+from psd_tools import PSDImage
 
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
+from concord_client import at_strength
 from facade.page.examples import EXAMPLES
+from facade.page.languages import CHINESE
 from facade.settings import Settings
 from tests.facade.browsing import DESKTOP, PHONE, Tab, chromium, circle, tab
 from tests.facade.gated import MODEL
@@ -21,7 +25,8 @@ from tests.serving.pictures import decoded, encoded, photograph
 from tests.serving.tiny_networks import unet, write_loops, write_networks
 
 KEY = "a-key-for-the-page"
-EXAMPLE = EXAMPLES[0]
+PHOTOGRAPH = EXAMPLES[0]
+EXAMPLE = next(each for each in EXAMPLES if each.text)
 UPRIGHT = 6
 """EXIF orientation of a photograph that was taken with the camera on its side."""
 
@@ -73,6 +78,7 @@ def test_a_person_types_what_is_out_of_place_sees_it_found_and_compares(desk, pa
     expect(desk.page.get_by_label("What is out of place?")).to_have_value(EXAMPLE.text)
     desk.press("Find it")
     desk.wait_for("Found, ")
+    expect(desk.page.locator(".pointing .mark")).to_be_visible()
     desk.keep_picture("2_found")
     desk.press("Harmonize")
     desk.wait_for("Done in")
@@ -109,7 +115,8 @@ def test_what_is_painted_is_harmonized_in_the_photograph_as_it_was_taken(desk):
     exif = Image.Exif()
     exif[0x0112] = UPRIGHT
     desk.bring("photo.jpg", encoded(taken, "JPEG", exif=exif, quality=90))
-    desk.wait_for_editor()
+    desk.wait_for_photograph()
+    desk.take_brush()
     desk.paint((0.45, 0.45), (0.55, 0.55))
     desk.press("Make a rectangle")
     desk.wait_for("The rectangle is marked.")
@@ -130,6 +137,7 @@ def test_what_is_painted_is_harmonized_in_the_photograph_as_it_was_taken(desk):
 def test_an_outline_is_filled_and_a_mark_can_be_cleared(desk):
     desk.bring_example(EXAMPLE.text)
     desk.say("")
+    desk.take_brush()
     desk.paint(*circle(0.5, 0.5, 0.2))
     desk.press("Fill the outline")
     desk.wait_for("What the line goes around is marked.")
@@ -156,12 +164,109 @@ def test_what_was_found_can_be_refined_by_hand(browser, paged):
         desk.wait_for("Done in")
         found = decoded(desk.download("Download the mask"))
         desk.press("Change the mark")
-        desk.wait_for_editor()
+        desk.take_brush()
         desk.paint((0.5, 0.9), (0.6, 0.9))
         desk.press("Harmonize")
         desk.wait_for("Done in")
         refined = decoded(desk.download("Download the mask"))
         assert np.all(refined[found > 0] == 255) and refined.sum() > found.sum()
+
+
+def test_a_person_points_at_it_and_takes_away(desk):
+    desk.bring_example("the dahlia")
+    desk.press("Clear")
+    desk.wait_for("Nothing is marked.")
+    desk.point(0.48, 0.52)
+    desk.wait_for("Guess 1 of ")
+    expect(desk.page.locator(".pointing .belongs")).to_have_count(1)
+    desk.keep_picture("4_pointed")
+    desk.press("Another guess")
+    desk.wait_for("Guess 2 of ")
+    desk.point(0.1, 0.1, shift=True)
+    desk.wait_for("Guess 1 of ")
+    expect(desk.page.locator(".pointing .other")).to_have_count(1)
+    desk.press("Harmonize")
+    desk.wait_for("Done in")
+    mask = decoded(desk.download("Download the mask"))
+    height, width = mask.shape
+    assert mask[round(0.52 * height), round(0.48 * width)] == 255 and mask[round(0.1 * height), round(0.1 * width)] == 0
+
+
+def test_the_strength_is_changed_in_the_browser_and_taken_home_in_every_form(desk):
+    desk.bring_example("the cup")
+    desk.wait_for("It is marked.")
+    desk.press("Harmonize")
+    desk.wait_for("Done in")
+    before, after = decoded(PHOTOGRAPH.path.read_bytes()), decoded(desk.download("Download the picture"))
+    assert np.array_equal(decoded(desk.download("Download the mask")), decoded(PHOTOGRAPH.mask.read_bytes()))
+
+    asked = len(desk.asked)
+    desk.part("strength").locator("input[type=range]").fill("0.5")
+    expect(desk.part("slider").locator("img").last).to_have_attribute("src", re.compile("^blob:"))
+    elsewhere = [each for each in desk.asked[asked:] if not each.startswith("blob:") and "/file=" not in each]
+    assert not elsewhere, "nobody is asked"
+    half = decoded(desk.download("Download the picture"))
+    assert np.array_equal(half, at_strength(before, after, 0.5))
+    layer = decoded(desk.download("As a layer"))
+    assert np.array_equal(np.where(layer[..., 3:] > 0, layer[..., :3], before), half)
+    psd = PSDImage.open(io.BytesIO(desk.download("PSD")))
+    assert np.array_equal(np.asarray(psd.topil().convert("RGB")), half) and len(list(psd)) == 2
+
+
+def test_of_several_results_one_is_kept(desk, paged):
+    desk.bring_example("the cup")
+    desk.page.get_by_label("diffharmony").check()
+    desk.part("count").get_by_text("3", exact=True).click()
+    desk.press("Advanced ▼")
+    desk.page.get_by_label("Seed").fill("7")
+    desk.press("Harmonize")
+    desk.wait_for("Done in")
+    results = desk.part("results").locator("button")
+    expect(results).to_have_count(3)
+    desk.keep_picture("5_several")
+    results.nth(2).click()
+    desk.wait_for("Seed 9 gives it again.")
+    kept = desk.download("Download the picture")
+    with httpx.Client(base_url=paged.url, timeout=60) as api:
+        files = {"image": PHOTOGRAPH.path.read_bytes(), "mask": PHOTOGRAPH.mask.read_bytes()}
+        data = {"model": "diffharmony", "seed": "9"}
+        assert np.array_equal(decoded(kept), decoded(api.post("/v1/harmonize", files=files, data=data).content))
+
+
+def test_a_file_is_the_mask(desk):
+    desk.bring_example(EXAMPLE.text)
+    picture = decoded(EXAMPLE.path.read_bytes())
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    mask[10:60, 20:90] = 255
+    files = desk.part("mask-file").locator("xpath=..").locator("input[type=file]")
+    files.set_input_files({"name": "mask.png", "mimeType": "image/png", "buffer": encoded(mask)})
+    desk.wait_for("The mask of the file is marked.")
+    desk.say("")
+    desk.press("Harmonize")
+    desk.wait_for("Done in")
+    assert np.array_equal(decoded(desk.download("Download the mask")), mask)
+    desk.press("Change the mark")
+    files.set_input_files({"name": "mask.png", "mimeType": "image/png", "buffer": encoded(mask[:50])})
+    expect(desk.page.get_by_role("alert")).to_contain_text("The mask cannot belong to the image")
+
+
+def test_nothing_keeps_people_from_using_the_page(browser, paged):
+    """axe-core finds nothing serious, in light and in dark, wherever a person comes by."""
+    for scheme in ("light", "dark"):
+        with tab(browser, paged.url, DESKTOP, color_scheme=scheme) as person:
+            found = {"bring": serious(person)}
+            person.bring_example("the cup")
+            found["point"] = serious(person)
+            person.page.get_by_label("diffharmony").check()
+            person.part("count").get_by_text("2", exact=True).click()
+            person.press("Advanced ▼")
+            found["settings"] = serious(person)
+            person.take_brush()
+            found["brush"] = serious(person)
+            person.press("Harmonize")
+            person.wait_for("Done in")
+            found["result"] = serious(person)
+            assert not any(found.values()), found
 
 
 def test_another_model_is_chosen_and_its_steps_are_watched(desk):
@@ -202,6 +307,7 @@ def test_what_runs_is_cancelled_and_who_is_too_many_is_told_so(browser, gate):
         with tab(browser, facade.url, DESKTOP) as first, tab(browser, facade.url, DESKTOP) as second:
             for each in (first, second):
                 each.bring_example(EXAMPLE.text)
+                each.take_brush()
                 each.paint((0.4, 0.4), (0.6, 0.6))
                 each.press("Harmonize")
                 facade.wait_until(lambda: facade.service.admission.running[MODEL] == 1, "the first of the two runs")
@@ -219,6 +325,7 @@ def test_closing_the_tab_ends_what_it_asked_for(browser, gate):
     with running(Settings(triton_url=gate.server.grpc_url, probe_interval=3600)) as facade:
         with tab(browser, facade.url, DESKTOP) as left:
             left.bring_example(EXAMPLE.text)
+            left.take_brush()
             left.paint((0.4, 0.4), (0.6, 0.6))
             left.press("Harmonize")
             facade.wait_until(lambda: len(facade.service.jobs) == 1, "the photograph is being harmonized")
@@ -301,23 +408,24 @@ def test_a_key_may_ask_the_page_no_more_than_the_api(browser, everything):
         expect(person.page.get_by_role("alert")).to_contain_text("Too many requests")
 
 
-def test_the_page_fits_a_phone(browser, paged):
-    with tab(browser, paged.url, PHONE, has_touch=True, is_mobile=True) as phone:
+def test_the_page_fits_a_phone_and_speaks_the_browsers_language(browser, paged):
+    with tab(browser, paged.url, PHONE, has_touch=True, is_mobile=True, locale="zh-CN") as phone:
 
         def fits() -> bool:
             return phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
         assert fits()
         phone.keep_picture("phone_1_bring")
-        phone.bring_example(EXAMPLE.text)
+        phone.bring_example(CHINESE["example.moon"])
         assert fits()
-        phone.press("Find it")
-        phone.wait_for("Found, ")
+        phone.press(CHINESE["words.find"])
+        phone.wait_for(CHINESE["words.found"].partition("{")[0])
         phone.keep_picture("phone_2_found")
-        phone.press("Harmonize")
-        phone.wait_for("Done in")
+        phone.press(CHINESE["ask.harmonize"])
+        phone.wait_for(CHINESE["result.done"].partition("{")[0])
         assert fits()
         phone.keep_picture("phone_3_compared")
+        assert phone.page.locator("html").get_attribute("lang") == "zh-CN"
 
 
 def test_the_keyboard_is_enough(desk):
@@ -332,7 +440,7 @@ def test_the_keyboard_is_enough(desk):
 
     reach(EXAMPLE.text)
     desk.page.keyboard.press("Enter")
-    desk.wait_for_editor()
+    desk.wait_for_photograph()
     reach("What is out of place?", "textbox")
     desk.page.keyboard.press("Enter")
     desk.wait_for("Found, ")
@@ -343,19 +451,6 @@ def test_the_keyboard_is_enough(desk):
     before = desk.page.get_by_test_id("slider").get_attribute("style")
     desk.page.keyboard.press("ArrowRight")
     expect(desk.page.get_by_test_id("slider")).not_to_have_attribute("style", before)
-
-
-def test_whatever_can_be_pressed_or_filled_has_a_name(desk):
-    unnamed = """() => [...document.querySelectorAll("button, input, textarea, select")]
-        .filter((each) => each.checkVisibility({visibilityProperty: true}))
-        .filter((each) => !(each.getAttribute("aria-label") || each.innerText.trim() || each.labels?.length))
-        .map((each) => each.outerHTML)"""
-    assert desk.page.evaluate(unnamed) == []
-    desk.bring_example(EXAMPLE.text)
-    assert desk.page.evaluate(unnamed) == []
-    desk.press("Harmonize")
-    desk.wait_for("Done in")
-    assert desk.page.evaluate(unnamed) == []
 
 
 def test_the_page_leaves_the_other_routes_alone(paged):
@@ -380,6 +475,13 @@ def test_the_files_of_the_page_are_gone_when_it_is(everything, browser):
             person.bring_example(EXAMPLE.text)
         assert list(folder.rglob("*.jpg"))
     assert not folder.exists()
+
+
+def serious(person: Tab) -> list[str]:
+    """What axe-core finds that is serious or critical: the rule, and the first element."""
+    found = Axe().run(person.page).response["violations"]
+    worst = [each for each in found if each["impact"] in ("serious", "critical")]
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in worst]
 
 
 def gradio_folder() -> str:

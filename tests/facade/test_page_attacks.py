@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from facade.page import sessions as kept_sessions
-from facade.page.tab_state import COLOUR
+from facade.page.marks import COLOUR
 from facade.settings import Settings
 from tests.facade.gated import MODEL, gated
 from tests.facade.running import PATIENCE, Facade, running
@@ -186,7 +186,7 @@ def test_a_photograph_that_waits_is_counted(tmp_path, image):
         assert "photograph.jpg" in tab.told()
         with Image.open(io.BytesIO(image)) as picture:
             editor = {"background": None, "layers": [tab.upload(marked(picture.size[::-1]))], "composite": None}
-        assert tab.join("harmonize", "click", None, editor, "", MODEL, {}).status_code == 200
+        assert tab.join("harmonize", "click", None, editor, "", MODEL, 1, {}).status_code == 200
         gate.wait_for(1, 0)
         assert gate.facade.call(lambda: memory.held) >= len(image)
         gate.open()

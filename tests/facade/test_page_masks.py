@@ -7,17 +7,8 @@ from PIL import Image
 
 from concord.limits import Limits
 from concord.masks import encode_mask
-from facade.page.tab_state import (
-    Photograph,
-    TabState,
-    boxed,
-    cleared,
-    copy_of,
-    filled,
-    layer_of,
-    painted,
-    resized,
-)
+from facade.page.marks import boxed, cleared, copy_of, filled, layer_of, painted, resized
+from facade.page.tab_state import Forgotten, Photograph, TabState
 from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 
@@ -145,5 +136,5 @@ def test_a_copy_of_a_transparent_picture_lies_over_white_and_is_never_larger():
 def test_a_photograph_that_was_swept_away_is_asked_for_again(tmp_path):
     visit = visit_of(tmp_path)
     visit.photograph.path.unlink()
-    with pytest.raises(Problem, match="drop it again"):
+    with pytest.raises(Forgotten):
         visit.photograph.encoded()

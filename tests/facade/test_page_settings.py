@@ -2,8 +2,11 @@
 
 import pytest
 
-from facade.page.messages import form_of, texts_of
+from facade.page.form import form_of, texts_of
+from facade.page.languages import LANGUAGES
 from facade.work.catalogue import ModelSetting
+
+ENGLISH = LANGUAGES["en"]
 
 
 def setting(kind: str, **declared: object) -> ModelSetting:
@@ -30,17 +33,17 @@ FIELDS = {
 @pytest.mark.parametrize("kind", FIELDS)
 def test_a_field_is_of_the_kind_of_its_setting(kind):
     declared, field = FIELDS[kind]
-    form = form_of([declared])
+    form = form_of([declared], ENGLISH)
     assert field in form and "how much" in form
 
 
 def test_what_has_one_value_only_is_not_asked_for():
-    assert form_of([setting("string", choices=["only"]), setting("boolean", choices=[False])]) == ""
+    assert form_of([setting("string", choices=["only"]), setting("boolean", choices=[False])], ENGLISH) == ""
 
 
 def test_what_a_server_declares_is_no_html():
-    assert "<script>" not in form_of([setting("string", choices=["<script>", "b"], default="b")])
-    assert "<script>" not in form_of([ModelSetting(name="a", type="string", description="<script>")])
+    assert "<script>" not in form_of([setting("string", choices=["<script>", "b"], default="b")], ENGLISH)
+    assert "<script>" not in form_of([ModelSetting(name="a", type="string", description="<script>")], ENGLISH)
 
 
 def test_an_empty_field_is_left_to_the_server():

@@ -1,0 +1,83 @@
+"""The page of the demonstration: one file that needs no network, with every picture before and after."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from concord.arrays import Pixels
+from demo.pictures import data_uri
+from demo.shown import Answer, Shown
+
+_PAGE = Template(Path(__file__).with_name("page.html").read_text())
+
+
+def written(photographs: Sequence[Shown], scenes: Sequence[Shown]) -> str:
+    """The page's HTML: the photographs first, then the scenes that were harmonized by words."""
+    unseen = [each for each in photographs if each.is_unseen]
+    return _PAGE.substitute(
+        summary=_summary(unseen),
+        photographs="".join(_card(number, each, is_by_words=False) for number, each in enumerate(photographs)),
+        scenes="".join(
+            _card(number, each, is_by_words=True) for number, each in enumerate(scenes, start=len(photographs))
+        ),
+    )
+
+
+def _summary(shown: Sequence[Shown]) -> str:
+    """The mean errors of each model over photographs that it never saw."""
+    before = np.mean([each.fmse for each in shown])
+    rows = []
+    for number, answer in enumerate(shown[0].answers):
+        after = np.mean([each.answers[number].fmse for each in shown])
+        seconds = np.mean([each.answers[number].seconds for each in shown])
+        rows.append(
+            f"<tr><th scope=row>{escape(answer.model)}<td>{before:.0f}<td>{after:.0f}<td>{after / before:.2f}"
+            f"<td>{seconds:.2f} s"
+        )
+    return "".join(rows)
+
+
+def _card(number: int, shown: Shown, *, is_by_words: bool) -> str:
+    """One composite: a slider between before and after, and a choice of what is shown as after."""
+    height, width = shown.composite.shape[:2]
+    choices = [_choice(number, place, shown, each, is_by_words) for place, each in enumerate(shown.answers)]
+    choices.append(_radio(number, len(choices), "the original", ""))
+    afters = [each.pixels for each in shown.answers] + [shown.truth]
+    images = "".join(
+        f'<img class="after" src="{data_uri(pixels)}" alt="" width="{width}" height="{height}"'
+        f"{'' if place == 0 else ' hidden'}>"
+        for place, pixels in enumerate(afters)
+    )
+    note = "never seen in training" if shown.is_unseen else "a photograph of the training"
+    title = f"“{escape(shown.title)}”" if is_by_words else escape(shown.title)
+    mask = f'<figure><img src="{data_uri(_small(shown.answers[0].mask))}" alt="The mask"></figure>'
+    return (
+        f'<article><header><h3>{title}</h3><span class="note">{note}</span></header>'
+        f'<div class="compare" style="aspect-ratio: {width} / {height}">'
+        f'<img src="{data_uri(shown.composite)}" alt="Before" width="{width}" height="{height}">{images}'
+        f'<span class="tag left">before</span><span class="tag right">after</span><i class="line"></i>'
+        f'<input type="range" min="0" max="100" value="50" aria-label="Before and after: {escape(shown.title)}"></div>'
+        f'<div class="below">{mask}<fieldset><legend>After: fMSE {shown.fmse:.0f} &rarr;</legend>'
+        f"{''.join(choices)}</fieldset></div></article>"
+    )
+
+
+def _choice(number: int, place: int, shown: Shown, answer: Answer, is_by_words: bool) -> str:
+    better = "better" if answer.fmse < shown.fmse else "worse"
+    found = f", IoU {answer.iou:.2f}" if is_by_words else ""
+    numbers = f'<b class="{better}">{answer.fmse:.0f}</b> <small>{answer.seconds:.2f} s{found}</small>'
+    return _radio(number, place, answer.model, numbers)
+
+
+def _radio(number: int, place: int, name: str, numbers: str) -> str:
+    checked = " checked" if place == 0 else ""
+    box = f'<input type="radio" name="after-{number}" value="{place}"{checked}>'
+    return f"<label>{box}<span>{escape(name)}</span> {numbers}</label>"
+
+
+def _small(mask: Pixels) -> Pixels:
+    """A mask [H, W] in a quarter of its height and width."""
+    return np.ascontiguousarray(mask[::4, ::4])

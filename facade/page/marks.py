@@ -1,0 +1,117 @@
+"""Marks in the editor and the masks they stand for, and the smaller copies of photographs that a browser shows."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from concord.images import decode_image
+from concord.limits import Limits
+from concord.outline import Outline
+from concord.png import encode_png
+from facade.problems import Problem
+
+COLOUR = (232, 62, 120)
+"""RGB of what is marked, in the editor."""
+
+OPACITY = 0.6
+"""Of the mark, so that what lies under it can be seen."""
+
+Mask: TypeAlias = NDArray[np.uint8]
+"""[H, W] of 0 and 255."""
+
+_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A JPEG that every browser shows: upright, transparency over white, never larger than its original.
+
+    Its size, and that of the original upright, are height and width in pixels.
+    """
+
+    jpeg: bytes
+    size: tuple[int, int]
+    original: tuple[int, int]
+
+
+def copy_of(encoded: bytes, limits: Limits, side: int) -> Copy:
+    """A copy for the browser of any picture that Concord takes, its longest side in pixels at most `side`.
+
+    Raises:
+        ConcordError: as `concord.images.decode_image`.
+    """
+    decoded = decode_image(encoded, limits)
+    pixels, original = decoded.pixels, decoded.pixels.shape[:2]
+    scale = side / max(original)
+    if scale < 1:
+        height, width = (max(1, round(length * scale)) for length in original)
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    picture = Image.fromarray(pixels)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_QUALITY, subsampling=0, icc_profile=decoded.icc_profile or None)
+    return Copy(file.getvalue(), (picture.height, picture.width), (original[0], original[1]))
+
+
+def painted(layers: Iterable[Path], size: tuple[int, int]) -> Mask:
+    """What is painted on the editor's layers: where one is at least half as opaque as the brush.
+
+    Raises:
+        Problem: a layer is no PNG file of this height and width.
+        TooComplex: a layer has too many parts.
+    """
+    mask = np.zeros(size, np.uint8)
+    for layer in layers:
+        try:
+            content = layer.read_bytes()
+            Outline.of(content, "mask")
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+                if (picture.height, picture.width) != size:
+                    raise Problem("invalid_mask", "it has another size than the photograph", field="mask")
+                opacity = np.asarray(picture.convert("RGBA").getchannel("A"))
+        except OSError as error:
+            raise Problem("invalid_mask", "it did not arrive whole; press the button again", field="mask") from error
+        mask[opacity >= 255 * OPACITY / 2] = 255
+    return mask
+
+
+def layer_of(mask: Mask) -> bytes:
+    """A layer for the editor, of which `painted` gives the same mask: PNG."""
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    layer[mask > 0] = (*COLOUR, round(255 * OPACITY))
+    return encode_png(layer)
+
+
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The mask with another height and width; the nearest pixel decides."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
+def filled(mask: Mask) -> Mask:
+    """The mask with everything filled that a line of it goes around, as a lasso does."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(mask.copy(), outlines, -1, [255], cv2.FILLED), np.uint8)
+
+
+def boxed(mask: Mask) -> Mask:
+    """The rectangles around the mask's parts; a stroke from corner to corner becomes its rectangle."""
+    boxes = np.zeros_like(mask)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for outline in outlines:
+        left, top, width, height = cv2.boundingRect(outline)
+        boxes[top : top + height, left : left + width] = 255
+    return boxes
+
+
+def cleared(mask: Mask) -> Mask:
+    return np.zeros_like(mask)
