@@ -15,7 +15,8 @@ class TritonPythonModel(SampleModel):
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
         pixels = sample["PIXELS"]
-        mask = decode_mask(sample["MASK"], *pixels.shape[:2], self._limits)
+        height, width = pixels.shape[:2]
+        mask = decode_mask(sample["MASK"], height, width, self._limits)
         given = part(pixels, mask, sample.get(EDGES, AUTO), found=False)
         return {
             "MASK_BITS": pack_mask(given.mask),

@@ -1,4 +1,5 @@
 from collections.abc import Collection
+from typing import Any
 
 from concord.adapter import Sample, SampleModel
 from concord.edges import AUTO, EDGES, part
@@ -13,7 +14,7 @@ class TritonPythonModel(SampleModel):
         pixels = sample["PIXELS"]
         mask = unpack_mask(sample["FOUND_BITS"], pixels.shape[1])
         found = part(pixels, mask, sample.get(EDGES, AUTO), found=True)
-        answer = {"MASK_BITS": pack_mask(found.mask), "MATTE": found.matte}
+        answer: dict[str, Any] = {"MASK_BITS": pack_mask(found.mask), "MATTE": found.matte}
         if "COMPOSITE_MASK" in requested:
             answer["COMPOSITE_MASK"] = squash_mask(found.mask)
         if "MASK" in requested:
