@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import gradio as gr
-from gradio.i18n import I18nData as Said
+from gradio.i18n import I18nData
 
 from concord_client.catalogue import SEED
 from concord_client.composition import STRENGTH
@@ -33,6 +33,9 @@ Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
 
 MOST_RESULTS = 4
 """Of one press, of a model that draws noise."""
+
+Said: Any = I18nData
+"""A sentence by its key, for the browser to put in; Gradio's types leave it out in some places."""
 
 _HEADER, _GUIDE = "header", "guide"
 """Keys of what is put together of several sentences."""
@@ -136,10 +139,11 @@ class Parts:
                 object_fit="cover",
                 elem_id="results",
             )
+            strength: Any = STRENGTH
             self.strength = gr.Slider(
-                STRENGTH.lowest,
-                STRENGTH.highest,
-                STRENGTH.default,
+                strength.lowest,
+                strength.highest,
+                strength.default,
                 step=0.05,
                 label=Said("result.strength"),
                 info=Said("result.strength_info"),
