@@ -169,6 +169,7 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.to_brush.click(marking.go("brush"), drawn, marked, **shared)
     parts.mask_file.upload(marking.take_mask, [parts.mask_file, parts.tab], marked, **shared)
     parts.pointing.select(marking.select, [parts.tab, parts.away], marked, **shared)
+    parts.subject.click(marking.select_subject, [parts.tab], marked, **shared)
     parts.guess_again.click(marking.guess_again, [parts.tab], marked, **shared)
     for button, change, done in (
         (parts.fill, filled, "mark.filled"),

@@ -93,6 +93,7 @@ class Parts:
             with gr.Row(elem_id="ways", elem_classes="tools"):
                 self.to_point = _tool("mark.point", "to-point")
                 self.to_brush = _tool("mark.brush", "to-brush")
+                self.subject = _tool("mark.subject", "subject")
                 self.mask_file = gr.UploadButton(
                     Said("mark.file"), file_types=["image"], size="sm", min_width=90, elem_id="mask-file"
                 )
@@ -240,7 +241,10 @@ class Parts:
         settings = next((model.settings for model in able if model.name == name), [])
         fields = form_of(settings, say)
         tasks = {model.task for model in loaded}
-        served = {"select": Select.TASK in tasks, "segment": Segment.TASK in tasks}
+        # A model that is not pointed at finds what the photograph is of.
+        subject = any(model.task == Select.TASK and not _is_pointed_at(model) for model in loaded)
+        pointed = any(model.task == Select.TASK and _is_pointed_at(model) for model in loaded)
+        served = {"select": pointed, "subject": subject, "segment": Segment.TASK in tasks}
         told = "".join(f' data-{task}="{str(has).lower()}"' for task, has in served.items())
         return {
             self.model: gr.update(choices=choices, value=name),
@@ -263,6 +267,10 @@ class Parts:
 
 def _tool(key: str, elem_id: str) -> gr.Button:
     return gr.Button(Said(key), size="sm", min_width=90, elem_id=elem_id)
+
+
+def _is_pointed_at(model: PublicModel) -> bool:
+    return any(each.name == "points" for each in model.inputs)
 
 
 def _several(tab: TabState) -> bool:
