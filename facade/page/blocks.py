@@ -169,6 +169,7 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.to_brush.click(marking.go("brush"), drawn, marked, **shared)
     parts.mask_file.upload(marking.take_mask, [parts.mask_file, parts.tab], marked, **shared)
     parts.pointing.select(marking.select, [parts.tab, parts.away], marked, **shared)
+    parts.subject.click(marking.select_subject, [parts.tab], marked, **shared)
     parts.guess_again.click(marking.guess_again, [parts.tab], marked, **shared)
     for button, change, done in (
         (parts.fill, filled, "mark.filled"),
@@ -178,13 +179,13 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
         button.click(marking.redraw(change, done), drawn, marked, **shared)
     parts.adjust.click(marking.adjust, [parts.tab], marked, **shared)
 
-    for button in (parts.find, parts.harmonize):
-        button.click(None, js=_SHOW_STAGE, **in_browser)
     asked = [parts.find.click, parts.text.submit]
     gr.on(asked, marking.find, [parts.tab, parts.text], marked, **shared).then(None, js=_SHOW_STAGE, **in_browser)
     wanted = [*drawn, parts.text, parts.model, parts.count, parts.settings]
     pressed = parts.harmonize.click(harmonizing.harmonize, wanted, compared, js=READ_FORM, **shared)
     pressed.then(None, js=_SHOW_STAGE, **in_browser)
+    for button in (parts.find, parts.harmonize):
+        button.click(None, js=_SHOW_STAGE, **in_browser)
     parts.cancel.click(harmonizing.cancel, None, None, **shared)
     blocks.unload(harmonizing.cancel)
     parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, **in_browser)
@@ -192,5 +193,5 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.strength.input(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     taken = [parts.taken, *messages]
     for form, button in parts.downloads.items():
-        done = button.click(harmonizing.download(form), [parts.tab, parts.strength], taken, **shared)
-        done.then(None, parts.taken, None, js=_SAVE, **in_browser)
+        saved = button.click(harmonizing.download(form), [parts.tab, parts.strength], taken, **shared)
+        saved.then(None, parts.taken, None, js=_SAVE, **in_browser)

@@ -27,6 +27,7 @@ def download(tab: TabState, form: str, strength: float, limits: Limits) -> bytes
     before, full = (decode_image(encoded, limits) for encoded in (tab.photograph.encoded(), answer))
     after = at_strength(before.pixels, full.pixels, strength)
     if form == "psd":
-        mask = decode_mask(tab.mask or b"", *after.shape[:2], limits)
+        height, width = after.shape[:2]
+        mask = decode_mask(tab.mask or b"", height, width, limits)
         return layered(before.pixels, after, mask, full.icc_profile)
     return encode_png(layer_of(before.pixels, after) if form == "layer" else after, full.icc_profile)

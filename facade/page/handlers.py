@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 import structlog
 
-from concord_client.tasks import TASKS
+from concord_client.tasks.select import Select
 from facade.access.caller import Caller
 from facade.access.keys import Keys, Rates
 from facade.page import messages, pointing
@@ -84,10 +84,9 @@ class Handlers:
         """`marking`, apart from the event loop."""
         return await asyncio.to_thread(self.marking, tab, say, mask, status)
 
-    def can(self, task: str) -> bool:
-        """Whether a model of the task is loaded."""
-        assert any(task == each.TASK for each in TASKS)
-        return bool(self.service.models.catalogue.of_task(task))
+    def can_be_pointed_at(self) -> bool:
+        """Whether a model is loaded that finds what is clicked."""
+        return any("POINTS" in each.inputs for each in self.service.models.catalogue.of_task(Select.TASK))
 
 
 def needed(text: str, say: Language) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import gradio as gr
-from gradio.i18n import I18nData as Said
+from gradio.i18n import I18nData
 
 from concord_client.catalogue import SEED
 from concord_client.composition import STRENGTH
@@ -33,6 +33,9 @@ Stage: TypeAlias = Literal["drop", "mark", "watch", "result"]
 
 MOST_RESULTS = 4
 """Of one press, of a model that draws noise."""
+
+Said: Any = I18nData
+"""A sentence by its key, for the browser to put in; Gradio's types leave it out in some places."""
 
 _HEADER, _GUIDE = "header", "guide"
 """Keys of what is put together of several sentences."""
@@ -90,6 +93,7 @@ class Parts:
             with gr.Row(elem_id="ways", elem_classes="tools"):
                 self.to_point = _tool("mark.point", "to-point")
                 self.to_brush = _tool("mark.brush", "to-brush")
+                self.subject = _tool("mark.subject", "subject")
                 self.mask_file = gr.UploadButton(
                     Said("mark.file"), file_types=["image"], size="sm", min_width=90, elem_id="mask-file"
                 )
@@ -136,10 +140,11 @@ class Parts:
                 object_fit="cover",
                 elem_id="results",
             )
+            strength: Any = STRENGTH
             self.strength = gr.Slider(
-                STRENGTH.lowest,
-                STRENGTH.highest,
-                STRENGTH.default,
+                strength.lowest,
+                strength.highest,
+                strength.default,
                 step=0.05,
                 label=Said("result.strength"),
                 info=Said("result.strength_info"),
@@ -236,7 +241,10 @@ class Parts:
         settings = next((model.settings for model in able if model.name == name), [])
         fields = form_of(settings, say)
         tasks = {model.task for model in loaded}
-        served = {"select": Select.TASK in tasks, "segment": Segment.TASK in tasks}
+        # A model that is not pointed at finds what the photograph is of.
+        subject = any(model.task == Select.TASK and not _is_pointed_at(model) for model in loaded)
+        pointed = any(model.task == Select.TASK and _is_pointed_at(model) for model in loaded)
+        served = {"select": pointed, "subject": subject, "segment": Segment.TASK in tasks}
         told = "".join(f' data-{task}="{str(has).lower()}"' for task, has in served.items())
         return {
             self.model: gr.update(choices=choices, value=name),
@@ -259,6 +267,10 @@ class Parts:
 
 def _tool(key: str, elem_id: str) -> gr.Button:
     return gr.Button(Said(key), size="sm", min_width=90, elem_id=elem_id)
+
+
+def _is_pointed_at(model: PublicModel) -> bool:
+    return any(each.name == "points" for each in model.inputs)
 
 
 def _several(tab: TabState) -> bool:

@@ -17,7 +17,7 @@ from facade.page.handlers import Answering, Handlers, Sent, holder, language, ne
 from facade.page.languages import Language
 from facade.page.layout import Update
 from facade.page.marks import Mask, copy_of, painted, resized
-from facade.page.tab_state import CANVAS_SIDE, Photograph, TabState, Way
+from facade.page.tab_state import CANVAS_SIDE, Photograph, Pointed, TabState, Way
 
 
 class Marking(Handlers):
@@ -118,14 +118,20 @@ class Marking(Handlers):
         yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
         try:
             pointed = pointing.pointed(tab, event._data, away=away is True)
-            await self.count(request)
-            with self.service.memory.kept(holder(request), tab.photograph.length):
-                encoded = await asyncio.to_thread(tab.photograph.encoded)
-                wanted = Select(encoded, points=pointed.points or None, box=pointed.box)
-                found = (await self.service.run(wanted, self.caller(request))).answer
-            pointed = replace(pointed, guesses=tuple(found.masks), scores=tuple(found.scores))
-            tab = tab.marked_by(pointed.guesses[0], pointed=pointed)
-            yield await self.marking_soon(tab, say, None, _guessed(tab, say))
+            yield await self._selected(tab, pointed, say, request)
+        except Exception as error:
+            yield await self.marking_soon(tab, say, None, trouble(error, say))
+
+    async def select_subject(self, tab: TabState | None, request: gr.Request) -> AsyncGenerator[Update]:
+        """What the photograph is of is wanted."""
+        say = language(request)
+        if tab is None:
+            yield self.forgotten(say)
+        if tab is None or self.is_busy(request):
+            return
+        yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
+        try:
+            yield await self._selected(replace(tab, way="point"), Pointed(), say, request)
         except Exception as error:
             yield await self.marking_soon(tab, say, None, trouble(error, say))
 
@@ -162,13 +168,23 @@ class Marking(Handlers):
         except Exception as error:
             yield self.parts.showing(tab, trouble(error, say))
 
+    async def _selected(self, tab: TabState, pointed: Pointed, say: Language, request: gr.Request) -> Update:
+        await self.count(request)
+        with self.service.memory.kept(holder(request), tab.photograph.length):
+            encoded = await asyncio.to_thread(tab.photograph.encoded)
+            wanted = Select(encoded, points=pointed.points or None, box=pointed.box)
+            found = (await self.service.run(wanted, self.caller(request))).answer
+        pointed = replace(pointed, guesses=tuple(found.masks), scores=tuple(found.scores))
+        tab = tab.marked_by(pointed.guesses[0], pointed=pointed)
+        return await self.marking_soon(tab, say, None, _guessed(tab, say))
+
     async def _opened(self, path: Path, of: str) -> TabState:
         with self.service.memory.kept(of, path.stat().st_size):
             encoded = await asyncio.to_thread(path.read_bytes)
             limits = self.service.everyone.limits
             cheap = await self.service.reader.cheap_file(encoded, limits, "image", of)
             photograph = await asyncio.to_thread(self._take, path, cheap)
-        return TabState(photograph, way="point" if self.can(Select.TASK) else "brush")
+        return TabState(photograph, way="point" if self.can_be_pointed_at() else "brush")
 
     def _take(self, path: Path, encoded: bytes) -> Photograph:
         copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)

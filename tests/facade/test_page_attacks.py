@@ -190,7 +190,7 @@ def test_a_photograph_that_waits_is_counted(tmp_path, image):
         gate.wait_for(1, 0)
         assert gate.facade.call(lambda: memory.held) >= len(image)
         gate.open()
-        assert "harmonized.png" in tab.told()
+        assert "after.jpg" in tab.told()
         gate.facade.wait_until(lambda: memory.held == 0)
 
 

@@ -22,6 +22,7 @@ CHINESE: dict[str, str] = {
     "example.moon": "用文字：the pink moon",
     "mark.point": "点击或框选",
     "mark.brush": "画笔",
+    "mark.subject": "主体",
     "mark.file": "从文件读取蒙版",
     "mark.away": "点击以去除",
     "mark.next": "换一个猜测",

@@ -26,6 +26,7 @@ ENGLISH: dict[str, str] = {
     # Marking.
     "mark.point": "Click or box",
     "mark.brush": "Brush",
+    "mark.subject": "The subject",
     "mark.file": "Mask from a file",
     "mark.away": "A click takes away",
     "mark.next": "Another guess",
