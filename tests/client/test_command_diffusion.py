@@ -115,7 +115,7 @@ def test_a_folder_run_prints_each_seed(concord, kserve, protocol, tmp_path):
     )
     assert (run.returncode, run.stderr) == (0, "concord: 2 of 2 images done\n")
     assert run.stdout.splitlines() == [f"{tmp_path}/{name}: seed {SEED}" for name in ("a b.jpg", "子犬.png")]
-    assert files(out) == ["a b.png", "子犬.png"]
+    assert files(out) == ["a b.png", "report.json", "子犬.png"]
 
 
 def test_a_setting_that_the_server_refuses_ends_a_folder_run_at_once(concord, grpc_kserve, tmp_path):
@@ -158,7 +158,8 @@ def test_wrong_usage_is_exit_code_2_and_sends_nothing(concord, grpc_kserve, phot
     assert f"error: {flag}" in run.stderr
     assert "Traceback" not in run.stderr
     assert grpc_kserve.received == []
-    assert files(tmp_path) == [photo.name]
+    report = ["out.png/report.json"] if output == "--output-dir" else []
+    assert files(tmp_path) == [photo.name, *report]
 
 
 def test_a_setting_is_told_with_the_models_that_have_it(concord, grpc_kserve, photo, tmp_path):
