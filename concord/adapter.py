@@ -38,7 +38,9 @@ class SampleModel:
         """Prepares what :meth:`answer` needs; runs once."""
 
     def answer(self, sample: Sample, requested: Collection[str]) -> Sample:
-        """Outputs of one sample, by tensor name like its inputs: without the batch axis; a STRING [1] is ``bytes``.
+        """Outputs of one sample, by tensor name like its inputs: without the batch axis.
+
+        A STRING [1] is ``bytes``, and a STRING [N] of the outputs a list of ``bytes``.
 
         Args:
             requested: names of the outputs that are asked for; expensive ones that are not can be left out.
@@ -98,6 +100,8 @@ def _stacked(name: str, answers: list[Sample]) -> npt.NDArray[Any]:
     values = [answer[name] for answer in answers]
     if isinstance(values[0], bytes):
         return np.array(values, dtype=object)[:, np.newaxis]
+    if isinstance(values[0], list):
+        return np.array(values, dtype=object)
     if len({value.shape for value in values}) > 1:
         raise InvalidImage(name, "the samples of one request differ in size", "samples of one size, or a request each")
     return values[0][np.newaxis] if len(values) == 1 else np.stack(values)

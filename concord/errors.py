@@ -55,6 +55,10 @@ class InvalidMask(ConcordError, code="invalid_mask", http_status=400):
     """A mask that cannot belong to the image."""
 
 
+class InvalidPoints(ConcordError, code="invalid_points", http_status=400):
+    """Points or a box that cannot be in the image, or do not say what is meant."""
+
+
 class InvalidText(ConcordError, code="invalid_text", http_status=400):
     """A referring expression that cannot be used."""
 

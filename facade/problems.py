@@ -32,6 +32,7 @@ _OF_THE_SERVER: dict[type[errors.ConcordError], str] = {
     errors.ImageTooLarge: "The image is too large",
     errors.TooComplex: "The image takes too much work to read",
     errors.InvalidMask: "The mask cannot belong to the image",
+    errors.InvalidPoints: "The points or the box cannot be used",
     errors.InvalidText: "The text cannot be used",
     errors.InvalidSetting: "A setting is not allowed",
     errors.Cancelled: "The request was cancelled",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from concord_client.tasks.harmonize import Harmonize, Harmonized
     from concord_client.tasks.request import Answer, Request
     from concord_client.tasks.segment import Segment, Segmented
+    from concord_client.tasks.select import Select, Selected
 
 __all__ = [
     "TASKS",
@@ -54,6 +55,8 @@ __all__ = [
     "Retry",
     "Segment",
     "Segmented",
+    "Select",
+    "Selected",
     "ServerError",
     "Setting",
     "Tensor",
@@ -73,6 +76,7 @@ _MODULES = (
     "tasks.request",
     "tasks.harmonize",
     "tasks.segment",
+    "tasks.select",
     "aio",
     "client",
 )

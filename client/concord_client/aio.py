@@ -13,12 +13,13 @@ from concord_client.inference import Inference, OnLost, Wish, untold
 from concord_client.losses import Losses, reloads_of
 from concord_client.repository import Model
 from concord_client.retry import Retry
-from concord_client.settings import Diffusion, Scalar, SettingValue, encode_text
+from concord_client.settings import Diffusion, SettingValue, Value, encode_numbers, encode_text
 from concord_client.steps import OnStep, Steps
-from concord_client.tasks.fields import Encoded, Tensors, read_encoded
+from concord_client.tasks.fields import Encoded, Numbers, Tensors, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
+from concord_client.tasks.select import Select, Selected
 from concord_client.together import Together
 from concord_client.transport import Address, ProtocolName, StreamingTransport, Transport
 
@@ -113,6 +114,21 @@ class AsyncClient:
         """See `Client.segment`."""
         return await self.run(Segment(image, text), model=model, settings=settings, timeout=timeout, headers=headers)
 
+    async def select(
+        self,
+        image: Encoded,
+        *,
+        points: Numbers | None = None,
+        box: Numbers | None = None,
+        model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Selected:
+        """See `Client.select`."""
+        request = Select(image, points=points, box=box)
+        return await self.run(request, model=model, settings=settings, timeout=timeout, headers=headers)
+
     async def catalogue(self, *, max_age: float | None = None, timeout: float | None = None) -> Catalogue:
         """See `Client.catalogue`."""
         return await self._known(self._deadline(timeout), max_age)
@@ -193,10 +209,13 @@ class AsyncClient:
     async def _run(self, wish: Wish[A]) -> A:
         deadline = self._deadline(wish.timeout, wish.cancellation)
         deadline.cancellation.wait(0)
-        inputs: dict[str, Scalar] = {}
+        inputs: dict[str, Value] = {}
         for each in wish.request.given():
             value = getattr(wish.request, each.name)
-            inputs[each.tensor] = await self._read(value) if each.kind == "image" else encode_text(value)
+            if each.kind == "image":
+                inputs[each.tensor] = await self._read(value)
+            else:
+                inputs[each.tensor] = encode_text(value) if each.kind == "text" else encode_numbers(each.tensor, value)
         answer_type = wish.request.answer_type()
         steps = Steps([each.tensor for each in answer_type.fields() if each.required], wish.on_step)
         pipeline, inference = await self._planned(wish, inputs, deadline)
@@ -215,7 +234,7 @@ class AsyncClient:
         return Deadline(self._timeout if timeout is None else timeout, cancellation)
 
     async def _planned(
-        self, wish: Wish[A], inputs: Mapping[str, Scalar], deadline: Deadline
+        self, wish: Wish[A], inputs: Mapping[str, Value], deadline: Deadline
     ) -> tuple[Pipeline, Inference]:
         """A plan by the catalogue; one that is refused is made again if the server has changed since."""
         catalogue = await self._known(deadline)

@@ -9,6 +9,7 @@ A pipeline is public if its Triton configuration has the parameter ``task``. Its
   the input is given, or has the value.
 * ``gate.ROLE``: of a part that has to give the pictures of the one it replaces: ``PASSED`` and what was found, or why
   it has not passed. Without this parameter a part needs no gate.
+* ``any_of``: names of optional inputs, with commas between them, of which a request has at least one.
 * ``setting.INPUT``: see `concord_client.settings.Setting.parse`.
 
 Inputs, outputs and streaming stand in the configuration itself.
@@ -35,6 +36,7 @@ PROFILE = "profile"
 DEFAULT_DEADLINE = 60.0
 _DEFAULT_RANK = 100
 PASSED = "passed"
+ANY_OF = "any_of"
 PART, SETTING, GATE = "part.", "setting.", "gate."
 """Beginnings of a pipeline's parameters."""
 
@@ -85,6 +87,7 @@ class Pipeline:
         name: what requests call it on the wire.
         required: inputs that every request has.
         optional: inputs that a request may have, settings and `TIMEOUT` not among them.
+        any_of: those of the optional inputs of which a request has at least one; empty where it need not.
         outputs: in the order of the configuration.
         settings: by the name of their input.
         parts: the models it runs, by role; empty for an ensemble.
@@ -101,6 +104,7 @@ class Pipeline:
     rank: int = _DEFAULT_RANK
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
+    any_of: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     settings: Mapping[str, Setting] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -145,6 +149,11 @@ class Pipeline:
                 raise InvalidDeclaration(f"{PART}{part.role}", f"there is no input {part.input}", allowed)
         given = [tensor for name, tensor in inputs.items() if name not in settings and name != TIMEOUT]
         optional = frozenset(tensor["name"] for tensor in given if tensor.get("optional"))
+        any_of = tuple(name.strip() for name in parameters[ANY_OF].split(",")) if ANY_OF in parameters else ()
+        if odd := set(any_of) - optional:
+            raise InvalidDeclaration(
+                ANY_OF, f"{min(odd) or 'nothing'} is no optional input", ", ".join(sorted(optional))
+            )
         return cls(
             name=config["name"],
             task=_word(parameters, "task"),
@@ -153,6 +162,7 @@ class Pipeline:
             rank=int(_number(parameters, "rank", _DEFAULT_RANK, 0, 10_000)),
             required=frozenset(tensor["name"] for tensor in given) - optional,
             optional=optional,
+            any_of=any_of,
             outputs=tuple(tensor["name"] for tensor in config.get("output", ())),
             settings=settings,
             parts={part.role: part for part in parts},
@@ -175,7 +185,16 @@ class Pipeline:
 
     def takes(self, given: Collection[str]) -> bool:
         """Whether a request with just these inputs, settings left aside, can be answered."""
-        return self.required <= set(given) <= self.inputs
+        return self.required <= set(given) <= self.inputs and not self.lacks(given)
+
+    def lacks(self, given: Collection[str]) -> bool:
+        """Whether a request with just these inputs has none of those of which it has to have one."""
+        return bool(self.any_of) and not set(self.any_of) & set(given)
+
+    @property
+    def needs(self) -> str:
+        """What a request has to have, in words."""
+        return " + ".join([*sorted(self.required), *[" or ".join(self.any_of)] * bool(self.any_of)])
 
     def models(self) -> frozenset[str]:
         """The models without which it cannot answer any request."""
@@ -194,7 +213,9 @@ class Pipeline:
             left = tuple(choice for choice in choices if str(choice).lower() != part.value.lower())
             closed = {part.value: part.barred} if part.barred and part.model in ready else {}
             settings[part.input] = replace(setting, choices=left, closed={**setting.closed, **closed})
-        return replace(self, optional=self.optional - {part.input for part in missing}, settings=settings)
+        gone = {part.input for part in missing}
+        any_of = tuple(name for name in self.any_of if name not in gone)
+        return replace(self, optional=self.optional - gone, any_of=any_of, settings=settings)
 
 
 class Catalogue:
@@ -288,8 +309,9 @@ class Catalogue:
         if fitting := [each for each in able if each.takes(given)]:
             # Of pipelines that all take it, the one that asks for most of it was made for it.
             return min(fitting, key=lambda each: (each.rank, each.model, not each.streams, -len(each.required)))
-        ways = [" + ".join(sorted(each.required)) for each in able] or ["nothing over this protocol"]
-        odd = sorted(set(given) - frozenset().union(*(each.inputs for each in able))) or sorted(given)
+        ways = [each.needs for each in able] or ["nothing over this protocol"]
+        odd = sorted(set(given) - frozenset().union(*(each.inputs for each in able)))
+        odd = odd or [each.any_of[0] for each in able if each.lacks(given)] or sorted(given)
         problem = f"{model or task} does not take {' + '.join(sorted(given))}"
         raise InvalidInput("invalid_setting", odd[0] if odd else "request", problem, ", or ".join(dict.fromkeys(ways)))
 

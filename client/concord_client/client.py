@@ -11,10 +11,11 @@ from concord_client.repository import Model
 from concord_client.retry import Retry
 from concord_client.settings import Diffusion, SettingValue
 from concord_client.steps import OnStep
-from concord_client.tasks.fields import Encoded, read_encoded
+from concord_client.tasks.fields import Encoded, Numbers, read_encoded
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.request import A, Request
 from concord_client.tasks.segment import Segment, Segmented
+from concord_client.tasks.select import Select, Selected
 from concord_client.transport import ProtocolName
 
 S = TypeVar("S")
@@ -150,6 +151,34 @@ class Client:
         """Finds the part of a photograph that a text names. Arguments and errors are those of `run`."""
         return self.run(
             Segment(image, text),
+            model=model,
+            settings=settings,
+            timeout=timeout,
+            headers=headers,
+            cancellation=cancellation,
+        )
+
+    def select(
+        self,
+        image: Encoded,
+        *,
+        points: Numbers | None = None,
+        box: Numbers | None = None,
+        model: str | None = None,
+        settings: Mapping[str, SettingValue] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Selected:
+        """Finds the part of a photograph that points and a box show; other arguments and errors are those of `run`.
+
+        Args:
+            points: such as ``[(120, 80, 1), (40, 30, 0)]``: x and y in pixels of the upright photograph, and 1 where
+                the part is or 0 where it is not.
+            box: left, top, right and bottom of a box around the part.
+        """
+        return self.run(
+            Select(image, points=points, box=box),
             model=model,
             settings=settings,
             timeout=timeout,

@@ -22,10 +22,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from concord_client.cancellation import Cancellation, Deadline
 from concord_client.errors import Cancelled, ConcordClientError, Lost, Unavailable, Unreachable, error_from_answer
-from concord_client.inference import DATATYPES, Inference
+from concord_client.inference import Inference, datatype_of, shape_of
 from concord_client.losses import replaced
 from concord_client.repository import Model, read_metadata, read_statistics
-from concord_client.settings import Scalar
+from concord_client.settings import Value
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address, is_loopback
 
@@ -259,14 +259,14 @@ def infer_request(inference: Inference) -> Any:
     """The `ModelInferRequest` of an inference."""
     request = service_pb2.ModelInferRequest(model_name=inference.model)
     for name, value in inference.inputs.items():
-        request.inputs.add(name=name, datatype=DATATYPES[type(value)], shape=[1, 1])
+        request.inputs.add(name=name, datatype=datatype_of(value), shape=shape_of(value))
         request.raw_input_contents.append(_raw(value))
     for name in inference.outputs:
         request.outputs.add(name=name)
     return request
 
 
-def _raw(value: Scalar) -> bytes:
+def _raw(value: Value) -> bytes:
     return struct.pack("<I", len(value)) + value if isinstance(value, bytes) else value.tobytes()
 
 

@@ -16,9 +16,9 @@ import tritonclient.http as triton  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Deadline
 from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
-from concord_client.inference import DATATYPES, Inference
+from concord_client.inference import Inference, datatype_of, shape_of
 from concord_client.repository import Model, read_metadata, read_statistics
-from concord_client.settings import Scalar
+from concord_client.settings import Value
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address
 
@@ -137,9 +137,9 @@ class HttpTransport(AsyncHttpTransport):
             raise
 
 
-def _input(name: str, value: Scalar) -> Any:
-    array = np.array([[value]], dtype=np.object_ if isinstance(value, bytes) else value.dtype)
-    return triton.InferInput(name, [1, 1], DATATYPES[type(value)]).set_data_from_numpy(array)
+def _input(name: str, value: Value) -> Any:
+    array = np.array(value, dtype=np.object_ if isinstance(value, bytes) else value.dtype).reshape(shape_of(value))
+    return triton.InferInput(name, shape_of(value), datatype_of(value)).set_data_from_numpy(array)
 
 
 def _words(content: bytes) -> str:

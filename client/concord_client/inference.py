@@ -10,7 +10,7 @@ import numpy as np
 from concord_client.cancellation import Cancellation
 from concord_client.catalogue import PREVIEW, SEED, STEP, TIMEOUT, TOTAL, Catalogue, Pipeline
 from concord_client.errors import InvalidInput, Unavailable
-from concord_client.settings import Scalar, Setting, SettingValue
+from concord_client.settings import Scalar, Setting, SettingValue, Value
 from concord_client.steps import OnStep
 from concord_client.tasks.fields import Tensors
 from concord_client.tasks.request import A, Request
@@ -24,6 +24,17 @@ DATATYPES: Mapping[type[Scalar], str] = {
 }
 """KServe's names for the types of inputs."""
 
+
+def datatype_of(value: Value) -> str:
+    """KServe's name for the type of an input."""
+    return DATATYPES[value.dtype.type if isinstance(value, np.ndarray) else type(value)]
+
+
+def shape_of(value: Value) -> list[int]:
+    """The shape of an input on the wire."""
+    return [1, value.size] if isinstance(value, np.ndarray) else [1, 1]
+
+
 OnLost: TypeAlias = Callable[[Unavailable], object]
 """Is told why a call is made again from the beginning, before it is; what it raises ends the call."""
 
@@ -36,12 +47,12 @@ def untold(_error: Unavailable) -> None:
 class Inference:
     """One inference request: to a pipeline, with tensors by their names, for the tensors named as outputs.
 
-    Every input of a public pipeline is one value, shape [1, 1] on the wire. Headers go along as gRPC metadata or HTTP
-    headers.
+    Every input of a public pipeline is one value, shape [1, 1] on the wire, or numbers, shape [1, N]. Headers go along
+    as gRPC metadata or HTTP headers.
     """
 
     model: str
-    inputs: Mapping[str, Scalar]
+    inputs: Mapping[str, Value]
     outputs: tuple[str, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +80,7 @@ class Wish(Generic[A]):
     headers: Mapping[str, str] | None
     cancellation: Cancellation | None = None
 
-    def plan(self, catalogue: Catalogue, inputs: Mapping[str, Scalar], *, streams: bool) -> tuple[Pipeline, Inference]:
+    def plan(self, catalogue: Catalogue, inputs: Mapping[str, Value], *, streams: bool) -> tuple[Pipeline, Inference]:
         """The pipeline that answers it, and what that is asked; the errors are those of `concord_client.Client.run`.
 
         Args:

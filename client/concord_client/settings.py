@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from concord_client.errors import InvalidDeclaration, InvalidInput
 
 SettingValue: TypeAlias = bool | int | float | str
 Scalar: TypeAlias = bytes | np.int32 | np.int64 | np.float32 | np.bool_
 """An input tensor of one element: a byte string, or a number of the type that the server wants."""
+
+Value: TypeAlias = Scalar | NDArray[np.float32]
+"""An input tensor: one element, or numbers [N]."""
 
 _GRAMMAR = "DEFAULT; LOWEST..HIGHEST; WORDS or DEFAULT; ONE|ANOTHER; WORDS"
 _RANGE = re.compile(r"(?P<lowest>-?[\d.]+?)\.\.(?P<highest>-?[\d.]+)")
@@ -195,6 +199,20 @@ class Diffusion:
     def given(self) -> dict[str, SettingValue]:
         """The settings that are not None, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def encode_numbers(name: str, numbers: object) -> NDArray[np.float32]:
+    """Numbers as they are sent, in groups or not.
+
+    Raises:
+        InvalidInput: they are none; the name is that of their tensor.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            values = np.asarray(numbers, np.float32)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidInput("invalid_points", name, f"is {str(numbers)[:40]!r}", "numbers") from None
+    return np.atleast_1d(values.ravel())
 
 
 def encode_text(text: str) -> bytes:

@@ -13,7 +13,7 @@ from concord_client.settings import Setting
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Answer, Request
 from facade.kserve.shapes import InferInput, InferOutput, InferRequest, InferResponse, RequestedOutput
-from facade.kserve.tensors import SHAPE, Tensors, datatype_of, raw, read_binary, read_json
+from facade.kserve.tensors import MAX_NUMBERS, Tensors, datatype_of, raw, read_binary, read_json, shape_of
 from facade.problems import Problem
 from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.requests import Settings, made
@@ -140,9 +140,9 @@ def read(body: Body, pipeline: Pipeline, tensors: Tensors) -> Call:
     for given, size in zip(asked.inputs, sizes, strict=True):
         tensor = _declared(given, tensors.inputs, values.keys() | settings.keys())
         if size is None:
-            value = read_json(given.name, tensor, cast(list[Any], given.data))
+            value = read_json(given.name, tensor, cast(list[Any], given.data), given.shape[1])
         else:
-            value = read_binary(given.name, tensor, follow[start : start + size])
+            value = read_binary(given.name, tensor, follow[start : start + size], given.shape[1])
             start += size
         if isinstance(tensor, Setting):
             settings[given.name] = tensor.check(value)
@@ -183,9 +183,12 @@ def _declared(given: InferInput, inputs: Mapping[str, Any], known: Any) -> Any:
     if given.datatype != datatype:
         problem = f"its datatype is {_shown(given.datatype)!r}"
         raise Problem("invalid_tensor", problem, field=name, allowed=datatype)
-    if given.shape != SHAPE:
+    shape = shape_of(inputs[given.name])
+    free = len(given.shape) == 2 and shape[1] < 0 and given.shape[0] == 1 and 0 <= given.shape[1] <= MAX_NUMBERS
+    if given.shape != shape and not free:
         problem = f"its shape is {_shown(str(given.shape[:8]))}"
-        raise Problem("invalid_tensor", problem, field=name, allowed=str(SHAPE))
+        allowed = f"[1, N], N at most {MAX_NUMBERS}" if shape[1] < 0 else str(shape)
+        raise Problem("invalid_tensor", problem, field=name, allowed=allowed)
     if (given.data is None) == (given.parameters.binary_data_size is None):
         problem = "it has no data" if given.data is None else "its data are given twice"
         raise Problem("invalid_tensor", problem, field=name, allowed="either data or binary_data_size")

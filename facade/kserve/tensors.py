@@ -1,4 +1,4 @@
-"""What a pipeline takes and answers over KServe: tensors of one value each, those of its task and its settings. Pure.
+"""What a pipeline takes and answers over KServe: the tensors of its task and its settings, most of one value. Pure.
 
 Whether bytes are an image or a text is what the pipeline's task declares of the input.
 """
@@ -7,7 +7,7 @@ import binascii
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from pydantic import JsonValue
@@ -24,7 +24,10 @@ from facade.work.requests import Task
 Input: TypeAlias = TensorField | Setting
 
 SHAPE = [1, 1]
-"""Of every input."""
+"""Of every input that is not numbers."""
+
+MAX_NUMBERS = 4096
+"""That an input of any number may have."""
 
 IN_JSON = "base64 without line breaks, or a data URL of it"
 _BYTES = "BYTES"
@@ -35,6 +38,7 @@ _OF_KINDS: Mapping[Kind, str] = {
     "integer": "INT64",
     "number": "FP32",
     "numbers": "FP32",
+    "images": _BYTES,
 }
 _NUMBERS = {datatype: kind for kind, datatype in DATATYPES.items() if datatype != _BYTES}
 _DATA_URL, _IN_BASE64 = "data:", ";base64"
@@ -73,11 +77,11 @@ class Tensors:
         return PipelineMetadata(
             name=name,
             inputs=[
-                TensorMetadata(name=tensor, datatype=datatype_of(each), shape=SHAPE)
+                TensorMetadata(name=tensor, datatype=datatype_of(each), shape=shape_of(each))
                 for tensor, each in self.inputs.items()
             ],
             outputs=[
-                TensorMetadata(name=tensor, datatype=datatype_of(each), shape=[1, -1 if each.kind == "numbers" else 1])
+                TensorMetadata(name=tensor, datatype=datatype_of(each), shape=shape_of(each))
                 for tensor, each in self.outputs.items()
             ],
         )
@@ -87,6 +91,16 @@ def is_image(tensor: Input) -> bool:
     return isinstance(tensor, TensorField) and tensor.kind == "image"
 
 
+def is_numbers(tensor: Input) -> bool:
+    return isinstance(tensor, TensorField) and tensor.kind == "numbers"
+
+
+def shape_of(tensor: Input) -> list[int]:
+    """Its shape, -1 where that is free."""
+    several = isinstance(tensor, TensorField) and tensor.kind in ("numbers", "images")
+    return [1, -1] if several else SHAPE
+
+
 def datatype_of(tensor: Input) -> str:
     """KServe's name for its type."""
     if isinstance(tensor, TensorField):
@@ -94,8 +108,10 @@ def datatype_of(tensor: Input) -> str:
     return tensor.datatype.removeprefix("TYPE_").replace("STRING", _BYTES)
 
 
-def read_binary(name: str, tensor: Input, raw: memoryview) -> SettingValue | bytes:
+def read_binary(name: str, tensor: Input, raw: memoryview, count: int = 1) -> SettingValue | bytes | list[float]:
     """The value of an input that came as bytes: an image as it is, anything else as Python's own type.
+
+    The count is how many values its shape says.
 
     Raises:
         Problem: it is not one value of the tensor's type, or a text that is not UTF-8.
@@ -103,11 +119,11 @@ def read_binary(name: str, tensor: Input, raw: memoryview) -> SettingValue | byt
     datatype = datatype_of(tensor)
     if datatype != _BYTES:
         kind = _NUMBERS[datatype]
-        size = np.dtype(kind).itemsize
+        size = np.dtype(kind).itemsize * count
         if len(raw) != size:
             raise Problem("invalid_tensor", f"it has {len(raw)} bytes", field=name, allowed=f"{size} bytes")
-        value: SettingValue = np.frombuffer(raw, kind)[0].item()
-        return value
+        values: list[Any] = np.frombuffer(raw, kind).tolist()
+        return values if is_numbers(tensor) else cast(SettingValue, values[0])
     if len(raw) < 4 or struct.unpack_from("<I", raw)[0] != len(raw) - 4:
         allowed = "one value, with its length in 4 bytes before it, little-endian"
         raise Problem("invalid_tensor", f"its {len(raw)} bytes are not one value", field=name, allowed=allowed)
@@ -119,12 +135,14 @@ def read_binary(name: str, tensor: Input, raw: memoryview) -> SettingValue | byt
         raise Problem("invalid_text", "not UTF-8", field=name, allowed="UTF-8") from None
 
 
-def read_json(name: str, tensor: Input, data: list[JsonValue]) -> JsonValue | bytes:
+def read_json(name: str, tensor: Input, data: list[JsonValue], count: int = 1) -> JsonValue | bytes:
     """The value of an input that came as JSON, in as many lists as it likes; whether a setting is one is not looked at.
 
     Raises:
         Problem: it is not one value, or not an image in base64, or not a text.
     """
+    if is_numbers(tensor):
+        return _flat(name, data, count)
     value: JsonValue = data
     while isinstance(value, list):
         if len(value) != 1:
@@ -142,9 +160,30 @@ def raw(tensor: TensorField, value: object) -> list[bytes]:
     """An output as bytes, in pieces."""
     if datatype_of(tensor) != _BYTES:
         return [np.asarray(value, _NUMBERS[datatype_of(tensor)]).tobytes()]
-    content = value.encode() if isinstance(value, str) else value
-    assert isinstance(content, bytes)
-    return [struct.pack("<I", len(content)), content]
+    pieces = []
+    for each in value if isinstance(value, tuple) else (value,):
+        content = each.encode() if isinstance(each, str) else each
+        assert isinstance(content, bytes)
+        pieces += [struct.pack("<I", len(content)), content]
+    return pieces
+
+
+def _flat(name: str, data: JsonValue, count: int) -> list[JsonValue]:
+    """The numbers in lists, of which there have to be so many."""
+    lists, numbers = [data], list[JsonValue]()
+    while lists:
+        each = lists.pop()
+        if isinstance(each, list):
+            lists += reversed(each)
+        elif isinstance(each, int | float) and not isinstance(each, bool):
+            numbers.append(each)
+        else:
+            raise Problem("invalid_tensor", "not all of it is numbers", field=name, allowed="numbers")
+    if len(numbers) != count:
+        raise Problem(
+            "invalid_tensor", f"it has {len(numbers)} values", field=name, allowed=f"{count}, as its shape says"
+        )
+    return numbers
 
 
 def _decoded(name: str, text: str) -> bytes:

@@ -21,7 +21,7 @@ from facade.openapi import answering
 from facade.wire import replies
 from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, event_stream
-from facade.wire.forms import ModelForm, PictureForm
+from facade.wire.forms import ModelForm, Numbers, PictureForm
 from facade.wire.pieces import Base64
 from facade.work.pictures import MEDIA_TYPES, Format, check_format
 from facade.work.requests import Task, made
@@ -114,10 +114,14 @@ def form_of(task: Task) -> type[ModelForm]:
 
 
 def _form_field(field: TensorField) -> Any:
-    kind = replies.PYTHON[field.kind]
+    kind = Numbers if field.kind == "numbers" else replies.PYTHON[field.kind]
     words = f"{field.about}: {_FORMATS}" if field.kind == "image" else field.about
-    described = Field(... if field.required else field.default, description=words, examples=_EXAMPLES.get(field.kind))
+    described = Field(... if field.required else field.default, description=words, examples=_examples(field))
     return kind if field.default is not None else kind | None, described
+
+
+def _examples(field: TensorField) -> list[Any] | None:
+    return [list(field.example)] if field.kind == "numbers" else _EXAMPLES.get(field.kind)
 
 
 def _content(answer: type[Answer]) -> dict[str, type[BaseModel] | None]:

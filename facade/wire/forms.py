@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -25,7 +25,17 @@ MAX_TEXT_BYTES = 64 * 2**10
 _MAX_PARTS = 20_000
 _MAX_EXTRA_FIELDS = 64
 _SHOWN = 40
+_BETWEEN_NUMBERS = re.compile(r"[\s,\[\]]+")
 _SHOWN_NAME = 64
+
+
+def _split(written: Any) -> Any:
+    """The numbers in texts: with commas or spaces between them, or as JSON has them."""
+    return _BETWEEN_NUMBERS.sub(" ", " ".join(map(str, written))).split() if isinstance(written, list) else written
+
+
+Numbers: TypeAlias = Annotated[list[float], BeforeValidator(_split)]
+"""A field of any number of numbers, which may come at once or one after the other."""
 
 
 class ModelForm(BaseModel):

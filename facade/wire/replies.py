@@ -26,6 +26,7 @@ PYTHON: dict[Kind, Any] = {
     "integer": int,
     "number": float,
     "numbers": list[float],
+    "images": list[bytes],
 }
 """The types of fields by their kinds; an image is text in JSON."""
 _IN_HEADERS: frozenset[Kind] = frozenset({"boolean", "integer", "number", "numbers"})
@@ -51,13 +52,12 @@ class Reply:
     def picture(self) -> bytes | None:
         """The body; None for an answer without images."""
         field = picture_of(type(self.answer))
-        return None if field is None else getattr(self.answer, field.name)
+        return None if field is None else next(iter(_pictures(self.answer, field)), None)
 
     @property
     def size(self) -> int:
         """What it takes in memory, in bytes."""
-        values = (getattr(self.answer, each.name) for each in self.answer.fields() if each.kind == "image")
-        return sum(len(value) for value in values if value is not None)
+        return sum(len(picture) for each in self.answer.fields() for picture in _pictures(self.answer, each))
 
     def told(self) -> BaseModel:
         """Everything, for JSON and events."""
@@ -92,9 +92,8 @@ def answer_model(answer: type[Answer]) -> type[BaseModel]:
         return _MODELS[answer]
     fields: dict[str, Any] = {}
     for each in answer.fields():
-        is_image = each.kind == "image"
-        kind = Base64 if is_image else PYTHON[each.kind]
-        words = f"{each.about}; in base64" if is_image else each.about
+        kind = {"image": Base64, "images": list[Base64]}.get(each.kind, PYTHON[each.kind])
+        words = f"{each.about}; in base64" if each.holds_images else each.about
         fields[each.name] = (kind | None if _is_nullable(each) else kind, Field(description=words))
     if has_photograph(answer):
         fields["format"] = (Format, Field(description=f"of the {PHOTOGRAPH}"))
@@ -119,7 +118,7 @@ def header_schemas(answer: type[Answer]) -> dict[str, Any]:
 def value_schemas(answer: type[Answer]) -> dict[str, Any]:
     """The JSON schemas of everything that is known of an answer, its images apart."""
     schemas = {}
-    for each in (field for field in answer.fields() if field.kind != "image"):
+    for each in (field for field in answer.fields() if not field.holds_images):
         schema = _json_schema(each)
         kinds = {"type": [schema["type"], "null"]} if _is_nullable(each) else {}
         schemas[each.name] = {"description": each.about} | schema | kinds
@@ -128,12 +127,12 @@ def value_schemas(answer: type[Answer]) -> dict[str, Any]:
 
 def values_of(answer: Answer) -> dict[str, Any]:
     """Everything that is known of an answer, its images apart."""
-    return {each.name: getattr(answer, each.name) for each in answer.fields() if each.kind != "image"}
+    return {each.name: getattr(answer, each.name) for each in answer.fields() if not each.holds_images}
 
 
 def picture_of(answer: type[Answer]) -> TensorField | None:
-    """The field that is the body of an answer: its first image."""
-    return next((each for each in answer.fields() if each.kind == "image"), None)
+    """The field that is the body of an answer: its first image, or the first of several."""
+    return next((each for each in answer.fields() if each.holds_images), None)
 
 
 def has_photograph(answer: type[Answer]) -> bool:
@@ -157,7 +156,7 @@ async def reply_of(
 ) -> Reply:
     """Encodes an answer's picture, and notes the seconds that takes."""
     began, field = time.monotonic(), picture_of(type(answer))
-    if field is not None:
+    if field is not None and field.kind == "image":
         picture = await encoder.encoded(getattr(answer, field.name), picture_format, quality, caller.owner)
         answer = replace(cast(Any, answer), **{field.name: picture})
     return Reply(answer, picture_format, model, caller.job or "", seconds | {"encode": time.monotonic() - began})
@@ -174,6 +173,12 @@ def wants_json(accept: str) -> bool:
     ranges = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     first = next((each for each in ranges if each == "application/json" or each.startswith("image/")), "")
     return first == "application/json"
+
+
+def _pictures(answer: Answer, field: TensorField) -> tuple[bytes, ...]:
+    """The images that a field of an answer holds."""
+    value = getattr(answer, field.name) if field.holds_images else None
+    return () if value is None else value if isinstance(value, tuple) else (value,)
 
 
 def _is_nullable(field: TensorField) -> bool:

@@ -244,10 +244,16 @@ def _inputs(task: Task, pipelines: tuple[Pipeline, ...]) -> list[ModelInput]:
     for field in taken:
         group = next((group for group in groups if field.name in group), [])
         one_of = f" (exactly one of {' and '.join(group)})" if len(group) > 1 else ""
+        if all(field.tensor in pipeline.any_of for pipeline in pipelines):
+            one_of = f" (at least one of {' and '.join(_names(task, pipelines[0].any_of))})"
         required = len(group) == 1 or all(field.tensor in pipeline.required for pipeline in pipelines)
         about = f"{field.about}{one_of}"
         inputs.append(ModelInput(name=field.name, type=field.kind, required=required, description=about))
     return inputs
+
+
+def _names(task: Task, tensors: Collection[str]) -> list[str]:
+    return [each.name for each in task.fields() if each.tensor in tensors]
 
 
 def public_setting(setting: Setting) -> ModelSetting:

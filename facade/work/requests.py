@@ -81,7 +81,9 @@ def read_settings(texts: Mapping[str, str], pipeline: Pipeline, catalogue: Catal
 def smallest(task: Task, pipeline: Pipeline) -> tuple[Request[Any], Settings]:
     """The request to a pipeline that costs least: tiny pictures, short texts, the lowest of whole numbers."""
     tiny = {"image": tiny_picture(), **_TINY}
-    values = {each.name: tiny[each.kind] for each in task.fields() if each.tensor in pipeline.required}
+    needed = {*pipeline.required, *pipeline.any_of[:1]}
+    fields = [each for each in task.fields() if each.tensor in needed]
+    values = {each.name: each.example if each.kind == "numbers" else tiny[each.kind] for each in fields}
     kinds = {each.name: each.kind for each in task.fields() if each.tensor in pipeline.inputs}
     for group in task.ONE_OF:
         if not any(name in values for name in group):

@@ -184,6 +184,8 @@ def test_an_unknown_pipeline_is_the_servers_lack(concord, grpc_kserve, photo, tm
         ["harmonize", "--images", "none/*.jpg", "--text", "x", "--output-dir", "out"],
         ["harmonize", "--images", ".", "--text", "x", "-o", "out.png"],
         ["segment", "--image", "a.png", "--text", "x", "-o", "a.png"],
+        ["select", "--image", "a.png", "--points", "1,2,one", "-o", "out.png"],
+        ["select", "--image", "out-2.png", "--points", "1,2,1", "-o", "out.png"],
         ["models", "--url", "http://localhost:8000"],
         ["models", "--timeout", "0"],
     ],

@@ -24,7 +24,7 @@ def plan(images, out, **given):
     """Plans a run over images with one text, or one pattern of masks."""
     texts = {"text": given["text"]} if "text" in given else {}
     patterns = {"mask": given["masks"]} if "masks" in given else {}
-    return plan_folder("image", images, {"image": out}, texts=texts, patterns=patterns)
+    return plan_folder("image", images, {"image": out}, values=texts, patterns=patterns)
 
 
 def names(paths):

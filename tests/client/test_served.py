@@ -60,7 +60,7 @@ def test_models_lists_the_pipelines_with_their_tensors(client):
         declared = models[pipeline.name]
         assert pipeline.inputs | set(pipeline.settings) == {tensor.name for tensor in declared.inputs} - {"TIMEOUT"}
         assert sorted(pipeline.outputs) == sorted(tensor.name for tensor in declared.outputs)
-    assert {pipeline.task for pipeline in pipelines} == {"harmonize", "segment"}
+    assert {pipeline.task for pipeline in pipelines} == {"harmonize", "segment", "select"}
 
 
 def test_harmonizing_with_a_mask_changes_the_part_and_leaves_the_rest(client, pixels, mask):
@@ -85,6 +85,56 @@ def test_segmenting_gives_the_mask_that_harmonizing_uses(client, pixels):
     segmented = client.segment(encode(pixels), "the red square")
     harmonized = client.harmonize(encode(pixels), text="the red square")
     assert (segmented.mask, segmented.score) == (harmonized.mask, harmonized.score)
+
+
+def test_what_a_point_shows_is_selected_best_first(client, pixels, mask):
+    points = [(75, 60, 1), (20, 20, 0)]
+    selected = client.select(encode(pixels), points=points)
+    assert (decode(selected.masks[0]) == mask).mean() > 0.99
+    assert len(selected.masks) == len(selected.scores) and list(selected.scores) == sorted(selected.scores)[::-1]
+    assert client.select(encode(pixels), points=[75, 60, 1, 20, 20, 0]) == selected
+    boxed = client.select(encode(pixels), box=(45, 35, 105, 85), model="grabcut")
+    assert (decode(boxed.masks[0]) == mask).mean() > 0.99
+
+
+def test_both_clients_select_the_same(server, pixels):
+    async def ask_async():
+        async with AsyncClient(server.grpc_url) as client:
+            return await client.select(encode(pixels), points=[(75, 60, 1)])
+
+    with Client(server.grpc_url) as client:
+        assert client.select(encode(pixels), points=[(75, 60, 1)]) == asyncio.run(ask_async())
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({}, "invalid_setting", "POINTS"),
+        ({"points": []}, "invalid_points", "POINTS"),
+        ({"points": [(1, 2)]}, "invalid_points", "POINTS"),
+        ({"points": [(1, 2, 1), (3, 4)]}, "invalid_points", "POINTS"),
+        ({"points": "here"}, "invalid_points", "POINTS"),
+        ({"points": [(10**400, 2, 1)]}, "invalid_points", "POINTS"),
+        ({"box": (0, 0, 500, 20)}, "invalid_points", "BOX"),
+    ],
+    ids=["nothing", "no points", "pairs", "ragged", "words", "huge", "outside"],
+)
+def test_points_and_boxes_that_cannot_be_are_refused_by_name(client, pixels, given, code, field):
+    with pytest.raises(InvalidInput) as refusal:
+        client.select(encode(pixels), **given)
+    assert (refusal.value.code, refusal.value.field) == (code, field) and refusal.value.allowed
+
+
+def test_the_command_writes_the_best_mask_and_the_others_beside_it(concord, server, pixels, mask, tmp_path):
+    (tmp_path / "photo.png").write_bytes(encode(pixels))
+    out = tmp_path / "mask.png"
+    asked = ("select", "--image", tmp_path / "photo.png", "--points", "75,60,1", "--points", "20,20,0", "-o", out)
+    run = concord(*asked, "--url", server.grpc_url)
+    assert (run.returncode, run.stderr) == (0, "")
+    scores = run.stdout.removeprefix("scores ").split()
+    written = [out, *(tmp_path / f"mask-{number}.png" for number in range(2, len(scores) + 1))]
+    assert sorted(tmp_path.glob("mask*.png")) == sorted(written)
+    assert (decode(out.read_bytes()) == mask).mean() > 0.99
 
 
 def test_an_unwanted_mask_is_not_sent(client, pixels):

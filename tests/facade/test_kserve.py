@@ -55,7 +55,9 @@ def test_every_public_pipeline_is_described_and_nothing_else_is_there(facade, ht
                 {"TIMEOUT"} if pipeline.has_deadline else set()
             )
             assert {each["name"] for each in told["outputs"]} <= set(pipeline.outputs)
-            assert all(each["shape"] == [1, 1] for each in told["inputs"] + told["outputs"])
+            shapes = {each["name"]: each["shape"] for each in told["inputs"] + told["outputs"]}
+            several = {"POINTS", "BOX", "MASKS", "SCORES"}
+            assert all(shape == [1, -1 if name in several else 1] for name, shape in shapes.items())
             assert http.get(f"{path}/ready").json() == {"name": pipeline.name, "ready": True}
     known = ", ".join(each.name for each in catalogue.pipelines)
     # Parts of pipelines, networks, public names of models, and what is not there at all.
@@ -105,6 +107,33 @@ def test_outputs_are_those_that_are_wanted_each_in_its_way(http, image):
     given = [in_json("IMAGE", image), in_json("TEXT", TEXT)]
     found = outputs(ask(http, "segment_harmonize_ht", *given, outputs=wanted, parameters=parameters))
     assert len(found["SCORE"]) == 4 and base64.b64decode(found["HARMONIZED"]).startswith(b"\x89PNG")
+
+
+def test_numbers_go_in_and_several_pictures_come_out(http, image):
+    points = [48.0, 36.0, 1.0, 2.0, 2.0, 0.0]
+    in_words = in_json("POINTS", points, "FP32", shape=[1, 6])
+    told, raw = as_bytes("POINTS", struct.pack("<6f", *points), "FP32")
+    answers = []
+    for given in (in_words, in_words | {"data": points}, (told | {"shape": [1, 6]}, raw)):
+        answer = ask(http, "select_grabcut", in_json("IMAGE", image), given)
+        assert answer.status_code == 200, answer.text
+        answers.append({each["name"]: each["data"] for each in answer.json()["outputs"]})
+    assert answers[0] == answers[1] == answers[2] and answers[0].keys() == {"MASKS", "SCORES"}
+    assert len(answers[0]["MASKS"]) == len(answers[0]["SCORES"])
+    binary = ask(http, "select_grabcut", in_json("IMAGE", image), in_words, parameters={"binary_data_output": True})
+    masks = split(outputs(binary)["MASKS"])
+    assert masks == [base64.b64decode(mask) for mask in answers[0]["MASKS"]]
+    assert {decoded(mask).shape for mask in masks} == {(72, 96)}
+
+
+def split(raw: bytes) -> list[bytes]:
+    """The values of a tensor of bytes."""
+    found = []
+    while raw:
+        size = struct.unpack_from("<I", raw)[0]
+        found.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    return found
 
 
 def test_a_pipeline_that_works_in_steps_takes_its_settings_and_answers_once(diffusing_http, image, mask):

@@ -13,7 +13,7 @@ from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, exit_code, one_line
 from concord_client.commands.flags import Connection, read_given
-from concord_client.commands.plan import Job
+from concord_client.commands.plan import Job, numbered
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
 from concord_client.retry import Retry
 from concord_client.settings import SettingValue
@@ -167,7 +167,7 @@ class _Asking:
     async def answer(self, job: Job, steps: StepBar) -> Answer:
         """Does a job: writes the answer's pictures."""
         fields = self.method.request.answer_type().fields()
-        unwanted = [each.name for each in fields if each.kind == "image" and each.name not in job.outputs]
+        unwanted = [each.name for each in fields if each.holds_images and each.name not in job.outputs]
         with steps.following() as on_step:
             answer: Answer = await self.client.run(
                 self.method.request(**job.fields),
@@ -178,9 +178,10 @@ class _Asking:
             )
         for name, path in job.outputs.items():
             content = getattr(answer, name)
-            if content is not None:
+            pictures = content if isinstance(content, tuple) else [] if content is None else [content]
+            for number, picture in enumerate(pictures if job.further else pictures[:1], 1):
                 await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-                await asyncio.to_thread(write_atomically, path, content)
+                await asyncio.to_thread(write_atomically, numbered(path, number), picture)
         return answer
 
 

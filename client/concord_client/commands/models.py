@@ -60,6 +60,8 @@ def _taken(pipeline: Pipeline) -> str:
     names = {field.tensor: field.name for field in fields}
     required = [names.get(tensor, tensor) for tensor in sorted(pipeline.required)]
     optional = [f"[{names.get(tensor, tensor)}]" for tensor in sorted(pipeline.optional)]
+    if pipeline.any_of:
+        optional.append(f"(at least one of {', '.join(names.get(tensor, tensor) for tensor in pipeline.any_of)})")
     return " ".join(required + optional)
 
 

@@ -15,10 +15,14 @@ STEM = "{stem}"
 
 @dataclass(frozen=True)
 class Job:
-    """One request by its fields, texts or files of images, and the PNG to write for each field of its answer."""
+    """One request by its fields, texts, numbers or files of images, and the PNG to write for each field of its answer.
 
-    fields: Mapping[str, Path | str]
+    A field of several images has its first there, and the others beside it where `further` ones are wanted.
+    """
+
+    fields: Mapping[str, Path | str | list[float]]
     outputs: Mapping[str, Path]
+    further: bool = True
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -60,7 +64,7 @@ def plan_folder(
     images: Sequence[Path],
     folders: Mapping[str, Path],
     *,
-    texts: Mapping[str, str],
+    values: Mapping[str, str | list[float]],
     patterns: Mapping[str, str],
 ) -> list[Job]:
     """A job for each image: ``<folder>/<name>.png``, sub-folders below the images' common folder kept.
@@ -68,7 +72,7 @@ def plan_folder(
     Args:
         walked: name of the request's field that the images, at least one, are given for.
         folders: where the answer's pictures go, by field; they need not exist.
-        texts: the request's texts, by field, the same for all.
+        values: the request's texts and numbers, by field, the same for all.
         patterns: the request's other images, by field: a folder that holds ``<name>.png`` for each, laid out like the
             images, or a path with ``{stem}``.
 
@@ -85,7 +89,7 @@ def plan_folder(
         name = place.relative_to(common).with_suffix(".png")
         beside = {field: _beside(pattern, image, name) for field, pattern in patterns.items()}
         outputs = {field: folder / name for field, folder in folders.items()}
-        jobs.append(Job({walked: image, **texts, **beside}, outputs))
+        jobs.append(Job({walked: image, **values, **beside}, outputs, further=False))
     check_outputs(jobs)
     return jobs
 
@@ -106,6 +110,24 @@ def check_outputs(jobs: Sequence[Job]) -> None:
             if (key := _key(output)) in taken:
                 raise UsageError(f"{output}, for {job.name}, would overwrite {taken[key]}")
             taken[key] = f"the answer for {job.name}"
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Where the picture of this number goes, 1 being the first, of an answer's field that has several."""
+    return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+def check_numbered(job: Job, fields: Sequence[str]) -> None:
+    """Makes sure that no further picture of one of these fields of the answer can overwrite an input.
+
+    Raises:
+        UsageError: names the input.
+    """
+    for path in (job.outputs[field] for field in fields if field in job.outputs):
+        for given in job.inputs:
+            stem, dash, number = given.stem.rpartition("-")
+            if dash and number.isdecimal() and _key(given.with_stem(stem)) == _key(path):
+                raise UsageError(f"{given} has the name that a further picture of {path} would have; use another")
 
 
 def _beside(pattern: str, image: Path, name: Path) -> Path:

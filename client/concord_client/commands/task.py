@@ -14,7 +14,7 @@ from typing import Any
 from concord_client.commands import UsageError
 from concord_client.commands.batch import Method, run_all, run_one
 from concord_client.commands.flags import add_connection_arguments, given_settings, read_connection
-from concord_client.commands.plan import STEM, Job, check_outputs, find_images, plan_folder
+from concord_client.commands.plan import STEM, Job, check_numbered, check_outputs, find_images, plan_folder
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Request
 
@@ -24,6 +24,9 @@ The settings of a model are flags too: `concord models` lists them."""
 _FILES = """\
 Answers are PNG. A file that exists is replaced, at once and only when the answer is complete; an input never is, and no
 two answers of a run have the same name."""
+_NUMBERED = """\
+Of several pictures in an answer the best has the name that is given; the others have it with -2 and so on before the
+suffix, and are not written for {walked}s."""
 
 
 class TaskCommand:
@@ -34,11 +37,11 @@ class TaskCommand:
     def __init__(self, request: type[Request[Any]]) -> None:
         self._request = request
         self._images = [field for field in request.fields() if field.kind == "image"]
-        self._texts = [field for field in request.fields() if field.kind == "text"]
-        self._answers = [field for field in request.answer_type().fields() if field.kind == "image"]
+        self._values = [field for field in request.fields() if field.kind in ("text", "numbers")]
+        self._answers = [field for field in request.answer_type().fields() if field.holds_images]
         self.HELP = request.about()
         self.DESCRIPTION = "\n\n".join(
-            [self.HELP, "\n".join(self._examples()), *([_FILES] if self._answers else []), _SETTINGS]
+            [self.HELP, "\n".join(self._examples()), *([_FILES] if self._answers else []), *self._numbered(), _SETTINGS]
         )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -47,10 +50,14 @@ class TaskCommand:
         for names in self._request.ONE_OF:
             group = parser.add_mutually_exclusive_group(required=True)
             alternatives |= dict.fromkeys(names, group)
-        for field in (*self._images, *self._texts):
+        for field in (*self._images, *self._values):
             group = alternatives.get(field.name) or parser.add_mutually_exclusive_group(required=field.required)
             if field.kind == "text":
                 group.add_argument(_flag(field), metavar="WORDS", help=field.about)
+                continue
+            if field.kind == "numbers":
+                words = f"{field.about}, with commas between them; may be given several times"
+                group.add_argument(_flag(field), metavar="NUMBERS", type=_numbers, action="extend", help=words)
                 continue
             group.add_argument(_flag(field), metavar="FILE", type=Path, help=field.about)
             if field is self._images[0]:
@@ -96,8 +103,9 @@ class TaskCommand:
         if odd := _present(args, many):
             raise UsageError(f"{odd} goes with {many[0]}; one image takes {_flag(self._images[0])} and -o")
         first = {field.name: args.output for field in self._answers[:1]}
-        job = Job(_given(args, (*self._images, *self._texts)), first | _given(args, self._answers[1:], "_output"))
+        job = Job(_given(args, (*self._images, *self._values)), first | _given(args, self._answers[1:], "_output"))
         check_outputs([job])
+        check_numbered(job, [field.name for field in self._answers if field.kind == "images"])
         for path in job.outputs.values():
             if not path.parent.is_dir():
                 raise UsageError(f"the folder {path.parent} does not exist")
@@ -113,9 +121,13 @@ class TaskCommand:
             walked.name,
             find_images(getattr(args, f"{walked.name}s")),
             first | _given(args, self._answers[1:], "_output"),
-            texts=_given(args, self._texts),
+            values=_given(args, self._values),
             patterns=_given(args, others, "s"),
         )
+
+    def _numbered(self) -> list[str]:
+        several = any(field.kind == "images" for field in self._answers)
+        return [_NUMBERED.format(walked=_flag(self._images[0]))] if several and self._images else []
 
     def _examples(self) -> list[str]:
         command = f"  concord {self._request.TASK}"
@@ -138,6 +150,8 @@ def _flag(field: TensorField) -> str:
 
 
 def _example(field: TensorField) -> str:
+    if field.kind == "numbers":
+        return f"{_flag(field)} {','.join(f'{number:g}' for number in field.example)}"
     return f'{_flag(field)} "the teddy bear"' if field.kind == "text" else f"{_flag(field)} {field.name}.png"
 
 
@@ -151,6 +165,13 @@ def _given(args: argparse.Namespace, fields: Iterable[TensorField], suffix: str 
     """What the flags of fields, or those with a suffix, are given, by the fields' names."""
     values = {field.name: getattr(args, f"{field.name}{suffix}") for field in fields}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between them") from None
 
 
 def _positive_count(text: str) -> int:

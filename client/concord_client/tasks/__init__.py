@@ -8,5 +8,6 @@ from typing import Any
 from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.request import Request
 from concord_client.tasks.segment import Segment
+from concord_client.tasks.select import Select
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select)

@@ -1,7 +1,7 @@
 """The fields of requests and answers: each has a name for people, a tensor on the wire, and a description."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -16,18 +16,24 @@ from concord_client.errors import ServerError
 Encoded: TypeAlias = bytes | PathLike[str]
 """An encoded image (JPEG, PNG, ...): its bytes, or the path of a file that holds them."""
 
+Numbers: TypeAlias = Sequence[float] | Sequence[Sequence[float]]
+"""Numbers one after the other, or in groups that are put one after the other."""
+
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 """Tensor name to tensor, as the server sent it: one sample, so every shape begins with 1."""
 
-Kind: TypeAlias = Literal["image", "text", "boolean", "integer", "number", "numbers"]
+Kind: TypeAlias = Literal["image", "text", "boolean", "integer", "number", "numbers", "images"]
 _KINDS: Mapping[Any, Kind] = {
     bytes: "image",
     str: "text",
     bool: "boolean",
     int: "integer",
     float: "number",
+    Sequence: "numbers",
     tuple: "numbers",
 }
+_SEVERAL: tuple[Kind, ...] = ("numbers", "images")
+"""Kinds of fields of any number of values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +44,10 @@ class TensorField:
         name: of the attribute, and what people call it: a form field, a JSON key, a flag.
         tensor: its name on the wire.
         about: what it is, in a few words.
-        kind: an image is encoded, numbers are a tuple.
+        kind: an image is encoded, numbers and images are tuples; numbers of a request are any sequence.
         default: where it is not given, or not answered; `dataclasses.MISSING` where it always is.
         printed: whether the command line prints it.
+        example: of numbers in a request: some that any picture allows.
     """
 
     name: str
@@ -49,6 +56,12 @@ class TensorField:
     kind: Kind
     default: Any = dataclasses.MISSING
     printed: bool = False
+    example: tuple[float, ...] = ()
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether what it holds is encoded: one image or several."""
+        return self.kind in ("image", "images")
 
     @property
     def required(self) -> bool:
@@ -64,16 +77,16 @@ class TensorField:
         tensor = tensors.get(self.tensor)
         if tensor is None and not self.required:
             return self.default
-        if tensor is None or (self.kind != "numbers" and tensor.size != 1):
+        if tensor is None or (self.kind not in _SEVERAL and tensor.size != 1):
             raise ServerError(f"the answer has no {self.tensor}")
-        if self.kind == "numbers":
+        if self.kind in _SEVERAL:
             return tuple(np.ravel(tensor).tolist())
         return tensor.item().decode() if self.kind == "text" else tensor.item()
 
 
-def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING) -> Any:
+def sent(tensor: str, about: str, *, default: Any = dataclasses.MISSING, example: tuple[float, ...] = ()) -> Any:
     """A field of a request, see `TensorField`; its default is None where it need not be given."""
-    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about})
+    return dataclasses.field(default=default, metadata={"tensor": tensor, "about": about, "example": example})
 
 
 def received(tensor: str, about: str, *, default: Any = dataclasses.MISSING, printed: bool = False) -> Any:
@@ -115,4 +128,5 @@ def _fields(declared: Any) -> tuple[TensorField, ...]:
 
 def _kind(declared: Any) -> Kind:
     alternatives = get_args(declared) if get_origin(declared) in (UnionType, Union) else (declared,)
-    return _KINDS[get_origin(alternatives[0]) or alternatives[0]]
+    kind = _KINDS[get_origin(alternatives[0]) or alternatives[0]]
+    return "images" if kind == "numbers" and bytes in get_args(alternatives[0]) else kind

@@ -11,6 +11,7 @@ _WORDS: dict[Kind, str] = {
     "integer": "a whole number",
     "number": "a number",
     "numbers": "numbers",
+    "images": "encoded images",
 }
 
 
