@@ -8,7 +8,7 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -48,6 +48,10 @@ class LoopModel:
 
     loop: ClassVar[type[Loop]]
 
+    def shared(self, config: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What every loop of the model is given besides, made once."""
+        return ()
+
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton's entry point when the model is loaded."""
         config = json.loads(args["model_config"])
@@ -56,8 +60,10 @@ class LoopModel:
         if (pipeline := Pipeline.of(config)) is None:
             raise InvalidParameter("task", "is missing", "the pipeline's task")
         self._pipeline = pipeline
+        self._many = {tensor["name"] for tensor in config["input"] if -1 in map(int, tensor["dims"])}
         self._max_jobs = whole_parameter(config, "max_jobs", 16, 1, _MOST_JOBS)
         self._limits = Limits.from_environment()
+        self._shared = self.shared(config)
         self._jobs: set[_Host] = set()
         self._computing = ThreadPoolExecutor(_COMPUTING_THREADS)
         self._sending = ThreadPoolExecutor(_SENDING_THREADS)
@@ -93,7 +99,8 @@ class LoopModel:
                 raise Busy(self._name, f"{self._max_jobs} requests are being answered", "to try again later")
             host = _Host(self._name, request, sender, self._computing, self._barriers)
             # Read here: Triton keeps a request's tensors only until this call is over.
-            loop = self.loop(LoopRequest.read(self._pipeline, _inputs(request)), host, self._limits)
+            given = LoopRequest.read(self._pipeline, _inputs(request, self._many))
+            loop = self.loop(given, host, self._limits, *self._shared)
             self._jobs.add(host)
             asyncio.run_coroutine_threadsafe(self._answer(loop, host, finish), self._events)
         except Exception as error:
@@ -207,13 +214,14 @@ class _Host:
         return request.async_exec()  # type: ignore[no-any-return]
 
 
-def _inputs(request: Any) -> dict[str, Any]:
-    """The inputs of a request of one sample, all of which are single values."""
+def _inputs(request: Any, many: Collection[str]) -> dict[str, Any]:
+    """The inputs of a request of one sample: single values, and of those that may be many a list."""
     values = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
     for name, value in values.items():
-        if value.shape != (1, 1):
-            raise InvalidSetting(name, f"has the shape {list(value.shape)}", "[1, 1]: one sample in a request")
-    return {name: value.item() for name, value in values.items()}
+        if value.shape != (1, 1) and not (name in many and len(value) == 1):
+            allowed = "[1, N]" if name in many else "[1, 1]"
+            raise InvalidSetting(name, f"has the shape {list(value.shape)}", f"{allowed}: one sample in a request")
+    return {name: value[0].tolist() if name in many else value.item() for name, value in values.items()}
 
 
 def _batch(values: Sequence[Any]) -> Any:

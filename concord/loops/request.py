@@ -32,7 +32,7 @@ class LoopRequest:
 
     @classmethod
     def read(cls, pipeline: Pipeline, given: Mapping[str, Any]) -> Self:
-        """Reads a request's inputs by tensor name: ``bytes`` for a STRING, a Python number or bool for the others.
+        """Reads a request's inputs by tensor name: ``bytes`` for a STRING, Python numbers or bools for the others.
 
         Raises:
             InvalidSetting: names the input, its value and what is allowed.

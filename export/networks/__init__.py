@@ -14,12 +14,13 @@ BY_PIPELINE = {
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
+    "sam": ("mobile_sam_encoder", "mobile_sam_decoder"),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
 COMPANIONS = ("harmony_vae", "refinement", "tiny_encoder", "tiny_decoder")
 """Optional, and trained beside those."""
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", *PARTS, *COMPANIONS)
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", "isnet", *PARTS, *COMPANIONS)
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

@@ -11,6 +11,8 @@ from export.networks import clip_ht, harmony_transformer, pctnet
 from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
+from export.networks.isnet import IsNet, IsNetConfig
+from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.pctnet import PctNet, PctNetConfig
 from export.pipelines import crisht
 
@@ -42,6 +44,18 @@ CRIS = CrisConfig(
     heads=2,
     feedforward=32,
     layers=1,
+)
+MOBILE_SAM = MobileSamConfig(
+    stage_widths=(8, 8, 16, 16),
+    stage_depths=(1, 1, 2, 1),
+    stage_heads=(1, 1, 2, 2),
+    heads=2,
+    feedforward=32,
+    layers=1,
+    score_width=16,
+)
+IS_NET = IsNetConfig(
+    stem=4, widths=(4, 6, 8, 8, 8, 8), inner=(2, 2, 4, 4, 4, 4), widths_up=(4, 4, 6, 8, 8), inner_up=(2, 2, 4, 4, 4)
 )
 
 
@@ -75,6 +89,16 @@ def harmonizer(form: Form, seed: int = 0) -> torch.nn.Module:
 def clip_harmonizer(seed: int = 0) -> ClipHT:
     torch.manual_seed(seed)
     return ClipHT(CLIP_HT).eval()
+
+
+def mobile_sam(seed: int = 0) -> MobileSam:
+    torch.manual_seed(seed)
+    return MobileSam(MOBILE_SAM).eval()
+
+
+def is_net(seed: int = 0) -> IsNet:
+    torch.manual_seed(seed)
+    return IsNet(IS_NET).eval()
 
 
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
-from export.networks import PARTS, clip_ht
+from export.networks import PARTS, clip_ht, isnet, mobile_sam, mobile_sam_decoder, mobile_sam_encoder
 from export.onnx_file import publish
 from export.pipelines import diffharmony
 from export.runtime_form import Form, rewrite
@@ -28,14 +28,20 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model, network in tiny_networks():
         publish(network, model, folder, {})
     seen = clip_ht.ServedClipHT(clip_ht.NETWORK.published["clip_ht"]()).eval()
-    for model, network in [*published.networks(), (clip_ht.NETWORK, seen)]:
+    segmenting = mobile_sam.MobileSam(mobile_sam.MobileSamConfig()).eval()
+    selecting = [
+        (mobile_sam_encoder.NETWORK, mobile_sam_encoder.ServedMobileSamEncoder(segmenting)),
+        (mobile_sam_decoder.NETWORK, mobile_sam_decoder.ServedMobileSamDecoder(segmenting)),
+        (isnet.NETWORK, isnet.ServedIsNet(isnet.NETWORK.published["isnet"]()).eval()),
+    ]
+    for model, network in [*published.networks(), (clip_ht.NETWORK, seen), *selecting]:
         publish(network, model, folder, {})
     return folder
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize(
-    "model", ["cris", "dht", "ht", "clip_ht", *PARTS, *names_of_companions(), "tiny_encoder", "tiny_decoder"]
+    "model", ["cris", "dht", "ht", "clip_ht", "isnet", *PARTS, *names_of_companions(), "tiny_encoder", "tiny_decoder"]
 )
 def test_the_engine_of_a_published_network_has_the_tensors_that_triton_is_told(repository, model, precision) -> None:
     record = build(repository, model, precision=precision)
