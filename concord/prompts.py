@@ -14,6 +14,7 @@ from PIL import Image
 from concord.arrays import Floats, Pixels
 from concord.clicks import MOST_POINTS, Clicks
 from concord.guided import carried
+from concord.masks import binary
 
 SQUARE = 1024
 """Pixels of the square's side."""
@@ -72,7 +73,7 @@ def full_mask(logits: Floats, pixels: Pixels) -> Pixels:
     inner_height, inner_width = _size(height, width)
     enlarged = _resized(logits, SQUARE, SQUARE)[:inner_height, :inner_width]
     if max(height, width) > SQUARE:
-        return carried(_thresholded(enlarged), pixels)
+        return binary(carried((enlarged > 0).astype(np.float32), pixels))
     return _thresholded(_resized(enlarged, height, width))
 
 

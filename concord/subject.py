@@ -9,6 +9,7 @@ import numpy as np
 
 from concord.arrays import Floats, Pixels
 from concord.guided import carried
+from concord.masks import binary
 
 SIDE = 1024
 """Pixels of the square's side."""
@@ -32,5 +33,5 @@ def subject_mask(probabilities: Floats, pixels: Pixels) -> tuple[Pixels, float]:
     if most - least < 1e-6:
         return np.zeros((height, width), np.uint8), 0.0
     shares = (enlarged - least) / (most - least)
-    small = np.where(shares >= 0.5, np.uint8(255), np.uint8(0))
-    return carried(small, pixels), float(np.abs(2 * shares - 1).mean())
+    mask = binary(carried((shares >= 0.5).astype(np.float32), pixels))
+    return mask, float(np.abs(2 * shares - 1).mean())
