@@ -191,7 +191,9 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.cancel.click(harmonizing.cancel, None, None, **shared)
     blocks.unload(harmonizing.cancel)
     parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, **in_browser)
-    parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    chosen_again = parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    # Where it is the one that is shown already, Gradio leaves its picture in the strength that it has.
+    chosen_again.then(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     parts.strength.input(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     taken = [parts.taken, *messages]
     for form, button in parts.downloads.items():
