@@ -32,6 +32,9 @@ _POLL_SECONDS = 0.02
 _SHOW_STAGE = """() => document.querySelector("#stage").scrollIntoView({behavior: "smooth", block: "nearest"})"""
 """On a phone, and where settings are unfolded, the stage is above what was pressed."""
 
+_SHOW_AND_ASK = f"(...given) => {{ ({_SHOW_STAGE})(); return given }}"
+_SHOW_AND_READ = f"(...given) => {{ ({_SHOW_STAGE})(); return ({READ_FORM})(...given) }}"
+
 _MOVE_HANDLE = """(percent) => ({__type__: "update", slider_position: percent})"""
 
 _STRENGTHEN = Path(__file__).with_name("strength.js").read_text()
@@ -180,16 +183,17 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.adjust.click(marking.adjust, [parts.tab], marked, **shared)
 
     asked = [parts.find.click, parts.text.submit]
-    gr.on(asked, marking.find, [parts.tab, parts.text], marked, **shared).then(None, js=_SHOW_STAGE, **in_browser)
+    found = gr.on(asked, marking.find, [parts.tab, parts.text], marked, js=_SHOW_AND_ASK, **shared)
+    found.then(None, js=_SHOW_STAGE, **in_browser)
     wanted = [*drawn, parts.text, parts.model, parts.count, parts.settings]
-    pressed = parts.harmonize.click(harmonizing.harmonize, wanted, compared, js=READ_FORM, **shared)
+    pressed = parts.harmonize.click(harmonizing.harmonize, wanted, compared, js=_SHOW_AND_READ, **shared)
     pressed.then(None, js=_SHOW_STAGE, **in_browser)
-    for button in (parts.find, parts.harmonize):
-        button.click(None, js=_SHOW_STAGE, **in_browser)
     parts.cancel.click(harmonizing.cancel, None, None, **shared)
     blocks.unload(harmonizing.cancel)
     parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, **in_browser)
-    parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    chosen_again = parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    # Where it is the one that is shown already, Gradio leaves its picture in the strength that it has.
+    chosen_again.then(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     parts.strength.input(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     taken = [parts.taken, *messages]
     for form, button in parts.downloads.items():

@@ -156,12 +156,13 @@ class Parts:
                     form: gr.Button(
                         Said(f"result.{form}"),
                         variant="primary" if form == "picture" else "secondary",
+                        size="md",
                         min_width=90,
                         elem_id=f"download-{form}",
                     )
                     for form in FILES
                 }
-                self.adjust = gr.Button(Said("result.change"), min_width=90, elem_id="adjust")
+                self.adjust = gr.Button(Said("result.change"), size="md", min_width=90, elem_id="adjust")
 
     def _lay_panel(self) -> None:
         gr.HTML(Said(_GUIDE), elem_id="guide", padding=False)

@@ -15,14 +15,15 @@ def note(text: str) -> str:
 
 def trouble(problem: Problem, say: Language) -> str:
     """What went wrong, where, and what would have been right; or only when to come back, where that is all there is."""
-    said = [f"<strong>{escape(say('problem.' + problem.code))}.</strong>"]
+    title = say("trouble.title", title=say(f"problem.{problem.code}"))
+    said = [f"<strong>{escape(title)}</strong>"]
     if problem.retry_after is None:
-        what = problem.detail
+        told = say("trouble.what", what=problem.detail)
         if problem.field:
             known = say(f"trouble.{problem.field}") if problem.field in _FIELDS else None
             where = known or say("trouble.field", field=problem.field)
-            what = say("trouble.said", where=where, what=what)
-        said.append(f"{escape(what)}.")
+            told = say("trouble.where", where=where, what=problem.detail)
+        said.append(escape(told))
         if problem.allowed:
             said.append(escape(say("trouble.allowed", allowed=problem.allowed)))
     else:
