@@ -95,10 +95,10 @@ class Tab:
         self.page.locator(".pointing").click(position=place, modifiers=keys)
 
     def wait_for_editor(self) -> None:
-        """Returns when the photograph is in the editor."""
+        """Returns when the photograph is in the editor, whose canvas is tiny before."""
         expect(self.part("editor").locator("canvas").first).to_be_visible()
         self.page.wait_for_function(
-            "() => /^[1-9]\\d*%$/.test(document.querySelector('#editor .zoom-number').innerText)"
+            "() => /^[1-9]\\d{0,2}%$/.test(document.querySelector('#editor .zoom-number').innerText)"
         )
 
     def paint(self, *points: tuple[float, float]) -> None:
