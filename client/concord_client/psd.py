@@ -1,7 +1,7 @@
 """A harmonized photograph as a layered PSD file, by psd-tools (``pip install concord-client[psd]``)."""
 
 import io
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,7 @@ def _upright(encoded: bytes, field: str) -> "Image":
         pass
     try:
         image = Image.open(io.BytesIO(encoded))
-        return cast("Image.Image", ImageOps.exif_transpose(image))
+        return ImageOps.exif_transpose(image)
     except Exception as error:
         raise InvalidInput("unsupported_image", field, "cannot be read here for a PSD", "JPEG or PNG") from error
 
