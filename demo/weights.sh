@@ -7,8 +7,11 @@ $python -m demo.photographs fetch
 $python -m demo.train cris --stage 224:3000:16:1e-3 --stage 416:700:8:5e-4 --stage 224:900:12:1e-3 --stage 416:220:6:5e-4 \
   --stage 224:550:12:1e-3 --stage 416:150:6:5e-4 --stage 224:2000:12:1e-3 --stage 224:1400:12:7e-4 --stage 416:500:6:3e-4
 $python -m demo.train ht --stage 64:1500:24:2e-3 --stage 64:1500:24:1.5e-3 --stage 128:650:8:1e-3 \
-  --stage 128:480:8:8e-4 --stage 128:2000:8:1e-3 --stage 64:2500:32:1e-3 --stage 128:1400:8:6e-4 --stage 256:220:4:3e-4 \
-  --stage 64:700:24:1e-3 --stage 128:500:8:8e-4 --stage 256:140:4:4e-4
+  --stage 128:480:8:8e-4 --stage 128:2000:8:1e-3 --stage 64:2500:32:1e-3 --stage 128:1400:8:6e-4 --stage 256:220:4:3e-4
+ht=demo/weights/ht.safetensors
+$python -m demo.train ht --start $ht --output out/photographs.safetensors --stage 64:700:24:1e-3 --stage 128:500:8:8e-4
+$python -m demo.train ht --start out/photographs.safetensors --output out/large.safetensors --stage 256:140:4:4e-4
+$python -m demo.average $ht $ht out/photographs.safetensors out/large.safetensors
 $python -m demo.train vae --stage 128:3000:8:2e-4 --stage 128:1900:8:2.5e-4
 $python -m demo.train tiny_vae --stage 64:500:16:2e-3 --stage 64:1800:16:2e-3
 $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
