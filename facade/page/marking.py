@@ -110,20 +110,21 @@ class Marking(Handlers):
         self, tab: TabState | None, away: bool, event: gr.EventData, request: gr.Request
     ) -> AsyncGenerator[Update]:
         """The photograph was clicked, or a box was dragged in it."""
-        say = language(request)
-        if tab is None:
-            yield self.forgotten(say)
-        if tab is None or self.is_busy(request):
-            return
-        yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
-        try:
-            pointed = pointing.pointed(tab, event._data, away=away is True)
-            yield await self._selected(tab, pointed, say, request)
-        except Exception as error:
-            yield await self.marking_soon(tab, say, None, trouble(error, say))
+
+        def pointed(tab: TabState) -> tuple[TabState, Pointed]:
+            return tab, pointing.pointed(tab, event._data, away=away is True)
+
+        async for update in self._pointing(tab, pointed, request):
+            yield update
 
     async def select_subject(self, tab: TabState | None, request: gr.Request) -> AsyncGenerator[Update]:
         """What the photograph is of is wanted."""
+        async for update in self._pointing(tab, lambda tab: (replace(tab, way="point"), Pointed()), request):
+            yield update
+
+    async def _pointing(
+        self, tab: TabState | None, pointed: Callable[[TabState], tuple[TabState, Pointed]], request: gr.Request
+    ) -> AsyncGenerator[Update]:
         say = language(request)
         if tab is None:
             yield self.forgotten(say)
@@ -131,7 +132,7 @@ class Marking(Handlers):
             return
         yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
         try:
-            yield await self._selected(replace(tab, way="point"), Pointed(), say, request)
+            yield await self._selected(*pointed(tab), say, request)
         except Exception as error:
             yield await self.marking_soon(tab, say, None, trouble(error, say))
 

@@ -78,7 +78,7 @@ def test_a_lossless_webp_has_the_pixels_of_the_png(http, mask, channels):
 
 def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(http, image, mask):
     refused = http.post("/v1/harmonize", files={"image": image, "mask": mask}, data={"format": "png-lossless"})
-    assert problem(refused) == (400, "invalid_setting", "format", "png, jpeg, webp, webp-lossless")
+    assert problem(refused) == (400, "invalid_setting", "format", "png, jpeg, webp, webp-lossless, psd")
 
 
 def test_a_jpeg_of_a_transparent_picture_is_laid_on_white(http, mask):
@@ -98,7 +98,7 @@ REFUSED = {
     "no image": ({"mask": "mask"}, {}, (400, "missing_field", "image")),
     "neither text nor mask": ({"image": "image"}, {}, (400, "missing_field", "text")),
     "both text and mask": (BOTH, {"text": "a"}, (400, "invalid_setting", "mask")),
-    "an unknown field": (BOTH, {"strength": "1"}, (400, "unexpected_field", "strength")),
+    "an unknown field": (BOTH, {"strong": "1"}, (400, "unexpected_field", "strong")),
     "an unknown model": (BOTH, {"model": "sd"}, (404, "unknown_model", "model")),
     "a model of another task": (
         BOTH,

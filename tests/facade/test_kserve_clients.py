@@ -74,7 +74,7 @@ def test_triton_s_client_shows_what_was_wrong(opened, image):
         opened.infer(PIPELINE, [tensor("IMAGE", image)])
     assert (refused.value.status(), refused.value.message()) == (
         "400",
-        "[missing_field] TEXT: it is missing; allowed: IMAGE, TEXT",
+        "[missing_field] TEXT: it is missing; allowed: IMAGE, TEXT, EDGES, STRENGTH, OUTPUT",
     )
 
 
@@ -103,6 +103,6 @@ def test_kserve_s_own_package_works_over_rest_and_beside_triton_over_grpc(facade
         answer = over_rest[way]
         np.testing.assert_array_equal(decoded(base64.b64decode(answer["HARMONIZED"])), decoded(ours))
         assert answer["id"] == "42" and 0 <= answer["SCORE"] <= 1 and answer["TRUNCATED"] is False
-    assert "[missing_field] TEXT: it is missing; allowed: IMAGE, TEXT" in over_rest["refusal"]
+    assert "[missing_field] TEXT: it is missing; allowed: IMAGE, TEXT, EDGES, STRENGTH, OUTPUT" in over_rest["refusal"]
     assert told["grpc"]["ready"] is True
     np.testing.assert_array_equal(decoded(base64.b64decode(told["grpc"]["picture"])), decoded(ours))

@@ -22,7 +22,7 @@ from tests.serving.pictures import encoded, photograph
 
 IMAGE = encoded(photograph(8, 8))
 GIVEN = [in_json("IMAGE", IMAGE), in_json("TEXT", TEXT)]
-BOTH, INPUTS = "IMAGE, TEXT", "inputs.0."
+BOTH, INPUTS = "IMAGE, TEXT, EDGES, STRENGTH, OUTPUT", "inputs.0."
 ONE_VALUE = "one value, with its length in 4 bytes before it, little-endian"
 IN_BASE64 = "base64 without line breaks, or a data URL of it"
 EITHER = "either data or binary_data_size"
