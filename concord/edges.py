@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import InvalidSetting
-from concord.guided import carried, resized
+from concord.grabcut import GrabCut
+from concord.guided import carried, resized, size_within
 from concord.masks import THRESHOLD, binary, depths, surroundings
 from concord.matte import matte
 
@@ -29,7 +30,6 @@ _FAR, _NEAR = 3.25 / 104, 1.5 / 104
 _TOLD, _UNTOLD = 0.95, 0.88  # the share of pixels whose side their colour tells, for either
 _BINS = 8  # of a colour channel
 _CORE = 0.6  # of the depth of a thin part that stays part of it
-_UNUSED = (0, 0, 1, 1)  # the rectangle of another way to begin
 _MARGIN = 0.1  # around the part, as a share of its size: what the model of the background is learned from
 _LEAST_LIKENESS = 0.5  # IoU with the mask that was found, less of which is a fit that ran away
 
@@ -104,12 +104,14 @@ def fitted(pixels: Pixels, mask: Pixels) -> Pixels:
     inside = np.ascontiguousarray(pixels[box][..., :3])
     before = np.ascontiguousarray(mask[box])
     scale = min(1.0, _SIDE / max(before.shape))
-    size = tuple(max(1, round(side * scale)) for side in before.shape)
+    size = size_within(before.shape, _SIDE)
     small = (resized(before, size) >= THRESHOLD).astype(np.uint8)
     if small.all() or not small.any():
         return mask
     view = resized(inside, size)
-    cut = _cut(view, small, max(_reach(view, small, _FAR * longest * scale, _NEAR * longest * scale), 1))
+    known = depths(small)
+    reach = _reach(view, known, _FAR * longest * scale, _NEAR * longest * scale)
+    cut = _cut(view, small, known, max(reach, 1))
     after = binary(carried(cut.astype(np.float32), inside))
     if _likeness(before, after) < _LEAST_LIKENESS:
         return mask
@@ -118,12 +120,12 @@ def fitted(pixels: Pixels, mask: Pixels) -> Pixels:
     return fit
 
 
-def _reach(pixels: Pixels, inside: Pixels, far: float, near: float) -> float:
+def _reach(pixels: Pixels, known: tuple[Floats, Floats], far: float, near: float) -> float:
     """How far the edge may move, between the two: the farther, the better colours tell the part from the rest.
 
-    Judged beyond the far band, where the sides are known, by a histogram of each.
+    Judged beyond the far band, where the sides are known by their depths, by a histogram of each.
     """
-    depth, distance = depths(inside)
+    depth, distance = known
     sides = depth > min(far, _CORE * float(depth.max())), distance > far
     if not all(side.any() for side in sides):
         return near
@@ -143,22 +145,21 @@ def _shares(colours: NDArray[np.intp]) -> Floats:
     return np.asarray(counts.ravel() / counts.sum() + 1e-5, np.float32)
 
 
-def _cut(pixels: Pixels, inside: Pixels, reach: float) -> Pixels:
-    """GrabCut in the band of so many pixels around the edge, uint8 [h, w] of 0 and 1."""
-    depth, distance = depths(inside)
+def _cut(pixels: Pixels, inside: Pixels, known: tuple[Floats, Floats], reach: float) -> Pixels:
+    """GrabCut in the band of so many pixels around the edge, whose depths are known, uint8 [h, w] of 0 and 1."""
+    depth, distance = known
     core = min(reach, _CORE * float(depth.max()))
     labels = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[depth > core] = cv2.GC_FGD
     labels[distance > reach] = cv2.GC_BGD
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)  # of this thread: the clusters of the models begin at random
     step = int(np.ceil(max(labels.shape) / _MODEL_SIDE))
     few = np.ascontiguousarray(labels[::step, ::step])
     sides = np.isin(few, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if sides.all() or not sides.any():
         return inside
-    cv2.grabCut(np.ascontiguousarray(pixels[::step, ::step]), few, _UNUSED, *models, 1, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(pixels, labels, _UNUSED, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    cut = GrabCut()
+    cut.learn(np.ascontiguousarray(pixels[::step, ::step]), few, 1)
+    cut.decide(pixels, labels)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
 
 

@@ -1,6 +1,7 @@
 """Writes a PNG in another format, in place or in a process of its own."""
 
 import io
+from typing import Final
 
 from PIL import Image
 
@@ -8,7 +9,7 @@ from concord.apart import Apart, Bounds
 from concord.limits import ENCODING_BYTES, ENCODING_BYTES_PER_PIXEL, ENCODING_PATIENCE, ENCODING_SECONDS
 from concord.png import decode_png
 
-PSD = "psd"
+PSD: Final = "psd"
 """The format that is written by `concord.layers`."""
 _WITHOUT_LOSS = {
     "webp-lossless": ("webp", {"lossless": True, "exact": True, "method": 0, "quality": 0}),

@@ -59,6 +59,12 @@ def carried(
     return full
 
 
+def size_within(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Height and width of a picture that is shrunk until neither is more than a side; its own if they are not."""
+    scale = min(1.0, side / max(shape[:2]))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
 def resized(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
     """Pixels [H, W, ...] at a smaller size (height, width): the mean of what each small pixel covers."""
     height, width = size[:2]

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from concord.arrays import Floats, Pixels
@@ -83,6 +84,12 @@ def unpack_mask(bits: Pixels, width: int) -> Pixels:
 def encode_mask(mask: Pixels) -> bytes:
     """Encodes a mask, uint8 [H, W] of 0 and 255, as an 8-bit grey PNG."""
     return encode_png(mask)
+
+
+def intersection_over_union(mask: Pixels | NDArray[np.bool_], truth: Pixels | NDArray[np.bool_]) -> float:
+    """IoU of two masks [H, W], foreground where not 0; 1 if both are empty."""
+    union = np.count_nonzero((mask > 0) | (truth > 0))
+    return np.count_nonzero((mask > 0) & (truth > 0)) / union if union else 1.0
 
 
 def surroundings(mask: Pixels, reach: float, margin: float) -> tuple[slice, slice]:

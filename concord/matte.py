@@ -11,7 +11,7 @@ import numpy as np
 
 from concord.arrays import Floats, Pixels
 from concord.bands import side_by_side
-from concord.guided import WindowFit, carried, enlarged, resized
+from concord.guided import WindowFit, carried, enlarged, resized, size_within
 from concord.masks import THRESHOLD, depths, surroundings
 
 _SIDE = 320  # of the working picture, its longer one
@@ -42,8 +42,7 @@ def matte(pixels: Pixels, mask: Pixels) -> Pixels:
         return mask
     box = surroundings(mask, 0, _BAND)
     inside, before = (np.ascontiguousarray(each[box]) for each in (pixels[..., :3], mask))
-    scale = min(1.0, _SIDE / max(before.shape))
-    size = tuple(max(1, round(side * scale)) for side in before.shape)
+    size = size_within(before.shape, _SIDE)
     small = (resized(before, size) >= THRESHOLD).astype(np.uint8)
     if small.all() or not small.any():
         return mask
@@ -68,8 +67,7 @@ def foreground(pixels: Pixels, alpha: Pixels) -> Pixels:
         return own
     box = surroundings(alpha, 0, _BAND)
     inside, opacity = own[box], alpha[box]
-    scale = min(1.0, _SIDE / max(opacity.shape))
-    size = tuple(max(1, round(side * scale)) for side in opacity.shape)
+    size = size_within(opacity.shape, _SIDE)
     small = resized(np.ascontiguousarray(inside), size).astype(np.float32)
     ours, theirs = _blurred_sides(small, resized(np.ascontiguousarray(opacity), size).astype(np.float32) / 255)
 

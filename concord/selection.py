@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from concord.arrays import Floats, Pixels
 from concord.clicks import Clicks
 from concord.geodesic import geodesic_distance
-from concord.guided import carried
-from concord.masks import binary
+from concord.grabcut import GrabCut
+from concord.guided import carried, resized, size_within
+from concord.masks import binary, intersection_over_union
 
 WORKING_SIDE = 512
 """The longest side of the copy in which edges are found."""
@@ -69,7 +70,7 @@ def select(pixels: Pixels, clicks: Clicks) -> list[Selection]:
     found = sorted(((_score(lab, mask), mask) for mask in masks), key=lambda each: -each[0])
     kept: list[tuple[float, Mask]] = []
     for score, mask in found:
-        if all(_iou(mask, other) < _ALIKE for _, other in kept):
+        if all(intersection_over_union(mask, other) < _ALIKE for _, other in kept):
             kept.append((score, mask))
     full = _Placed.of(clicks, (1.0, 1.0), (height, width))
     return [
@@ -159,8 +160,8 @@ def _cut(work: Pixels, placed: _Placed, sure: Mask, likely: Mask, possible: Mask
     rows, columns = _surroundings(possible)
     view = np.ascontiguousarray(work[rows, columns])
     factor = min(1.0, _CUT_SIDE / max(view.shape[:2]))
-    size = max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor))
-    small = np.asarray(cv2.resize(view, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = _shrunk(view, _CUT_SIDE)
+    size = small.shape[1], small.shape[0]
     marks = np.where(_resized(likely[rows, columns], size), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[~_resized(possible[rows, columns], size)] = cv2.GC_BGD
     marks[_resized(sure[rows, columns], size)] = cv2.GC_FGD
@@ -180,9 +181,7 @@ def _run_grabcut(small: Pixels, marks: Pixels) -> None:
     foreground = (marks & 1).astype(bool)
     if not foreground.any() or foreground.all():
         return
-    cv2.setRNGSeed(0)  # of this thread; the colours are clustered from random beginnings
-    beyond, within = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(small, marks, (0, 0, 1, 1), beyond, within, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    GrabCut().learn(small, marks, _ITERATIONS)
 
 
 def _tidied(mask: Mask, placed: _Placed) -> Mask:
@@ -255,11 +254,7 @@ def _ranked(ordered: Floats, count: float) -> float:
 
 
 def _shrunk(pixels: Pixels, side: int) -> Pixels:
-    factor = side / max(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    size = max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return resized(pixels, size_within(pixels.shape, side))
 
 
 def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
@@ -268,8 +263,3 @@ def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
 
 def _lab(pixels: Pixels) -> Floats:
     return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
-
-
-def _iou(one: Mask, other: Mask) -> float:
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from concord.arrays import Floats, Pixels
-from concord.guided import carried
+from concord.guided import carried, size_within
 from concord.masks import binary
 
 SIDE = 1024
@@ -26,9 +26,8 @@ def subject_mask(probabilities: Floats, pixels: Pixels) -> tuple[Pixels, float]:
         probabilities: fp32 [SIDE, SIDE] of 0..1.
     """
     height, width = pixels.shape[:2]
-    factor = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    enlarged = np.asarray(cv2.resize(probabilities, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    size = size_within((height, width), SIDE)
+    enlarged = np.asarray(cv2.resize(probabilities, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     least, most = float(enlarged.min()), float(enlarged.max())
     if most - least < 1e-6:
         return np.zeros((height, width), np.uint8), 0.0

@@ -108,8 +108,11 @@ def transfer(
 
     def share(rows: slice, columns: slice) -> Floats:
         if opacity is None:
-            return alpha(mask, rows, columns, ramp)
-        return opacity[rows, columns].astype(np.float32) / 255
+            opaque = alpha(mask, rows, columns, ramp)
+        else:
+            opaque = opacity[rows, columns].astype(np.float32) / 255
+        opaque *= np.float32(strength)
+        return opaque
 
     def harmonize(band: slice) -> None:
         rows = slice(y + band.start, y + band.stop)
@@ -128,7 +131,6 @@ def transfer(
         change *= colours
         change += upsampling @ offset[small]
         change -= colours
-        change *= np.float32(strength)
         shares = _in_colour(share(rows, columns)).reshape(before.shape)
         original[:] = added(before, change, shares).reshape(original.shape)
 

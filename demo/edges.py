@@ -6,26 +6,25 @@ Through the real server, on held-out scenes: masks as they were found, fitted, a
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from io import BytesIO
-from itertools import count, islice
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from concord.edges import EDGES, FITTED, HARD, SOFT
-from concord.gates.metrics import boundary_f, intersection_over_union
+from concord.gates.metrics import boundary_f
+from concord.gates.pictures import held_out_scenes
 from concord.instruments.stages import read_statistics, stages
 from concord.instruments.timing import settled
+from concord.masks import intersection_over_union
 from concord.png import encode_png
 from concord.scenes.encoded import scene, scene_jpeg
-from concord.scenes.photographs import HELD_OUT_FROM
-from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Segment
+from demo.pictures import decoded
 
 OUTPUT = Path("out/edges.json")
 SIDES = (256, 512, 1024)  # of the scenes, in pixels
@@ -57,17 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def quality(client: Client, side: int, number: int) -> dict[str, dict[str, float]]:
     """Mean IoU and boundary F-score of the masks found in scenes, hard and fitted."""
     scores: dict[str, list[tuple[float, float]]] = {HARD: [], FITTED: []}
-    for each in islice(scenes(side), number):
+    for each in islice(held_out_scenes((side, side)), number):
         for edges, found in scores.items():
             mask = segmented(client, encode_png(each.composite), each.expression, edges)
             found.append((intersection_over_union(mask, each.mask), boundary_f(mask, each.mask, TOLERANCE * side)))
     means = {edges: np.mean(found, axis=0) for edges, found in scores.items()}
     return {edges: {"iou": float(iou), "boundary_f": float(f)} for edges, (iou, f) in means.items()}
-
-
-def scenes(side: int) -> Iterator[Scene]:
-    """Held-out scenes of a size."""
-    return (make_scene(seed, (side, side)) for seed in count(HELD_OUT_FROM))
 
 
 def milliseconds(server: EmbeddedServer, client: Client, height: int, width: int) -> dict[str, float]:
@@ -88,7 +82,7 @@ def milliseconds(server: EmbeddedServer, client: Client, height: int, width: int
 def segmented(client: Client, image: bytes, text: str, edges: str) -> NDArray[np.uint8]:
     """The mask that is found for a text, with the edge that is asked for."""
     answer = client.run(Segment(image, text), settings={EDGES.lower(): edges})
-    return np.asarray(Image.open(BytesIO(answer.mask)))
+    return decoded(answer.mask)
 
 
 if __name__ == "__main__":

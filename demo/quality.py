@@ -4,30 +4,30 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
 from concord.edges import EDGES, FITTED, HARD
 from concord.gates import tasks
-from concord.gates.metrics import boundary_f, foreground_mse, intersection_over_union, psnr
+from concord.gates.metrics import boundary_f, foreground_mse, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
 from concord.instruments.networks import as_pixels, run_network
 from concord.instruments.pipelines import of_task
+from concord.masks import intersection_over_union
 from concord.png import encode_png
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, Pipeline, Request, Segment, Select
 from demo.photographs import NotFetched, collection
+from demo.pictures import decoded
 from demo.selecting import inmost
 from demo.tasks.harmonizer import WIDE
 
@@ -120,7 +120,7 @@ def found(client: Client, pipeline: Pipeline, scene: Scene, edges: str) -> list[
     image, text = encode_png(scene.composite), scene.expression
     request: Request[Any] = Segment(image, text) if pipeline.task == Segment.TASK else Harmonize(image, text=text)
     settings = {**fixed(pipeline), EDGES.lower(): edges}
-    mask = np.asarray(Image.open(BytesIO(client.run(request, model=pipeline.model, settings=settings).mask)))
+    mask = decoded(client.run(request, model=pipeline.model, settings=settings).mask)
     return [intersection_over_union(mask, scene.mask), boundary_f(mask, scene.mask, max(SIZE) * 2 / 512)]
 
 
@@ -128,7 +128,7 @@ def clicked_iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:
     """IoU of the best of the masks for a click in the middle of the scene's object."""
     point = [*inmost(scene.mask), 1]
     found = client.select(encode_png(scene.composite), points=point, model=pipeline.model)
-    masks = (np.asarray(Image.open(BytesIO(mask))) for mask in found.masks)
+    masks = map(decoded, found.masks)
     return max(intersection_over_union(mask, scene.mask) for mask in masks)
 
 

@@ -7,9 +7,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import count, islice
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -18,13 +17,12 @@ import numpy as np
 
 from concord.arrays import Pixels
 from concord.clicks import Clicks
-from concord.gates.metrics import intersection_over_union
+from concord.gates.pictures import held_out_scenes
 from concord.images import decode_image
 from concord.limits import Limits
-from concord.masks import encode_mask
+from concord.masks import encode_mask, intersection_over_union
 from concord.scenes.encoded import scene_jpeg
-from concord.scenes.photographs import HELD_OUT_FROM
-from concord.scenes.scene import Scene, make_scene
+from concord.scenes.scene import Scene
 from concord.selection import select
 
 OUTPUT = Path("out/selecting.json")
@@ -39,7 +37,7 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=64, help="how many")
     parser.add_argument("--side", type=int, default=256, help="of a scene, in pixels")
     arguments = parser.parse_args()
-    scenes = list(islice(_scenes(arguments.side), arguments.scenes))
+    scenes = list(islice(held_out_scenes((arguments.side, arguments.side)), arguments.scenes))
     report = {name: quality(scenes, shown) for name, shown in SHOWN.items()}
     times = {f"{width}x{height}": taken(height, width) for height, width in SIDES}
     OUTPUT.parent.mkdir(exist_ok=True)
@@ -110,13 +108,6 @@ def taken(height: int, width: int) -> tuple[float, float]:
         times.append((time.perf_counter() - began, time.process_time() - began_work))
     passed, worked = zip(*times, strict=True)
     return median(passed), median(worked)
-
-
-def _scenes(side: int) -> Iterator[Scene]:
-    for seed in count(HELD_OUT_FROM):
-        # Without scikit-image there are no scenes in front of a photograph.
-        with suppress(ModuleNotFoundError):
-            yield make_scene(seed, (side, side))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import numpy as np
 
 from concord.arrays import Pixels
 from concord.errors import ConcordError
-from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
+from concord.gates.metrics import foreground_mse, psnr
+from concord.masks import intersection_over_union
 from concord_client import Client, Harmonize, Pipeline
 from demo.pictures import decoded
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError, named
 from export.network import Network
-from export.networks import every
+from export.networks import takers
 from export.onnx_file import publish
 from export.pipelines import PIPELINES
 from export.publication import record_of
@@ -64,8 +64,7 @@ def convert(network: Network, path: Path, repository: Path, form: "Form | None" 
 
 def refusal(name: str, keys: Collection[str]) -> str:
     """Why a checkpoint with these keys is not one of the network, and which command takes it."""
-    networks = (other.name for other in every() if other.source and other.source.claims(keys))
     pipelines = (other for other in PIPELINES if import_module(f"export.pipelines.{other}").claims(keys))
-    for taker in (*networks, *pipelines):
+    for taker in (*takers(keys), *pipelines):
         return f"not a checkpoint of {name}, but of {taker}: python -m export {taker} takes it"
     return f"not a checkpoint of {name}, nor of any other network that is exported here"

@@ -21,8 +21,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from benchmarks.quality.iharmony4 import Dataset, DatasetError, Sample, read_dataset, read_expressions
 from benchmarks.quality.scores import Result, score, side_by_side, tables
 from concord.errors import ConcordError
-from concord.gates.metrics import intersection_over_union
-from concord.masks import encode_mask
+from concord.masks import encode_mask, intersection_over_union
 from concord.png import encode_png
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, InvalidInput, Pipeline

@@ -32,12 +32,6 @@ def decibels(squared_error: float) -> float:
     return float(10 * np.log10(255**2 / squared_error)) if squared_error else float("inf")
 
 
-def intersection_over_union(mask: Pixels, truth: Pixels) -> float:
-    """IoU of two masks [H, W], foreground where not 0; 1 if both are empty."""
-    union = np.count_nonzero((mask > 0) | (truth > 0))
-    return np.count_nonzero((mask > 0) & (truth > 0)) / union if union else 1.0
-
-
 def boundary_f(mask: Pixels, truth: Pixels, tolerance: float) -> float:
     """F-score of a mask's boundary (Martin et al. 2004): how much of each boundary lies near the other.
 

@@ -1,6 +1,6 @@
 """Held-out pictures, on which nothing was trained or calibrated, and the served pipelines' answers to them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -47,8 +47,8 @@ class HeldOut:
         with suppress(ModuleNotFoundError):
             for n in range(scenes if photographs is None else photographs):
                 composites.append(make_photo_composite(HELD_OUT_FROM + n, SIZE))
-        large = islice(_scenes(LARGE), min(scenes, MOST_LARGE))
-        return cls(list(islice(_scenes(SIZE), scenes)), composites, list(large))
+        large = islice(held_out_scenes(LARGE), min(scenes, MOST_LARGE))
+        return cls(list(islice(held_out_scenes(SIZE), scenes)), composites, list(large))
 
     def of(self, gate: GatedTask) -> Mapping[str, list[Picture]]:
         """The pictures for a gate, by kind."""
@@ -60,7 +60,8 @@ class HeldOut:
         return {kind: kinds[kind] for kind in gate.measures if kinds[kind]}
 
 
-def _scenes(size: tuple[int, int]) -> Iterable[Scene]:
+def held_out_scenes(size: tuple[int, int]) -> Iterator[Scene]:
+    """Scenes of a height and width that nothing was trained on; without scikit-image, those without a photograph."""
     for seed in count(HELD_OUT_FROM):
         with suppress(ModuleNotFoundError):
             yield make_scene(seed, size)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from concord.arrays import Pixels
-from concord.gates.metrics import decibels, foreground_mse, intersection_over_union, squared_error
+from concord.gates.metrics import decibels, foreground_mse, squared_error
 from concord.gates.patches import pattern
-from concord.masks import encode_mask
+from concord.masks import encode_mask, intersection_over_union
 from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
 from concord.scenes.scene import Scene

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.masks import binary
 from concord.scenes.chance import one_of, shuffled
 
 # Weights of the kinds; most iHarmony4 composites look like transfer and white balance.
@@ -98,7 +99,8 @@ class Adjustment:
         return np.asarray(np.clip(changed, 0, 255, out=changed), np.uint8)
 
 
-def _saturation_matrix(amount: float) -> Floats:
+def saturation_matrix(amount: float) -> Floats:
+    """Mixes colours [3] with their luma: 0 makes them grey, and 1 leaves them."""
     return (amount * np.eye(3, dtype=np.float32) + (1 - amount) * np.tile(_LUMA, (3, 1))).astype(np.float32)
 
 
@@ -164,7 +166,7 @@ def random_adjustment(
 
     matrix = None
     if "saturation" in drawn:
-        matrix = _saturation_matrix(float(np.exp(one_of(rng, (-1, 1)) * rng.uniform(0.15, 0.6) * each)))
+        matrix = saturation_matrix(float(np.exp(one_of(rng, (-1, 1)) * rng.uniform(0.15, 0.6) * each)))
     if "hue" in drawn:
         rotation = _hue_matrix(one_of(rng, (-1, 1)) * rng.uniform(0.05, 0.22) * each)
         matrix = rotation if matrix is None else rotation @ matrix
@@ -222,11 +224,6 @@ def change_part(
             cv2.copyTo(adjustment.apply(truth[box]), binary(coverage)[box], composite[box])
             return composite
     return None
-
-
-def binary(coverage: Pixels) -> Pixels:
-    """The mask, 0 or 255, of what is more than half covered."""
-    return np.where(coverage > 127, 255, 0).astype(np.uint8)
 
 
 def clipped_share(before: Pixels, after: Pixels) -> float:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from concord.arrays import Pixels
-from concord.scenes.adjustments import Adjustment, LabStatistics, binary, change_part, clipped_share, random_adjustment
+from concord.masks import binary
+from concord.scenes.adjustments import Adjustment, LabStatistics, change_part, clipped_share, random_adjustment
 from concord.scenes.chance import one_of
 
 HELD_OUT_FROM = 1_000_000

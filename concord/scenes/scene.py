@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
+from concord.masks import binary
 from concord.scenes import lighting, photographs, textures
-from concord.scenes.adjustments import KINDS, binary, change_part, picked, random_adjustment
+from concord.scenes.adjustments import KINDS, change_part, picked, random_adjustment
 from concord.scenes.chance import one_of
 from concord.scenes.colours import PAINTS, colour_word, paint
 from concord.scenes.expressions import Described, expressions

@@ -9,9 +9,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from concord.arrays import Floats, Pixels
+from concord.arrays import Pixels
 from concord.masks import encode_mask
-from concord.scenes.adjustments import Adjustment
+from concord.scenes.adjustments import Adjustment, saturation_matrix
 from concord.scenes.photographs import read_photograph
 from concord.scenes.scene import make_scene
 from demo.examples import truth_path
@@ -37,9 +37,7 @@ class Light:
     def adjustment(self) -> Adjustment:
         tones = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
         curves = np.clip(tones**self.gamma * np.array(self.gains, np.float32), 0, 1)
-        grey: Floats = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
-        matrix = self.saturation * np.eye(3, dtype=np.float32) + (1 - self.saturation) * grey
-        return Adjustment(curves=curves.astype(np.float32), matrix=matrix.astype(np.float32))
+        return Adjustment(curves=curves.astype(np.float32), matrix=saturation_matrix(self.saturation))
 
 
 MADE = {

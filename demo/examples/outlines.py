@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from concord.arrays import Pixels
+from concord.grabcut import GrabCut
 
 _ROUNDS = 5
-_NO_BOX = (0, 0, 1, 1)
 
 Ellipse = tuple[tuple[int, int], tuple[int, int], int]
 """Centre (x, y), half axes and rotation in degrees."""
@@ -44,8 +44,7 @@ def _fitted(photograph: Pixels, drawn: Pixels, band: int) -> Pixels:
     inner, outer = (change(padded, disc)[band:-band, band:-band] for change in (cv2.erode, cv2.dilate))
     labels = np.where(drawn > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[inner > 0], labels[outer == 0] = cv2.GC_FGD, cv2.GC_BGD
-    cv2.setRNGSeed(0)
-    cv2.grabCut(photograph, labels, _NO_BOX, np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    GrabCut().learn(photograph, labels, _ROUNDS)
     mask = np.where((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
     mask = np.asarray(cv2.medianBlur(mask, 5), np.uint8)
     _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask)

@@ -4,6 +4,7 @@ Only what is asked for is imported: torch and diffusers take seconds.
 """
 
 import importlib
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -38,3 +39,8 @@ def every() -> "tuple[Network, ...]":
 def find(name: str) -> "Network | None":
     """The declaration of a model of the repository; None for what is no network."""
     return declared(name) if name in NETWORKS else None
+
+
+def takers(keys: Collection[str]) -> Iterator[str]:
+    """Networks that a checkpoint with these keys is of, by name."""
+    return (network.name for network in every() if network.source and network.source.claims(keys))

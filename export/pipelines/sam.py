@@ -8,7 +8,7 @@ from export import candidates, checkpoint
 from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError
-from export.networks import every, mobile_sam, mobile_sam_decoder, mobile_sam_encoder
+from export.networks import mobile_sam, mobile_sam_decoder, mobile_sam_encoder, takers
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.mobile_sam_decoder import ServedMobileSamDecoder
 from export.networks.mobile_sam_encoder import ServedMobileSamEncoder
@@ -43,7 +43,9 @@ def run(arguments: Namespace) -> None:
     path = arguments.checkpoint
     found = checkpoint.read(path)
     if not claims(found.weights):
-        raise CheckpointError(f"{path}: not a checkpoint of MobileSAM{taker(found.weights)}")
+        taker = next(takers(found.weights), None)
+        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
+        raise CheckpointError(f"{path}: not a checkpoint of MobileSAM{other}")
     loaded = checkpoint.named(path, lambda: SOURCE.load(found))
     network = loaded.network
     assert isinstance(network, MobileSam)
@@ -54,9 +56,3 @@ def run(arguments: Namespace) -> None:
             yield Candidate(model, half, answers(half, model.samples()), {})
 
     candidates.publish(halves(), arguments.model_repository, loaded.record)
-
-
-def taker(keys: Collection[str]) -> str:
-    """Which command takes a checkpoint with these keys, in words; empty if none is known."""
-    names = (network.name for network in every() if network.source and network.source.claims(keys))
-    return next((f", but of {name}: python -m export {name} takes it" for name in names), "")

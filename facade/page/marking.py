@@ -1,7 +1,7 @@
 """What a person does to say what is out of place: brings a photograph, points, paints, gives a mask, or uses words."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,16 +125,14 @@ class Marking(Handlers):
     async def _pointing(
         self, tab: TabState | None, pointed: Callable[[TabState], tuple[TabState, Pointed]], request: gr.Request
     ) -> AsyncGenerator[Update]:
-        say = language(request)
-        if tab is None:
-            yield self.forgotten(say)
-        if tab is None or self.is_busy(request):
-            return
-        yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
-        try:
-            yield await self._selected(*pointed(tab), say, request)
-        except Exception as error:
-            yield await self.marking_soon(tab, say, None, trouble(error, say))
+        async def look(tab: TabState, say: Language) -> Update:
+            try:
+                return await self._selected(*pointed(tab), say, request)
+            except Exception as error:
+                return await self.marking_soon(tab, say, None, trouble(error, say))
+
+        async for update in self._looking(tab, look, request):
+            yield update
 
     async def guess_again(self, tab: TabState | None, request: gr.Request) -> Update:
         """The next of the parts that may be meant."""
@@ -149,25 +147,35 @@ class Marking(Handlers):
 
     async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
         """What the words name is wanted in the photograph."""
+
+        async def look(tab: TabState, say: Language) -> Update:
+            try:
+                await self.count(request)
+                words = needed(text, say)
+                with self.service.memory.kept(holder(request), tab.photograph.length):
+                    encoded = await asyncio.to_thread(tab.photograph.encoded)
+                    found = (await self.service.run(Segment(encoded, words), self.caller(request))).answer
+                status = messages.note(messages.found(found.score, found.truncated, say))
+                if found.score > 0:
+                    return await self.marking_soon(tab.marked_by(found.mask, words), say, None, status)
+                return self.parts.showing(tab, status)
+            except Exception as error:
+                return self.parts.showing(tab, trouble(error, say))
+
+        async for update in self._looking(tab, look, request):
+            yield update
+
+    async def _looking(
+        self, tab: TabState | None, look: Callable[[TabState, Language], Awaitable[Update]], request: gr.Request
+    ) -> AsyncGenerator[Update]:
+        """What is shown while something is looked for in the photograph, and then what was found."""
         say = language(request)
         if tab is None:
             yield self.forgotten(say)
         if tab is None or self.is_busy(request):
             return
         yield self.parts.showing(tab, messages.progress(say("going.looking")), busy=True)
-        try:
-            await self.count(request)
-            text = needed(text, say)
-            with self.service.memory.kept(holder(request), tab.photograph.length):
-                encoded = await asyncio.to_thread(tab.photograph.encoded)
-                found = (await self.service.run(Segment(encoded, text), self.caller(request))).answer
-            status = messages.note(messages.found(found.score, found.truncated, say))
-            if found.score > 0:
-                yield await self.marking_soon(tab.marked_by(found.mask, text), say, None, status)
-            else:
-                yield self.parts.showing(tab, status)
-        except Exception as error:
-            yield self.parts.showing(tab, trouble(error, say))
+        yield await look(tab, say)
 
     async def _selected(self, tab: TabState, pointed: Pointed, say: Language, request: gr.Request) -> Update:
         await self.count(request)

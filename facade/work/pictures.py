@@ -21,7 +21,7 @@ Format: TypeAlias = Literal["png", "jpeg", "webp", "webp-lossless", "psd"]
 """What answers are written in: PNG as Triton gives it, without loss; JPEG and WebP lose what their quality says; PSD
 has the photograph and the mask, too.
 """
-LAYERED: Format = "psd"
+LAYERED: Format = PSD
 
 FORMATS_IN_WORDS = (
     "png, the soonest, and webp-lossless keep every pixel outside the part; jpeg and webp lose detail; psd has layers: "
@@ -95,12 +95,12 @@ class Encoder:
         if picture_format == "png":
             return png
         pixels = pixels_of(png)
-        if picture_format == PSD:
+        if picture_format == LAYERED:
             assert original is not None
             png = packed(png, original.photograph, original.mask)
         if pixels <= _CHEAP_PIXELS[picture_format]:
             async with self._in_place.place(holder):
-                if picture_format == PSD:
+                if picture_format == LAYERED:
                     return await asyncio.to_thread(layered_psd, png)
                 return await asyncio.to_thread(reencoded, png, picture_format, quality)
         encode = encoder_apart(pixels)

@@ -6,10 +6,11 @@ import numpy as np
 import psutil
 import pytest
 
-from concord.gates.metrics import foreground_mse, intersection_over_union, psnr
+from concord.gates.metrics import foreground_mse, psnr
 from concord.instruments.memory import Peak
 from concord.instruments.stages import stage_milliseconds
 from concord.instruments.timing import in_turns, percentiles
+from concord.masks import intersection_over_union
 
 
 def statistics(answered: int, nanoseconds: int) -> dict:

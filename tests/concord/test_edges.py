@@ -7,8 +7,9 @@ import pytest
 from concord.arrays import Pixels
 from concord.edges import CHOICES, fitted, part
 from concord.errors import InvalidSetting
-from concord.gates.metrics import boundary_f, intersection_over_union
+from concord.gates.metrics import boundary_f
 from concord.guided import carried
+from concord.masks import intersection_over_union
 from concord.scenes.photographs import HELD_OUT_FROM
 from concord.scenes.scene import make_scene
 

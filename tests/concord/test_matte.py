@@ -5,8 +5,7 @@ import numpy as np
 
 from concord.arrays import Floats, Pixels
 from concord.colour_map import apply_colour_map
-from concord.gates.metrics import intersection_over_union
-from concord.masks import binary
+from concord.masks import binary, intersection_over_union
 from concord.matte import foreground, matte
 from concord.squash import squash_image, squash_mask
 from concord.transfer import transfer

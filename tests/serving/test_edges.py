@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from concord.edges import CHOICES, fitted
-from concord.gates.metrics import intersection_over_union
+from concord.masks import intersection_over_union
 from concord.scenes.photographs import HELD_OUT_FROM
 from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer

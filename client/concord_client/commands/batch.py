@@ -15,9 +15,10 @@ from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import ExitCode, UsageError, exit_code, one_line
 from concord_client.commands.flags import Connection, read_given
-from concord_client.commands.plan import LAYERED, PHOTOGRAPH, Job, Plan, numbered
+from concord_client.commands.plan import PHOTOGRAPH, Job, Plan, numbered
 from concord_client.composition import LAYER, OUTPUT
 from concord_client.errors import ConcordClientError, InvalidInput, Unavailable, Unreachable
+from concord_client.psd import SUFFIX as LAYERED
 from concord_client.retry import Retry
 from concord_client.settings import SettingValue
 from concord_client.steps import OnStep, Progress

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from concord_client.commands import UsageError
 from concord_client.expressions import Expressions
+from concord_client.psd import SUFFIX as LAYERED
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif"}
 )
 STEM = "{stem}"
-LAYERED, PHOTOGRAPH = ".psd", "image"
-"""What an answer's photograph may be, and no other of its pictures."""
+PHOTOGRAPH = "image"
+"""The picture of an answer that may be `LAYERED`."""
 
 
 @dataclass(frozen=True)
