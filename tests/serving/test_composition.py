@@ -17,12 +17,10 @@ GIVEN = {"IMAGE": encoded(PIXELS), "MASK": encoded(MASK)}
 
 
 @pytest.fixture(params=["ensemble", "loop"])
-def harmonize(request):
+def harmonize(request, server, diffusing):
     """Asks for the picture, with settings."""
     if request.param == "loop":
-        diffusing = request.getfixturevalue("diffusing")
         return lambda **inputs: decoded(stream(diffusing, GIVEN | {"SEED": 7, "STEPS": 1} | inputs)[-1]["HARMONIZED"])
-    server = request.getfixturevalue("server")
     return lambda **inputs: decoded(ask(server, "harmonize_ht", wire(GIVEN | inputs))["HARMONIZED"].item())
 
 
