@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from concord import processor
 from demo import sizes
 from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
@@ -58,6 +59,7 @@ def train(name: str, stages: list[Stage], seed: int, start: Path | None, output:
     torch.manual_seed(seed)
     task = TASKS[name]()
     weights = task.read(start) if start else None
+    in_half = not set(processor.BF16).isdisjoint(processor.kinds())  # elsewhere BF16 is emulated, at half the pace
     with ProcessPoolExecutor(1) as pool:  # makes the next batch during a training step
         for number, stage in enumerate(stages):
             module = task.build(stage.size)
@@ -76,7 +78,7 @@ def train(name: str, stages: list[Stage], seed: int, start: Path | None, output:
                 optimizer.param_groups[0]["lr"] = stage.rate * warm * ((1 - step / stage.steps) if last else 1)
                 batch = upcoming.result()
                 upcoming = pool.submit(task.batch, stage.size, stage.batch, (seed, number, step))
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=in_half):
                     loss = task.loss(module, batch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
