@@ -16,7 +16,8 @@ from export.networks.phdiffusion_adapter import WIDTHS
 from export.onnx_file import session
 from export.pipelines import phdiffusion
 from tests.commands import run as run_command
-from tests.export import small_diffusion, small_painting
+from tests.export import small, small_diffusion, small_painting
+from tests.export.small import save_sized
 from tests.export.test_diffusion import noise, path_of
 
 export = partial(run_command, main, "phdiffusion", "--convolution", "direct")
@@ -150,7 +151,9 @@ def refused(folder: Path, own: Path, stable_diffusion: Path, *also: object) -> s
 
 def test_a_checkpoint_of_another_family_is_named(saved: Path, tmp_path: Path) -> None:
     own = saved / "PHDiffusionWithRes.pth"
-    assert "not a checkpoint of phdiffusion, but of diffharmony" in refused(tmp_path, saved / "sd.ckpt", saved / "sd")
+    assert "not a checkpoint of PHDiffusion, but of Stable Diffusion" in refused(tmp_path, saved / "sd.ckpt", own)
+    other = save_sized(small.cris(), small.CRIS, tmp_path / "cris.safetensors")
+    assert "not a checkpoint of PHDiffusion, but of cris: python -m export cris" in refused(tmp_path, other, own)
     inpainting = small_diffusion.save_pipeline(tmp_path / "inpainting")
     assert "9 input channels: that of inpainting Stable Diffusion" in refused(tmp_path, own, inpainting)
     assert "PHDiffusionWithRes.pth: not a single-file Stable Diffusion checkpoint" in refused(tmp_path, own, own)
