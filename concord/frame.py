@@ -101,7 +101,7 @@ def painted(
 
     # A frame smaller than the square is averaged at once: it has few pixels.
     if max(frame.size) < len(square):
-        square = cv2.resize(square, frame.size[::-1], interpolation=cv2.INTER_AREA)
+        square = np.asarray(cv2.resize(square, frame.size[::-1], interpolation=cv2.INTER_AREA), np.float32)
     side_by_side(paint, 0, height, _BAND)
     return after
 

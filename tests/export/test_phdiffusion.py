@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,16 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
 from export import checkpoint, compvis
 from export.__main__ import main
+from export.calibration import scenes
 from export.checkpoint import CheckpointError
+from export.networks import phdiffusion_unet
+from export.networks.compvis_unet import CompVisUnetConfig
 from export.networks.phdiffusion_adapter import WIDTHS
+from export.networks.phdiffusion_unet import PaintingUnet, ServedPaintingUnet
 from export.onnx_file import session
 from export.pipelines import phdiffusion
+from export.runtime_form import Form, fold_text, rewrite
+from export.winograd import Phases, Winograd
 from tests.commands import run as run_command
 from tests.export import small, small_diffusion, small_painting
 from tests.export.small import save_sized
@@ -110,6 +117,33 @@ def test_the_adapter_reads_the_composite_and_its_mask_as_published(repository: P
     for answer, wanted, width, served in zip(answers, expected, small_painting.WIDTHS, WIDTHS, strict=True):
         np.testing.assert_allclose(answer[:, :width], wanted.numpy(), atol=2e-5)
         assert answer.shape[1] == served and not answer[:, width:].any()
+
+
+def test_the_form_for_processors_computes_the_same() -> None:
+    """At widths at which convolutions are rewritten, but for those of the coarsest maps."""
+    torch.manual_seed(0)
+    config = CompVisUnetConfig(widths=(256,) * 4, layers=1, context=8)
+    network = ServedPaintingUnet(PaintingUnet(config), torch.randn(5, 8)).eval()
+    shapes = [(2, 256, 16 >> level, 32 >> level) for level in range(4)]
+    inputs = torch.randn(2, 4, 16, 32), torch.tensor([[701.0], [1.0]]), torch.rand(2, 1, 16, 32).round()
+    features = [torch.randn(shape) for shape in shapes]
+    direct = phdiffusion_unet.coarsest(config)
+    assert direct <= {name for name, _ in network.named_modules()}
+    with torch.no_grad():
+        expected = network(*inputs, *features)
+        fold_text(network, network.states)
+        rewrite(network, Form("plain", "winograd"), direct)
+        answer = network(*inputs, *features)
+    kinds = {type(module) for module in network.modules()}
+    assert {Winograd, Phases} <= kinds
+    torch.testing.assert_close(answer, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_what_the_unet_sees_in_service_are_its_calls_for_a_scene(repository: Path) -> None:
+    seen = list(islice(phdiffusion_unet.seen(scenes(held_out=True), repository), 9))
+    assert [int(each["TIMESTEP"]) for each in seen] == [701, 601, 501, 401, 301, 201, 101, 1, 701]
+    assert all(np.isfinite(value).all() for each in seen for value in each.values())
+    assert all(each["LATENT"].shape == (4, 32, 32) and each["LATENT_MASK"].any() for each in seen)
 
 
 def test_the_records_name_both_files_and_whether_there_is_a_residual(repository: Path) -> None:
