@@ -15,12 +15,18 @@ from torch import Tensor, nn
 from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
+# What a trainer notes beside the weights, under classes of its own: `sd-v1-4.ckpt` has this one.
+TRAINER_CLASSES = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
 Read = TypeVar("Read")
 Sizes = TypeVar("Sizes")
 
 
 class CheckpointError(ExportError):
     """A checkpoint that cannot be used."""
+
+
+class Opaque:
+    """Stands for a class of a trainer in a file: nothing of it is imported or run."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
 
-    Accepts a bare state dict, one under `state_dict`, and the `module.` prefix of a data-parallel trainer.
+    Accepts a bare state dict, one under `state_dict`, several under names, which become prefixes (`ad.conv_in.weight`),
+    and the `module.` prefix of a data-parallel trainer.
 
     Raises:
         CheckpointError: not readable, truncated, holding anything but tensors and plain values, or no state dict.
@@ -54,13 +61,16 @@ def read(path: Path) -> Checkpoint:
                 config = (file.metadata() or {}).get("config", "")
                 found: Any = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([(Opaque, name) for name in TRAINER_CLASSES]):
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, damaged or holding more than tensors and plain values") from error
     except Exception as error:  # the readers of a damaged file raise nearly anything
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)})") from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
+    if isinstance(found, dict) and all(isinstance(part, dict) for part in found.values()):
+        found = {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path}: holds no state dict (keys to tensors)")
     names = [str(key).removeprefix(PREFIX) for key in found]

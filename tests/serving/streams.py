@@ -22,6 +22,7 @@ _TYPES = {
     "WINDOW": np.bool_,
     "GUIDANCE": np.float32,
     "STRENGTH": np.float32,
+    "DEPTH": np.float32,
     "TIMEOUT": np.float32,
 }
 _PATIENCE = 60.0
