@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from concord_client.steps import Progress
     from concord_client.tasks import TASKS
     from concord_client.tasks.harmonize import Harmonize, Harmonized
+    from concord_client.tasks.inpaint import Inpaint, Inpainted
     from concord_client.tasks.request import Answer, Request
     from concord_client.tasks.segment import Segment, Segmented
     from concord_client.tasks.select import Select, Selected
@@ -44,6 +45,8 @@ __all__ = [
     "Diffusion",
     "Harmonize",
     "Harmonized",
+    "Inpaint",
+    "Inpainted",
     "InvalidDeclaration",
     "InvalidInput",
     "Lost",
@@ -79,6 +82,7 @@ _MODULES = (
     "tasks",
     "tasks.request",
     "tasks.harmonize",
+    "tasks.inpaint",
     "tasks.segment",
     "tasks.select",
     "aio",
