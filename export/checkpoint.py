@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from export import bookkeeping
 from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
@@ -40,7 +41,8 @@ class Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
 
-    Accepts a bare state dict, one under `state_dict`, and the `module.` prefix of a data-parallel trainer.
+    Accepts a bare state dict, one under `state_dict`, and the `module.` prefix of a data-parallel trainer. What
+    trainers keep besides is left out, see `export.bookkeeping`.
 
     Raises:
         CheckpointError: not readable, truncated, holding anything but tensors and plain values, or no state dict.
@@ -54,7 +56,8 @@ def read(path: Path) -> Checkpoint:
                 config = (file.metadata() or {}).get("config", "")
                 found: Any = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with bookkeeping.left_out(path):
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, damaged or holding more than tensors and plain values") from error
     except Exception as error:  # the readers of a damaged file raise nearly anything

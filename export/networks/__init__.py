@@ -21,7 +21,7 @@ BY_PIPELINE = {
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
 COMPANIONS = ("harmony_vae", "refinement", "tiny_encoder", "tiny_decoder")
 """Optional, and trained beside those."""
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", "isnet", *PARTS, *COMPANIONS)
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", "isnet", "diffir", *PARTS, *COMPANIONS)
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

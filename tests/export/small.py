@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from export.networks import clip_ht, harmony_transformer, pctnet
 from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
+from export.networks.diffir import DiffIRConfig, DiffIRNet
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.networks.isnet import IsNet, IsNetConfig
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
@@ -58,6 +59,8 @@ IS_NET = IsNetConfig(
     stem=4, widths=(4, 6, 8, 8, 8, 8), inner=(2, 2, 4, 4, 4, 4), widths_up=(4, 4, 6, 8, 8), inner_up=(2, 2, 4, 4, 4)
 )
 
+DIFFIR = DiffIRConfig(width=8, blocks=(1, 1, 1, 1), condition_blocks=1)
+
 
 def harmonizer_config(form: Form) -> HarmonyTransformerConfig:
     return HarmonyTransformerConfig(form, base=4, width=16, feedforward=32, layers=1, light_layers=1, render_layers=1)
@@ -101,8 +104,13 @@ def is_net(seed: int = 0) -> IsNet:
     return IsNet(IS_NET).eval()
 
 
+def diffir(seed: int = 0) -> DiffIRNet:
+    torch.manual_seed(seed)
+    return DiffIRNet(DIFFIR).eval()
+
+
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:
     """As Concord's own files: safetensors that carry their sizes."""
-    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    weights = {key: value.clone().contiguous() for key, value in network.state_dict().items()}
     save_file(weights, path, {"config": json.dumps(asdict(config))})
     return path
