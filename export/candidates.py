@@ -64,18 +64,23 @@ def publish(candidates: Iterable[Candidate], repository: Path, origin: dict[str,
     print(f"now served: {', '.join(staged.name for staged in stages)}")
 
 
-def vae(found: AutoencoderKL, form: Form) -> Iterator[Candidate]:
+def vae(
+    found: AutoencoderKL,
+    form: Form,
+    models: tuple[Network, Network, Network] = (vae_encoder.NETWORK, vae_decoder.NETWORK, latent_preview.NETWORK),
+) -> Iterator[Candidate]:
     """Encoder and decoder, rewritten for the runtime once the originals have answered; the preview fitted to them."""
+    *halves, shown = models
     encoder, decoder = served_vae(found)
     weight, bias, error = latent_preview.fit(encoder)
-    for model, network in ((vae_encoder.NETWORK, encoder), (vae_decoder.NETWORK, decoder)):
+    for model, network in zip(halves, (encoder, decoder), strict=True):
         expected = answers(network, model.samples())
         rewrite(network, form)
         yield Candidate(model, network, expected, {"network": "AutoencoderKL", "config": published(found.config)})
     preview = ServedLatentPreview(weight, bias)
-    expected = answers(preview, latent_preview.NETWORK.samples())
+    expected = answers(preview, shown.samples())
     record = {"network": "linear map", "error_grey_levels": round(error, 2)}
-    yield Candidate(latent_preview.NETWORK, preview, expected, record)
+    yield Candidate(shown, preview, expected, record)
 
 
 def served_vae(found: AutoencoderKL) -> tuple[ServedVaeEncoder, ServedVaeDecoder]:

@@ -41,8 +41,8 @@ class Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
 
-    Accepts a bare state dict, one under `state_dict`, and the `module.` prefix of a data-parallel trainer. What
-    trainers keep besides is left out, see `export.bookkeeping`.
+    Accepts a bare state dict, one under `state_dict`, several under names, which become prefixes (`ad.conv_in.weight`),
+    and the `module.` prefix of a data-parallel trainer. What trainers keep besides is left out (`export.bookkeeping`).
 
     Raises:
         CheckpointError: not readable, truncated, holding anything but tensors and plain values, or no state dict.
@@ -64,6 +64,8 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)})") from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
+    if isinstance(found, dict) and all(isinstance(part, dict) for part in found.values()):
+        found = {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path}: holds no state dict (keys to tensors)")
     names = [str(key).removeprefix(PREFIX) for key in found]

@@ -81,6 +81,18 @@ def read_states(folder: Path | None, file: Path | None, checkpoints: dict[str, s
     return None
 
 
+def required_states(states: Tensor | None, width: int) -> Tensor:
+    """The states of the empty prompt; CheckpointError if they are missing, or of another width than the UNet's text."""
+    if states is None:
+        raise CheckpointError(
+            "the states of the empty prompt are missing: the pipeline has neither text_encoder/ nor "
+            "null_text.safetensors; give --text-states FILE"
+        )
+    if states.shape[1] != width:
+        raise CheckpointError(f"the text states are {states.shape[1]} wide, the UNet's text {width}")
+    return states
+
+
 def read_part(
     path: Path, build: Callable[[dict[str, Any] | None, dict[str, Tensor]], Network], checkpoints: dict[str, str]
 ) -> Network:

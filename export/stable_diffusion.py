@@ -1,4 +1,4 @@
-"""The parts of Stable Diffusion from a config and weights, refused where they are not what DiffHarmony runs on.
+"""The parts of Stable Diffusion from a config and weights, refused where they are not what a pipeline runs on.
 
 Of the text encoder only its states for the empty prompt are wanted, the only prompt of DiffHarmony.
 """
@@ -21,15 +21,22 @@ from export.networks.vae_encoder import KL_F8
 
 FAMILIES = {
     4: "text-to-image Stable Diffusion",
+    9: "inpainting Stable Diffusion",
     5: "depth-to-image Stable Diffusion",
     7: "Stable Diffusion's x4 upscaler",
     8: "InstructPix2Pix",
 }
+TAKEN = {
+    CHANNELS: "DiffHarmony's takes 9: noisy latent, mask and composite latent, as inpainting UNets do",
+    LATENT_CHANNELS: "PHDiffusion's takes 4: a noisy latent alone, as text-to-image UNets do",
+}
 STATES = "states"
 
 
-def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DConditionModel:
-    """A UNet whose parameters are `weights`; without a config, of Stable Diffusion 1.5's inpainting sizes.
+def unet(config: dict[str, Any] | None, weights: dict[str, Tensor], channels: int = CHANNELS) -> UNet2DConditionModel:
+    """A UNet whose parameters are `weights`; without a config, of Stable Diffusion 1's sizes.
+
+    `channels` are those of its input, one of `TAKEN`.
 
     Raises:
         CheckpointError: the weights do not fit the config, or the UNet takes or answers something else.
@@ -37,8 +44,8 @@ def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DCon
     first = weights.get("conv_in.weight")
     if first is None:
         raise CheckpointError("the keys are not those of a diffusers UNet (conv_in.weight)")
-    check_channels(first)
-    network = build(UNet2DConditionModel, config or INPAINTING, weights)
+    check_channels(first, channels)
+    network = build(UNet2DConditionModel, config or INPAINTING | {"in_channels": channels}, weights)
     for entry in ("class_embed_type", "addition_embed_type", "encoder_hid_dim", "time_cond_proj_dim"):
         if network.config[entry] is not None:
             raise CheckpointError(f"its config has {entry} {network.config[entry]!r}: the UNet wants more than text")
@@ -49,14 +56,13 @@ def unet(config: dict[str, Any] | None, weights: dict[str, Tensor]) -> UNet2DCon
     return network
 
 
-def check_channels(first: Tensor) -> None:
-    """Refuse a UNet by the shape [out, in, 3, 3] of its first convolution's weight."""
+def check_channels(first: Tensor, wanted: int = CHANNELS) -> None:
+    """Refuse a UNet by the shape [out, in, 3, 3] of its first convolution's weight; `wanted` is one of `TAKEN`."""
     channels = first.shape[1] if first.ndim == 4 else 0
-    if channels != CHANNELS:
+    if channels != wanted:
         raise CheckpointError(
             f"the UNet's first convolution is {tuple(first.shape)}, {channels} input channels: that of "
-            f"{FAMILIES.get(channels, 'no family known here')}. DiffHarmony's takes {CHANNELS}: noisy latent, "
-            "mask and composite latent, as inpainting UNets do"
+            f"{FAMILIES.get(channels, 'no family known here')}. {TAKEN[wanted]}"
         )
 
 

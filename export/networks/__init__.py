@@ -15,6 +15,10 @@ BY_PIPELINE = {
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
+    "phdiffusion": (
+        *("phdiffusion_encoder", "phdiffusion_decoder", "phdiffusion_preview"),
+        *("phdiffusion_adapter", "phdiffusion_unet"),
+    ),
     "sam": ("mobile_sam_encoder", "mobile_sam_decoder"),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""

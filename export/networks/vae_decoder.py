@@ -30,11 +30,11 @@ class ServedVaeDecoder(nn.Module):
         return cast(Tensor, self.decoder(self.post_quant_conv(latent / self.scaling_factor)) / 2 + 0.5)
 
 
-def seen(scenes: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
-    """The latents of scenes as they should be."""
-    encoder = session(exported(repository, vae_encoder.NETWORK.name))
+def seen(scenes: Iterator[Scene], repository: Path, encoder: str = vae_encoder.NETWORK.name) -> Iterator[Feeds]:
+    """The latents of scenes as they should be, by the model `encoder`."""
+    encoding = session(exported(repository, encoder))
     for scene in scenes:
-        [latent] = encoder.run(None, {"COMPOSITE": squash_image(scene.truth, SEEN_SIDE)[np.newaxis]})
+        [latent] = encoding.run(None, {"COMPOSITE": squash_image(scene.truth, SEEN_SIDE)[np.newaxis]})
         yield {"LATENT": latent[0]}
 
 

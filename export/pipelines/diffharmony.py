@@ -14,11 +14,10 @@ from concord.squash import LATENT_STRIDE
 from export import candidates, default_setting, pipeline, single_file
 from export.arguments import add_repository
 from export.candidates import Candidate
-from export.checkpoint import CheckpointError
 from export.networks import every, unet, vae_encoder
 from export.networks.unet import ServedUnet
 from export.onnx_file import answers
-from export.pipeline import Pipeline
+from export.pipeline import Pipeline, required_states
 from export.publication import record_of
 from export.runtime_form import Form, fold_text, rewrite
 
@@ -61,7 +60,7 @@ def publish(pipeline: Pipeline, repository: Path, form: Form) -> None:
         CheckpointError: text states are missing, or of another width than the UNet's.
         CheckFailed: an export is not exact. As with any other error, nothing was replaced.
     """
-    states = required_states(pipeline)
+    states = required_states(pipeline.states, pipeline.unet.config.cross_attention_dim)
     origin = {"pipeline": identity(pipeline), "checkpoints": pipeline.checkpoints}
     resolution = pixels(pipeline.unet.config.sample_size)
     denoiser = (unet_candidate(found, states, form) for found in (pipeline.unet,))
@@ -95,19 +94,6 @@ def unet_candidate(found: UNet2DConditionModel, states: Tensor, form: Form) -> C
     rewrite(network, form, unet.coarsest(levels))
     record = {"network": "UNet2DConditionModel", "config": candidates.published(found.config)}
     return Candidate(model, network, expected, record)
-
-
-def required_states(pipeline: Pipeline) -> Tensor:
-    """The states of the empty prompt; CheckpointError if they are missing, or of another width than the UNet's."""
-    states, width = pipeline.states, pipeline.unet.config.cross_attention_dim
-    if states is None:
-        raise CheckpointError(
-            "the states of the empty prompt are missing: the pipeline has neither text_encoder/ nor "
-            "null_text.safetensors; give --text-states FILE"
-        )
-    if states.shape[1] != width:
-        raise CheckpointError(f"the text states are {states.shape[1]} wide, the UNet's text {width}")
-    return states
 
 
 def identity(pipeline: Pipeline) -> str:
