@@ -32,7 +32,7 @@ _NODES = (
     *(ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Name, ast.Load, ast.Attribute, ast.Subscript, ast.Slice),
     *(ast.Call, ast.keyword, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
 )
-_ATTRIBUTES = {"array", "astype", "concatenate", "stack"}
+_ATTRIBUTES = {"array", "astype", "concatenate", "float32", "stack"}
 Answers = dict[str, NDArray[Any]]
 Asked = Callable[[int], Answers]
 Ask = Callable[[nn.Module, list[str], list[Tensor], list[str]], Asked]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from export.network import Network
 
 BY_PIPELINE = {
+    # Ahead of Stable Diffusion's, whose UNet has a key of the same name.
+    "ldm_inpainting": ("ldm_inpainting_encoder", "ldm_inpainting_unet", "ldm_inpainting_decoder"),
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),

@@ -1,10 +1,13 @@
-"""Small networks that keep the contracts of those that fill holes, and fill them with the mean colour around."""
+"""Small networks that keep the contracts of those that fill holes."""
 
 import numpy as np
 import onnx
 
 from concord.loops.diffir import PRIOR
+from concord.loops.ldm_inpainting import CHANNELS, STRIDE
 from tests.serving.tiny_networks import Graph
+
+WIDTH = 32  # channels
 
 
 def diffir() -> onnx.ModelProto:
@@ -26,3 +29,41 @@ def diffir() -> onnx.ModelProto:
         "PRIOR_NOISE": (np.float32, [PRIOR]),
     }
     return graph.model(inputs, "DRAWN", [3, "h", "w"])
+
+
+def ldm_inpainting_encoder() -> onnx.ModelProto:
+    """The mean of every 4 x 4 known pixels, and whether the first lies in the hole."""
+    graph = Graph(1)
+    picture = graph.pixels("PICTURE", 1 / 127.5, -1)
+    hole = graph.node("Unsqueeze", graph.node("Cast", "HOLE", to=1), graph.constant(np.array([1], np.int64)))
+    seen = graph.node("Mul", picture, graph.scaled(hole, -1, 1))
+    small = graph.node("AveragePool", seen, kernel_shape=[STRIDE, STRIDE], strides=[STRIDE, STRIDE])
+    cells = graph.node("MaxPool", hole, kernel_shape=[1, 1], strides=[STRIDE, STRIDE])
+    graph.node("Concat", small, graph.scaled(cells, 2, -1), axis=1, output="CONDITION")
+    inputs = {"PICTURE": (np.uint8, ["h", "w", 3]), "HOLE": (np.uint8, ["h", "w"])}
+    return graph.model(inputs, "CONDITION", [CHANNELS + 1, "y", "x"])
+
+
+def ldm_inpainting_unet(layers: int = 1) -> onnx.ModelProto:
+    """Nearly finds the noise around what is given; more layers take longer."""
+    graph = Graph(2)
+    value = graph.conv(graph.node("Concat", "LATENT", "CONDITION", axis=1), 2 * CHANNELS + 1, WIDTH, 3)
+    timestep = graph.node("Unsqueeze", "TIMESTEP", graph.constant(np.array([2, 3], np.int64)))
+    value = graph.node("Tanh", graph.node("Add", value, graph.scaled(timestep, 1e-3)))
+    for _ in range(layers):
+        value = graph.node("Tanh", graph.conv(value, WIDTH, WIDTH, 3))
+    graph.node("Add", graph.scaled(graph.conv(value, WIDTH, CHANNELS), 0.3), "LATENT", output="NOISE")
+    inputs = {
+        "LATENT": (np.float32, [CHANNELS, "y", "x"]),
+        "TIMESTEP": (np.float32, [1]),
+        "CONDITION": (np.float32, [CHANNELS + 1, "y", "x"]),
+    }
+    return graph.model(inputs, "NOISE", [CHANNELS, "y", "x"])
+
+
+def ldm_inpainting_decoder() -> onnx.ModelProto:
+    """Enlarges."""
+    graph = Graph(3)
+    scales = graph.constant(np.array([1, 1, STRIDE, STRIDE], np.float32))
+    graph.node("Resize", graph.scaled("LATENT", 0.2, 0.5), "", scales, output="DRAWN", mode="nearest")
+    return graph.model({"LATENT": (np.float32, [CHANNELS, "y", "x"])}, "DRAWN", [3, "h", "w"])
