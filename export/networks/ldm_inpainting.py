@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from concord.loops.ldm_inpainting import CHANNELS, STRIDE, LdmInpainting
@@ -23,7 +22,7 @@ UNET, AUTOENCODER = "model.diffusion_model.", "first_stage_model."
 AVERAGES = "model_ema."
 IGNORED = ("cond_stage_model.", AVERAGES)  # the autoencoder again, and what is taken in place of the UNet's weights
 UNIT = LdmInpainting.multiple // STRIDE  # of a latent's sides
-SIZES = {1: (3, 2), 2: (1, 2), 3: (2, 1)}  # batch to height and width, in multiples, of what is checked with
+SIZES = {1: (3, 2), 2: (2, 3), 3: (1, 2)}  # batch to height and width, in multiples, of what is checked with
 
 LATENT = ServedTensor("LATENT", "FP32", (CHANNELS, -1, -1), stride=STRIDE)
 CONDITION = ServedTensor("CONDITION", "FP32", (CHANNELS + 1, -1, -1), stride=STRIDE)
@@ -81,13 +80,14 @@ class ServedEncoder(nn.Module):
 
     def __init__(self, network: LdmInpaintingNet) -> None:
         super().__init__()
-        self.autoencoder = network.first_stage_model
+        found = network.first_stage_model
+        self.encoder, self.quant_conv = found.encoder, found.quant_conv
 
     def forward(self, picture: Tensor, hole: Tensor) -> Tensor:
         mask = hole.to(torch.float32)[:, None]
         image = picture.to(torch.float32).permute(0, 3, 1, 2) / 255 * (1 - mask)
-        small = F.interpolate(mask, scale_factor=1 / STRIDE, mode="nearest")
-        return torch.cat((self.autoencoder.encode(2 * image - 1), 2 * small - 1), 1)
+        latent = self.quant_conv(self.encoder(2 * image - 1))
+        return torch.cat((latent, 2 * mask[:, :, ::STRIDE, ::STRIDE] - 1), 1)
 
 
 class ServedUnet(nn.Module):
@@ -107,10 +107,11 @@ class ServedDecoder(nn.Module):
 
     def __init__(self, network: LdmInpaintingNet) -> None:
         super().__init__()
-        self.autoencoder = network.first_stage_model
+        found = network.first_stage_model
+        self.quantize, self.post_quant_conv, self.decoder = found.quantize, found.post_quant_conv, found.decoder
 
     def forward(self, latent: Tensor) -> Tensor:
-        drawn: Tensor = self.autoencoder.decode(self.autoencoder.quantize(latent)) / 2 + 0.5
+        drawn: Tensor = self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5
         return drawn
 
 

@@ -25,6 +25,7 @@ NETWORK = Network(
     axes=(picture_axes(), picture_axes()),
     published=PUBLISHED,
     golden=GOLDEN,
+    tolerance=3e-4,
     islands=(NORMS,),
     quantization=Quantization("what it gives is read at every step", ends=True, transformer=False),
     seen=seen,

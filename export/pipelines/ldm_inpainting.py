@@ -8,8 +8,7 @@ from export import candidates, checkpoint
 from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError
-from export.convert import refusal
-from export.networks import ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet
+from export.networks import ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet, takers
 from export.networks.ldm_inpainting import (
     SOURCE,
     LdmInpaintingNet,
@@ -20,8 +19,6 @@ from export.networks.ldm_inpainting import (
 from export.networks.ldm_unet import with_ordinary_attention
 from export.onnx_file import answers
 from export.runtime_form import Form, rewrite
-
-NAME = "ldm_inpainting"
 
 
 def claims(keys: Collection[str]) -> bool:
@@ -45,7 +42,9 @@ def run(arguments: Namespace) -> None:
     path = arguments.checkpoint
     found = checkpoint.read(path)
     if not claims(found.weights):
-        raise CheckpointError(f"{path}: {refusal(NAME, found.weights)}")
+        taker = next(takers(found.weights), None)
+        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
+        raise CheckpointError(f"{path}: not a checkpoint of ldm_inpainting{other}")
     loaded = checkpoint.named(path, lambda: SOURCE.load(found))
     assert isinstance(loaded.network, LdmInpaintingNet)
     form = Form(arguments.attention, arguments.convolution)
