@@ -12,21 +12,16 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from export import bookkeeping
 from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
-# What a trainer notes beside the weights, under classes of its own: `sd-v1-4.ckpt` has this one.
-TRAINER_CLASSES = ("pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",)
 Read = TypeVar("Read")
 Sizes = TypeVar("Sizes")
 
 
 class CheckpointError(ExportError):
     """A checkpoint that cannot be used."""
-
-
-class Opaque:
-    """Stands for a class of a trainer in a file: nothing of it is imported or run."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ def read(path: Path) -> Checkpoint:
     """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
 
     Accepts a bare state dict, one under `state_dict`, several under names, which become prefixes (`ad.conv_in.weight`),
-    and the `module.` prefix of a data-parallel trainer.
+    and the `module.` prefix of a data-parallel trainer. What trainers keep besides is left out (`export.bookkeeping`).
 
     Raises:
         CheckpointError: not readable, truncated, holding anything but tensors and plain values, or no state dict.
@@ -61,7 +56,7 @@ def read(path: Path) -> Checkpoint:
                 config = (file.metadata() or {}).get("config", "")
                 found: Any = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         else:
-            with torch.serialization.safe_globals([(Opaque, name) for name in TRAINER_CLASSES]):
+            with bookkeeping.left_out(path):
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, damaged or holding more than tensors and plain values") from error

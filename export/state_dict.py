@@ -23,6 +23,7 @@ class StateDict(Generic[Config]):
         claims: whether a checkpoint with these keys is one of this network.
         published: the sizes of the published checkpoint that has these weights.
         build: the network of these sizes, with the published keys; `served` is as it is served.
+        own: the network's weights among those of a file, under the published keys; by default all of them.
         refused: why weights cannot be of these sizes, where a list of all their keys would hide it; empty if they can.
     """
 
@@ -30,6 +31,7 @@ class StateDict(Generic[Config]):
     published: Callable[[Mapping[str, Tensor]], Config]
     build: Callable[[Config], nn.Module]
     served: Callable[[nn.Module], nn.Module]
+    own: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
     refused: Callable[[Config, Mapping[str, Tensor]], str] = lambda _config, _weights: ""
     rewritten: ClassVar[bool] = False
 
@@ -39,11 +41,11 @@ class StateDict(Generic[Config]):
 
     def load(self, found: Checkpoint) -> Loaded:
         """The network with the weights, at the sizes that the file carries or else the published ones."""
-        config = self.sizes(found)
-        if reason := self.refused(config, found.weights):
+        config, weights = self.sizes(found), self.own(found.weights)
+        if reason := self.refused(config, weights):
             raise CheckpointError(reason)
         network = self.build(config)
-        checkpoint.load(network, found.weights)
+        checkpoint.load(network, weights)
         record = {
             "network": type(network).__name__,
             "config": asdict(config),  # type: ignore[call-overload]

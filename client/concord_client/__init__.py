@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from concord_client.tasks import TASKS
     from concord_client.tasks.generate import Generate, Generated
     from concord_client.tasks.harmonize import Harmonize, Harmonized
+    from concord_client.tasks.inpaint import Inpaint, Inpainted
     from concord_client.tasks.request import Answer, Request
     from concord_client.tasks.segment import Segment, Segmented
     from concord_client.tasks.select import Select, Selected
@@ -47,6 +48,8 @@ __all__ = [
     "Generated",
     "Harmonize",
     "Harmonized",
+    "Inpaint",
+    "Inpainted",
     "InvalidDeclaration",
     "InvalidInput",
     "Lost",
@@ -83,6 +86,7 @@ _MODULES = (
     "tasks.request",
     "tasks.generate",
     "tasks.harmonize",
+    "tasks.inpaint",
     "tasks.segment",
     "tasks.select",
     "aio",

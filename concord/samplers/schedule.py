@@ -1,10 +1,11 @@
-"""Stable Diffusion's noise schedule: 1000 timesteps, betas from 0.00085 to 0.012, linear in their square roots.
+"""The noise schedules of latent diffusion: 1000 timesteps, and betas that are linear in their square roots.
 
 ``kept`` is the share of the signal's power that is left, the papers' cumulative alpha; ``sigma`` the noise's standard
 deviation relative to the signal's.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,24 @@ from numpy.typing import NDArray
 from concord.arrays import Floats
 
 TRAINING_STEPS = 1000
-_BETA_START, _BETA_END = 0.00085, 0.012
 
 
-def signal_power() -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Schedule:
+    """The first and the last beta, linear between in their square roots; the defaults are Stable Diffusion's."""
+
+    first: float = 0.00085
+    last: float = 0.012
+
+
+STABLE_DIFFUSION = Schedule()
+
+
+def signal_power(schedule: Schedule = STABLE_DIFFUSION) -> NDArray[np.float64]:
     """The share of the signal's power left after each training step, [1000]."""
     # The schedule is published as torch computes it: roots counted in fp32 strides from the nearer end, squares,
     # differences and products rounded to fp32. Computed exactly, the highest sigma differs in its sixth digit.
-    first, last = np.float32(_BETA_START**0.5), np.float32(_BETA_END**0.5)
+    first, last = np.float32(schedule.first**0.5), np.float32(schedule.last**0.5)
     stride = np.float64((last - first) / np.float32(TRAINING_STEPS - 1))
     index = np.arange(TRAINING_STEPS)
     rising, falling = first + stride * index, last - stride * index[::-1]

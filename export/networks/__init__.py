@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from export.network import Network
 
 BY_PIPELINE = {
+    # Ahead of Stable Diffusion's, whose UNet has a key of the same name.
+    "ldm_inpainting": ("ldm_inpainting_encoder", "ldm_inpainting_unet", "ldm_inpainting_decoder"),
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
@@ -26,7 +28,7 @@ BY_PIPELINE = {
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))
 COMPANIONS = ("harmony_vae", "refinement", "tiny_encoder", "tiny_decoder")
 """Optional, and trained beside those."""
-NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", "isnet", *PARTS, *COMPANIONS)
+NETWORKS = ("cris", "ht", "dht", "ht_v1", "dht_v1", "clip_ht", "pctnet", "isnet", "diffir", *PARTS, *COMPANIONS)
 """All of them, by file; those that are no parts are exported by a command of their own name."""
 
 

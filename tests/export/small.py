@@ -1,6 +1,7 @@
 """Small networks in the published layouts, and checkpoints of them as authors and as Concord write them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from safetensors.torch import save_file
 from export.networks import clip_ht, harmony_transformer, pctnet
 from export.networks.clip_ht import ClipHT, ClipHTConfig
 from export.networks.cris import Cris, CrisConfig
+from export.networks.diffir import DiffIRConfig, DiffIRNet
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.networks.isnet import IsNet, IsNetConfig
+from export.networks.ldm_inpainting import LdmInpaintingConfig, LdmInpaintingNet
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.pctnet import PctNet, PctNetConfig
 from export.pipelines import crisht
@@ -58,6 +61,9 @@ IS_NET = IsNetConfig(
     stem=4, widths=(4, 6, 8, 8, 8, 8), inner=(2, 2, 4, 4, 4, 4), widths_up=(4, 4, 6, 8, 8), inner_up=(2, 2, 4, 4, 4)
 )
 
+LDM_INPAINTING = LdmInpaintingConfig(widths=(32, 32, 64, 64), features=32, multiples=(1, 1, 2), codes=64)
+DIFFIR = DiffIRConfig(width=8, blocks=(1, 1, 1, 1), condition_blocks=1)
+
 
 def harmonizer_config(form: Form) -> HarmonyTransformerConfig:
     return HarmonyTransformerConfig(form, base=4, width=16, feedforward=32, layers=1, light_layers=1, render_layers=1)
@@ -101,8 +107,23 @@ def is_net(seed: int = 0) -> IsNet:
     return IsNet(IS_NET).eval()
 
 
+def diffir(seed: int = 0) -> DiffIRNet:
+    torch.manual_seed(seed)
+    return DiffIRNet(DIFFIR).eval()
+
+
+def ldm_inpainting(seed: int = 0) -> LdmInpaintingNet:
+    torch.manual_seed(seed)
+    return LdmInpaintingNet(LDM_INPAINTING).eval()
+
+
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:
     """As Concord's own files: safetensors that carry their sizes."""
-    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(weights, path, {"config": json.dumps(asdict(config))})
+    return save_weights(network.state_dict(), config, path)
+
+
+def save_weights(weights: Mapping[str, torch.Tensor], config: object, path: Path) -> Path:
+    """The same of any weights."""
+    own = {key: value.clone().contiguous() for key, value in weights.items()}
+    save_file(own, path, {"config": json.dumps(asdict(config))})
     return path

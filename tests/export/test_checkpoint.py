@@ -1,9 +1,12 @@
 """Checkpoints as authors publish them are read; anything else is refused with a message and never run."""
 
 import pickle
-from collections import Counter
+import sys
+from collections import Counter, defaultdict
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -131,6 +134,28 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="refused"):
         checkpoint.read(tmp_path / "zipped.pth")
     assert not witness.exists()
+
+
+def test_what_a_trainer_keeps_beside_the_weights_is_not_run_and_does_not_disturb(tmp_path: Path) -> None:
+    """PyTorch Lightning's checkpoints name classes of its callbacks, and hold numbers of numpy's."""
+    callbacks = ModuleType("pytorch_lightning.callbacks")
+    sys.modules |= {"pytorch_lightning": ModuleType("pytorch_lightning"), callbacks.__name__: callbacks}
+    callbacks.Checkpoint = type("Checkpoint", (), {"__module__": callbacks.__name__})
+    kept = callbacks.Checkpoint()
+    kept.best, settings = np.float64(0.5), defaultdict(dict, rate={"start": 0.1})
+    try:
+        torch.save(
+            {
+                "callbacks": {callbacks.Checkpoint: {"last": kept}},
+                "hyper": settings,
+                "state_dict": {"a": torch.ones(2)},
+            },
+            tmp_path / "last.ckpt",
+        )
+    finally:
+        del sys.modules["pytorch_lightning"], sys.modules[callbacks.__name__]
+    assert checkpoint.read(tmp_path / "last.ckpt").weights["a"].tolist() == [1, 1]
+    assert "pytorch_lightning" not in sys.modules
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -20,6 +20,7 @@ _TYPES = {
     "PREVIEW": np.bool_,
     "REFINE": np.bool_,
     "WINDOW": np.bool_,
+    "BLEND": np.bool_,
     "GUIDANCE": np.float32,
     "STRENGTH": np.float32,
     "DEPTH": np.float32,

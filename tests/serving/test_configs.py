@@ -116,7 +116,7 @@ def test_networks_are_warmed_up_with_every_input(path):
 def test_a_network_with_dynamic_sides_takes_every_resolution(network):
     config = read(MODEL_REPOSITORIES[0] / network.name / "config.pbtxt")
     for tensor in (*config.input, *config.output):
-        assert list(tensor.dims).count(-1) == (0 if tensor.name in ("TIMESTEP", "STATES") else 2)
+        assert list(tensor.dims).count(-1) == (0 if tensor.name in ("TIMESTEP", "STATES", "PRIOR_NOISE") else 2)
 
 
 @pytest.mark.parametrize("path", named([path for path in LOOPS if read(path).model_transaction_policy.decoupled]))

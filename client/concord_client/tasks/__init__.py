@@ -7,8 +7,9 @@ from typing import Any
 
 from concord_client.tasks.generate import Generate
 from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.inpaint import Inpaint
 from concord_client.tasks.request import Request
 from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Generate)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Generate)

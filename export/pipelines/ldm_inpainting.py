@@ -1,0 +1,64 @@
+"""Latent diffusion's inpainting model: encoder, UNet and decoder, all of them or none, from the authors' one file."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from export import candidates, checkpoint
+from export.arguments import add_repository
+from export.candidates import Candidate
+from export.checkpoint import CheckpointError
+from export.networks import ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet, takers
+from export.networks.ldm_inpainting import (
+    SOURCE,
+    LdmInpaintingNet,
+    ServedDecoder,
+    ServedEncoder,
+    ServedUnet,
+)
+from export.networks.ldm_unet import with_ordinary_attention
+from export.onnx_file import answers
+from export.runtime_form import Form, rewrite
+
+
+def claims(keys: Collection[str]) -> bool:
+    """Whether a checkpoint with these keys is one of this model."""
+    return SOURCE.claims(keys)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_repository(parser)
+    candidates.add_unet_form(parser)
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="last.ckpt of inpainting_big")
+
+
+def run(arguments: Namespace) -> None:
+    """Read, export the three networks, check, replace.
+
+    Raises:
+        CheckpointError: the file is not one of this model, or does not fit.
+        CheckFailed: an export is not exact.
+    """
+    path = arguments.checkpoint
+    found = checkpoint.read(path)
+    if not claims(found.weights):
+        taker = next(takers(found.weights), None)
+        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
+        raise CheckpointError(f"{path}: not a checkpoint of ldm_inpainting{other}")
+    loaded = checkpoint.named(path, lambda: SOURCE.load(found))
+    assert isinstance(loaded.network, LdmInpaintingNet)
+    form = Form(arguments.attention, arguments.convolution)
+    candidates.publish(parts(loaded.network, form), arguments.model_repository, loaded.record)
+
+
+def parts(network: LdmInpaintingNet, form: Form) -> Iterator[Candidate]:
+    """The networks that are served, rewritten for the runtime once the originals have answered."""
+    for model, part in (
+        (ldm_inpainting_encoder.NETWORK, ServedEncoder(network)),
+        (ldm_inpainting_unet.NETWORK, ServedUnet(network)),
+        (ldm_inpainting_decoder.NETWORK, ServedDecoder(network)),
+    ):
+        expected = answers(part, model.samples())
+        with_ordinary_attention(part)
+        rewrite(part, form)
+        yield Candidate(model, part, expected, {})
