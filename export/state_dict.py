@@ -24,6 +24,7 @@ class StateDict(Generic[Config]):
         published: the sizes of the published checkpoint that has these weights.
         build: the network of these sizes, with the published keys; `served` is as it is served.
         refused: why weights cannot be of these sizes, where a list of all their keys would hide it; empty if they can.
+        unused: whether a key of the published file is one that the network does without; the record lists those.
     """
 
     claims: Callable[[Collection[str]], bool]
@@ -31,6 +32,7 @@ class StateDict(Generic[Config]):
     build: Callable[[Config], nn.Module]
     served: Callable[[nn.Module], nn.Module]
     refused: Callable[[Config, Mapping[str, Tensor]], str] = lambda _config, _weights: ""
+    unused: Callable[[str], bool] = lambda _key: False
     rewritten: ClassVar[bool] = False
 
     def read(self, path: Path) -> Checkpoint:
@@ -43,13 +45,14 @@ class StateDict(Generic[Config]):
         if reason := self.refused(config, found.weights):
             raise CheckpointError(reason)
         network = self.build(config)
-        checkpoint.load(network, found.weights)
+        left_out = [key for key in found.weights if self.unused(key)]
+        checkpoint.load(network, {key: value for key, value in found.weights.items() if not self.unused(key)})
         record = {
             "network": type(network).__name__,
             "config": asdict(config),  # type: ignore[call-overload]
             "checkpoint": found.path.name,
             "checkpoint_sha256": found.sha256,
-        }
+        } | ({"left_out": left_out} if left_out else {})
         return Loaded(self.served(network).eval(), record)
 
     def sizes(self, found: Checkpoint) -> Config:

@@ -15,7 +15,7 @@ BY_PIPELINE = {
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
-    "sam": ("mobile_sam_encoder", "mobile_sam_decoder"),
+    "sam": ("mobile_sam_encoder", "mobile_sam_decoder", "sam2_encoder", "sam2_decoder"),
     "attngan": ("attngan_text_encoder", "attngan_generator"),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
