@@ -15,7 +15,6 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import event_stream
 from facade.wire.json_object import MEDIA_TYPE
 from facade.wire.replies import JOB, MODEL, json_response
-from facade.work.requests import Settings
 from facade.work.service import Service
 
 router = APIRouter()
@@ -83,7 +82,7 @@ async def generate(request: Request) -> Response:
         return json_response(answer, caller.job or "", kept.pop_all())
 
 
-def _sized(form: shapes.GenerationForm, pipeline: Pipeline) -> Settings:
+def _sized(form: shapes.GenerationForm, pipeline: Pipeline) -> dict[str, str]:
     """The settings that are asked for, and the resolution that the size names.
 
     Raises:
