@@ -141,7 +141,7 @@ def test_the_form_for_processors_computes_the_same() -> None:
 
 def test_what_the_unet_sees_in_service_are_its_calls_for_a_scene(repository: Path) -> None:
     seen = list(islice(phdiffusion_unet.seen(scenes(held_out=True), repository), 9))
-    assert [int(each["TIMESTEP"]) for each in seen] == [701, 601, 501, 401, 301, 201, 101, 1, 701]
+    assert [each["TIMESTEP"].item() for each in seen] == [701, 601, 501, 401, 301, 201, 101, 1, 701]
     assert all(np.isfinite(value).all() for each in seen for value in each.values())
     assert all(each["LATENT"].shape == (4, 32, 32) and each["LATENT_MASK"].any() for each in seen)
 
