@@ -31,8 +31,9 @@ from export.onnx_file import export, session
 _NODES = (
     *(ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Name, ast.Load, ast.Attribute, ast.Subscript, ast.Slice),
     *(ast.Call, ast.keyword, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
+    *(ast.Compare, ast.cmpop),
 )
-_ATTRIBUTES = {"array", "astype", "concatenate", "float32", "stack"}
+_ATTRIBUTES = {"arange", "array", "astype", "concatenate", "float32", "stack", "where"}
 Answers = dict[str, NDArray[Any]]
 Asked = Callable[[int], Answers]
 Ask = Callable[[nn.Module, list[str], list[Tensor], list[str]], Asked]
@@ -109,8 +110,9 @@ def check_file(rule: ModuleType, path: Path, ask: Ask) -> tuple[str, bool]:
 
 
 def distance(value: NDArray[Any], entry: dict[str, Any], kept: NDArray[Any]) -> float:
-    """Largest difference of a value to the slice of it that a file keeps."""
-    return float(np.abs(value[tuple(slice(None, None, int(step)) for step in entry["steps"].split(","))] - kept).max())
+    """Largest difference of a value to the slice of it that a file keeps; behind the file's shape there is padding."""
+    sides = zip(entry["shape"], entry["steps"].split(","), strict=True)
+    return float(np.abs(value[tuple(slice(None, size, int(step)) for size, step in sides)] - kept).max())
 
 
 def draw_weights(rule: ModuleType, golden: Answers, meta: dict[str, Any]) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from concord_client.settings import Diffusion, Setting
     from concord_client.steps import Progress
     from concord_client.tasks import TASKS
+    from concord_client.tasks.generate import Generate, Generated
     from concord_client.tasks.harmonize import Harmonize, Harmonized
     from concord_client.tasks.inpaint import Inpaint, Inpainted
     from concord_client.tasks.request import Answer, Request
@@ -43,6 +44,8 @@ __all__ = [
     "ConcordClientError",
     "DeadlineExceeded",
     "Diffusion",
+    "Generate",
+    "Generated",
     "Harmonize",
     "Harmonized",
     "Inpaint",
@@ -81,6 +84,7 @@ _MODULES = (
     "composition",
     "tasks",
     "tasks.request",
+    "tasks.generate",
     "tasks.harmonize",
     "tasks.inpaint",
     "tasks.segment",

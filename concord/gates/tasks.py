@@ -13,7 +13,7 @@ from concord.masks import encode_mask, intersection_over_union
 from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
 from concord.scenes.scene import Scene
-from concord_client import Harmonize, Pipeline, Request, Segment
+from concord_client import Generate, Harmonize, Pipeline, Request, Segment
 
 Picture = Scene | PhotoComposite
 Means = dict[str, float]
@@ -63,9 +63,18 @@ def _ask_for_picture(picture: Picture) -> Harmonize:
 
 def _fidelity(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
     """PSNR against the default's pictures, and the growth of the fMSE against the truth."""
+    return {**_likeness(pictures, default, profile), **_error(pictures, default, profile)}
+
+
+def _ask_for_drawing(scene: Scene) -> Generate:
+    return Generate(scene.expression)
+
+
+def _likeness(_pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
+    """PSNR against the default's pictures, where no truth is known."""
     errors = [squared_error(*pair) for pair in zip(default, profile, strict=True)]
     mse = {"mean": float(np.mean(errors)), "largest": float(np.max(errors))}
-    return {"psnr": (decibels(mse["mean"]), mse), **_error(pictures, default, profile)}
+    return {"psnr": (decibels(mse["mean"]), mse)}
 
 
 def _error(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
@@ -104,6 +113,7 @@ GATED = (
         "image",
         {SCENES: _fidelity, PHOTOGRAPHS: _fidelity, LARGE_SCENES: _grid},
     ),
+    GatedTask(Generate.TASK, frozenset({"TEXT"}), _ask_for_drawing, "image", {SCENES: _likeness}),
     # A pixel at the edge of a mask that a model finds itself is changed or not: no measure of a form's fidelity.
     GatedTask(Harmonize.TASK, _BY_WORDS, _ask_by_words, "image", {SCENES: _error}),
 )

@@ -22,6 +22,7 @@ BY_PIPELINE = {
         *("phdiffusion_adapter", "phdiffusion_unet"),
     ),
     "sam": ("mobile_sam_encoder", "mobile_sam_decoder"),
+    "attngan": ("attngan_text_encoder", "attngan_generator"),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))

@@ -17,7 +17,7 @@ from facade.page.form import READ_FORM
 from facade.page.harmonizing import Harmonizing
 from facade.page.layout import Parts
 from facade.page.marking import Marking
-from facade.page.marks import boxed, cleared, filled
+from facade.page.marks import boxed, cleared, filled, rounded, uneven
 from facade.page.sessions import Sessions
 from facade.page.sign_in import SIGN_OUT, SignIn
 from facade.page.surface import Surface
@@ -177,6 +177,8 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     for button, change, done in (
         (parts.fill, filled, "mark.filled"),
         (parts.rectangle, boxed, "mark.boxed"),
+        (parts.ellipse, rounded, "mark.rounded"),
+        (parts.uneven, uneven, "mark.made_uneven"),
         (parts.clear, cleared, "mark.cleared"),
     ):
         button.click(marking.redraw(change, done), drawn, marked, **shared)

@@ -116,6 +116,8 @@ class Parts:
                 self.guess_again = _tool("mark.next", "guess-again")
                 self.fill = _tool("mark.fill", "fill")
                 self.rectangle = _tool("mark.rectangle", "box")
+                self.ellipse = _tool("mark.ellipse", "ellipse")
+                self.uneven = _tool("mark.uneven", "uneven")
                 self.clear = _tool("mark.clear", "clear")
                 self.away = gr.Checkbox(label=Said("mark.away"), container=False, min_width=150, elem_id="away")
 

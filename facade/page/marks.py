@@ -1,7 +1,8 @@
 """Marks in the editor and the masks they stand for, and the smaller copies of photographs that a browser shows."""
 
 import io
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from concord import shapes
 from concord.images import decode_image
 from concord.limits import Limits
+from concord.noise import MAX_SEED
 from concord.outline import Outline
 from concord.png import encode_png
 from facade.problems import Problem
@@ -105,13 +108,29 @@ def filled(mask: Mask) -> Mask:
 
 def boxed(mask: Mask) -> Mask:
     """The rectangles around the mask's parts; a stroke from corner to corner becomes its rectangle."""
-    boxes = np.zeros_like(mask)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    for outline in outlines:
-        left, top, width, height = cv2.boundingRect(outline)
-        boxes[top : top + height, left : left + width] = 255
-    return boxes
+    return _shaped(mask, shapes.rectangle)
+
+
+def rounded(mask: Mask) -> Mask:
+    """The ellipses in those rectangles."""
+    return _shaped(mask, shapes.ellipse)
+
+
+def uneven(mask: Mask) -> Mask:
+    """The mask with an uneven edge, another one each time."""
+    return shapes.irregular(mask, secrets.randbelow(MAX_SEED))
 
 
 def cleared(mask: Mask) -> Mask:
     return np.zeros_like(mask)
+
+
+def _shaped(mask: Mask, shape: Callable[[shapes.Box, int, int], Mask]) -> Mask:
+    """A shape in the box around each of the mask's parts."""
+    made = np.zeros_like(mask)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for outline in outlines:
+        left, top, width, height = cv2.boundingRect(outline)
+        place = made[top : top + height, left : left + width]
+        np.maximum(place, shape((0, 0, width, height), height, width), out=place)
+    return made

@@ -141,6 +141,8 @@ def test_an_outline_is_filled_and_a_mark_can_be_cleared(desk):
     desk.paint(*circle(0.5, 0.5, 0.2))
     desk.press("Fill the outline")
     desk.wait_for("What the line goes around is marked.")
+    desk.press("Uneven edge")
+    desk.wait_for("The edge is uneven now.")
     desk.press("Harmonize")
     desk.wait_for("Done in")
     mask = decoded(desk.download("Download the mask"))

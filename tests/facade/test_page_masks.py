@@ -7,7 +7,7 @@ from PIL import Image
 
 from concord.limits import Limits
 from concord.masks import encode_mask
-from facade.page.marks import boxed, cleared, copy_of, filled, layer_of, painted, resized
+from facade.page.marks import boxed, cleared, copy_of, filled, layer_of, painted, resized, rounded, uneven
 from facade.page.tab_state import Forgotten, Photograph, TabState
 from facade.problems import Problem
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
@@ -69,6 +69,19 @@ def test_a_stroke_from_corner_to_corner_becomes_its_rectangle():
     rectangle = np.zeros(SIZE, np.uint8)
     rectangle[10:61, 20:71] = 255
     assert np.array_equal(boxed(stroke), rectangle)
+
+
+def test_a_stroke_from_corner_to_corner_becomes_its_ellipse():
+    stroke = np.zeros(SIZE, np.uint8)
+    cv2.line(stroke, (20, 10), (70, 60), 255)
+    ellipse = rounded(stroke)
+    assert not ellipse[boxed(stroke) == 0].any() and ellipse[35, 20] == ellipse[10, 45] == 255 and ellipse[10, 20] == 0
+
+
+def test_an_edge_is_uneven_in_another_way_each_time():
+    mask = boxed(ring())
+    first, second = uneven(mask), uneven(mask)
+    assert (first != mask).any() and (first != second).any()
 
 
 def test_clearing_leaves_nothing():

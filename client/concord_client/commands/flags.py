@@ -1,6 +1,7 @@
 """The flags of several subcommands: which server, and settings, which only the server's catalogue knows."""
 
 import argparse
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -101,6 +102,17 @@ def read_given(catalogue: Catalogue, pipeline: Pipeline, given: Mapping[str, str
         except ValueError:
             raise UsageError(f"--{name}: is {str(text)[:40]!r}; allowed: {setting.allowed}") from None
     return values
+
+
+def numbers(text: str) -> list[float]:
+    """Reads finite numbers with commas between them, as `argparse` wants it."""
+    try:
+        read = [float(word) for word in text.split(",")]
+    except ValueError:
+        read = []
+    if not read or not all(map(math.isfinite, read)):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not numbers with commas between them")
+    return read
 
 
 def _positive_seconds(text: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 from concord_client.commands import UsageError
 from concord_client.commands.batch import Method, Run, run_all, run_one
-from concord_client.commands.flags import add_connection_arguments, given_settings, read_connection
+from concord_client.commands.flags import add_connection_arguments, given_settings, numbers, read_connection
 from concord_client.commands.plan import STEM, Job, Plan, check_numbered, check_outputs, find_images, plan_folder
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Request
@@ -64,7 +64,7 @@ class TaskCommand:
                 continue
             if field.kind == "numbers":
                 words = f"{field.about}, with commas between them; may be given several times"
-                group.add_argument(_flag(field), metavar="NUMBERS", type=_numbers, action="extend", help=words)
+                group.add_argument(_flag(field), metavar="NUMBERS", type=numbers, action="extend", help=words)
                 continue
             group.add_argument(_flag(field), metavar="FILE", type=Path, help=field.about)
             if field is self._images[0]:
@@ -178,13 +178,6 @@ def _given(args: argparse.Namespace, fields: Iterable[TensorField], suffix: str 
     """What the flags of fields, or those with a suffix, are given, by the fields' names."""
     values = {field.name: getattr(args, f"{field.name}{suffix}") for field in fields}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between them") from None
 
 
 def _positive_count(text: str) -> int:

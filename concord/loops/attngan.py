@@ -1,0 +1,35 @@
+"""The loop of AttnGAN (Xu et al., CVPR 2018): a caption to a picture in one pass."""
+
+import numpy as np
+
+from concord.arrays import Floats, Pixels
+from concord.loops.host import Sample, ask_network
+from concord.loops.loop import Loop
+from concord.png import encode_png
+
+NOISE = 100
+
+
+class AttnGan(Loop):
+    """Input: TEXT. Settings: SEED, and RESOLUTION, one of the network's three. Outputs: GENERATED and TRUNCATED.
+
+    Parts: ``words``, ``text_encoder`` and ``generator``.
+    """
+
+    async def answer(self) -> Sample:
+        """See `Loop`."""
+        models, text = self.request.models, {"TEXT": self.request.inputs["TEXT"]}
+        found = await self.host.ask(models["words"], text, ("TOKENS", "LENGTH", "TRUNCATED"))
+        tokens = {name: found[name] for name in ("TOKENS", "LENGTH")}
+        encoded = await self.host.ask(models["text_encoder"], tokens, ("WORDS", "SENTENCE"))
+        noise = {name: self.noise.draw(i, (NOISE,)) for i, name in enumerate(("NOISE", "CONDITION_NOISE"))}
+        given = {**encoded, "LENGTH": found["LENGTH"], **noise}
+        output = f"PICTURE_{self.request.settings['RESOLUTION']}"
+        picture = await ask_network(self.host, models["generator"], given, output, "generating")
+        png = await self.host.compute(encode_png, await self.host.compute(_pixels, picture))
+        return {"GENERATED": png, "TRUNCATED": found["TRUNCATED"]}
+
+
+def _pixels(picture: Floats) -> Pixels:
+    """uint8 [S, S, 3] of fp32 [3, S, S] in 0..1."""
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255).transpose(1, 2, 0), np.uint8)
