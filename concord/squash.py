@@ -14,16 +14,18 @@ LATENT_STRIDE = 8
 _BAND_BYTES = 2**20  # of Pillow's copy, so that it stays in a core's cache
 
 
-def squash_image(pixels: Pixels, size: int = SMALL_SIZE) -> Pixels:
-    """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: bilinear, antialiased; alpha is ignored."""
+def squash_image(
+    pixels: Pixels, size: int = SMALL_SIZE, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Pixels:
+    """Squashes uint8 [H, W, 3 or 4] RGB(A) to uint8 [size, size, 3] RGB: antialiased; alpha is ignored."""
 
     def narrowed(band: slice) -> Pixels:
         rows = Image.fromarray(np.ascontiguousarray(pixels[band, :, :3]))
-        return np.asarray(rows.resize((size, rows.height), Image.Resampling.BILINEAR))
+        return np.asarray(rows.resize((size, rows.height), resampling))
 
     # Pillow squashes the columns first, too, and each row of them by itself.
     narrow = np.concatenate(side_by_side(narrowed, 0, len(pixels), max(_BAND_BYTES // (4 * pixels.shape[1]), 16)))
-    return np.asarray(Image.fromarray(narrow).resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(narrow).resize((size, size), resampling))
 
 
 def squash_mask(mask: Pixels, size: int = SMALL_SIZE) -> Pixels:

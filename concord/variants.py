@@ -91,10 +91,12 @@ class Variant:
 
     @property
     def size(self) -> int:
-        """Bytes of the file, and of the weights that lie beside it."""
-        stem = Path(self.file).stem
-        names = [self.file, f"{stem}.bin", f"{stem}.weights", *(["weights-*.bin"] if self.file == _ONNX else [])]
-        return sum(path.stat().st_size for name in names for path in self.version.glob(name))
+        """Bytes of the weights that are read: beside the file, and in it, where they may lie in half of them."""
+        stem, exported = Path(self.file).stem, self.file == _ONNX
+        names = [f"{stem}.bin", f"{stem}.weights", *(["weights-*.bin"] if exported else [])]
+        beside = sum(path.stat().st_size for name in names for path in self.version.glob(name))
+        own = sum(path.stat().st_size for path in self.version.glob(self.file))
+        return beside + (2 if exported else 1) * own
 
     @cached_property
     def record(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ CHECKPOINTS = {name: f"export.networks.{name}" for name in NETWORKS if name not 
 COMMANDS = (
     CHECKPOINTS
     | {name: f"export.pipelines.{name}" for name in PIPELINES}
-    | {name: f"export.{name}" for name in ("engine", "judge", "golden", "configs")}
+    | {name: f"export.{name}" for name in ("engine", "judge", "store", "golden", "configs")}
 )
 """By name, the module that is the command, or the network that it exports."""
 NEW = (*CHECKPOINTS, *PIPELINES, "engine")

@@ -16,6 +16,7 @@ from export import bookkeeping
 from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
+WRAPPERS = ("state_dict", "model")  # keys under which some files have their state dict
 Read = TypeVar("Read")
 Sizes = TypeVar("Sizes")
 
@@ -41,8 +42,9 @@ class Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
 
-    Accepts a bare state dict, one under `state_dict`, several under names, which become prefixes (`ad.conv_in.weight`),
-    and the `module.` prefix of a data-parallel trainer. What trainers keep besides is left out (`export.bookkeeping`).
+    Accepts a bare state dict, one under a key of `WRAPPERS`, several under names, which become prefixes
+    (`ad.conv_in.weight`), and the `module.` prefix of a data-parallel trainer. What trainers keep besides is left out
+    (`export.bookkeeping`).
 
     Raises:
         CheckpointError: not readable, truncated, holding anything but tensors and plain values, or no state dict.
@@ -62,8 +64,8 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: refused, damaged or holding more than tensors and plain values") from error
     except Exception as error:  # the readers of a damaged file raise nearly anything
         raise CheckpointError(f"{path}: damaged or not a checkpoint ({first_line(error)})") from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
+    if isinstance(found, dict):
+        found = next((found[name] for name in WRAPPERS if isinstance(found.get(name), dict)), found)
     if isinstance(found, dict) and all(isinstance(part, dict) for part in found.values()):
         found = {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from export import stored_weights
 from export.winograd import FOUR, PHASE_TAPS, UPSAMPLED
 
 FORMS = {len(form.inputs) ** 2: form for form in (FOUR, UPSAMPLED)}
@@ -40,8 +41,8 @@ def convert(model: ir.Model) -> None:
 
 
 def write(source: Path, target: Path) -> ir.Model:
-    """Write the model of an ONNX file to another one, converted, with the weights beside it."""
-    model = ir.load(source)
+    """Write the model of an exported file to another one, converted, with the weights beside it."""
+    model = stored_weights.load(source)
     convert(model)
     ir.save(model, target, external_data=f"{target.stem}.weights")
     return model

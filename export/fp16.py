@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from concord.repository.profiles import FP16_FILE, fp16
 from concord.variants import sha256
-from export import direct_form, half_precision, judgement, standard_attention
+from export import direct_form, half_precision, judgement, standard_attention, stored_weights
 from export.engine_profiles import EngineError
 from export.judgement import Answering
 from export.networks import every, find
@@ -80,7 +80,7 @@ def halved(model: str, source: Path, folder: Path, standard: bool = False) -> tu
 def read(model: str, source: Path) -> onnx_ir.Model:
     """The graph of an exported network; EngineError if the file is damaged."""
     try:
-        return onnx_ir.load(source)
+        return stored_weights.load(source)
     except DecodeError as error:
         raise EngineError(f"{model}: {source} is damaged: {error}") from error
 

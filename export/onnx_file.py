@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export import stored_weights
 from export.errors import ExportError
 from export.network import BATCH, Axes, Network
 from export.publication import Staged
@@ -51,7 +52,7 @@ def export(
     path: Path,
     axes: Axes | None = None,
 ) -> None:
-    """Write `network` as ONNX; weights in the file, or beside it if they are large. Axis 0 is dynamic by default."""
+    """Write `network` as ONNX; weights packed in it, or beside it if they are large. Axis 0 is dynamic by default."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -70,6 +71,8 @@ def export(
     strip_traces(program.model)
     weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
     beside = f"{path.stem}.weights" if weights > INSIDE_LIMIT else None
+    if beside is None:
+        stored_weights.pack(program.model)
     onnx_ir.save(program.model, path, external_data=beside, size_threshold_bytes=1024, alignment=4096)
 
 

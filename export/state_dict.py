@@ -25,6 +25,7 @@ class StateDict(Generic[Config]):
         build: the network of these sizes, with the published keys; `served` is as it is served.
         own: the network's weights among those of a file, under the published keys; by default all of them.
         refused: why weights cannot be of these sizes, where a list of all their keys would hide it; empty if they can.
+        unused: whether a key of the published file is one that the network does without; the record lists those.
     """
 
     claims: Callable[[Collection[str]], bool]
@@ -33,6 +34,7 @@ class StateDict(Generic[Config]):
     served: Callable[[nn.Module], nn.Module]
     own: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
     refused: Callable[[Config, Mapping[str, Tensor]], str] = lambda _config, _weights: ""
+    unused: Callable[[str], bool] = lambda _key: False
     rewritten: ClassVar[bool] = False
 
     def read(self, path: Path) -> Checkpoint:
@@ -41,7 +43,9 @@ class StateDict(Generic[Config]):
 
     def load(self, found: Checkpoint) -> Loaded:
         """The network with the weights, at the sizes that the file carries or else the published ones."""
-        config, weights = self.sizes(found), self.own(found.weights)
+        left_out = [key for key in found.weights if self.unused(key)]
+        used = {key: value for key, value in found.weights.items() if not self.unused(key)}
+        config, weights = self.sizes(found), self.own(used)
         if reason := self.refused(config, weights):
             raise CheckpointError(reason)
         network = self.build(config)
@@ -51,7 +55,7 @@ class StateDict(Generic[Config]):
             "config": asdict(config),  # type: ignore[call-overload]
             "checkpoint": found.path.name,
             "checkpoint_sha256": found.sha256,
-        }
+        } | ({"left_out": left_out} if left_out else {})
         return Loaded(self.served(network).eval(), record)
 
     def sizes(self, found: Checkpoint) -> Config:

@@ -136,10 +136,9 @@ def load(flavour: str, compute_capability: str | None) -> Library:
 
 
 def standard(model: str, source: Path, folder: Path) -> Path:
-    """The network with standard operators only, in a file of the folder where it is another; EngineError if damaged."""
+    """The network with standard operators only, in a file of the folder; EngineError if it is damaged."""
     graph = fp16.read(model, source)
-    if not standard_attention.convert(graph):
-        return source
+    standard_attention.convert(graph)
     path = folder / "standard.onnx"
     onnx_ir.save(graph, path, external_data=f"{path.stem}.weights")
     return path

@@ -18,7 +18,7 @@ from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.kserve import route as kserve
 from facade.kserve.shapes import kserve_problem
-from facade.openai import route as edits
+from facade.openai import edits, generations
 from facade.openai.shapes import openai_problem
 from facade.routes import loading, tasks
 from facade.routes import server as routes
@@ -71,11 +71,14 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     app.state.uploads = Uploads(settings, service.memory)
     app.state.readiness = Readiness(service.probe, settings.probe_interval)
     app.state.batches = Batches(service)
-    for router in (tasks.router_of(TASKS), edits.router, batches.router, kserve.router, routes.router, loading.router):
-        app.include_router(router)
+    app.include_router(tasks.router_of(TASKS))
+    for each in (edits, generations, batches, kserve, routes, loading):
+        app.include_router(each.router)
     app.router.routes.append(Unmatched(app.router.routes))
-    problems.install(app, {edits.EDITS: openai_problem, kserve.API: kserve_problem})
-    schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *batches.SCHEMAS, *kserve.SCHEMAS)
+    problems.install(
+        app, {edits.EDITS: openai_problem, generations.GENERATIONS: openai_problem, kserve.API: kserve_problem}
+    )
+    schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *generations.SCHEMAS, *batches.SCHEMAS, *kserve.SCHEMAS)
     openapi.install(app, service.models, schemas, keyed=bool(app.state.keys))
     if app.state.keys:
         app.add_middleware(Gate, keys=app.state.keys, rates=app.state.rates)

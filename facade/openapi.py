@@ -102,6 +102,7 @@ def answering(
     problem: type[ProblemDetails] = ProblemDetails,
     headers: Mapping[str, Any] | None = None,
     further: tuple[str, ...] = (),
+    body: str = FORM,
 ) -> dict[str, Any]:
     """How a route is declared that answers a form.
 
@@ -112,6 +113,7 @@ def answering(
         example: of a stream.
         headers: of the answer, besides those of every job.
         further: codes of problems that not every form may be answered.
+        body: the media type of the form.
     """
     told = {name: schema_of(event) for name, event in {**events, "error": problem}.items()}
     bodies = {media: {"schema": BINARY if model is None else schema_of(model)} for media, model in content.items()}
@@ -125,7 +127,7 @@ def answering(
     return {
         "response_class": Response,
         "responses": {200: answer, **responses(*codes, body=problem)},
-        "openapi_extra": {_TASK: task, "parameters": [JOB_PARAMETER]} | form_schema(form),
+        "openapi_extra": {_TASK: task, "parameters": [JOB_PARAMETER]} | form_schema(form, body),
     }
 
 
@@ -157,12 +159,13 @@ def _event(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _add_models(operation: dict[str, Any], catalogue: Catalogue, task: str) -> None:
     """Adds to a form the settings of a task's models, and the models' names."""
-    form = operation["requestBody"]["content"][FORM]["schema"]
+    [(media_type, content)] = operation["requestBody"]["content"].items()
+    form = content["schema"]
     settings = merged(catalogue.of_task(task))
     model = form["properties"]["model"] | {"examples": list(catalogue.models(task))}
     # Described routes share what they are described by, so nothing of it is changed.
     fields = {name: _setting_schema(each) for name, each in settings.items()} | form["properties"] | {"model": model}
-    operation["requestBody"] = {"required": True, "content": {FORM: {"schema": form | {"properties": fields}}}}
+    operation["requestBody"] = {"required": True, "content": {media_type: {"schema": form | {"properties": fields}}}}
 
 
 def _setting_schema(setting: Setting) -> dict[str, Any]:

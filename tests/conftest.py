@@ -42,11 +42,13 @@ def server() -> Iterator[EmbeddedServer]:
 def diffusing(tmp_path_factory) -> Iterator[EmbeddedServer]:
     """The real server with the diffusion models on tiny networks, a step of which takes some milliseconds."""
     # They are exported by torch, which takes seconds to import and which few rooms need.
+    from tests.serving.generating_networks import link_generating
     from tests.serving.tiny_networks import OPEN, link_segmenting, unet, write_loops, write_networks
 
     repository = tmp_path_factory.mktemp("models")
     link_segmenting(repository)
     write_networks(repository, unet=unet(layers=6))
     write_loops(repository, **OPEN)
+    link_generating(repository)
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running

@@ -4,10 +4,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from concord.model_config import whole_parameter
 
 Embedding = Mapping[str, NDArray[np.generic]]
 """Answers of an encoder by tensor name."""
@@ -24,6 +27,11 @@ class Embeddings:
         self._most_bytes = most_bytes
         self._kept: OrderedDict[bytes, Embedding] = OrderedDict()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    def declared(cls, config: Mapping[str, Any]) -> Self:
+        """With the bound that a model's configuration has, its parameter `embeddings_megabytes`: 128 by default."""
+        return cls(2**20 * whole_parameter(config, "embeddings_megabytes", 128, 0, 2**16))
 
     async def of(self, file: bytes, encode: Callable[[], Awaitable[Embedding]]) -> Embedding:
         """The embedding of a picture's file; `encode` finds it where it is not kept.

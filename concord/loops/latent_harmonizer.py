@@ -1,5 +1,6 @@
 """What the loops have in common that harmonize a square of the photograph in latent space."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,28 +69,31 @@ class LatentHarmonizer(Loop):
         guidance: Guidance | None = None,
     ) -> Floats:
         """The harmonized latent, fp32 [4, S/8, S/8], from the composite's; the rest is as in `latent.denoise`."""
-        models = self.request.models
-        height, width = image.pixels.shape[:2]
-
-        async def tell(step: int, estimate: Floats) -> None:
-            shows = "preview" in models
-            preview = await draw_preview(self.host, models["preview"], estimate, width / height) if shows else b""
-            await self.report(step, preview)
-
         sampler = make_sampler(self.request.settings["SAMPLER"], self.steps)
         latent = self.noise.draw(0, composite.shape) * np.float32(sampler.initial_scale)
         asked = {"COMPOSITE_LATENT": composite, **conditions}
         return await denoise(
             self.host,
-            models["unet"],
+            self.request.models["unet"],
             sampler,
             latent,
             asked,
             self.noise,
             kept=kept,
             guidance=guidance,
-            on_step=tell,
+            on_step=self.telling(*image.pixels.shape[:2]),
         )
+
+    def telling(self, height: int, width: int) -> Callable[[int, Floats], Awaitable[None]]:
+        """Reports a step with its estimate, drawn in the aspect of these sides if previews are wanted."""
+        models = self.request.models
+
+        async def tell(step: int, estimate: Floats) -> None:
+            shows = "preview" in models
+            preview = await draw_preview(self.host, models["preview"], estimate, width / height) if shows else b""
+            await self.report(step, preview)
+
+        return tell
 
     async def decode(
         self, composite: Floats, latent: Floats, square: Square, whole: bool = False

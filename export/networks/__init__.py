@@ -21,7 +21,7 @@ BY_PIPELINE = {
         *("phdiffusion_encoder", "phdiffusion_decoder", "phdiffusion_preview"),
         *("phdiffusion_adapter", "phdiffusion_unet"),
     ),
-    "sam": ("mobile_sam_encoder", "mobile_sam_decoder"),
+    "sam": ("mobile_sam_encoder", "mobile_sam_decoder", "sam2_encoder", "sam2_decoder"),
     "attngan": ("attngan_text_encoder", "attngan_generator"),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""

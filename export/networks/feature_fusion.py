@@ -24,8 +24,8 @@ class CrossAttention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
     def forward(self, queries: Tensor, seen: Tensor, bias: Tensor) -> Tensor:
-        heads = (split_heads(x, HEADS) for x in (self.to_q(queries), self.to_k(seen), self.to_v(seen)))
-        return cast(Tensor, self.to_out[0](merge_heads(F.scaled_dot_product_attention(*heads, attn_mask=bias))))
+        q, k, v = (split_heads(x, HEADS) for x in (self.to_q(queries), self.to_k(seen), self.to_v(seen)))
+        return cast(Tensor, self.to_out[0](merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))))
 
 
 class FusionBlock(nn.Module):
@@ -52,13 +52,13 @@ class FusionBlock(nn.Module):
 
         both = torch.cat((attended(self.crossAtt_1, adapter), attended(self.crossAtt_2, unet)), 1)
         fused = self.conv1(self.fc(both).reshape(adapter.shape))
-        return adapter * (1 - inside) + fused * inside
+        return cast(Tensor, adapter * (1 - inside) + fused * inside)
 
 
 class FeatureFusion(nn.ModuleList):
     """A block for each of the two coarsest levels of a UNet, with the keys of a checkpoint's `interact`."""
 
-    def __init__(self, widths: tuple[int, int]) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__(map(FusionBlock, widths))
 
     def forward(

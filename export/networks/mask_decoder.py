@@ -4,10 +4,11 @@ Kirillov et al., "Segment Anything" (ICCV 2023). Points are of the square that t
 corner; labels are those of `concord.prompts`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import pi
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ from export.networks.tiny_vit import ChannelNorm
 
 MASKS = 4
 """The first is the best guess where the prompts leave no doubt; the others are part, object and group."""
+Inner: TypeAlias = Callable[[int, int], nn.Module]
+"""Makes the perceptron of a transformer's layer, from its width and the one inside: `FeedForward` or one like it."""
 MASK_WIDTHS = (4, 16)  # inside the way of a given mask, which is in the published files and not served
 
 
@@ -86,10 +89,10 @@ class Waves(nn.Module):
 class MaskDecoder(nn.Module):
     """Embedding, places and prompt tokens to mask logits [B,4,4h,4w] and the IoU that each mask should have [B,4]."""
 
-    def __init__(self, config: MaskDecoderConfig) -> None:
+    def __init__(self, config: MaskDecoderConfig, inner: Inner) -> None:
         super().__init__()
         width = config.width
-        self.transformer = TwoWayTransformer(config)
+        self.transformer = TwoWayTransformer(config, inner)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(MASKS, width)
         self.output_upscaling = nn.Sequential(
@@ -99,10 +102,14 @@ class MaskDecoder(nn.Module):
             nn.ConvTranspose2d(width // 4, width // 8, 2, 2),
             nn.GELU(),
         )
-        self.output_hypernetworks_mlps = nn.ModuleList(Perceptron(width, width, width // 8) for _ in range(MASKS))
-        self.iou_prediction_head = Perceptron(width, config.score_width, MASKS)
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            Perceptron(width, width, width, width // 8) for _ in range(MASKS)
+        )
+        self.iou_prediction_head = Perceptron(width, config.score_width, config.score_width, MASKS)
 
-    def forward(self, embedding: Tensor, places: Tensor, prompts: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, embedding: Tensor, places: Tensor, prompts: Tensor, absent: Tensor, *finer: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Decode.
 
         Args:
@@ -110,24 +117,33 @@ class MaskDecoder(nn.Module):
             places: [1,h*w,C] of its elements.
             prompts: [B,N,C].
             absent: bool [B,N], true for prompts that are none.
+            finer: maps that `upscaled` reads besides.
         """
-        own = torch.cat((self.iou_token.weight, self.mask_tokens.weight))
+        own = self.own_tokens()
         tokens = torch.cat((own.expand(prompts.shape[0], -1, -1), prompts), 1)
         hidden = hide(F.pad(absent, (len(own), 0)))
         tokens, pixels = self.transformer(tokens, embedding.flatten(2).transpose(1, 2), places, hidden)
-        upscaled = self.output_upscaling(pixels.transpose(1, 2).unflatten(2, embedding.shape[2:]))
+        upscaled = self.upscaled(pixels.transpose(1, 2).unflatten(2, embedding.shape[2:]), *finer)
         heads = zip(self.output_hypernetworks_mlps, tokens[:, 1 : 1 + MASKS].unbind(1), strict=True)
         kernels = torch.stack([head(token) for head, token in heads], 1)
         masks = (kernels @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])
         return masks, self.iou_prediction_head(tokens[:, 0])
 
+    def own_tokens(self) -> Tensor:
+        """[N,C]: those of the score and of the masks, first."""
+        return torch.cat((self.iou_token.weight, self.mask_tokens.weight))
+
+    def upscaled(self, pixels: Tensor, *_finer: Tensor) -> Tensor:
+        """[B,C,h,w] to [B,C/8,4h,4w]."""
+        return cast(Tensor, self.output_upscaling(pixels))
+
 
 class TwoWayTransformer(nn.Module):
     """Tokens attend to the picture, and the picture to the tokens."""
 
-    def __init__(self, config: MaskDecoderConfig) -> None:
+    def __init__(self, config: MaskDecoderConfig, inner: Inner) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayLayer(config, first=number == 0) for number in range(config.layers))
+        self.layers = nn.ModuleList(TwoWayLayer(config, inner, first=number == 0) for number in range(config.layers))
         self.final_attn_token_to_image = Attention(config.width, config.heads, config.width // 2)
         self.norm_final_attn = nn.LayerNorm(config.width)
 
@@ -143,7 +159,7 @@ class TwoWayTransformer(nn.Module):
 class TwoWayLayer(nn.Module):
     """Post-norm layer; in the first one the tokens are their own places."""
 
-    def __init__(self, config: MaskDecoderConfig, first: bool) -> None:
+    def __init__(self, config: MaskDecoderConfig, inner: Inner, first: bool) -> None:
         super().__init__()
         width, heads = config.width, config.heads
         self.first = first
@@ -151,7 +167,7 @@ class TwoWayLayer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.cross_attn_token_to_image = Attention(width, heads, width // 2)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = FeedForward(width, config.feedforward)
+        self.mlp = inner(width, config.feedforward)
         self.norm3 = nn.LayerNorm(width)
         self.norm4 = nn.LayerNorm(width)
         self.cross_attn_image_to_token = Attention(width, heads, width // 2)
@@ -202,13 +218,16 @@ class FeedForward(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Three layers."""
+    """Linear layers from one size to the next, with a function between them."""
 
-    def __init__(self, inputs: int, inside: int, outputs: int) -> None:
+    def __init__(self, *sizes: int, between: Callable[[Tensor], Tensor] = F.relu) -> None:
         super().__init__()
-        sizes = (inputs, inside, inside, outputs)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.between = between
 
     def forward(self, x: Tensor) -> Tensor:
-        first, second, last = self.layers
-        return cast(Tensor, last(F.relu(second(F.relu(first(x))))))
+        first, *rest = self.layers
+        x = first(x)
+        for layer in rest:
+            x = layer(self.between(x))
+        return x

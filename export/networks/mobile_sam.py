@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from concord.prompts import SQUARE
 from export.network import ServedTensor
-from export.networks.mask_decoder import MaskDecoder, MaskDecoderConfig, PromptEncoder
+from export.networks.mask_decoder import FeedForward, MaskDecoder, MaskDecoderConfig, PromptEncoder
 from export.networks.tiny_vit import TinyVit, TinyVitConfig
 
 STRIDE = 16  # pixels of the square that an element of the embedding covers, each way
@@ -29,7 +29,7 @@ class MobileSam(nn.Module):
         super().__init__()
         self.image_encoder = TinyVit(config)
         self.prompt_encoder = PromptEncoder(config.width)
-        self.mask_decoder = MaskDecoder(config)
+        self.mask_decoder = MaskDecoder(config, FeedForward)
 
     def forward(self, image: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised `image` [B,3,S,S] with `points` and `labels` to its embedding, and `decode`'s answer."""

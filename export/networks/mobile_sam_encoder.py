@@ -7,40 +7,39 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from concord.prompts import SQUARE, fitted
+from concord.prompts import IN_CORNER, SQUARE, fitted
 from concord.scenes.scene import Scene
 from export.half_precision import NORMS, SOFTMAX
 from export.network import Feeds, Network, Quantization, ServedTensor, Serving, noise_image
 from export.networks.mobile_sam import EMBEDDING, MobileSam, MobileSamConfig
+from export.networks.segment_anything import PICTURE, Normalize
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of grey levels
-INPUTS = (ServedTensor("SQUARE", "UINT8", (SQUARE, SQUARE, 3)), ServedTensor("SQUARE_SIZE", "INT32", (2,)))
+INPUTS = (PICTURE, ServedTensor("SQUARE_SIZE", "INT32", (2,)))
 
 
-class Normalize(nn.Module):
-    """As published: `square` uint8 RGB [B,S,S,3] and `size` int32 [B,2] to [B,3,S,S], zeros outside the picture.
+class NormalizeCorner(nn.Module):
+    """`square` of `Normalize` and `size` int32 [B,2] to [B,3,S,S], zeros outside the picture.
 
     `size` is the height and width of the picture in the square's upper left corner.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
+        self.normalize = Normalize()
 
     def forward(self, square: Tensor, size: Tensor) -> Tensor:
-        image = (square.to(torch.float32).permute(0, 3, 1, 2) - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+        image = self.normalize(square)
         line = torch.arange(SQUARE, dtype=torch.int32)
         rows, columns = line < size[:, :1], line < size[:, 1:]
-        return image * (rows[:, None, :, None] & columns[:, None, None, :])
+        return cast(Tensor, image * (rows[:, None, :, None] & columns[:, None, None, :]))
 
 
 class ServedMobileSamEncoder(nn.Module):
-    """`square` and `size` of `Normalize` to the embedding FP32 [B,C,S/16,S/16]."""
+    """`square` and `size` of `NormalizeCorner` to the embedding FP32 [B,C,S/16,S/16]."""
 
     def __init__(self, network: MobileSam) -> None:
         super().__init__()
-        self.normalize = Normalize()
+        self.normalize = NormalizeCorner()
         self.image_encoder = network.image_encoder
 
     def forward(self, square: Tensor, size: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
 def seen(scenes: Iterator[Scene], _repository: Path) -> Iterator[Feeds]:
     """The squares of composites."""
     for scene in scenes:
-        square, size = fitted(scene.composite)
+        square, size = fitted(scene.composite, IN_CORNER)
         yield {"SQUARE": square, "SQUARE_SIZE": size}
 
 

@@ -95,7 +95,9 @@ class ServedAdapter(nn.Module):
     def forward(self, composite: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         features = self.adapter(torch.cat((signed(composite), mask[:, None].to(torch.float32)), 1))
         missing = (wanted - found.shape[1] for wanted, found in zip(WIDTHS, features, strict=True))
-        return tuple(F.pad(each, (0, 0, 0, 0, 0, more)) for each, more in zip(features, missing, strict=True))
+        return tuple(
+            F.pad(each, (0, 0, 0, 0, 0, more)) if more else each for each, more in zip(features, missing, strict=True)
+        )
 
 
 def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:

@@ -13,9 +13,8 @@ from export import candidates, checkpoint, compvis, pipeline, single_file, stabl
 from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError, named
-from export.convert import refusal
 from export.diffusers_folder import assemble
-from export.networks import phdiffusion_adapter, phdiffusion_decoder, phdiffusion_encoder, phdiffusion_preview
+from export.networks import phdiffusion_adapter, phdiffusion_decoder, phdiffusion_encoder, phdiffusion_preview, takers
 from export.networks import phdiffusion_unet as unet
 from export.networks.compvis_unet import CompVisUnetConfig
 from export.networks.feature_fusion import FeatureFusion
@@ -82,7 +81,7 @@ def run(arguments: Namespace) -> None:
     form = Form(arguments.attention, arguments.convolution)
     own = checkpoint.read(arguments.checkpoint)
     if not claims(own.weights):
-        raise CheckpointError(f"{own.path}: {refusal('phdiffusion', own.weights)}")
+        raise CheckpointError(f"{own.path}: not a checkpoint of PHDiffusion{family(own.weights)}")
     residual = is_residual(arguments.checkpoint, arguments.residual)
     path = arguments.stable_diffusion
     read = read_folder if path.is_dir() else read_file
@@ -106,6 +105,15 @@ def run(arguments: Namespace) -> None:
 
     origin = {"checkpoints": {own.path.name: own.sha256, **found.checkpoints}}
     candidates.publish(networks(), arguments.model_repository, origin)
+
+
+def family(keys: Collection[str]) -> str:
+    """What a checkpoint is of that is not PHDiffusion's own, in words; empty where that is not known."""
+    if single_file.UNET_KEY in keys:
+        return ", but of Stable Diffusion: give it with --stable-diffusion"
+    for taker in takers(keys):
+        return f", but of {taker}: python -m export {taker} takes it"
+    return f", which has the keys {ADAPTER}* and {FUSION}*"
 
 
 def is_residual(path: Path, given: str | None) -> bool:

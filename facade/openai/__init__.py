@@ -1,1 +1,1 @@
-"""OpenAI's image edits, as a translation onto Concord's own requests."""
+"""OpenAI's images, edited and generated, as a translation onto Concord's own requests."""

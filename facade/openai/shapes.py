@@ -1,4 +1,4 @@
-"""The shapes of OpenAI's image edits: parameters, masks the other way round, answers, events and errors. Pure."""
+"""The shapes of OpenAI's routes: parameters, masks the other way round, answers, events and errors. Pure."""
 
 import io
 import time
@@ -54,24 +54,13 @@ class Shape:
     quality: Quality
 
 
-class EditForm(ModelForm):
-    """OpenAI's parameters; their client sends the settings of a model as ``extra_body``."""
+class PicturesForm(ModelForm):
+    """What both of OpenAI's routes take; their client sends the settings of a model as ``extra_body``."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    image: bytes | None = Field(None, description=f"the composite: {FORMATS_IN_WORDS}")
-    images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
-    prompt: str | None = Field(
-        None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]
-    )
-    mask: bytes | None = Field(
-        None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"
-    )
     n: int = Field(1, ge=1, le=MAX_IMAGES, description="pictures; several only of a model with a seed, seed after seed")
-    size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
-    output_format: OutputFormat = Field(
-        "png", description="png keeps every pixel outside the part; jpeg and webp lose detail"
-    )
+    output_format: OutputFormat = Field("png", description="png keeps every pixel as it is; jpeg and webp lose detail")
     output_compression: int = Field(100, ge=0, le=100, description="quality of jpeg and webp; png takes 100 only")
     response_format: Literal["b64_json"] = Field(
         "b64_json",
@@ -81,15 +70,40 @@ class EditForm(ModelForm):
     partial_images: int = Field(
         0, ge=0, le=MAX_PARTIAL_IMAGES, description="with stream: small pictures of a model on its way, if it shows any"
     )
-    background: Background = Field(_AUTO, description="the photograph's own; transparent is refused")
+    background: Background = Field(_AUTO, description="the model's own; transparent is refused")
     quality: Quality | Literal["standard"] = Field(
         _AUTO, description=_IGNORED, json_schema_extra={"enum": [*get_args(Quality), "standard"]}
     )
-    input_fidelity: Literal["low", "high"] | None = Field(None, description=_IGNORED)
     moderation: Literal["low", "auto"] | None = Field(None, description=_IGNORED)
     complexity: Literal["low", "medium", "high"] | None = Field(None, description=_IGNORED)
     user: str | None = Field(None, description=_IGNORED)
     safety_identifier: str | None = Field(None, description=_IGNORED)
+
+    def check_compression(self) -> None:
+        """Raises a `Problem` where the compression does not go with the format."""
+        if self.output_format == "png" and self.output_compression != 100:
+            raise Problem(
+                "invalid_setting", "png loses nothing", field="output_compression", allowed="100; or jpeg, webp"
+            )
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.output_format, self.background, _AUTO if self.quality == "standard" else self.quality)
+
+
+class EditForm(PicturesForm):
+    """OpenAI's parameters of an edit."""
+
+    image: bytes | None = Field(None, description=f"the composite: {FORMATS_IN_WORDS}")
+    images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
+    prompt: str | None = Field(
+        None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]
+    )
+    mask: bytes | None = Field(
+        None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"
+    )
+    size: str = Field(_AUTO, description="auto, or the image's own size: the answer always has that", examples=[_AUTO])
+    input_fidelity: Literal["low", "high"] | None = Field(None, description=_IGNORED)
 
     @property
     def photograph(self) -> bytes:
@@ -107,17 +121,33 @@ class EditForm(ModelForm):
         own = f"{size[0]}x{size[1]}"
         if self.size not in (_AUTO, own):
             raise Problem("invalid_setting", f"{self.size[:40]!r} is not allowed", field="size", allowed=f"auto, {own}")
-        if self.output_format == "png" and self.output_compression != 100:
-            raise Problem(
-                "invalid_setting", "png loses nothing", field="output_compression", allowed="100; or jpeg, webp"
-            )
+        self.check_compression()
+
+
+class GenerationForm(PicturesForm):
+    """OpenAI's parameters of a generation."""
+
+    prompt: str = Field(description="what the picture is to show", examples=["a red bird on a branch"])
+    size: str = Field(
+        _AUTO,
+        description="auto, or WIDTHxHEIGHT of a square: the setting resolution of models that have it",
+        examples=[_AUTO, "256x256"],
+    )
+    style: Literal["vivid", "natural"] | None = Field(None, description=_IGNORED)
 
     @property
-    def shape(self) -> Shape:
-        return Shape(self.output_format, self.background, _AUTO if self.quality == "standard" else self.quality)
+    def side(self) -> int | None:
+        """Pixels of the square that is asked for; None for the model's own. Raises a `Problem` where it is none."""
+        width, _, height = self.size.partition("x")
+        if self.size == _AUTO:
+            return None
+        if width != height or not width.isascii() or not width.isdecimal() or len(width) > 5:
+            problem = f"{self.size[:40]!r} is not allowed"
+            raise Problem("invalid_setting", problem, field="size", allowed="auto, or a square such as 256x256")
+        return int(width)
 
 
-class EditedImage(BaseModel):
+class MadeImage(BaseModel):
     """One picture of an answer."""
 
     b64_json: Base64 = Field(description="the encoded picture in base64")
@@ -125,15 +155,15 @@ class EditedImage(BaseModel):
 
 
 class ImagesResponse(BaseModel):
-    """OpenAI's answer to an edit."""
+    """OpenAI's answer."""
 
     created: int = Field(description="Unix time")
-    data: list[EditedImage]
+    data: list[MadeImage]
     output_format: OutputFormat
     size: str = Field(description="WIDTHxHEIGHT", examples=["1536x864"])
 
 
-class _EditEvent(BaseModel):
+class _PictureEvent(BaseModel):
     b64_json: Base64
     created_at: int
     size: str
@@ -142,7 +172,7 @@ class _EditEvent(BaseModel):
     quality: Quality
 
 
-class PartialImageEvent(_EditEvent):
+class PartialImageEvent(_PictureEvent):
     """``image_edit.partial_image``."""
 
     type: Literal["image_edit.partial_image"] = "image_edit.partial_image"
@@ -165,12 +195,31 @@ class Usage(BaseModel):
     input_tokens_details: TokenDetails = TokenDetails()
 
 
-class CompletedEvent(_EditEvent):
+class CompletedEvent(_PictureEvent):
     """``image_edit.completed``."""
 
     type: Literal["image_edit.completed"] = "image_edit.completed"
     usage: Usage = Usage()
     seed: int | None
+
+
+class GenerationPartialImageEvent(_PictureEvent):
+    """``image_generation.partial_image``."""
+
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    partial_image_index: int
+
+
+class GenerationCompletedEvent(_PictureEvent):
+    """``image_generation.completed``."""
+
+    type: Literal["image_generation.completed"] = "image_generation.completed"
+    usage: Usage = Usage()
+    seed: int | None
+
+
+Partial: TypeAlias = PartialImageEvent | GenerationPartialImageEvent
+Completed: TypeAlias = CompletedEvent | GenerationCompletedEvent
 
 
 def foreground_of(mask: bytes, limits: Limits) -> bytes:
@@ -213,20 +262,22 @@ def size_of(picture: bytes) -> str:
     return f"{width}x{height}"
 
 
-def partial_event(picture: bytes, index: int, shape: Shape) -> PartialImageEvent:
+def partial_event(picture: bytes, index: int, shape: Shape, event: type[Partial] = PartialImageEvent) -> Partial:
     """The event of the partial image of this number, from 0."""
-    return PartialImageEvent(partial_image_index=index, **_of(picture, shape))
+    return event(partial_image_index=index, **_of(picture, shape))
 
 
-def completed_event(picture: bytes, seed: int | None, shape: Shape) -> CompletedEvent:
-    return CompletedEvent(seed=seed, **_of(picture, shape))
+def completed_event(
+    picture: bytes, seed: int | None, shape: Shape, event: type[Completed] = CompletedEvent
+) -> Completed:
+    return event(seed=seed, **_of(picture, shape))
 
 
 def openai_problem(problem: Problem, request_id: str | None) -> OpenAIProblem:
     error = OpenAIError(
         message=str(problem).partition("] ")[2],
         type=_ERROR_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error"),
-        param=problem.field,
+        param="prompt" if problem.field == "text" else problem.field,
         code=problem.code,
     )
     return OpenAIProblem(error=error, **problem.details(request_id).model_dump())

@@ -70,7 +70,7 @@ class NamedFile:
     content: bytes
 
 
-def form_schema(form: type[BaseModel]) -> dict[str, Any]:
+def form_schema(form: type[BaseModel], media_type: str = MEDIA_TYPE) -> dict[str, Any]:
     """OpenAPI's description of a request that has such a form as its body."""
     content = {
         "type": "object",
@@ -78,7 +78,7 @@ def form_schema(form: type[BaseModel]) -> dict[str, Any]:
         "required": form.model_json_schema().get("required", []),
         "additionalProperties": False,
     }
-    return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": content}}}}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": content}}}}
 
 
 def validated(form: type[Form], values: dict[str, Any]) -> Form:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.forms import Form, Parts, rules_of, validated
+from facade.wire.json_object import JsonObject
 from facade.work.memory import Memory
 
 ENVELOPE_BYTES = 2**20
@@ -68,6 +69,17 @@ class Uploads:
         made = partial(Parts, form, request.headers.get("content-type", ""), largest, extra)
         async with self.body(request, max_bytes or files * largest + ENVELOPE_BYTES, made) as parts:
             yield validated(form, parts.values())
+
+    @asynccontextmanager
+    async def json(self, request: Request, form: type[Form], extra: Collection[str]) -> AsyncIterator[Form]:
+        """The same of a body that is a JSON object without files.
+
+        Raises:
+            Problem: as `form`.
+        """
+        made = partial(JsonObject, form, request.headers.get("content-type", ""), extra)
+        async with self.body(request, ENVELOPE_BYTES, made) as sink:
+            yield validated(form, sink.values())
 
     @asynccontextmanager
     async def body(self, request: Request, max_bytes: int, sink: Callable[[], TakesBody]) -> AsyncIterator[TakesBody]:

@@ -50,8 +50,8 @@ def noised(model: onnx.ModelProto) -> onnx.ModelProto:
     generator = np.random.default_rng(0)
     for tensor in model.graph.initializer:
         weights = numpy_helper.to_array(tensor)
-        if weights.dtype == np.float32 and weights.ndim > 1:
-            noise = generator.normal(0, weights.std(), weights.shape).astype(np.float32)
+        if np.issubdtype(weights.dtype, np.floating) and weights.ndim > 1:
+            noise = generator.normal(0, weights.std(), weights.shape).astype(weights.dtype)
             tensor.CopyFrom(numpy_helper.from_array(weights + noise, tensor.name))
     return model
 

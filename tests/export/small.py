@@ -17,6 +17,7 @@ from export.networks.isnet import IsNet, IsNetConfig
 from export.networks.ldm_inpainting import LdmInpaintingConfig, LdmInpaintingNet
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.pctnet import PctNet, PctNetConfig
+from export.networks.sam2 import Sam2, Sam2Config
 from export.pipelines import crisht
 
 HARMONY_TRANSFORMERS = crisht.harmonizers()
@@ -56,6 +57,9 @@ MOBILE_SAM = MobileSamConfig(
     feedforward=32,
     layers=1,
     score_width=16,
+)
+SAM2 = Sam2Config(
+    stem_width=8, stage_depths=(1, 1, 2, 1), wide_blocks=(3,), heads=2, feedforward=32, layers=1, score_width=16
 )
 IS_NET = IsNetConfig(
     stem=4, widths=(4, 6, 8, 8, 8, 8), inner=(2, 2, 4, 4, 4, 4), widths_up=(4, 4, 6, 8, 8), inner_up=(2, 2, 4, 4, 4)
@@ -100,6 +104,11 @@ def clip_harmonizer(seed: int = 0) -> ClipHT:
 def mobile_sam(seed: int = 0) -> MobileSam:
     torch.manual_seed(seed)
     return MobileSam(MOBILE_SAM).eval()
+
+
+def sam2(seed: int = 0) -> Sam2:
+    torch.manual_seed(seed)
+    return Sam2(SAM2).eval()
 
 
 def is_net(seed: int = 0) -> IsNet:

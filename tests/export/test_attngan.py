@@ -24,13 +24,13 @@ from export.networks.attngan_generator import NOISE, SIDES, AttnGan, AttnGanConf
 from export.networks.attngan_text_encoder import AttnGanTextConfig, AttnGanTextEncoder
 from tests.commands import run
 from tests.export import small
+from tests.serving.generating_networks import link_words
 from tests.serving.pictures import decoded
 
 export = partial(run, main, "attngan")
 WORDS = ["<end>", "a", "small", "red", "bird", "with", "Blue", "wings", "sits", "on", "branch"]
 CAPTION = "A small red bird with blue wings, on a grey branch."
 NUMBERS = [1, 2, 3, 4, 5, 6, 7, 9, 1, 10]  # "grey" is none of the words
-PIPELINE, LOOKUP = "attngan", "attngan_words"
 
 
 def generator() -> AttnGan:
@@ -84,13 +84,10 @@ def repository(published: dict[str, Path], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[EmbeddedServer]:
-    networks, pipelines = MODEL_REPOSITORIES
+    networks = MODEL_REPOSITORIES[0]
     for name in ("attngan_text_encoder", "attngan_generator"):
-        if not (repository / name / "config.pbtxt").exists():
-            (repository / name / "config.pbtxt").symlink_to(networks / name / "config.pbtxt")
-    (repository / LOOKUP / "config.pbtxt").symlink_to(networks / LOOKUP / "config.pbtxt")
-    (repository / LOOKUP / "1" / "model.py").write_bytes((networks / LOOKUP / "1" / "model.py").read_bytes())
-    (repository / PIPELINE).symlink_to(pipelines / PIPELINE)
+        (repository / name / "config.pbtxt").symlink_to(networks / name / "config.pbtxt")
+    link_words(repository)
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running
 

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
 from export import checkpoint, compvis
 from export.__main__ import main
+from export.calibration import scenes
 from export.checkpoint import CheckpointError
+from export.networks import phdiffusion_unet
+from export.networks.compvis_unet import CompVisUnetConfig
 from export.networks.phdiffusion_adapter import WIDTHS
+from export.networks.phdiffusion_unet import PaintingUnet, ServedPaintingUnet
 from export.onnx_file import session
 from export.pipelines import phdiffusion
+from export.runtime_form import Form, fold_text, rewrite
+from export.winograd import Phases, Winograd
 from tests.commands import run as run_command
-from tests.export import small_diffusion, small_painting
+from tests.export import small, small_diffusion, small_painting
+from tests.export.small import save_sized
 from tests.export.test_diffusion import noise, path_of
 
 export = partial(run_command, main, "phdiffusion", "--convolution", "direct")
@@ -111,6 +119,33 @@ def test_the_adapter_reads_the_composite_and_its_mask_as_published(repository: P
         assert answer.shape[1] == served and not answer[:, width:].any()
 
 
+def test_the_form_for_processors_computes_the_same() -> None:
+    """At widths at which convolutions are rewritten, but for those of the coarsest maps."""
+    torch.manual_seed(0)
+    config = CompVisUnetConfig(widths=(256,) * 4, layers=1, context=8)
+    network = ServedPaintingUnet(PaintingUnet(config), torch.randn(5, 8)).eval()
+    shapes = [(2, 256, 16 >> level, 32 >> level) for level in range(4)]
+    inputs = torch.randn(2, 4, 16, 32), torch.tensor([[701.0], [1.0]]), torch.rand(2, 1, 16, 32).round()
+    features = [torch.randn(shape) for shape in shapes]
+    direct = phdiffusion_unet.coarsest(config)
+    assert direct <= {name for name, _ in network.named_modules()}
+    with torch.no_grad():
+        expected = network(*inputs, *features)
+        fold_text(network, network.states)
+        rewrite(network, Form("plain", "winograd"), direct)
+        answer = network(*inputs, *features)
+    kinds = {type(module) for module in network.modules()}
+    assert {Winograd, Phases} <= kinds
+    torch.testing.assert_close(answer, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_what_the_unet_sees_in_service_are_its_calls_for_a_scene(repository: Path) -> None:
+    seen = list(islice(phdiffusion_unet.seen(scenes(held_out=True), repository), 9))
+    assert [int(each["TIMESTEP"]) for each in seen] == [701, 601, 501, 401, 301, 201, 101, 1, 701]
+    assert all(np.isfinite(value).all() for each in seen for value in each.values())
+    assert all(each["LATENT"].shape == (4, 32, 32) and each["LATENT_MASK"].any() for each in seen)
+
+
 def test_the_records_name_both_files_and_whether_there_is_a_residual(repository: Path) -> None:
     records = [
         json.loads((repository / f"phdiffusion_{name}/1/model.json").read_text()) for name in ("adapter", "unet")
@@ -150,7 +185,9 @@ def refused(folder: Path, own: Path, stable_diffusion: Path, *also: object) -> s
 
 def test_a_checkpoint_of_another_family_is_named(saved: Path, tmp_path: Path) -> None:
     own = saved / "PHDiffusionWithRes.pth"
-    assert "not a checkpoint of phdiffusion, but of diffharmony" in refused(tmp_path, saved / "sd.ckpt", saved / "sd")
+    assert "not a checkpoint of PHDiffusion, but of Stable Diffusion" in refused(tmp_path, saved / "sd.ckpt", own)
+    other = save_sized(small.cris(), small.CRIS, tmp_path / "cris.safetensors")
+    assert "not a checkpoint of PHDiffusion, but of cris: python -m export cris" in refused(tmp_path, other, own)
     inpainting = small_diffusion.save_pipeline(tmp_path / "inpainting")
     assert "9 input channels: that of inpainting Stable Diffusion" in refused(tmp_path, own, inpainting)
     assert "PHDiffusionWithRes.pth: not a single-file Stable Diffusion checkpoint" in refused(tmp_path, own, own)

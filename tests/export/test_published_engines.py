@@ -9,19 +9,11 @@ from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
 from export import candidates
-from export.networks import (
-    PARTS,
-    clip_ht,
-    diffir,
-    isnet,
-    ldm_inpainting,
-    mobile_sam,
-    mobile_sam_decoder,
-    mobile_sam_encoder,
-)
+from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting
 from export.onnx_file import publish
 from export.pipelines import diffharmony
 from export.pipelines import ldm_inpainting as ldm_pipeline
+from export.pipelines.sam import FAMILIES
 from export.runtime_form import Form, rewrite
 from tests.export.test_engine import build, told
 
@@ -39,15 +31,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model, network in tiny_networks():
         publish(network, model, folder, {})
     seen = clip_ht.ServedClipHT(clip_ht.NETWORK.published["clip_ht"]()).eval()
-    segmenting = mobile_sam.MobileSam(mobile_sam.MobileSamConfig()).eval()
     selecting = [
-        (mobile_sam_encoder.NETWORK, mobile_sam_encoder.ServedMobileSamEncoder(segmenting)),
-        (mobile_sam_decoder.NETWORK, mobile_sam_decoder.ServedMobileSamDecoder(segmenting)),
         (isnet.NETWORK, isnet.ServedIsNet(isnet.NETWORK.published["isnet"]()).eval()),
         (diffir.NETWORK, diffir.ServedDiffIR(diffir.NETWORK.published["diffir_s2_inpainting"]()).eval()),
     ]
     inpainting = ldm_inpainting.PUBLISHED["ldm_inpainting_big"]().eval()
     candidates.publish(ldm_pipeline.parts(inpainting, FORM), folder, {})
+    for family in FAMILIES:
+        network = family.source.build(family.source.published({})).eval()
+        selecting += [(model, served(network)) for model, served in family.halves]
     for model, network in [*published.networks(), (clip_ht.NETWORK, seen), *selecting]:
         publish(network, model, folder, {})
     return folder

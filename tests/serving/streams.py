@@ -23,6 +23,7 @@ _TYPES = {
     "BLEND": np.bool_,
     "GUIDANCE": np.float32,
     "STRENGTH": np.float32,
+    "DEPTH": np.float32,
     "TIMEOUT": np.float32,
 }
 _PATIENCE = 60.0

@@ -16,7 +16,8 @@ from tests.serving.asking import ask, statistics, together
 from tests.serving.pictures import encoded
 from tests.serving.test_select import BAD, iou, masks_of, numbers, scene
 
-PIPELINE, ENCODER, DECODER = "select_mobile_sam", "mobile_sam_encoder", "mobile_sam_decoder"
+FAMILIES = ("mobile_sam", "sam2")
+PIPELINE, ENCODER = "select_mobile_sam", "mobile_sam_encoder"
 SUBJECT = "select_isnet"
 CLICK = {"POINTS": numbers(30, 30, 1)}
 
@@ -25,11 +26,12 @@ CLICK = {"POINTS": numbers(30, 30, 1)}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     networks, pipelines = MODEL_REPOSITORIES
     repository = tmp_path_factory.mktemp("models")
-    for name in (ENCODER, DECODER, "isnet"):
+    for name in [f"{family}_{half}" for family in FAMILIES for half in ("encoder", "decoder")] + ["isnet"]:
         (repository / name / "1").mkdir(parents=True)
         (repository / name / "config.pbtxt").symlink_to(networks / name / "config.pbtxt")
         onnx.save(getattr(selecting_networks, name)(), repository / name / "1" / "model.onnx")
-    (repository / SUBJECT).symlink_to(pipelines / SUBJECT)
+    for name in (SUBJECT, "select_sam2"):
+        (repository / name).symlink_to(pipelines / name)
     (repository / PIPELINE).mkdir()
     (repository / PIPELINE / "1").symlink_to(pipelines / PIPELINE / "1")
     config = (pipelines / PIPELINE / "config.pbtxt").read_text()
@@ -54,8 +56,9 @@ def truth(height: int, width: int, scale: int = 1) -> np.ndarray:
     return mask
 
 
-def test_a_click_is_answered_with_part_object_and_group_the_best_first(server) -> None:
-    answer = ask(server, PIPELINE, {"IMAGE": encoded(scene())} | CLICK)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_click_is_answered_with_part_object_and_group_the_best_first(server, family: str) -> None:
+    answer = ask(server, f"select_{family}", {"IMAGE": encoded(scene())} | CLICK)
     masks, scores = masks_of(answer), answer["SCORES"].ravel()
     np.testing.assert_allclose(scores, [1.0, 0.9, 0.6])  # what the network says, at most 1
     assert len(masks) == 3 and all(iou(mask, truth(72, 96)) > 0.75 for mask in masks)
@@ -74,19 +77,28 @@ def test_what_leaves_no_doubt_has_one_answer(server, given) -> None:
     assert iou(mask, truth(72, 96)) > 0.9 and score == np.float32(0.95)
 
 
-def test_a_picture_larger_than_the_square_is_answered_at_its_own_size(server) -> None:
+def test_one_answer_of_sam2_that_is_not_sure_gives_way_to_the_best_of_three(server) -> None:
+    answer = ask(server, "select_sam2", {"IMAGE": encoded(scene()), "BOX": numbers(18, 18, 53, 53)})
+    assert len(masks_of(answer)) == 1 and answer["SCORES"].ravel() == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_picture_larger_than_the_square_is_answered_at_its_own_size(server, family: str) -> None:
     large = np.asarray(Image.fromarray(scene()).resize((96 * 24, 72 * 24), Image.Resampling.NEAREST))
-    answer = ask(server, PIPELINE, {"IMAGE": encoded(large), "POINTS": numbers(30 * 24, 30 * 24, 1)})
+    answer = ask(server, f"select_{family}", {"IMAGE": encoded(large), "POINTS": numbers(30 * 24, 30 * 24, 1)})
     assert all(mask.shape == large.shape[:2] for mask in masks_of(answer))
     assert max(iou(mask, truth(72 * 24, 96 * 24, 24)) for mask in masks_of(answer)) > 0.9
 
 
-def test_a_second_click_runs_no_encoder(server) -> None:
-    image = picture(1)
-    before = asked(server, ENCODER), asked(server, DECODER)
-    first = ask(server, PIPELINE, {"IMAGE": image, "POINTS": numbers(31, 30, 1)})
-    second = ask(server, PIPELINE, {"IMAGE": image, "POINTS": numbers(80, 60, 1)})
-    assert (asked(server, ENCODER), asked(server, DECODER)) == (before[0] + 1, before[1] + 2)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_second_click_runs_no_encoder(server, family: str) -> None:
+    def counts() -> tuple[int, int]:
+        return asked(server, f"{family}_encoder"), asked(server, f"{family}_decoder")
+
+    image, before = picture(1), counts()
+    first = ask(server, f"select_{family}", {"IMAGE": image, "POINTS": numbers(31, 30, 1)})
+    second = ask(server, f"select_{family}", {"IMAGE": image, "POINTS": numbers(80, 60, 1)})
+    assert counts() == (before[0] + 1, before[1] + 2)
     overlap = (masks_of(first)[-1] > 0) & (masks_of(second)[-1] > 0)
     assert not overlap.any()
 
@@ -138,6 +150,8 @@ def test_a_picture_in_which_nothing_stands_out_has_an_empty_mask(server) -> None
 
 def test_what_is_given_says_which_model_answers(server) -> None:
     with Client(server.grpc_url) as client:
+        before = asked(server, "sam2_decoder")
         clicked = client.run(Select(encoded(scene()), points=(30, 30, 1)))
+        assert asked(server, "sam2_decoder") == before + 1
         assert len(clicked.masks) == 3 and clicked.scores[0] == 1
         assert len(client.run(Select(encoded(scene()))).masks) == 1

@@ -19,6 +19,8 @@ LATENT_NETWORKS = (
 )
 OPEN = {f"gate.{role}": "passed" for role in ("tiny_encoder", "tiny_decoder", "linear_decoder")}
 """Parameters of a pipeline whose optional encoders and decoders have passed their gates."""
+PAINTING_NETWORKS = tuple(f"phdiffusion_{part}" for part in ("encoder", "decoder", "preview", "adapter", "unet"))
+PAINTING_WIDTHS = (320, 640, 1280, 1280)
 SEGMENTING = ("decode", "cris_preprocess", "cris", "cris_postprocess", "edges")
 _WIDTH = 64
 _TYPES = {
@@ -192,6 +194,43 @@ def latent_preview() -> onnx.ModelProto:
     clipped = graph.node("Transpose", graph.node("Clip", colours, *bounds), perm=[0, 2, 3, 1])
     graph.node("Cast", clipped, to=TensorProto.UINT8, output="PREVIEW")
     return graph.model({"LATENT": PLANES}, "PREVIEW", ["h", "w", 3], np.uint8)
+
+
+phdiffusion_encoder, phdiffusion_decoder, phdiffusion_preview = vae_encoder, vae_decoder, latent_preview
+
+
+def phdiffusion_adapter() -> onnx.ModelProto:
+    """Averages of the composite and its mask."""
+    graph = Graph(9)
+    value = graph.node("Concat", *graph.composite(), axis=1)
+    for level, width in enumerate(PAINTING_WIDTHS):
+        side = 8 << level
+        pooled = graph.node("AveragePool", value, kernel_shape=[side] * 2, strides=[side] * 2)
+        graph.node("Identity", graph.conv(pooled, 4, width), output=f"FEATURE_{level}")
+    first, *others = (
+        (f"FEATURE_{level}", [width, f"h{level}", f"w{level}"]) for level, width in enumerate(PAINTING_WIDTHS)
+    )
+    return graph.model(SQUARE, *first, **dict(others))
+
+
+def phdiffusion_unet() -> onnx.ModelProto:
+    """Nearly finds the noise around what the adapter says."""
+    graph = Graph(10)
+    told = []
+    for level, width in enumerate(PAINTING_WIDTHS):
+        scales = graph.constant(np.array([1, 1, 1 << level, 1 << level], np.float32))
+        told.append(graph.node("Resize", graph.conv(f"FEATURE_{level}", width, 4), "", scales, mode="nearest"))
+    value = graph.conv(graph.node("Concat", "LATENT", "LATENT_MASK", *told, axis=1), 21, _WIDTH, 3)
+    timestep = graph.node("Unsqueeze", "TIMESTEP", graph.constant(np.array([2, 3], np.int64)))
+    time = graph.node("Mul", timestep, graph.constant(graph.random.normal(0, 1e-3, (1, _WIDTH, 1, 1)).astype("f")))
+    value = graph.node("Tanh", graph.node("Add", value, time))
+    graph.node("Add", graph.scaled(graph.conv(value, _WIDTH, 4), 0.3), "LATENT", output="NOISE")
+    features = {
+        f"FEATURE_{level}": (np.float32, [width, f"h{level}", f"w{level}"])
+        for level, width in enumerate(PAINTING_WIDTHS)
+    }
+    inputs = {"LATENT": PLANES, "TIMESTEP": (np.float32, [1]), "LATENT_MASK": (np.float32, [1, "h", "w"])}
+    return graph.model(inputs | features, "NOISE", [4, "h", "w"])
 
 
 def write_networks(repository: Path, *names: str, **others: onnx.ModelProto) -> None:

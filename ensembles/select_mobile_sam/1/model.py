@@ -4,7 +4,6 @@ from typing import Any
 from concord.loops.embeddings import Embeddings
 from concord.loops.model import LoopModel
 from concord.loops.segment_anything import SegmentAnything
-from concord.model_config import whole_parameter
 
 
 class TritonPythonModel(LoopModel):
@@ -13,4 +12,4 @@ class TritonPythonModel(LoopModel):
     loop = SegmentAnything
 
     def shared(self, config: Mapping[str, Any]) -> tuple[Embeddings]:
-        return (Embeddings(2**20 * whole_parameter(config, "embeddings_megabytes", 128, 0, 2**16)),)
+        return (Embeddings.declared(config),)
