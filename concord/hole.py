@@ -5,6 +5,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels
 from concord.errors import InvalidMask
@@ -122,7 +123,7 @@ def _multiples(sides: tuple[int, int], scale: float, multiple: int, most: int) -
     return size[0], size[1]
 
 
-def _difference(part: Pixels, colours: Floats, hole: np.ndarray, reach: float) -> Floats:
+def _difference(part: Pixels, colours: Floats, hole: NDArray[np.bool_], reach: float) -> Floats:
     """Of the picture to what was drawn: the mean over the known pixels near by, less the deeper in the hole.
 
     Args:

@@ -8,7 +8,7 @@ prior itself and adds no noise on its way, so that its steps are one graph, and 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -91,8 +91,7 @@ class PriorEncoder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(0.1), nn.Linear(width, width), nn.LeakyReLU(0.1))
 
     def forward(self, masked: Tensor) -> Tensor:
-        found: Tensor = self.mlp(self.E(F.pixel_unshuffle(masked, UNSHUFFLED)).mean((2, 3)))
-        return found
+        return cast(Tensor, self.mlp(self.E(F.pixel_unshuffle(masked, UNSHUFFLED)).mean((2, 3))))
 
 
 class ResidualBlock(nn.Module):
@@ -104,7 +103,7 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(first, nn.LeakyReLU(0.1), second)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        return cast(Tensor, x + self.body(x))
 
 
 class Denoiser(nn.Module):
@@ -117,8 +116,7 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy: Tensor, timestep: int, condition: Tensor) -> Tensor:
         time = torch.full_like(condition[:, :1], timestep / self.period)
-        found: Tensor = self.resmlp(torch.cat((condition, time, noisy), 1))
-        return found
+        return cast(Tensor, self.resmlp(torch.cat((condition, time, noisy), 1)))
 
 
 class Layer(nn.Module):
@@ -129,8 +127,7 @@ class Layer(nn.Module):
         self.resmlp = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(0.1))
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.resmlp(x)
-        return found
+        return cast(Tensor, self.resmlp(x))
 
 
 class Diffusion(nn.Module):
@@ -184,8 +181,7 @@ class ServedDiffIR(nn.Module):
 
     def forward(self, picture: Tensor, hole: Tensor, noise: Tensor) -> Tensor:
         image = picture.to(torch.float32).permute(0, 3, 1, 2) / 255
-        drawn: Tensor = self.network(image, hole.to(torch.float32)[:, None], noise)[0]
-        return drawn
+        return cast(Tensor, self.network(image, hole.to(torch.float32)[:, None], noise)[0])
 
 
 def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -132,7 +132,7 @@ class Led(nn.Module):
 
     def led(self, x: Tensor, prior: Tensor) -> Tensor:
         scale, shift = self.kernel(prior)[:, :, None, None].chunk(2, dim=1)
-        return x * scale + shift
+        return cast(Tensor, x * scale + shift)
 
 
 class ChannelAttention(Led):

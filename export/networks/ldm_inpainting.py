@@ -6,6 +6,7 @@ authors' `last.ckpt`. The latent of the picture without what is in the hole, and
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -98,8 +99,7 @@ class ServedUnet(nn.Module):
         self.network = network.unet
 
     def forward(self, latent: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        noise: Tensor = self.network(torch.cat((latent, condition), 1), timestep[:, 0])
-        return noise
+        return cast(Tensor, self.network(torch.cat((latent, condition), 1), timestep[:, 0]))
 
 
 class ServedDecoder(nn.Module):
@@ -111,8 +111,7 @@ class ServedDecoder(nn.Module):
         self.quantize, self.post_quant_conv, self.decoder = found.quantize, found.post_quant_conv, found.decoder
 
     def forward(self, latent: Tensor) -> Tensor:
-        drawn: Tensor = self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5
-        return drawn
+        return cast(Tensor, self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5)
 
 
 def claims(keys: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from concord.loops.ldm_inpainting import CHANNELS, SCHEDULE
+from concord.loops.ldm_inpainting import CHANNELS, SCHEDULE, STRIDE
 from concord.noise import SeededNoise
 from concord.samplers.ddim import Ddim
 from concord.scenes.scene import Scene
@@ -15,7 +15,7 @@ from export.half_precision import NORMS, SOFTMAX
 from export.network import BATCH, Feeds, Network, Quantization, ServedTensor, Serving
 from export.networks import ldm_inpainting_encoder
 from export.networks.latent_diffusion import PATIENCE
-from export.networks.ldm_inpainting import CONDITION, GOLDEN, LATENT, PUBLISHED, STRIDE, draw_latent, latent_axes
+from export.networks.ldm_inpainting import CONDITION, GOLDEN, LATENT, PUBLISHED, draw_latent, latent_axes
 from export.networks.unet import TIMESTEP
 from export.onnx_file import session
 from export.publication import exported

@@ -57,7 +57,7 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.qkv(self.norm(x).flatten(2)).unflatten(1, (self.heads, 3, -1)).transpose(-2, -1)
         attended = F.scaled_dot_product_attention(*tokens.unbind(2)).transpose(-2, -1).flatten(1, 2)
-        return x + self.proj_out(attended).unflatten(2, x.shape[2:])
+        return cast(Tensor, x + self.proj_out(attended).unflatten(2, x.shape[2:]))
 
     def ordinary(self) -> Attention:
         """The same as diffusers' module, which `export.runtime_form` rewrites for an engine."""

@@ -66,7 +66,7 @@ class Codebook(nn.Module):
                 nearest = torch.where(likeness > best, place + first, nearest)
                 best = torch.maximum(best, likeness)
         assert nearest is not None
-        return self.embedding(nearest).transpose(1, 2).unflatten(2, latent.shape[2:])
+        return cast(Tensor, self.embedding(nearest).transpose(1, 2).unflatten(2, latent.shape[2:]))
 
 
 class ResidualBlock(nn.Module):
