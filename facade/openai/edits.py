@@ -1,14 +1,16 @@
-"""``POST /v1/images/edits``: OpenAI's shape of the task `Harmonize`, for their clients."""
+"""``POST /v1/images/edits``: OpenAI's shape of the tasks `Harmonize` and `Inpaint`, for their clients."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack, ExitStack
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from concord.limits import Limits
 from concord_client.catalogue import PREVIEW
 from concord_client.tasks.harmonize import Harmonize
+from concord_client.tasks.inpaint import Inpaint
+from facade.access.caller import Caller
 from facade.openai import shapes
 from facade.openai.pictures import Pictures, seeded
 from facade.openapi import answering
@@ -17,7 +19,6 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import event_stream
 from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.pictures import check_output
-from facade.work.reader import Reader
 from facade.work.service import Service
 
 router = APIRouter()
@@ -53,18 +54,19 @@ async def edit(request: Request) -> Response:
     """OpenAI's route for image edits: their client works with `base_url` set to this server's `/v1`.
 
     `prompt` is a referring expression, not an instruction. A mask is OpenAI's way round, transparent where the picture
-    is to change; where both are given the mask says where, and the prompt is not read. Problems have OpenAI's `error`
-    beside their own fields. Several pictures (`n`) are made one after the other; a stream has an event
-    `image_edit.completed` for each.
+    is to change; where both are given the mask says where, and the prompt is not read. A model of the task `inpaint`,
+    if it is named, fills the mask's hole. Problems have OpenAI's `error` beside their own fields. Several pictures
+    (`n`) are made one after the other; a stream has an event `image_edit.completed` for each.
     """
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
-        extra = service.models.setting_names(Harmonize.TASK)
-        form = await stack.enter_async_context(request.app.state.uploads.form(request, shapes.EditForm, extra))
+        form = await stack.enter_async_context(
+            request.app.state.uploads.form(request, shapes.EditForm, _setting_names(service))
+        )
         caller = caller_of(request)
         request.state.model, request.state.job = form.model or "", caller.job
-        harmonize = await _translated(form, service.reader, service.allowance(caller).limits, caller.owner)
-        pipeline, settings = await service.choose(harmonize, form.model, form.settings, caller)
+        asked = await _translated(form, service, caller)
+        pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
         check_output(settings, form.output_format)
         request.state.model = pipeline.model
         if form.stream and form.partial_images and PREVIEW in pipeline.settings:
@@ -72,7 +74,8 @@ async def edit(request: Request) -> Response:
         each = [settings] if form.n == 1 else seeded(settings, pipeline, form.n)
         kept = stack.enter_context(ExitStack())
         room = kept.enter_context(service.memory.room(caller.owner))
-        edits = Pictures(service, form, harmonize, pipeline.model, each, caller, room, _KINDS, ("mask",))
+        without = ("mask",) if isinstance(asked, Harmonize) else ()
+        edits = Pictures(service, form, asked, pipeline.model, each, caller, room, _KINDS, without)
         if form.stream:
             headers = {JOB: caller.job or "", MODEL: pipeline.model}
             return await event_stream(request, edits.produce, stack.pop_all(), headers, shapes.openai_problem)
@@ -81,12 +84,22 @@ async def edit(request: Request) -> Response:
         return json_response(answer, caller.job or "", kept.pop_all())
 
 
-async def _translated(form: shapes.EditForm, reader: Reader, limits: Limits, holder: str) -> Harmonize:
-    image = form.photograph
+def _setting_names(service: Service) -> Collection[str] | None:
+    """The settings of all models that may be asked for; None where it may be any."""
+    found = [service.models.setting_names(task.TASK) for task in (Harmonize, Inpaint)]
+    return None if None in found else [name for names in found for name in names or ()]
+
+
+async def _translated(form: shapes.EditForm, service: Service, caller: Caller) -> Harmonize | Inpaint:
+    reader, limits, image = service.reader, service.allowance(caller).limits, form.photograph
     form.check_size(await reader.size(image, limits, "image"))
+    fills = form.model in service.models.catalogue.models(Inpaint.TASK)
     if form.mask is not None:
-        mask = await reader.cheap_file(form.mask, limits, "mask", holder)
-        return Harmonize(image, mask=await asyncio.to_thread(shapes.foreground_of, mask, limits))
+        encoded = await reader.cheap_file(form.mask, limits, "mask", caller.owner)
+        mask = await asyncio.to_thread(shapes.foreground_of, encoded, limits)
+        return Inpaint(image, mask) if fills else Harmonize(image, mask=mask)
+    if fills:
+        raise Problem("missing_field", f"{form.model} fills holes", field="mask", allowed="a mask of the hole")
     if form.prompt is None:
         raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
     return Harmonize(image, text=form.prompt)

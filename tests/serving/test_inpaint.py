@@ -1,5 +1,6 @@
 """The task `inpaint` through the real server, and over HTTP."""
 
+import base64
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -141,8 +142,15 @@ def test_http_takes_it_by_its_fields(server) -> None:
         files = {"image": encoded(pixels), "mask": encoded(mask)}
         answer = http.post("/v1/inpaint", files=files, data={"seed": "7", "blend": "false"})
         layers = http.post("/v1/inpaint", files=files, data={"format": "psd"})
+        hole = {"image": files["image"], "mask": encoded(np.dstack([pixels, 255 - mask]))}
+        theirs = http.post("/v1/images/edits", files=hole, data={"model": "diffir", "seed": "7", "blend": "false"})
+        missing = http.post(
+            "/v1/images/edits", files={"image": files["image"]}, data={"model": "diffir", "prompt": "it"}
+        )
         refused = http.post("/v1/inpaint", files=files | {"mask": encoded(np.full((72, 96), 255, np.uint8))})
     assert (answer.status_code, answer.headers["x-concord-model"]) == (200, "diffir")
+    assert base64.b64decode(theirs.json()["data"][0]["b64_json"]) == answer.content
+    assert (missing.status_code, missing.json()["error"]["param"]) == (400, "mask")
     assert answer.headers["x-concord-seed"] == "7" and (decoded(answer.content)[mask == 0] == pixels[mask == 0]).all()
     assert layers.headers["content-type"] == "image/vnd.adobe.photoshop"
     assert problem(refused)[:3] == (400, "invalid_mask", "mask")
