@@ -63,10 +63,12 @@ def with_photograph(body: dict, path: str, image: bytes, mask: bytes) -> dict:
     """What was made up, with a photograph that can be harmonized and no settings that its model does not have."""
     files = {"archive": zipped({"a.png": image, "a_mask.png": mask})} if path == "/v1/batches" else {"image": image}
     by_mask = {"mask": mask} if path == "/v1/harmonize" else {}
-    by_text = {"prompt" if path == "/v1/images/edits" else "text": "the red ball"}
+    by_text = {"prompt" if path.startswith("/v1/images/") else "text": "the red ball"}
     part = by_mask if "mask" in body and by_mask else by_text
     if path == "/v1/select":
         part = {"points": "9, 9, 1"}
+    if path in ("/v1/generate", "/v1/images/generations"):
+        files = {}
     taken = {"image", "images", "archive", "mask", "text", "prompt", "points", "box", "model"} | SETTINGS
     return {name: value for name, value in body.items() if name not in taken} | files | part
 

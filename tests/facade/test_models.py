@@ -20,7 +20,7 @@ def test_the_project_s_models_with_their_inputs_and_limits(http):
 
 def test_a_diffusion_s_settings_have_their_ranges(diffusing_http):
     models = {model["name"]: model for model in diffusing_http.get("/v1/models").json()["data"]}
-    assert set(models) == {"diffharmony", "cris"}
+    assert set(models) == {"diffharmony", "cris", "attngan"}
     settings = {setting["name"]: setting for setting in models["diffharmony"]["settings"]}
     assert (settings["steps"]["minimum"], settings["steps"]["maximum"], settings["steps"]["default"]) == (1, 50, 5)
     assert settings["sampler"]["default"] in settings["sampler"]["choices"]
