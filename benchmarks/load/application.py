@@ -16,7 +16,7 @@ import psutil
 from benchmarks.load.generator import Target
 from concord.server.embedded import HOST, Ports
 
-STOP_SECONDS = 60.0
+STOP_SECONDS = 10.0  # LitServe does not end by itself
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import Collection
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from concord_client.catalogue import PREVIEW
 from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.inpaint import Inpaint
 from facade.access.caller import Caller
 from facade.openai import shapes
-from facade.openai.pictures import Pictures, seeded
+from facade.openai.pictures import Wish, replied
 from facade.openapi import answering
 from facade.problems import Problem
-from facade.wire.caller import caller_of, while_connected
-from facade.wire.events import event_stream
-from facade.wire.replies import JOB, MODEL, json_response
+from facade.wire.caller import caller_of
 from facade.work.pictures import check_output
 from facade.work.service import Service
 
@@ -69,19 +66,8 @@ async def edit(request: Request) -> Response:
         pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
         check_output(settings, form.output_format)
         request.state.model = pipeline.model
-        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
-            settings = {**settings, PREVIEW.lower(): True}
-        each = [settings] if form.n == 1 else seeded(settings, pipeline, form.n)
-        kept = stack.enter_context(ExitStack())
-        room = kept.enter_context(service.memory.room(caller.owner))
-        without = ("mask",) if isinstance(asked, Harmonize) else ()
-        edits = Pictures(service, form, asked, pipeline.model, each, caller, room, _KINDS, without)
-        if form.stream:
-            headers = {JOB: caller.job or "", MODEL: pipeline.model}
-            return await event_stream(request, edits.produce, stack.pop_all(), headers, shapes.openai_problem)
-        async with while_connected(request):
-            answer = await edits.answer()
-        return json_response(answer, caller.job or "", kept.pop_all())
+        wish = Wish(form, asked, pipeline, settings, _KINDS, ("mask",) if isinstance(asked, Harmonize) else ())
+        return await replied(request, stack, service, caller, wish)
 
 
 def _setting_names(service: Service) -> Collection[str] | None:

@@ -1,20 +1,18 @@
 """``POST /v1/images/generations``: OpenAI's shape of the task `Generate`, for their clients."""
 
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from concord_client.catalogue import PREVIEW, Pipeline
+from concord_client.catalogue import Pipeline
 from concord_client.tasks.generate import Generate
 from facade.openai import shapes
-from facade.openai.pictures import Pictures, seeded
+from facade.openai.pictures import Wish, replied
 from facade.openapi import answering
 from facade.problems import Problem
-from facade.wire.caller import caller_of, while_connected
-from facade.wire.events import event_stream
+from facade.wire.caller import caller_of
 from facade.wire.json_object import MEDIA_TYPE
-from facade.wire.replies import JOB, MODEL, json_response
 from facade.work.service import Service
 
 router = APIRouter()
@@ -68,18 +66,7 @@ async def generate(request: Request) -> Response:
         pipeline, _ = await service.choose(asked, form.model, {}, caller)
         pipeline, settings = await service.choose(asked, pipeline.model, _sized(form, pipeline), caller)
         request.state.model = pipeline.model
-        if form.stream and form.partial_images and PREVIEW in pipeline.settings:
-            settings = {**settings, PREVIEW.lower(): True}
-        each = [settings] if form.n == 1 else seeded(settings, pipeline, form.n)
-        kept = stack.enter_context(ExitStack())
-        room = kept.enter_context(service.memory.room(caller.owner))
-        pictures = Pictures(service, form, asked, pipeline.model, each, caller, room, _KINDS)
-        if form.stream:
-            headers = {JOB: caller.job or "", MODEL: pipeline.model}
-            return await event_stream(request, pictures.produce, stack.pop_all(), headers, shapes.openai_problem)
-        async with while_connected(request):
-            answer = await pictures.answer()
-        return json_response(answer, caller.job or "", kept.pop_all())
+        return await replied(request, stack, service, caller, Wish(form, asked, pipeline, settings, _KINDS))
 
 
 def _sized(form: shapes.GenerationForm, pipeline: Pipeline) -> dict[str, str]:
