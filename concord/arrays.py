@@ -7,6 +7,11 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
+def as_pixels(picture: Floats) -> Pixels:
+    """A picture, fp32 [H, W, 3] of 0..1 (clipped), as uint8."""
+    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+
+
 def sigmoid(logits: Floats) -> Floats:
     """Probabilities from logits of any shape, fp32, in a form that does not overflow."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float32)), np.float32)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
+from concord.arrays import as_pixels
 from concord.gates.metrics import foreground_mse
-from concord.instruments.networks import as_pixels, run_network
+from concord.instruments.networks import run_network
 from concord.limits import Limits
 from concord.loops.diffharmony import DiffHarmony
 from concord.loops.host import Sample

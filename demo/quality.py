@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
 from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyped]
 
+from concord.arrays import as_pixels
 from concord.edges import EDGES, FITTED, HARD
 from concord.gates import tasks
 from concord.gates.metrics import boundary_f, foreground_mse, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
-from concord.instruments.networks import as_pixels, run_network
+from concord.instruments.networks import run_network
 from concord.instruments.pipelines import of_task
 from concord.masks import intersection_over_union
 from concord.png import encode_png

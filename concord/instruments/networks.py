@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, model_config_pb2  # type: ignore[import-untyped]
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype  # type: ignore[import-untyped]
 
-from concord.arrays import Floats, Pixels
 from concord.errors import ServerFailure
 from concord.variants import Variant
 
@@ -26,11 +25,6 @@ def request_tensors(batches: Mapping[str, NDArray[Any]]) -> list[InferInput]:
         InferInput(name, batch.shape, np_to_triton_dtype(batch.dtype)).set_data_from_numpy(batch)
         for name, batch in batches.items()
     ]
-
-
-def as_pixels(picture: Floats) -> Pixels:
-    """A picture, FP32 [H, W, 3] of 0..1 (clipped), as uint8."""
-    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
 
 
 def sample(variant: Variant, scale: int = 1) -> dict[str, NDArray[Any]]:

@@ -1,8 +1,6 @@
 """The loop of AttnGAN (Xu et al., CVPR 2018): a caption to a picture in one pass."""
 
-import numpy as np
-
-from concord.arrays import Floats, Pixels
+from concord.arrays import Floats, as_pixels
 from concord.loops.host import Sample, ask_network
 from concord.loops.loop import Loop
 from concord.png import encode_png
@@ -26,10 +24,9 @@ class AttnGan(Loop):
         given = {**encoded, "LENGTH": found["LENGTH"], **noise}
         output = f"PICTURE_{self.request.settings['RESOLUTION']}"
         picture = await ask_network(self.host, models["generator"], given, output, "generating")
-        png = await self.host.compute(encode_png, await self.host.compute(_pixels, picture))
-        return {"GENERATED": png, "TRUNCATED": found["TRUNCATED"]}
+        return {"GENERATED": await self.host.compute(_encoded, picture), "TRUNCATED": found["TRUNCATED"]}
 
 
-def _pixels(picture: Floats) -> Pixels:
-    """uint8 [S, S, 3] of fp32 [3, S, S] in 0..1."""
-    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255).transpose(1, 2, 0), np.uint8)
+def _encoded(picture: Floats) -> bytes:
+    """fp32 [3, S, S] in 0..1 as PNG."""
+    return encode_png(as_pixels(picture.transpose(1, 2, 0)))

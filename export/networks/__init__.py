@@ -51,3 +51,9 @@ def find(name: str) -> "Network | None":
 def takers(keys: Collection[str]) -> Iterator[str]:
     """Networks that a checkpoint with these keys is of, by name."""
     return (network.name for network in every() if network.source and network.source.claims(keys))
+
+
+def elsewhere(keys: Collection[str]) -> str:
+    """Of which network a checkpoint with these keys is, to end a sentence that says what it is not; or nothing."""
+    taker = next(takers(keys), None)
+    return f", but of {taker}: python -m export {taker} takes it" if taker else ""

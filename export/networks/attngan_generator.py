@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from concord.loops.attngan import NOISE
 from concord.scenes.scene import Scene
 from concord.word_vocabulary import FILE, LONGEST, WordVocabulary
 from export.half_precision import SOFTMAX
@@ -24,11 +25,11 @@ from export.onnx_file import session
 from export.publication import exported
 from export.state_dict import StateDict
 
-NOISE = 100
 CONDITION = 100
 SIDES = (64, 128, 256)
 """Of the pictures, in pixels."""
-_WORDS = "attngan_words"
+LOOKUP = "attngan_words"
+"""The model that looks words up."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:
 def seen(scenes: Iterator[Scene], repository: Path) -> Iterator[Feeds]:
     """Scenes' expressions, in words of the vocabulary; words by number where it has none of them."""
     encoder = session(exported(repository, attngan_text_encoder.NETWORK.name))
-    vocabulary = WordVocabulary.load(repository / _WORDS / "1" / FILE)
+    vocabulary = WordVocabulary.load(repository / LOOKUP / "1" / FILE)
     count = len(vocabulary.numbers)
     for number, scene in enumerate(scenes):
         rng = np.random.default_rng(number)

@@ -1,12 +1,13 @@
-"""Stable Diffusion's UNet with the keys of CompVis's checkpoints, `model.diffusion_model.*` of `sd-v1-4.ckpt`.
+"""CompVis's UNets, and Stable Diffusion's among them, with the keys of `model.diffusion_model.*` in their checkpoints.
 
 Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022). Its transformers and upsamplings
 are diffusers' own, whose keys are the same.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from diffusers.models.embeddings import Timesteps
@@ -16,6 +17,19 @@ from torch import Tensor, nn
 
 GROUPS = 32
 NORM_EPSILON = 1e-5  # outside of the transformers, which have 1e-6
+
+
+class Sizes(Protocol):
+    """Sizes of a UNet: its channels, and the residual layers of a level."""
+
+    @property
+    def channels_in(self) -> int: ...
+    @property
+    def channels_out(self) -> int: ...
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+    @property
+    def layers(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, time: int) -> None:
         super().__init__()
-        self.in_layers = nn.Sequential(_norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.in_layers = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time, outputs))
         last = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.out_layers = nn.Sequential(_norm(outputs), nn.SiLU(), nn.Identity(), last)  # a dropout in training
+        self.out_layers = nn.Sequential(norm(outputs), nn.SiLU(), nn.Identity(), last)  # a dropout in training
         self.skip_connection = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -62,9 +76,9 @@ class Downsampling(nn.Module):
 
 
 class Block(nn.ModuleList):
-    """Layers one after the other, each given what it reads of the time [B,T] and the text's states [B,n,d]."""
+    """Layers one after the other, each given what it reads of the time [B,T] and a text's states [B,n,d]."""
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, context: Tensor | None) -> Tensor:
         for layer in self:
             if isinstance(layer, ResidualBlock):
                 x = layer(x, time)
@@ -75,44 +89,63 @@ class Block(nn.ModuleList):
         return x
 
 
-class CompVisUnet(nn.Module):
-    """The noise in a latent [B,4,h,w] at timesteps [B], for a text's states [B,n,d]."""
+class Unet(nn.Module, ABC):
+    """The noise in a latent [B,C,h,w] at timesteps [B]; how maps attend and change their size is a subclass's."""
 
-    def __init__(self, config: CompVisUnetConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         super().__init__()
-        self.config = config
         widths, layers = config.widths, config.layers
         coarsest, time = len(widths) - 1, 4 * widths[0]
         self.timesteps = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embed = nn.Sequential(nn.Linear(widths[0], time), nn.SiLU(), nn.Linear(time, time))
 
-        def transformers(level: int) -> list[nn.Module]:
-            return [_transformer(widths[level], config)] * (level < coarsest)
+        def attention(level: int) -> list[nn.Module]:
+            return [self.attention(widths[level])] if self.attends(level, coarsest) else []
 
         self.input_blocks = nn.ModuleList([Block([nn.Conv2d(config.channels_in, widths[0], 3, padding=1)])])
         skips = [widths[0]]
         for level, width in enumerate(widths):
             for _ in range(layers):
-                self.input_blocks.append(Block([ResidualBlock(skips[-1], width, time), *transformers(level)]))
+                self.input_blocks.append(Block([ResidualBlock(skips[-1], width, time), *attention(level)]))
                 skips.append(width)
             if level < coarsest:
-                self.input_blocks.append(Block([Downsampling(width)]))
+                self.input_blocks.append(Block([self.smaller(width, time)]))
                 skips.append(width)
         around = [ResidualBlock(widths[-1], widths[-1], time) for _ in range(2)]
-        self.middle_block = Block([around[0], _transformer(widths[-1], config), around[1]])
+        self.middle_block = Block([around[0], self.attention(widths[-1]), around[1]])
         self.output_blocks = nn.ModuleList()
         below = widths[-1]
         for level in reversed(range(len(widths))):
             for number in range(layers + 1):
-                block = Block([ResidualBlock(below + skips.pop(), widths[level], time), *transformers(level)])
+                block = Block([ResidualBlock(below + skips.pop(), widths[level], time), *attention(level)])
                 if level and number == layers:
-                    block.append(Upsample2D(widths[level], use_conv=True))
+                    block.append(self.larger(widths[level], time))
                 self.output_blocks.append(block)
                 below = widths[level]
-        self.out = nn.Sequential(_norm(below), nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1))
+        self.out = nn.Sequential(norm(below), nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1))
+
+    @abstractmethod
+    def attends(self, level: int, coarsest: int) -> bool:
+        """Whether the layers of a level attend; the finest is 0."""
+
+    @abstractmethod
+    def attention(self, width: int) -> nn.Module:
+        """What attends, for a map of so many channels."""
+
+    @abstractmethod
+    def smaller(self, width: int, time: int) -> nn.Module:
+        """To half of the size."""
+
+    @abstractmethod
+    def larger(self, width: int, time: int) -> nn.Module:
+        """To twice the size."""
 
     def denoised(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, changed: Callable[[int, Tensor], Tensor] | None = None
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | None = None,
+        changed: Callable[[int, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """What the network answers; `changed` gets the number and the answer of each input block, before it is kept."""
         time = self.time_embed(self.timesteps(timesteps).to(x.dtype))
@@ -127,19 +160,36 @@ class CompVisUnet(nn.Module):
             x = block(torch.cat((x, kept.pop()), 1), time, context)
         return cast(Tensor, self.out(x))
 
+
+class CompVisUnet(Unet):
+    """Stable Diffusion's: for a text's states [B,n,d]."""
+
+    def __init__(self, config: CompVisUnetConfig) -> None:
+        self.config = config
+        super().__init__(config)
+
+    def attends(self, level: int, coarsest: int) -> bool:
+        return level < coarsest
+
+    def attention(self, width: int) -> nn.Module:
+        attending: nn.Module = Transformer2DModel(
+            num_attention_heads=self.config.heads,
+            attention_head_dim=width // self.config.heads,
+            in_channels=width,
+            norm_num_groups=GROUPS,
+            cross_attention_dim=self.config.context,
+        )
+        return attending
+
+    def smaller(self, width: int, time: int) -> nn.Module:
+        return Downsampling(width)
+
+    def larger(self, width: int, time: int) -> nn.Module:
+        return cast(nn.Module, Upsample2D(width, use_conv=True))
+
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
         return self.denoised(x, timesteps, context)
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(GROUPS, channels, eps=NORM_EPSILON)
-
-
-def _transformer(width: int, config: CompVisUnetConfig) -> Transformer2DModel:
-    return Transformer2DModel(
-        num_attention_heads=config.heads,
-        attention_head_dim=width // config.heads,
-        in_channels=width,
-        norm_num_groups=GROUPS,
-        cross_attention_dim=config.context,
-    )

@@ -10,10 +10,9 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
-from diffusers.models.embeddings import Timesteps
 from torch import Tensor, nn
 
-from export.networks.compvis_unet import GROUPS, NORM_EPSILON, ResidualBlock
+from export.networks.compvis_unet import GROUPS, NORM_EPSILON, Block, ResidualBlock, Unet, norm
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class ResampledBlock(ResidualBlock):
         self.factor = factor
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        norm, activation, convolution = self.in_layers
-        h = convolution(self.resampled(activation(norm(x)))) + self.emb_layers(time)[:, :, None, None]
+        first, activation, convolution = self.in_layers
+        h = convolution(self.resampled(activation(first(x)))) + self.emb_layers(time)[:, :, None, None]
         return cast(Tensor, self.resampled(x) + self.out_layers(h))
 
     def resampled(self, x: Tensor) -> Tensor:
@@ -50,7 +49,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(GROUPS, channels, eps=NORM_EPSILON)
+        self.norm = norm(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
 
@@ -82,61 +81,27 @@ class AttentionBlock(nn.Module):
         return found.eval()
 
 
-class Block(nn.ModuleList):
-    """Layers one after the other, of which residual ones read the time [B,T]."""
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x, time) if isinstance(layer, ResidualBlock) else layer(x)
-        return x
-
-
-class LdmUnet(nn.Module):
+class LdmUnet(Unet):
     """[B,channels_in,h,w] at timesteps [B] to the noise in its first channels [B,channels_out,h,w]."""
 
     def __init__(self, config: LdmUnetConfig) -> None:
-        super().__init__()
-        widths, layers = config.widths, config.layers
-        coarsest, time = len(widths) - 1, 4 * widths[0]
-        self.timesteps = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
-        self.time_embed = nn.Sequential(nn.Linear(widths[0], time), nn.SiLU(), nn.Linear(time, time))
+        self.config = config
+        super().__init__(config)
 
-        def attention(level: int) -> list[nn.Module]:
-            return [AttentionBlock(widths[level], config.heads)] * (level > 0)
+    def attends(self, level: int, coarsest: int) -> bool:
+        return level > 0
 
-        self.input_blocks = nn.ModuleList([Block([nn.Conv2d(config.channels_in, widths[0], 3, padding=1)])])
-        skips = [widths[0]]
-        for level, width in enumerate(widths):
-            for _ in range(layers):
-                self.input_blocks.append(Block([ResidualBlock(skips[-1], width, time), *attention(level)]))
-                skips.append(width)
-            if level < coarsest:
-                self.input_blocks.append(Block([ResampledBlock(width, time, 0.5)]))
-                skips.append(width)
-        around = [ResidualBlock(widths[-1], widths[-1], time) for _ in range(2)]
-        self.middle_block = Block([around[0], AttentionBlock(widths[-1], config.heads), around[1]])
-        self.output_blocks = nn.ModuleList()
-        below = widths[-1]
-        for level in reversed(range(len(widths))):
-            for number in range(layers + 1):
-                block = Block([ResidualBlock(below + skips.pop(), widths[level], time), *attention(level)])
-                if level and number == layers:
-                    block.append(ResampledBlock(widths[level], time, 2.0))
-                self.output_blocks.append(block)
-                below = widths[level]
-        norm = nn.GroupNorm(GROUPS, below, eps=NORM_EPSILON)
-        self.out = nn.Sequential(norm, nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1))
+    def attention(self, width: int) -> nn.Module:
+        return AttentionBlock(width, self.config.heads)
+
+    def smaller(self, width: int, time: int) -> nn.Module:
+        return ResampledBlock(width, time, 0.5)
+
+    def larger(self, width: int, time: int) -> nn.Module:
+        return ResampledBlock(width, time, 2.0)
 
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        time = self.time_embed(self.timesteps(timesteps).to(x.dtype))
-        kept: list[Tensor] = []
-        for block in self.input_blocks:
-            x = block(x, time)
-            kept.append(x)
-        x = self.middle_block(x, time)
-        for block in self.output_blocks:
-            x = block(torch.cat((x, kept.pop()), 1), time)
-        return cast(Tensor, self.out(x))
+        return self.denoised(x, timesteps)
 
 
 def with_ordinary_attention(network: nn.Module) -> None:

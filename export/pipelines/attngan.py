@@ -16,15 +16,13 @@ from export.candidates import Candidate
 from export.captions import read_words
 from export.checkpoint import Checkpoint, CheckpointError, named
 from export.network import Network
-from export.networks import attngan_generator, attngan_text_encoder, takers
+from export.networks import attngan_generator, attngan_text_encoder, elsewhere
 from export.networks.attngan_generator import AttnGanConfig
 from export.onnx_file import answers
 from export.state_dict import StateDict
 
 WRAPPER = "netG."
 """In front of the generator's keys in files that a trainer wrote."""
-WORDS = "attngan_words"
-"""The model that looks words up."""
 
 
 def claims(keys: Collection[str]) -> bool:
@@ -76,7 +74,7 @@ def run(arguments: Namespace) -> None:
             yield Candidate(model, each.network, answers(each.network, model.samples()), each.record)
 
     candidates.publish(networks(), arguments.model_repository, {})
-    vocabulary = arguments.model_repository / WORDS / "1" / FILE
+    vocabulary = arguments.model_repository / attngan_generator.LOOKUP / "1" / FILE
     vocabulary.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(vocabulary, dump([word.lower() for word in words], longest(sizes)))
 
@@ -95,9 +93,7 @@ def read(path: Path, source: StateDict[Any], what: str, layout: dict[str, str]) 
     found = checkpoint.read(path)
     names = renamed(found.weights, layout) if layout else unwrapped(found.weights)
     if not source.claims(names.values()):
-        taker = next(takers(found.weights), None)
-        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
-        raise CheckpointError(f"{path}: not a checkpoint of {what}{other}")
+        raise CheckpointError(f"{path}: not a checkpoint of {what}{elsewhere(found.weights)}")
     return replace(found, weights={name: found.weights[key] for key, name in names.items()})
 
 

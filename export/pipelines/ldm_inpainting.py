@@ -8,7 +8,7 @@ from export import candidates, checkpoint
 from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError
-from export.networks import ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet, takers
+from export.networks import elsewhere, ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet
 from export.networks.ldm_inpainting import (
     SOURCE,
     LdmInpaintingNet,
@@ -42,9 +42,7 @@ def run(arguments: Namespace) -> None:
     path = arguments.checkpoint
     found = checkpoint.read(path)
     if not claims(found.weights):
-        taker = next(takers(found.weights), None)
-        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
-        raise CheckpointError(f"{path}: not a checkpoint of ldm_inpainting{other}")
+        raise CheckpointError(f"{path}: not a checkpoint of ldm_inpainting{elsewhere(found.weights)}")
     loaded = checkpoint.named(path, lambda: SOURCE.load(found))
     assert isinstance(loaded.network, LdmInpaintingNet)
     form = Form(arguments.attention, arguments.convolution)

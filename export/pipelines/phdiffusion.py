@@ -14,7 +14,13 @@ from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError, named
 from export.diffusers_folder import assemble
-from export.networks import phdiffusion_adapter, phdiffusion_decoder, phdiffusion_encoder, phdiffusion_preview, takers
+from export.networks import (
+    elsewhere,
+    phdiffusion_adapter,
+    phdiffusion_decoder,
+    phdiffusion_encoder,
+    phdiffusion_preview,
+)
 from export.networks import phdiffusion_unet as unet
 from export.networks.compvis_unet import CompVisUnetConfig
 from export.networks.feature_fusion import FeatureFusion
@@ -111,9 +117,7 @@ def family(keys: Collection[str]) -> str:
     """What a checkpoint is of that is not PHDiffusion's own, in words; empty where that is not known."""
     if single_file.UNET_KEY in keys:
         return ", but of Stable Diffusion: give it with --stable-diffusion"
-    for taker in takers(keys):
-        return f", but of {taker}: python -m export {taker} takes it"
-    return f", which has the keys {ADAPTER}* and {FUSION}*"
+    return elsewhere(keys) or f", which has the keys {ADAPTER}* and {FUSION}*"
 
 
 def is_residual(path: Path, given: str | None) -> bool:

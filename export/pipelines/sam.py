@@ -14,7 +14,15 @@ from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError
 from export.network import Network
-from export.networks import mobile_sam, mobile_sam_decoder, mobile_sam_encoder, sam2, sam2_decoder, sam2_encoder, takers
+from export.networks import (
+    elsewhere,
+    mobile_sam,
+    mobile_sam_decoder,
+    mobile_sam_encoder,
+    sam2,
+    sam2_decoder,
+    sam2_encoder,
+)
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.mobile_sam_decoder import ServedMobileSamDecoder
 from export.networks.mobile_sam_encoder import ServedMobileSamEncoder
@@ -85,9 +93,8 @@ def run(arguments: Namespace) -> None:
     found = checkpoint.read(path)
     family = next((each for each in FAMILIES if each.source.claims(found.weights)), None)
     if family is None:
-        taker = next(takers(found.weights), None)
-        other = f", but of {taker}: python -m export {taker} takes it" if taker else ""
-        raise CheckpointError(f"{path}: not a checkpoint of {' or '.join(each.title for each in FAMILIES)}{other}")
+        titles = " or ".join(each.title for each in FAMILIES)
+        raise CheckpointError(f"{path}: not a checkpoint of {titles}{elsewhere(found.weights)}")
     loaded = checkpoint.named(path, lambda: family.source.load(found))
     if left_out := loaded.record.get("left_out"):
         parts = dict.fromkeys(".".join(key.split(".")[:2]) for key in left_out)
