@@ -5,6 +5,7 @@ Clients, command line, facade and documentation are made from these classes.
 
 from typing import Any
 
+from concord_client.tasks.edit import Edit
 from concord_client.tasks.generate import Generate
 from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.inpaint import Inpaint
@@ -12,4 +13,4 @@ from concord_client.tasks.request import Request
 from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Generate)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Edit, Generate)
