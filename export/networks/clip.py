@@ -73,7 +73,7 @@ class Normalize(nn.Module):
 class VisionTransformer(nn.Module):
     """CLIP's vision transformer: [B,3,S,S] normalised to features of all its tokens, [B, 1 + patches, embedding].
 
-    They are projected without the final norm `ln_post`, which is published and has no effect.
+    They are projected without the final norm `ln_post`, which only `embed` has.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -89,12 +89,19 @@ class VisionTransformer(nn.Module):
         self.proj = nn.Parameter(torch.randn(width, config.embedding) / width**0.5)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self._tokens(image) @ self.proj
+
+    def embed(self, image: Tensor) -> Tensor:
+        """CLIP's own answer, the embedding of the picture [B, embedding], of any length."""
+        return cast(Tensor, self.ln_post(self._tokens(image)[:, 0])) @ self.proj
+
+    def _tokens(self, image: Tensor) -> Tensor:
         patches = self.conv1(image).flatten(2).transpose(1, 2)
         picture = self.class_embedding.expand(image.shape[0], 1, -1)
         x = self.ln_pre(torch.cat((picture, patches), 1) + self.positional_embedding)
         for block in cast(nn.ModuleList, self.transformer["resblocks"]):
             x = block(x)
-        return cast(Tensor, x @ self.proj)
+        return cast(Tensor, x)
 
 
 class VisualTower(nn.Module):
