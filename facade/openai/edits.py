@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from facade.work.pictures import check_output
 from facade.work.service import Service
 
 router = APIRouter()
+Value = TypeVar("Value")
 
 _TASKS = (Harmonize, Inpaint, Edit)
 _KINDS = (shapes.PartialImageEvent, shapes.CompletedEvent)
@@ -84,20 +86,28 @@ def _setting_names(service: Service) -> Collection[str] | None:
 async def _translated(form: shapes.EditForm, service: Service, caller: Caller) -> Harmonize | Inpaint | Edit:
     reader, limits, image = service.reader, service.allowance(caller).limits, form.photograph
     form.check_size(await reader.size(image, limits, "image"))
-    named = [task for task in (Inpaint, Edit) if form.model in service.models.catalogue.models(task.TASK)]
-    needed = {field.name for task in named for field in task.fields() if field.required}
-    if "mask" in needed and form.mask is None:
-        allowed = "a mask, transparent where the picture is to change"
-        raise Problem("missing_field", f"{form.model} changes what a mask shows", field="mask", allowed=allowed)
-    if "text" in needed and form.prompt is None:
-        allowed = "words for what the part is to show"
-        raise Problem("missing_field", f"{form.model} follows a prompt", field="prompt", allowed=allowed)
-    if form.mask is None:
-        if form.prompt is None:
-            raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
-        return Harmonize(image, text=form.prompt)
-    encoded = await reader.cheap_file(form.mask, limits, "mask", caller.owner)
-    mask = await asyncio.to_thread(shapes.foreground_of, encoded, limits)
-    if Edit in named and form.prompt is not None:
-        return Edit(image, mask, form.prompt)
-    return Inpaint(image, mask) if Inpaint in named else Harmonize(image, mask=mask)
+    mask = None
+    if form.mask is not None:
+        encoded = await reader.cheap_file(form.mask, limits, "mask", caller.owner)
+        mask = await asyncio.to_thread(shapes.foreground_of, encoded, limits)
+    task = next((each for each in _TASKS if form.model in service.models.catalogue.models(each.TASK)), Harmonize)
+    if task is Harmonize:
+        if mask is not None:
+            return Harmonize(image, mask=mask)
+        return Harmonize(
+            image, text=_given(form.prompt, "prompt", "neither prompt nor mask is given", "prompt or mask")
+        )
+    where = "a mask, transparent where the picture is to change"
+    mask = _given(mask, "mask", f"{form.model} changes what a mask shows", where)
+    if task is Inpaint:
+        return Inpaint(image, mask)
+    return Edit(
+        image, mask, _given(form.prompt, "prompt", f"{form.model} follows a prompt", "what the part is to show")
+    )
+
+
+def _given(value: Value | None, field: str, problem: str, allowed: str) -> Value:
+    """A field's value; raises a `Problem` where there is none."""
+    if value is None:
+        raise Problem("missing_field", problem, field=field, allowed=allowed)
+    return value

@@ -98,8 +98,7 @@ class EditForm(PicturesForm):
     images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
     prompt: str | None = Field(
         None,
-        description="a referring expression that names the part to be harmonized; for a model of the task edit, what the "
-        "part is to show",
+        description="a referring expression that names the part to be harmonized; of the task edit, what it is to show",
         examples=["the red ball"],
     )
     mask: bytes | None = Field(

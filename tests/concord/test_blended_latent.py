@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from concord.png import encode_png
 from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 from export.candidates import served_vae
+from tests.concord.test_samplers import PUBLISHED
 from tests.concord.test_transfer import disc, texture
 from tests.export import small_diffusion
 
@@ -32,6 +32,8 @@ PIXELS, MASK = texture(SIZE, SIZE), disc(SIZE, SIZE)
 TEXT, NO_TEXT = (torch.randn(1, 7, small_diffusion.WIDTH, generator=torch.manual_seed(seed)) for seed in (1, 2))
 LOOPS = {"blended_latent": BlendedLatent, "blended_stable_diffusion": BlendedStableDiffusion}
 PIPELINES = {each.name: each for each in catalogue(MODEL_REPOSITORIES, missing=()).pipelines if each.name in LOOPS}
+RANKING = ("clip_text_encoder", "clip_image_encoder")
+ROLES = (*RANKING, "tokenizer", "text_encoder", "encoder", "unet", "decoder")
 UNET, VAE = small_diffusion.unet(in_channels=4), small_diffusion.vae()
 
 
@@ -49,14 +51,18 @@ class TorchHost:
         return answer
 
     async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
-        role = next(
-            each
-            for each in ("tokenizer", "text_encoder", "image_encoder", "encoder", "unet", "decoder")
-            if model.endswith(each)
-        )
+        role = next(each for each in ROLES if model.endswith(each))
         self.asked.append(role)
         with torch.inference_mode():
-            return [dict(zip(outputs, getattr(self, f"run_{role}")(each), strict=True)) for each in samples]
+            answers = [getattr(self, f"run_{role}")(each)[: len(outputs)] for each in samples]
+        return [dict(zip(outputs, answer, strict=True)) for answer in answers]
+
+    def run_clip_text_encoder(self, inputs: Sample) -> tuple[Any, ...]:
+        return (np.ones(2, np.float32),)
+
+    def run_clip_image_encoder(self, inputs: Sample) -> tuple[Any, ...]:
+        """A picture shows a text the better the brighter it is."""
+        return (np.full(2, inputs["VIEW"].mean(), np.float32),)
 
     def run_tokenizer(self, inputs: Sample) -> tuple[Any, ...]:
         return np.array([1]), np.array([0]), np.array([inputs["TEXT"] == b"long"])
@@ -83,20 +89,6 @@ class TorchHost:
 
     async def report(self, step: int, total: int, preview: bytes) -> None:
         self.told.append((step, total))
-
-
-class RankingHost(TorchHost):
-    """Finds that a picture shows a text the better the brighter it is."""
-
-    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
-        if outputs != ("EMBEDDING",):
-            return await super().ask_together(model, samples, outputs[:1] if outputs == ("TOKENS",) else outputs)
-        return [
-            {"EMBEDDING": np.full(2, each["VIEW"].mean() if "VIEW" in each else 0.5, np.float32)} for each in samples
-        ]
-
-    def run_tokenizer(self, inputs: Sample) -> tuple[Any, ...]:
-        return super().run_tokenizer(inputs)[:3]
 
 
 def edited(
@@ -137,14 +129,7 @@ class Recipe:
 def stable_diffusion() -> np.ndarray:
     """Blended after each step with the noise of that step, from the noised source, without the first quarter."""
     recipe = Recipe()
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+    scheduler = PUBLISHED["ddim"]()
     scheduler.set_timesteps(STEPS)
     timesteps = scheduler.timesteps[int(STEPS * 0.25) :]
     latents = scheduler.add_noise(recipe.source, recipe.draws[0], timesteps[:1])
@@ -218,7 +203,7 @@ def test_a_candidate_is_the_picture_of_the_next_seed_and_steps_are_counted_over_
 
 def test_ranked_candidates_come_the_best_first_with_falling_scores() -> None:
     unranked = edited(TorchHost(), STEPS=2, CANDIDATES=4)
-    ranked = edited(RankingHost(), STEPS=2, CANDIDATES=4, RANK=True)
+    ranked = edited(TorchHost(), STEPS=2, CANDIDATES=4, RANK=True)
     order = [ranked["EDITED"], *ranked["CANDIDATES"]]
     assert sorted(order) == sorted([unranked["EDITED"], *unranked["CANDIDATES"]])
     light = [pixels(each)[MASK > 0].mean() for each in order]
