@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from concord.letterbox import CLIP_MEAN
+from concord.letterbox import CLIP_MEAN, CLIP_STD
 from export.networks.attention import HIDDEN, MultiHeadAttention, merge_heads, split_heads
 
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 EXPANSION = 4
 PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a side
 
