@@ -94,9 +94,13 @@ class Editor(Loop):
         """The whole window once for each candidate, fp32 [3, h, w], nominally 0..1."""
         raise NotImplementedError
 
+    def view(self, picture: Floats, part: Pixels) -> Floats:
+        """What CLIP is shown of what was drawn, to rank it; see `concord.loops.ranker.shown`."""
+        return shown(picture, part)
+
     async def _scores(self, scene: Scene, drawn: Sequence[Floats]) -> Floats:
         """How well what was drawn in the part shows the text, fp32 [n]."""
-        views = [await self.host.compute(shown, each, scene.part) for each in drawn]
+        views = [await self.host.compute(self.view, each, scene.part) for each in drawn]
         return await scores(self.host, self.request.models, self.request.inputs["TEXT"], views)
 
 
