@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from concord_client.settings import Diffusion, Setting
     from concord_client.steps import Progress
     from concord_client.tasks import TASKS
+    from concord_client.tasks.edit import Edit, Edited
     from concord_client.tasks.generate import Generate, Generated
     from concord_client.tasks.harmonize import Harmonize, Harmonized
     from concord_client.tasks.inpaint import Inpaint, Inpainted
@@ -45,6 +46,8 @@ __all__ = [
     "ConcordClientError",
     "DeadlineExceeded",
     "Diffusion",
+    "Edit",
+    "Edited",
     "Generate",
     "Generated",
     "Harmonize",
@@ -87,6 +90,7 @@ _MODULES = (
     "composition",
     "tasks",
     "tasks.request",
+    "tasks.edit",
     "tasks.generate",
     "tasks.harmonize",
     "tasks.inpaint",

@@ -5,6 +5,7 @@ Clients, command line, facade and documentation are made from these classes.
 
 from typing import Any
 
+from concord_client.tasks.edit import Edit
 from concord_client.tasks.generate import Generate
 from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.inpaint import Inpaint
@@ -13,4 +14,4 @@ from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
 from concord_client.tasks.upscale import Upscale
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Generate, Upscale)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Generate, Edit, Upscale)
