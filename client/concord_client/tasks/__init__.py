@@ -14,4 +14,4 @@ from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
 from concord_client.tasks.upscale import Upscale
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Generate, Edit, Upscale)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Edit, Generate, Upscale)
