@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BY_PIPELINE = {
     # Ahead of Stable Diffusion's, whose UNet has a key of the same name.
     "ldm_inpainting": ("ldm_inpainting_encoder", "ldm_inpainting_unet", "ldm_inpainting_decoder"),
+    "ldm_sr": ("ldm_sr_unet", "ldm_sr_decoder"),
     "ldm": (
         *("ldm_text2img_encoder", "ldm_text2img_decoder", "ldm_text2img_preview"),
         *("ldm_text2img_text_encoder", "ldm_text2img_unet"),
