@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from concord_client.tasks.request import Answer, Request
     from concord_client.tasks.segment import Segment, Segmented
     from concord_client.tasks.select import Select, Selected
+    from concord_client.tasks.upscale import Upscale, Upscaled
 
 __all__ = [
     "TASKS",
@@ -72,6 +73,8 @@ __all__ = [
     "Tensor",
     "Unavailable",
     "Unreachable",
+    "Upscale",
+    "Upscaled",
     "at_strength",
     "layer_of",
 ]
@@ -93,6 +96,7 @@ _MODULES = (
     "tasks.inpaint",
     "tasks.segment",
     "tasks.select",
+    "tasks.upscale",
     "aio",
     "client",
 )

@@ -10,6 +10,7 @@ from concord.loops.host import Host, Sample, ask_networks
 from concord.loops.latent import Guidance
 
 GUIDANCE = "GUIDANCE"
+Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,19 @@ async def text_conditions(host: Host, models: Mapping[str, str], text: bytes, sc
         ConcordError: `InvalidText` for a text that cannot be read; others as `Host.ask`.
     """
     found = await host.ask(models["tokenizer"], {"TEXT": text}, ("TOKENS", "EMPTY_TOKENS", "TRUNCATED"))
-    tokens = [found["TOKENS"]] if scale == 1 else [found["TOKENS"], found["EMPTY_TOKENS"]]
-    asked = [{"TOKENS": each} for each in tokens]
-    states, *empty = await ask_networks(host, models["text_encoder"], asked, ("STATES",), "reading the text")
-    return TextConditions(states, Guidance(scale, empty[0]) if empty else None, found["TRUNCATED"])
+    tokens, empty = found["TOKENS"], found["EMPTY_TOKENS"]
+    conditions, guidance = await token_conditions(host, models["text_encoder"], tokens, empty, scale)
+    return TextConditions(conditions, guidance, found["TRUNCATED"])
+
+
+async def token_conditions(
+    host: Host, text_encoder: str, tokens: Tokens, empty_tokens: Tokens, scale: float
+) -> tuple[Sample, Guidance | None]:
+    """The same of a text's tokens int64 [n], and those of the empty text: its conditions, and the guidance.
+
+    Raises:
+        ConcordError: as `Host.ask`.
+    """
+    asked = [{"TOKENS": each} for each in ([tokens] if scale == 1 else [tokens, empty_tokens])]
+    states, *empty = await ask_networks(host, text_encoder, asked, ("STATES",), "reading the text")
+    return states, Guidance(scale, empty[0]) if empty else None

@@ -12,5 +12,6 @@ from concord_client.tasks.inpaint import Inpaint
 from concord_client.tasks.request import Request
 from concord_client.tasks.segment import Segment
 from concord_client.tasks.select import Select
+from concord_client.tasks.upscale import Upscale
 
-TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Edit, Generate)
+TASKS: tuple[type[Request[Any]], ...] = (Harmonize, Segment, Select, Inpaint, Edit, Generate, Upscale)
