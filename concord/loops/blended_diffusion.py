@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from concord.arrays import Floats, Pixels, as_pixels
 from concord.clip_view import edited_view
+from concord.hole import HoleWindow
 from concord.limits import Limits
 from concord.loops.editor import CANDIDATES, Editor, Scene
 from concord.loops.host import Host, Sample, ask_network, ask_networks
@@ -37,7 +38,6 @@ class BlendedDiffusion(Editor):
     RANGE, the weights of the losses; PREVIEW. Parts, besides its own: ``tokenizer``, ``text_encoder`` and ``guidance``.
     """
 
-    multiple = trained = SIDE
     faster = "fewer STEPS, a larger SKIP or fewer CANDIDATES"
 
     def __init__(self, request: LoopRequest, host: Host, limits: Limits) -> None:
@@ -46,6 +46,10 @@ class BlendedDiffusion(Editor):
         skipped = min(int(request.settings[SKIP] * self._whole_way + _ROUNDING), self._whole_way - 1)
         self._made = self._whole_way - skipped
         self.steps = self._made * request.settings[CANDIDATES]
+
+    def window(self, mask: Pixels) -> HoleWindow:
+        """See `Editor`; the network takes squares of one size."""
+        return HoleWindow.around(mask, SIDE, SIDE, SIDE)
 
     async def read(self, text: bytes) -> NDArray[np.bool_]:
         """See `Editor`."""

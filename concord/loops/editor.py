@@ -42,8 +42,8 @@ class Editor(Loop):
     where they are ranked; TRUNCATED. A part that covers everything is the whole photograph, and one that is empty
     changes nothing.
 
-    Settings: SEED, RESOLUTION, CANDIDATES, RANK, BLEND and OUTPUT. Parts, where RANK is true: those of
-    `concord.loops.ranker`.
+    Settings: SEED, RESOLUTION where there are several, CANDIDATES, RANK, BLEND and OUTPUT. Parts, where RANK is true:
+    those of `concord.loops.ranker`.
 
     Attributes:
         multiple: of which both sides are that the networks take.
@@ -69,7 +69,7 @@ class Editor(Loop):
         if not mask.any():
             encoded = await self.host.compute(finish.encoded, image.pixels, image.pixels, image.icc_profile)
             return {**told, "EDITED": encoded}
-        window = HoleWindow.around(mask, settings["RESOLUTION"], self.multiple, self.trained)
+        window = self.window(mask)
         scene = Scene(*await self.host.compute(window.seen, image.pixels, mask))
         drawn = await self.draw(scene)
         if ranks(self.request.models):
@@ -81,6 +81,10 @@ class Editor(Loop):
         ]
         further = {"CANDIDATES": np.array(others, object)} if others else {}
         return {**told, "EDITED": best, **further}
+
+    def window(self, mask: Pixels) -> HoleWindow:
+        """What is repainted around a part, uint8 [H, W] of 0 and 255."""
+        return HoleWindow.around(mask, self.request.settings["RESOLUTION"], self.multiple, self.trained)
 
     async def read(self, text: bytes) -> NDArray[np.bool_]:
         """Reads the text before anything is drawn; whether only its beginning is used, bool [1].

@@ -5,7 +5,7 @@ guided diffusion's UNet, under `unet.`, and the tower for pictures of OpenAI's C
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -29,7 +29,8 @@ from export.networks.view_sampling import pooling, warped
 from export.state_dict import StateDict
 
 UNET, CLIP = "unet.", "clip.visual."
-GUIDANCE, RANGE = 1000.0, 50.0  # published weights of the two losses
+PUBLISHED_WEIGHTS = (1000.0, 50.0)
+"""Of likeness and range."""
 _RESPACED = Respaced.of(STEPS)
 
 
@@ -37,7 +38,7 @@ _RESPACED = Respaced.of(STEPS)
 class BlendedConfig:
     """Sizes of both networks, and the side of the pictures."""
 
-    unet: GuidedUnetConfig = GuidedUnetConfig()
+    unet: GuidedUnetConfig = field(default_factory=GuidedUnetConfig)
     clip: VisionConfig = VIT_B_16
     side: int = SIDE
 
@@ -112,7 +113,7 @@ class BlendedGuidanceNet(WithGradient):
         rows = cast(Tensor, self.schedule)[t]
         timestep, kept = rows[:, :2].unbind(1)
         log_least, log_most, clean_share, noisy_share = rows[:, 2:, None, None, None].unbind(1)
-        weights = torch.tensor((GUIDANCE, RANGE)).expand(x.shape[0], -1)
+        weights = torch.tensor(PUBLISHED_WEIGHTS).expand(x.shape[0], -1)
         gradient, told = self.guided(x, timestep, kept, mask, text_embed, weights)
         share = (told.variance + 1) / 2
         log_variance = share * log_most + (1 - share) * log_least
@@ -193,16 +194,25 @@ def sizes(weights: Mapping[str, Tensor]) -> BlendedConfig:
     return BlendedConfig(guided_unet.sizes(parts[0]), openai_clip.vision_sizes(parts[1]))
 
 
+def refused(config: BlendedConfig, _weights: Mapping[str, Tensor]) -> str:
+    """Why networks of other sizes are not served; empty where they are."""
+    found = config.unet.channels_in, config.unet.channels_out
+    wanted = CHANNELS, 2 * CHANNELS
+    return "" if found == wanted else f"the UNet reads and answers {found} channels; wanted are {wanted}"
+
+
 def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:
     """Noisy pictures at several timesteps, discs to edit, texts, and the views of several seeds."""
     noisy = torch.randn(batch, CHANNELS, SIDE, SIDE, generator=generator)
     steps = torch.arange(batch) * 30 % STEPS
-    timestep, kept = (torch.from_numpy(row.astype(np.float32))[steps, None] for row in (_RESPACED.timesteps, _RESPACED.kept))
+    timestep, kept = (
+        torch.from_numpy(row.astype(np.float32))[steps, None] for row in (_RESPACED.timesteps, _RESPACED.kept)
+    )
     line = torch.arange(SIDE) - SIDE / 2
     disc = ((line[:, None] ** 2 + line**2).sqrt() < SIDE / 4).to(torch.uint8).expand(batch, -1, -1).contiguous()
     text = torch.randn(batch, EMBEDDING, generator=generator)
     turns = np.stack([warps(SeededNoise(seed).uniform(0, DRAWS)) for seed in range(batch)])
-    weights = torch.tensor((GUIDANCE, RANGE)).repeat(batch, 1)
+    weights = torch.tensor(PUBLISHED_WEIGHTS).repeat(batch, 1)
     return noisy, timestep, kept, disc, text, torch.from_numpy(turns), weights
 
 
@@ -227,13 +237,12 @@ NETWORK = Network(
     golden=("guided_diffusion_small", "blended_gradient_small"),
     tolerance=3e-4,
     # The activations of the forward pass are held until the backward pass has read them: gigabytes a picture.
-    serving=Serving(
-        batch=1, gpu_batch=4, patience_seconds=PATIENCE, session=SESSION | SHRINKING, profiles=("cuda",)
-    ),
+    serving=Serving(batch=1, gpu_batch=4, patience_seconds=PATIENCE, session=SESSION | SHRINKING, profiles=("cuda",)),
 )
 SOURCE = StateDict(
     claims=lambda keys: guided_unet.claims({key.removeprefix(UNET) for key in keys}) and f"{CLIP}proj" in keys,
     published=sizes,
     build=BlendedGuidanceNet,
     served=ServedBlendedGuidance,
+    refused=refused,
 )
