@@ -19,7 +19,8 @@ from concord.repository.profiles import PROFILES
 from concord.scenes.scene import Scene
 from export.half_precision import Island
 
-BATCHES = (1, 2, 3)  # sizes an export is checked at; it is traced at 2
+BATCHES = (1, 2, 3)  # sizes an export is checked at
+TRACED = 2  # the size that it is traced at
 BATCH = torch.export.Dim("batch", min=1, max=63)  # from 64 on diffusers' upsampling goes another way
 SIDES = (256, 512, 1024)  # pixels: the least, a usual and the largest resolution at which free sides are served
 SESSION = {"session.dynamic_block_base": "4", "session.intra_op.allow_spinning": "0"}
@@ -127,6 +128,7 @@ class Network:
         source: how a checkpoint of its own is read; None where a pipeline of `export.pipelines` publishes it.
         companion_of: a network of the pipeline beside which it was trained and without which it is of no use.
         axes: the dynamic axes of every input; without it, the first one of each.
+        checked: batch sizes that an export is checked at; fewer where a sample takes gigabytes.
         tolerance: largest absolute difference to the torch network, for answers of magnitude 1; it grows with them.
         islands: what stays in FP32 when the rest becomes FP16.
         quantization: None where there is no INT8 form.
@@ -146,6 +148,7 @@ class Network:
     source: Source | None = None
     companion_of: str = ""
     axes: Axes | None = None
+    checked: tuple[int, ...] = BATCHES
     tolerance: float = 1e-4
     islands: tuple[Island, ...] = ()
     quantization: Quantization | None = None
@@ -156,10 +159,14 @@ class Network:
     harmonizer: Harmonizer | None = None
 
     def samples(self) -> Iterator[tuple[Tensor, ...]]:
-        """Inputs of every batch size in `BATCHES`, the same ones each time."""
+        """Inputs of every batch size in `checked`, the same ones each time."""
         generator = torch.Generator().manual_seed(1)
-        for batch in BATCHES:
+        for batch in self.checked:
             yield self.draw(batch, generator)
+
+    def traced(self) -> tuple[Tensor, ...]:
+        """Inputs to trace an export with."""
+        return self.draw(TRACED, torch.Generator().manual_seed(1))
 
     def feeds(self, sample: Sequence[Tensor]) -> Feeds:
         """A sample by the inputs' names."""

@@ -131,10 +131,9 @@ def compared(found: NDArray[Any], wanted: NDArray[Any]) -> Difference:
 
 def write(staged: Staged, network: nn.Module, model: Network) -> None:
     """Export into the stage."""
-    traced = list(model.samples())[1]
     names = [tensor.name for tensor in model.inputs]
     outputs = [tensor.name for tensor in model.outputs]
-    export(network, traced, names, outputs, staged.model, model.axes)
+    export(network, model.traced(), names, outputs, staged.model, model.axes)
     staged.name_weights()
 
 

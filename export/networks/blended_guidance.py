@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from concord.letterbox import CLIP_MEAN
-from concord.loops.blended_diffusion import CHANNELS, SIDE, STEPS
+from concord.letterbox import CLIP_MEAN, CLIP_STD
+from concord.loops.blended_diffusion import CHANNELS, SIDE, WHOLE_WAY
 from concord.noise import SeededNoise
 from concord.samplers.ddpm import Respaced
 from concord.view_warps import DRAWS, WARPED, warps
 from export.gradient_graph import WithGradient
 from export.network import SESSION, Network, ServedTensor, Serving
 from export.networks import guided_unet, openai_clip
-from export.networks.clip import CLIP_STD, VisionConfig, VisionTransformer
+from export.networks.clip import VisionConfig, VisionTransformer
 from export.networks.guided_unet import GuidedUnet, GuidedUnetConfig
 from export.networks.latent_diffusion import PATIENCE, SHRINKING
 from export.networks.openai_clip import EMBEDDING, VIT_B_16
@@ -31,7 +31,7 @@ from export.state_dict import StateDict
 UNET, CLIP = "unet.", "clip.visual."
 PUBLISHED_WEIGHTS = (1000.0, 50.0)
 """Of likeness and range."""
-_RESPACED = Respaced.of(STEPS)
+_RESPACED = Respaced.of(WHOLE_WAY)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def refused(config: BlendedConfig, _weights: Mapping[str, Tensor]) -> str:
 def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:
     """Noisy pictures at several timesteps, discs to edit, texts, and the views of several seeds."""
     noisy = torch.randn(batch, CHANNELS, SIDE, SIDE, generator=generator)
-    steps = torch.arange(batch) * 30 % STEPS
+    steps = torch.arange(batch) * 30 % WHOLE_WAY
     timestep, kept = (
         torch.from_numpy(row.astype(np.float32))[steps, None] for row in (_RESPACED.timesteps, _RESPACED.kept)
     )
@@ -235,8 +235,9 @@ NETWORK = Network(
         "blended_gradient_small": lambda: BlendedGuidanceNet(SMALL),
     },
     golden=("guided_diffusion_small", "blended_gradient_small"),
-    tolerance=3e-4,
     # The activations of the forward pass are held until the backward pass has read them: gigabytes a picture.
+    checked=(1,),
+    tolerance=3e-4,
     serving=Serving(batch=1, gpu_batch=4, patience_seconds=PATIENCE, session=SESSION | SHRINKING, profiles=("cuda",)),
 )
 SOURCE = StateDict(

@@ -12,10 +12,10 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.loops.blended_diffusion import CHANNELS
 from export.networks.compvis_unet import ResidualBlock, Unet
 from export.networks.ldm_unet import AttentionBlock
 
-CHANNELS = 3
 _LAYERS = 2
 _LEVEL = "input_blocks.{}.0.out_layers.3.weight"
 _MARKS = ("time_embed.0.weight", "input_blocks.0.0.weight", "input_blocks.3.0.in_layers.2.weight", "out.2.weight")

@@ -9,6 +9,7 @@ from export import candidates, checkpoint
 from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import Checkpoint, CheckpointError, named
+from export.network import Loaded
 from export.networks import blended_guidance, elsewhere, guided_unet
 from export.networks.blended_guidance import CLIP, SOURCE, UNET
 from export.onnx_file import answers
@@ -37,21 +38,27 @@ def run(arguments: Namespace) -> None:
         CheckpointError: names the file that is not what it should be, or does not fit.
         CheckFailed: an export is not exact.
     """
-    diffusion, seeing = checkpoint.read(arguments.checkpoint), clip.read(arguments.clip)
-    if not claims(diffusion.weights):
-        raise CheckpointError(
-            f"{diffusion.path}: not a checkpoint of guided diffusion without classes{elsewhere(diffusion.weights)}"
-        )
-
-    loaded = named(diffusion.path, lambda: SOURCE.load(joined(diffusion, seeing)))
-    record = loaded.record | {"clip": seeing.path.name, "clip_sha256": seeing.sha256}
-    model = blended_guidance.NETWORK
+    seeing = clip.read(arguments.clip)
+    step, model = guidance(arguments.checkpoint, seeing), blended_guidance.NETWORK
 
     def networks() -> Iterator[Candidate]:
         yield from clip.towers(seeing)
-        yield Candidate(model, loaded.network, answers(loaded.network, model.samples()), record)
+        yield Candidate(model, step.network, answers(step.network, model.samples()), step.record)
 
     candidates.publish(networks(), arguments.model_repository, {})
+
+
+def guidance(path: Path, seeing: Checkpoint) -> Loaded:
+    """The network of a step, from guided diffusion's file and CLIP's.
+
+    Raises:
+        CheckpointError: the file is another network's, or does not fit.
+    """
+    found = checkpoint.read(path)
+    if not claims(found.weights):
+        raise CheckpointError(f"{path}: not a checkpoint of guided diffusion without classes{elsewhere(found.weights)}")
+    loaded = named(path, lambda: SOURCE.load(joined(found, seeing)))
+    return Loaded(loaded.network, loaded.record | {"clip": seeing.path.name, "clip_sha256": seeing.sha256})
 
 
 def joined(diffusion: Checkpoint, seeing: Checkpoint) -> Checkpoint:

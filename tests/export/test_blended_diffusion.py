@@ -24,7 +24,6 @@ from export import onnx_file
 from export.__main__ import main
 from export.networks import guided_unet
 from export.networks.blended_guidance import NETWORK, PUBLISHED_WEIGHTS, ServedBlendedGuidance
-from export.networks.clip import CLIP_STD
 from export.networks.view_sampling import pooling, warped
 from export.pipelines import blended_diffusion as pipeline
 from export.pipelines import ldm_inpainting
@@ -33,7 +32,7 @@ from tests.export import small_blended as small
 from tests.export.test_clip import published as published_clip
 from tests.serving.pictures import middle, photograph
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 STEPS, MADE, SEED, VIEW = 10, 5, 7, 224
 NAMES = [tensor.name for tensor in NETWORK.outputs]
 NET = small.network()

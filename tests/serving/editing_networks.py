@@ -73,7 +73,7 @@ def blended_guidance(layers: int = 1) -> onnx.ModelProto:
     value = graph.node("Tanh", graph.node("Add", graph.conv("NOISY", 3, _WIDTH, 3), time))
     for _ in range(layers):
         value = graph.node("Tanh", graph.conv(value, _WIDTH, _WIDTH, 3))
-    text = graph.scaled(column("TEXT_EMBEDDING", 1), 10)
+    text = graph.node("Sin", graph.scaled(column("TEXT_EMBEDDING", 1), 1e4))  # of which any other one shows
     clean = graph.node("Tanh", graph.node("Add", graph.conv(value, _WIDTH, 3), text), output="CLEAN")
     graph.node("Tanh", graph.conv(value, _WIDTH, 3), output="VARIANCE")
     part = graph.node("Unsqueeze", "PART", graph.constant(np.array([1], np.int64)))
