@@ -58,6 +58,8 @@ def export(
         warnings.simplefilter("ignore")
         for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
+        # Its rules look at every pair of nodes, which takes long for a backward pass; engines have rules of their own.
+        optimized = not isinstance(network, WithGradient)
         if isinstance(network, WithGradient):
             network = traced(network, inputs)
         program = torch.onnx.export(
@@ -69,6 +71,7 @@ def export(
             output_names=list(outputs),
             dynamic_shapes=axes or tuple({0: BATCH} for _ in inputs),
             verbose=False,
+            optimize=optimized,
         )
     assert program is not None
     strip_traces(program.model)

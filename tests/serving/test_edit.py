@@ -141,8 +141,8 @@ def test_every_setting_of_a_diffusion_of_pixels_changes_the_picture(server: Embe
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"GUIDANCE": 10001.0}, "[invalid_setting] GUIDANCE: is 10001.0; allowed: a number from 0 to 10000"),
-        ({"RANGE": -1.0}, "[invalid_setting] RANGE: is -1.0; allowed: a number from 0 to 500"),
+        ({"GUIDANCE": 10001.0}, "[invalid_setting] GUIDANCE: is 10001.0; allowed: a number from 0.0 to 10000.0"),
+        ({"RANGE": -1.0}, "[invalid_setting] RANGE: is -1.0; allowed: a number from 0.0 to 500.0"),
         ({"CANDIDATES": 9}, "[invalid_setting] CANDIDATES: is 9; allowed: a whole number from 1 to 8"),
         ({"STEPS": 9}, "[invalid_setting] STEPS: is 9; allowed: a whole number from 10 to 250"),
         ({"TEXT": b" "}, "[invalid_text] TEXT: blank; allowed: "),
