@@ -94,6 +94,9 @@ PUBLISHED = {
     ),
 }
 GOLDEN = ("ldm_text2img_small",)
+PUBLISHED_HALVES = {"ldm_kl_small": lambda: KlAutoencoder(KlConfig(width=32))}
+GOLDEN_HALVES = ("ldm_kl_small",)
+"""Of the autoencoder."""
 
 
 def claims(keys: Collection[str]) -> bool:
@@ -112,7 +115,9 @@ def sizes(weights: Mapping[str, Tensor]) -> LdmText2ImgConfig:
     return LdmText2ImgConfig() if table is None or table.ndim != 2 else LdmText2ImgConfig(pieces=len(table))
 
 
-SOURCE = StateDict(claims=claims, own=own, published=sizes, build=LdmText2ImgNet, served=lambda network: network)
+SOURCE = StateDict(
+    claims=claims, own=own, published=sizes, build=LdmText2ImgNet, served=lambda network: network, large=True
+)
 
 
 def texts(repository: Path) -> Texts:

@@ -130,8 +130,9 @@ class MiddleAttention(MapAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
-        query, key, value = (layer(h).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).unflatten(2, x.shape[2:])
+        # An axis for the one head: ONNX's exporter asks for it.
+        query, key, value = (layer(h).flatten(2).transpose(1, 2)[:, None] for layer in (self.q, self.k, self.v))
+        attended = F.scaled_dot_product_attention(query, key, value)[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])
         return cast(Tensor, x + self.proj_out(attended))
 
     def ordinary(self) -> Attention:
