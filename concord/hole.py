@@ -61,7 +61,7 @@ class HoleWindow:
         sides = rows.stop - rows.start, columns.stop - columns.start
         side = (sides[0] * sides[1]) ** 0.5
         seen = min(max(side, least), most)
-        if seen != side:
+        if seen != side or least == most:  # where there is one size, it is a square
             size = padded = _multiples(sides, seen / side, multiple, most * most)
         else:
             size = sides

@@ -42,8 +42,8 @@ class Editor(Loop):
     where they are ranked; TRUNCATED. A part that covers everything is the whole photograph, and one that is empty
     changes nothing.
 
-    Settings: SEED, RESOLUTION, CANDIDATES, RANK, BLEND and OUTPUT. Parts, where RANK is true: those of
-    `concord.loops.ranker`.
+    Settings: SEED, RESOLUTION where there are several, CANDIDATES, RANK, BLEND and OUTPUT. Parts, where RANK is true:
+    those of `concord.loops.ranker`.
 
     Attributes:
         multiple: of which both sides are that the networks take.
@@ -69,7 +69,7 @@ class Editor(Loop):
         if not mask.any():
             encoded = await self.host.compute(finish.encoded, image.pixels, image.pixels, image.icc_profile)
             return {**told, "EDITED": encoded}
-        window = HoleWindow.around(mask, settings["RESOLUTION"], self.multiple, self.trained)
+        window = self.window(mask)
         scene = Scene(*await self.host.compute(window.seen, image.pixels, mask))
         drawn = await self.draw(scene)
         if ranks(self.request.models):
@@ -81,6 +81,10 @@ class Editor(Loop):
         ]
         further = {"CANDIDATES": np.array(others, object)} if others else {}
         return {**told, "EDITED": best, **further}
+
+    def window(self, mask: Pixels) -> HoleWindow:
+        """What is repainted around a part, uint8 [H, W] of 0 and 255."""
+        return HoleWindow.around(mask, self.request.settings["RESOLUTION"], self.multiple, self.trained)
 
     async def read(self, text: bytes) -> NDArray[np.bool_]:
         """Reads the text before anything is drawn; whether only its beginning is used, bool [1].
@@ -94,9 +98,13 @@ class Editor(Loop):
         """The whole window once for each candidate, fp32 [3, h, w], nominally 0..1."""
         raise NotImplementedError
 
+    def view(self, picture: Floats, part: Pixels) -> Floats:
+        """What CLIP is shown of what was drawn, to rank it; see `concord.loops.ranker.shown`."""
+        return shown(picture, part)
+
     async def _scores(self, scene: Scene, drawn: Sequence[Floats]) -> Floats:
         """How well what was drawn in the part shows the text, fp32 [n]."""
-        views = [await self.host.compute(shown, each, scene.part) for each in drawn]
+        views = [await self.host.compute(self.view, each, scene.part) for each in drawn]
         return await scores(self.host, self.request.models, self.request.inputs["TEXT"], views)
 
 

@@ -5,6 +5,7 @@ with the authors' `ViT-B-16.pt`, a TorchScript archive.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from math import isqrt
 
 from torch import Tensor
@@ -19,6 +20,7 @@ EMBEDDING = 512
 PROFILED = [name for name in PROFILES if name not in ("bf16", "int8", "fp16")]
 VIT_B_16 = VisionConfig(patch=16)
 _HEAD = 64  # channels of every head
+_VISUAL = "visual."
 _MARKS = ("visual.class_embedding", "visual.proj", "token_embedding.weight", "text_projection")
 _PLAIN = ("input_resolution", "context_length", "vocab_size")  # numbers that the archive keeps beside the weights
 
@@ -30,22 +32,29 @@ def build(config: VisionConfig) -> Clip:
 
 def sizes(weights: Mapping[str, Tensor]) -> VisionConfig:
     """The sizes of a CLIP with a vision transformer, from the shapes of its weights."""
-    vision, text = weights["visual.conv1.weight"], weights["ln_final.weight"]
-    width, _, patch, _ = vision.shape
-    places = weights["visual.positional_embedding"]
-    return VisionConfig(
-        embedding=weights["text_projection"].shape[1],
+    visual = {key.removeprefix(_VISUAL): value for key, value in weights.items() if key.startswith(_VISUAL)}
+    width = len(weights["ln_final.weight"])
+    return replace(
+        vision_sizes(visual),
         vocabulary=weights["token_embedding.weight"].shape[0],
         positions=weights["positional_embedding"].shape[0],
         length=PROMPT_LENGTH,
-        text_width=len(text),
-        text_heads=max(1, len(text) // _HEAD),
-        text_layers=_layers(weights, "transformer."),
-        view_size=patch * isqrt(len(places) - 1),
+        text_width=width,
+        text_heads=max(1, width // _HEAD),
+        text_layers=_layers(weights),
+    )
+
+
+def vision_sizes(weights: Mapping[str, Tensor]) -> VisionConfig:
+    """The sizes of the tower for pictures alone, from the shapes of its weights, without a prefix."""
+    width, _, patch, _ = weights["conv1.weight"].shape
+    return VisionConfig(
+        embedding=weights["proj"].shape[1],
+        view_size=patch * isqrt(len(weights["positional_embedding"]) - 1),
         patch=patch,
         vision_width=width,
         vision_heads=max(1, width // _HEAD),
-        vision_layers=_layers(weights, "visual.transformer."),
+        vision_layers=_layers(weights),
     )
 
 
@@ -75,5 +84,5 @@ SOURCE = StateDict(
 )
 
 
-def _layers(weights: Mapping[str, Tensor], prefix: str) -> int:
-    return sum(key.startswith(f"{prefix}resblocks.") and key.endswith(".ln_1.weight") for key in weights)
+def _layers(weights: Mapping[str, Tensor]) -> int:
+    return sum(key.startswith("transformer.resblocks.") and key.endswith(".ln_1.weight") for key in weights)

@@ -58,6 +58,16 @@ def test_any_hole_lies_in_its_window_with_known_pixels_and_no_more_pixels_than_a
         assert window.size[0] * window.size[1] <= MOST**2
 
 
+@pytest.mark.parametrize("size", [(128, 512), (60, 1000), (30, 20), (256, 256), (900, 700)], ids=str)
+def test_a_network_with_one_size_sees_a_square_of_it(size: tuple[int, int]) -> None:
+    mask = np.full(size, 255, np.uint8)
+    window = HoleWindow.around(mask, 256, 256, 256)
+    assert window.size == window.padded == (256, 256)
+    picture = photograph(*size)
+    assert window.seen(picture, mask)[0].shape == (256, 256, 3)
+    assert window.filled(picture, mask, np.zeros((3, 256, 256), np.float32), blend=False).max() == 0
+
+
 def test_a_long_thin_hole_is_not_shrunk_as_a_square_would_be() -> None:
     window = around(mask_of(2000, 3000, slice(990, 1010), slice(500, 2500)))
     assert window.size[1] / (window.columns.stop - window.columns.start) > 0.4

@@ -25,6 +25,7 @@ _TYPES = {
     "CANDIDATES": np.int32,
     "DILATION": np.int32,
     "GUIDANCE": np.float32,
+    "RANGE": np.float32,
     "SKIP": np.float32,
     "STRENGTH": np.float32,
     "DEPTH": np.float32,

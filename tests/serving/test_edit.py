@@ -20,11 +20,12 @@ from tests.commands import run
 from tests.facade.running import PATIENCE, Facade, running
 from tests.facade.sending import problem
 from tests.serving.asking import ask, statistics
-from tests.serving.editing_networks import BASES, write_editing
+from tests.serving.editing_networks import PIPELINES, write_editing
 from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.streams import Stream, stream, wire
 
 MODEL, UNET = "blended_stable_diffusion", "stable_diffusion_unet"
+PIXEL_MODEL, PIXEL_ONCE, GUIDANCE = "blended_diffusion", "blended_diffusion_once", "blended_guidance"
 WIDTH, HEIGHT = 96, 72
 PIXELS, MASK, TEXT = photograph(WIDTH, HEIGHT), middle(WIDTH, HEIGHT), "a red boat"
 GOOD = {"IMAGE": encoded(PIXELS), "MASK": encoded(MASK), "TEXT": TEXT.encode(), "STEPS": 4, "SEED": 7}
@@ -34,7 +35,7 @@ SETTINGS = {"steps": 4, "seed": 7}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     repository = tmp_path_factory.mktemp("models")
-    write_editing(repository, *BASES)
+    write_editing(repository, *PIPELINES)
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running_server:
         yield running_server
 
@@ -45,12 +46,12 @@ def facade(server: EmbeddedServer) -> Iterator[Facade]:
         yield running_facade
 
 
-def edited(server: EmbeddedServer, **given: Any) -> np.ndarray:
-    return decoded(stream(server, GOOD | given, MODEL)[-1]["EDITED"])
+def edited(server: EmbeddedServer, model: str = MODEL, **given: Any) -> np.ndarray:
+    return decoded(stream(server, GOOD | given, model)[-1]["EDITED"])
 
 
-def calls(server: EmbeddedServer) -> int:
-    return int(statistics(server)[UNET].inference_count)
+def calls(server: EmbeddedServer, network: str = UNET) -> int:
+    return int(statistics(server)[network].inference_count)
 
 
 @pytest.mark.parametrize(("model", "calls_made"), [("blended_latent", 4), (MODEL, 3)])
@@ -108,6 +109,76 @@ def test_a_mask_may_cover_everything_and_an_empty_one_changes_nothing(server: Em
     assert (edited(server, MASK=encoded(np.zeros_like(MASK)), CANDIDATES=2) == PIXELS).all() and calls(server) == before
     everywhere = edited(server, MASK=encoded(np.full_like(MASK, 255)))
     assert (everywhere != PIXELS).any(axis=2).mean() > 0.9
+
+
+def test_a_diffusion_of_pixels_tells_of_its_steps_and_changes_the_part_alone(server: EmbeddedServer) -> None:
+    before, short = calls(server, GUIDANCE), {"STEPS": 10, "SKIP": 0.5, "CANDIDATES": 2, "RANK": True}
+    *steps, last = stream(server, GOOD | short | {"PREVIEW": True}, PIXEL_MODEL)
+    assert [each["STEP"] for each in (*steps, last)] == [*range(11), 10] and last["TOTAL"] == 10
+    assert calls(server, GUIDANCE) - before == 10 and all(each["PREVIEW"] for each in steps[1:])
+    answer, other = decoded(last["EDITED"]), decoded(last["CANDIDATES"])
+    for each in (answer, other):
+        assert (each[MASK == 0] == PIXELS[MASK == 0]).all() and (each[MASK > 0] != PIXELS[MASK > 0]).mean() > 0.9
+    assert answer[MASK > 0].mean() > other[MASK > 0].mean()
+    once = ask(server, PIXEL_ONCE, wire(GOOD | short))
+    assert once["EDITED"].item() == last["EDITED"] and once["SEED"].item() == last["SEED"] == 7
+
+
+@pytest.mark.parametrize("size", [(512, 128), (1500, 1100)], ids=str)
+def test_a_diffusion_of_pixels_takes_pictures_of_any_size(server: EmbeddedServer, size: tuple[int, int]) -> None:
+    pixels, mask = photograph(*size, 4), middle(*size)
+    given = {"IMAGE": encoded(pixels), "MASK": encoded(mask), "STEPS": 10, "SKIP": 0.9}
+    answer = edited(server, PIXEL_MODEL, **given)
+    assert (answer[mask == 0] == pixels[mask == 0]).all() and (answer[..., 3] == pixels[..., 3]).all()
+    assert (answer[mask > 0] != pixels[mask > 0]).any(axis=1).mean() > 0.9
+
+
+def test_every_setting_of_a_diffusion_of_pixels_changes_the_picture(server: EmbeddedServer) -> None:
+    settings = [{}, {"SEED": 8}, {"STEPS": 12}, {"SKIP": 0.6}, {"GUIDANCE": 10.0}, {"RANGE": 500.0}, {"BLEND": False}]
+    settings += [{"TEXT": b"a blue boat"}]
+    pictures = [edited(server, PIXEL_MODEL, **{"STEPS": 10, "SKIP": 0.5} | each).tobytes() for each in settings]
+    assert len(set(pictures)) == len(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"GUIDANCE": 10001.0}, "[invalid_setting] GUIDANCE: is 10001.0; allowed: a number from 0 to 10000"),
+        ({"RANGE": -1.0}, "[invalid_setting] RANGE: is -1.0; allowed: a number from 0 to 500"),
+        ({"CANDIDATES": 9}, "[invalid_setting] CANDIDATES: is 9; allowed: a whole number from 1 to 8"),
+        ({"STEPS": 9}, "[invalid_setting] STEPS: is 9; allowed: a whole number from 10 to 250"),
+        ({"TEXT": b" "}, "[invalid_text] TEXT: blank; allowed: "),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_what_a_diffusion_of_pixels_cannot_have_is_refused_before_any_work(
+    server: EmbeddedServer, given: dict[str, Any], words: str
+) -> None:
+    before = calls(server, GUIDANCE)
+    with pytest.raises(InferenceServerException) as refused:
+        stream(server, GOOD | {"STEPS": 10} | given, PIXEL_MODEL)
+    assert words in str(refused.value) and calls(server, GUIDANCE) == before
+
+
+def test_a_diffusion_of_pixels_cuts_a_long_text_and_leaves_a_picture_without_a_part(server: EmbeddedServer) -> None:
+    before = calls(server, GUIDANCE)
+    nothing = encoded(np.zeros_like(MASK))
+    long, longer = (
+        stream(server, GOOD | {"STEPS": 10, "MASK": nothing, "TEXT": b"boat " * words}, PIXEL_MODEL)[-1]
+        for words in (75, 76)
+    )
+    assert (long["TRUNCATED"], longer["TRUNCATED"]) == (False, True)
+    assert (decoded(longer["EDITED"]) == PIXELS).all() and calls(server, GUIDANCE) == before
+
+
+def test_a_diffusion_of_pixels_stops_within_a_step_when_it_is_cancelled(server: EmbeddedServer) -> None:
+    before = calls(server, GUIDANCE)
+    with Stream(server, GOOD | {"STEPS": 250, "CANDIDATES": 8}, PIXEL_MODEL) as responses:
+        for response in responses:
+            if response["STEP"] == 3:
+                break
+    edited(server, PIXEL_MODEL, STEPS=10)
+    assert calls(server, GUIDANCE) - before < 100
 
 
 @pytest.mark.parametrize(
