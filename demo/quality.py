@@ -15,7 +15,7 @@ from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyp
 from concord.arrays import as_pixels
 from concord.edges import EDGES, FITTED, HARD
 from concord.gates import tasks
-from concord.gates.metrics import boundary_f, foreground_mse, psnr
+from concord.gates.metrics import boundary_f, decibels, foreground_mse, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
@@ -26,7 +26,8 @@ from concord.png import encode_png
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Harmonize, Pipeline, Request, Segment, Select
+from concord_client import Client, Harmonize, Inpaint, Pipeline, Request, Segment, Select
+from demo.filling import squared_errors
 from demo.photographs import NotFetched, collection
 from demo.pictures import decoded
 from demo.selecting import inmost
@@ -48,7 +49,7 @@ def main() -> int:
         pictures, others = HeldOut.draw(SCENES, PHOTOGRAPHS), fetched()
         catalogue = client.catalogue()
         coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        kinds = ("autoencoders", "segmenters", "selectors", "harmonizers", "patterns")
+        kinds = ("autoencoders", "segmenters", "selectors", "inpainters", "harmonizers", "patterns")
         report: dict[str, Any] = {kind: {} for kind in kinds}
         for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
             values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
@@ -56,6 +57,11 @@ def main() -> int:
         for pipeline in of_task(catalogue, Select.TASK, {"IMAGE", "POINTS"}):
             values = each(lambda scene, p=pipeline: clicked_iou(client, p, scene), pictures.scenes, pipeline.model)
             report["selectors"][pipeline.model] = float(values.mean())
+        for pipeline in of_task(catalogue, Inpaint.TASK, {"IMAGE", "MASK"}):
+            numbered = list(enumerate(pictures.scenes))
+            values = each(lambda item, p=pipeline: squared_errors(client, p, *item), numbered, pipeline.model)
+            names = ("psnr", "psnr_telea")
+            report["inpainters"][pipeline.model] = dict(zip(names, map(decibels, values.mean(axis=0)), strict=True))
         for pipeline in judged(catalogue):
             if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
                 for edges in (HARD, FITTED):
@@ -82,6 +88,8 @@ def main() -> int:
         print(f"{name}: mean IoU {row['iou']:.3f} and boundary F-score {row['boundary_f']:.3f} on scenes")
     for name, value in report["selectors"].items():
         print(f"{name}: mean IoU {value:.3f} of the best mask for one click on scenes")
+    for name, row in report["inpainters"].items():
+        print(f"{name}: PSNR {row['psnr']:.2f} dB in holes of scenes, {row['psnr_telea']:.2f} of Telea's method")
     for name, value in report["autoencoders"].items():
         print(f"{name}: mean PSNR of the reconstruction {value:.2f} dB on scenes")
     for name, row in report["harmonizers"].items():

@@ -4,6 +4,7 @@ from typing import Any
 
 from export.networks.clip import CrisConfig
 from export.networks.clip_ht import ClipHTConfig
+from export.networks.diffir import DiffIRConfig
 from export.networks.harmony_transformer import HarmonyTransformerConfig
 
 CRIS = CrisConfig(
@@ -37,6 +38,7 @@ CLIP_HT = ClipHTConfig(
     feedforward=HT.feedforward,
     layers=HT.layers,
 )
+DIFFIR = DiffIRConfig(width=16, blocks=(1, 1, 1, 3), condition_blocks=1)
 VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,

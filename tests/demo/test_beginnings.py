@@ -1,19 +1,25 @@
 """Networks that begin with what others have learned answer as these do."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from concord.tokenizer import Tokenizer
 from demo import sizes
-from demo.tasks import clip_harmonizer, referrer
+from demo.tasks import Task, clip_harmonizer, inpainter, referrer
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
-from export.networks import clip_ht, harmony_transformer
+from export.network import Network
+from export.networks import clip_ht, diffir, harmony_transformer
 from export.networks.clip_ht import ClipHT
 from export.networks.cris import Cris
+from export.networks.diffir import DiffIRNet
 from export.networks.text_encoder import prompt
 
 TEXT = b"the large red ball to the left of the blue cube"
@@ -33,12 +39,21 @@ def test_the_clip_ht_answers_nearly_as_the_ht_that_it_begins_as() -> None:
     assert difference.abs().max() < 0.02
 
 
-def test_a_trained_clip_ht_is_written_with_its_own_sizes(tmp_path: Path) -> None:
-    task = clip_harmonizer.ClipHarmonizer()
-    task.write(ClipHT(sizes.CLIP_HT).state_dict(), tmp_path / "clip_ht.safetensors")
-    source = clip_ht.NETWORK.source
-    loaded = source.load(source.read(tmp_path / "clip_ht.safetensors"))
-    assert loaded.record["config"] == asdict(sizes.CLIP_HT)
+@pytest.mark.parametrize(
+    ("task", "build", "network"),
+    [
+        (clip_harmonizer.ClipHarmonizer, ClipHT, clip_ht.NETWORK),
+        (inpainter.Inpainter, DiffIRNet, diffir.NETWORK),
+    ],
+    ids=["clip_ht", "diffir"],
+)
+def test_a_trained_network_is_written_with_its_own_sizes(
+    tmp_path: Path, task: type[Task], build: Callable[[Any], nn.Module], network: Network
+) -> None:
+    trained = task()
+    trained.write(build(trained.config).state_dict(), tmp_path / "trained.safetensors")
+    loaded = network.source.load(network.source.read(tmp_path / "trained.safetensors"))
+    assert loaded.record["config"] == asdict(trained.config)
 
 
 def test_the_text_encoder_says_what_cris_s_text_tower_says() -> None:
