@@ -3,16 +3,14 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError, named
 from export.network import Network
-from export.networks import takers
+from export.networks import elsewhere
 from export.onnx_file import publish
-from export.pipelines import PIPELINES
 from export.publication import record_of
 
 if TYPE_CHECKING:
@@ -64,7 +62,5 @@ def convert(network: Network, path: Path, repository: Path, form: "Form | None" 
 
 def refusal(name: str, keys: Collection[str]) -> str:
     """Why a checkpoint with these keys is not one of the network, and which command takes it."""
-    pipelines = (other for other in PIPELINES if import_module(f"export.pipelines.{other}").claims(keys))
-    for taker in (*takers(keys), *pipelines):
-        return f"not a checkpoint of {name}, but of {taker}: python -m export {taker} takes it"
-    return f"not a checkpoint of {name}, nor of any other network that is exported here"
+    rest = elsewhere(keys) or ", nor of any other network that is exported here"
+    return f"not a checkpoint of {name}{rest}"

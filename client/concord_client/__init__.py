@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from concord_client.settings import Diffusion, Setting
     from concord_client.steps import Progress
     from concord_client.tasks import TASKS
+    from concord_client.tasks.edit import Edit, Edited
     from concord_client.tasks.generate import Generate, Generated
     from concord_client.tasks.harmonize import Harmonize, Harmonized
     from concord_client.tasks.inpaint import Inpaint, Inpainted
     from concord_client.tasks.request import Answer, Request
     from concord_client.tasks.segment import Segment, Segmented
     from concord_client.tasks.select import Select, Selected
+    from concord_client.tasks.upscale import Upscale, Upscaled
 
 __all__ = [
     "TASKS",
@@ -44,6 +46,8 @@ __all__ = [
     "ConcordClientError",
     "DeadlineExceeded",
     "Diffusion",
+    "Edit",
+    "Edited",
     "Generate",
     "Generated",
     "Harmonize",
@@ -69,6 +73,8 @@ __all__ = [
     "Tensor",
     "Unavailable",
     "Unreachable",
+    "Upscale",
+    "Upscaled",
     "at_strength",
     "layer_of",
 ]
@@ -84,11 +90,13 @@ _MODULES = (
     "composition",
     "tasks",
     "tasks.request",
+    "tasks.edit",
     "tasks.generate",
     "tasks.harmonize",
     "tasks.inpaint",
     "tasks.segment",
     "tasks.select",
+    "tasks.upscale",
     "aio",
     "client",
 )

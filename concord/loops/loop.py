@@ -24,7 +24,7 @@ class Loop:
 
     Attributes:
         noise: draw 0 starts, draw ``i`` is of the ``i``-th call of a network.
-        steps: how many the request takes, as its client counts them.
+        steps: how many the request takes, as its client counts them; a loop may find out before it reports the first.
         faster: settings that make a request faster, in words; for the error when its time is up.
 
     Raises:

@@ -109,7 +109,8 @@ class LoopModel:
     async def _answer(self, loop: Loop, host: "_Host", finish: Callable[[Any], None]) -> None:
         try:
             await self._require(loop.request.models)
-            response = host.response(loop.steps, loop.steps, b"", await loop.run())
+            answer = await loop.run()
+            response = host.response(loop.steps, loop.steps, b"", answer)
         except BaseException as error:
             response = error_response(self._name, error)
         # Before the client gets its answer: it may send the next request at once.

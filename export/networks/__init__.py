@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 BY_PIPELINE = {
     # Ahead of Stable Diffusion's, whose UNet has a key of the same name.
     "ldm_inpainting": ("ldm_inpainting_encoder", "ldm_inpainting_unet", "ldm_inpainting_decoder"),
+    "ldm_sr": ("ldm_sr_unet", "ldm_sr_decoder"),
+    "ldm": (
+        *("ldm_text2img_encoder", "ldm_text2img_decoder", "ldm_text2img_preview"),
+        *("ldm_text2img_text_encoder", "ldm_text2img_unet"),
+    ),
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
     "phdiffusion": (
         *("phdiffusion_encoder", "phdiffusion_decoder", "phdiffusion_preview"),
         *("phdiffusion_adapter", "phdiffusion_unet"),
+    ),
+    "stable_diffusion": (
+        *("stable_diffusion_encoder", "stable_diffusion_decoder", "stable_diffusion_preview"),
+        *("stable_diffusion_text_encoder", "stable_diffusion_unet"),
     ),
     "sam": ("mobile_sam_encoder", "mobile_sam_decoder", "sam2_encoder", "sam2_decoder"),
     "attngan": ("attngan_text_encoder", "attngan_generator"),
@@ -49,11 +58,12 @@ def find(name: str) -> "Network | None":
 
 
 def takers(keys: Collection[str]) -> Iterator[str]:
-    """Networks that a checkpoint with these keys is of, by name."""
-    return (network.name for network in every() if network.source and network.source.claims(keys))
+    """Networks and pipelines that a checkpoint with these keys is of, by the names of their commands."""
+    yield from (network.name for network in every() if network.source and network.source.claims(keys))
+    yield from (name for name in BY_PIPELINE if importlib.import_module(f"export.pipelines.{name}").claims(keys))
 
 
 def elsewhere(keys: Collection[str]) -> str:
-    """Of which network a checkpoint with these keys is, to end a sentence that says what it is not; or nothing."""
+    """Of what a checkpoint with these keys is, to end a sentence that says what it is not; or nothing."""
     taker = next(takers(keys), None)
     return f", but of {taker}: python -m export {taker} takes it" if taker else ""

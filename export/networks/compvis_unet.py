@@ -47,6 +47,13 @@ class CompVisUnetConfig:
         """The number of the input block that ends a level, in front of its downsampling."""
         return level * (self.layers + 1) + self.layers
 
+    def coarsest(self) -> frozenset[str]:
+        """Names of the modules, in a served UNet, that work on the coarsest maps and have most of the weights."""
+        last = self.last_of_level(len(self.widths) - 1)
+        inputs = (f"network.input_blocks.{last - number}" for number in range(self.layers))
+        outputs = (f"network.output_blocks.{number}.0" for number in range(self.layers + 1))
+        return frozenset(("network.middle_block", *inputs, *outputs))
+
 
 class ResidualBlock(nn.Module):
     """[B,C,h,w] and an embedded time [B,T] to [B,O,h,w]."""

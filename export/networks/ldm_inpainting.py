@@ -4,7 +4,7 @@ Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (
 authors' `last.ckpt`. The latent of the picture without what is in the hole, and the hole, are beside the noisy latent.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,16 +12,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from concord.loops.ldm_inpainting import CHANNELS, STRIDE, LdmInpainting
-from export.checkpoint import CheckpointError
+from export.ldm_checkpoint import AUTOENCODER, UNET, sampled
 from export.network import BATCH, ServedTensor, noise_image
 from export.networks.latent_diffusion import HEIGHT, WIDTH
 from export.networks.ldm_unet import LdmUnet, LdmUnetConfig
 from export.networks.vq_autoencoder import VqAutoencoder, VqConfig
 from export.state_dict import StateDict
 
-UNET, AUTOENCODER = "model.diffusion_model.", "first_stage_model."
-AVERAGES = "model_ema."
-IGNORED = ("cond_stage_model.", AVERAGES)  # the autoencoder again, and what is taken in place of the UNet's weights
 UNIT = LdmInpainting.multiple // STRIDE  # of a latent's sides
 SIZES = {1: (3, 2), 2: (2, 3), 3: (1, 2)}  # batch to height and width, in multiples, of what is checked with
 
@@ -55,8 +52,8 @@ class LdmInpaintingNet(nn.Module):
         )
 
     @property
-    def unet(self) -> nn.Module:
-        return self.model["diffusion_model"]
+    def unet(self) -> LdmUnet:
+        return cast(LdmUnet, self.model["diffusion_model"])
 
     def forward(self, x: Tensor, timesteps: Tensor, image: Tensor, latent: Tensor) -> tuple[Tensor, ...]:
         """What the UNet and the autoencoder answer: noise, a latent, a quantised latent and its picture."""
@@ -91,57 +88,15 @@ class ServedEncoder(nn.Module):
         return torch.cat((latent, 2 * mask[:, :, ::STRIDE, ::STRIDE] - 1), 1)
 
 
-class ServedUnet(nn.Module):
-    """The noise FP32 [B,3,h,w] in `latent` at `timestep` FP32 [B,1], beside the encoder's `condition` [B,4,h,w]."""
-
-    def __init__(self, network: LdmInpaintingNet) -> None:
-        super().__init__()
-        self.network = network.unet
-
-    def forward(self, latent: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        return cast(Tensor, self.network(torch.cat((latent, condition), 1), timestep[:, 0]))
-
-
-class ServedDecoder(nn.Module):
-    """Latents FP32 [B,3,h,w], which are quantised, to pictures FP32 [B,3,4h,4w], nominally 0..1."""
-
-    def __init__(self, network: LdmInpaintingNet) -> None:
-        super().__init__()
-        found = network.first_stage_model
-        self.quantize, self.post_quant_conv, self.decoder = found.quantize, found.post_quant_conv, found.decoder
-
-    def forward(self, latent: Tensor) -> Tensor:
-        return cast(Tensor, self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5)
-
-
 def claims(keys: Collection[str]) -> bool:
     """Whether a checkpoint with these keys is one of this model; others with a codebook attend in the middle of it."""
     wanted = (f"{UNET}input_blocks.3.0.in_layers.0.weight", f"{AUTOENCODER}quantize.embedding.weight")
     return all(key in keys for key in wanted) and f"{AUTOENCODER}decoder.mid.attn_1.q.weight" not in keys
 
 
-def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that the authors sample with: of the UNet, those averaged in training take the place of the last.
-
-    What the trainer keeps besides is left out: the autoencoder under a second name, and constants of the schedule.
-
-    Raises:
-        CheckpointError: there are averages, but not of every weight.
-    """
-    found = {key: value for key, value in weights.items() if "." in key and not key.startswith(IGNORED)}
-    if not any(key.startswith(AVERAGES) for key in weights):
-        return found
-    averages = {
-        key: f"{AVERAGES}{key.removeprefix('model.').replace('.', '')}" for key in found if key.startswith(UNET)
-    }
-    if missing := [name for name in averages.values() if name not in weights]:
-        raise CheckpointError(f"the average of a weight is missing: {missing[0]}, and {len(missing) - 1} others")
-    return found | {key: weights[name] for key, name in averages.items()}
-
-
 SOURCE = StateDict(
     claims=claims,
-    own=own,
+    own=sampled,
     published=lambda _weights: LdmInpaintingConfig(),
     build=LdmInpaintingNet,
     served=lambda network: network,

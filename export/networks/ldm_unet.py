@@ -10,9 +10,11 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-from export.networks.compvis_unet import GROUPS, NORM_EPSILON, Block, ResidualBlock, Unet, norm
+from export.networks.compvis_unet import Downsampling, ResidualBlock, Unet, norm
+from export.networks.map_attention import MapAttention
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ResampledBlock(ResidualBlock):
         return F.avg_pool2d(x, 2) if self.factor < 1 else F.interpolate(x, scale_factor=self.factor, mode="nearest")
 
 
-class AttentionBlock(nn.Module):
+class AttentionBlock(MapAttention):
     """[B,C,h,w] to the same. Of each head, queries, keys and values lie one behind the other in `qkv`."""
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -59,26 +61,12 @@ class AttentionBlock(nn.Module):
         return cast(Tensor, x + self.proj_out(attended).unflatten(2, x.shape[2:]))
 
     def ordinary(self) -> Attention:
-        """The same as diffusers' module, which `export.runtime_form` rewrites for an engine."""
-        channels = self.norm.num_channels
-        found = Attention(
-            channels,
-            heads=self.heads,
-            dim_head=channels // self.heads,
-            bias=True,
-            norm_num_groups=GROUPS,
-            eps=NORM_EPSILON,
-            residual_connection=True,
-        )
+        """See `MapAttention`."""
         weights, biases = (
             each.detach().unflatten(0, (self.heads, 3, -1)).transpose(0, 1).flatten(1, 2)
             for each in (self.qkv.weight[..., 0], self.qkv.bias if self.qkv.bias is not None else torch.empty(0))
         )
-        for layer, weight, bias in zip((found.to_q, found.to_k, found.to_v), weights, biases, strict=True):
-            layer.load_state_dict({"weight": weight, "bias": bias})
-        found.to_out[0].load_state_dict({"weight": self.proj_out.weight[..., 0], "bias": self.proj_out.bias})
-        found.group_norm.load_state_dict(self.norm.state_dict())
-        return found.eval()
+        return self.as_diffusers(self.heads, zip(weights, biases, strict=True))
 
 
 class LdmUnet(Unet):
@@ -104,10 +92,57 @@ class LdmUnet(Unet):
         return self.denoised(x, timesteps)
 
 
-def with_ordinary_attention(network: nn.Module) -> None:
-    """Replaces, in place, each `AttentionBlock` by diffusers' module with its weights."""
-    for module in list(network.modules()):
-        if isinstance(module, Block):
-            for number, layer in enumerate(module):
-                if isinstance(layer, AttentionBlock):
-                    module[number] = layer.ordinary()
+@dataclass(frozen=True)
+class PlainLdmUnetConfig:
+    """Sizes; the defaults are those of `bsr_sr`. Of all levels the coarsest attends alone."""
+
+    channels_in: int = 6
+    channels_out: int = 3
+    widths: tuple[int, ...] = (160, 320, 320, 640)
+    layers: int = 2
+    head_width: int = 32
+
+
+class PlainLdmUnet(Unet):
+    """The same with plain convolutions between the levels, and heads of one width."""
+
+    def __init__(self, config: PlainLdmUnetConfig) -> None:
+        self.config = config
+        super().__init__(config)
+
+    def attends(self, level: int, coarsest: int) -> bool:
+        return level == coarsest
+
+    def attention(self, width: int) -> nn.Module:
+        return AttentionBlock(width, width // self.config.head_width)
+
+    def smaller(self, width: int, time: int) -> nn.Module:
+        return Downsampling(width)
+
+    def larger(self, width: int, time: int) -> nn.Module:
+        return cast(nn.Module, Upsample2D(width, use_conv=True))
+
+    def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
+        return self.denoised(x, timesteps)
+
+
+class ServedLdmUnet(nn.Module):
+    """The noise FP32 [B,O,h,w] in `latent` [B,O,h,w] at `timestep` FP32 [B,1], beside a `condition` [B,C,h,w]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latent: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        return cast(Tensor, self.network(torch.cat((latent, condition), 1), timestep[:, 0]))
+
+
+def coarsest(network: LdmUnet | PlainLdmUnet) -> frozenset[str]:
+    """Names of the modules, in a `ServedLdmUnet`, that work on the coarsest maps: these may have no whole tiles.
+
+    See `export.winograd`. What makes a map of twice the size at their end is not among them.
+    """
+    of_level, inputs = network.config.layers + 1, len(network.input_blocks)
+    names = [f"input_blocks.{number}" for number in range(inputs - of_level, inputs)]
+    names += [f"output_blocks.{number}.0" for number in range(of_level)]
+    return frozenset(f"network.{name}" for name in (*names, "middle_block"))

@@ -1,4 +1,4 @@
-"""The autoencoder of latent diffusion with a codebook (VQ-f4), under CompVis's keys, without attention.
+"""The autoencoder of latent diffusion with a codebook (VQ-f4), under CompVis's keys, with or without attention.
 
 Rombach et al. (2022), after Esser, Rombach and Ommer, "Taming Transformers" (2021). What is encoded is not quantised;
 what is decoded is.
@@ -9,8 +9,11 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
+
+from export.networks.map_attention import MapAttention
 
 GROUPS = 32
 EPSILON = 1e-6
@@ -19,13 +22,17 @@ PIECE = 1024  # codes that a latent is compared with at a time: a matrix of all 
 
 @dataclass(frozen=True)
 class VqConfig:
-    """Sizes; the defaults are those of VQ-f4. Each level but the last halves the size."""
+    """Sizes; the defaults are those of VQ-f4. Each level but the last halves the size.
+
+    `attends`: whether the smallest map attends to itself, with one head.
+    """
 
     width: int = 128
     multiples: tuple[int, ...] = (1, 2, 4)
     layers: int = 2
     channels: int = 3
     codes: int = 8192
+    attends: bool = False
 
 
 class VqAutoencoder(nn.Module):
@@ -113,15 +120,38 @@ class Level(nn.Module):
         return x
 
 
-class Middle(nn.Module):
-    """Two residual blocks at the smallest size."""
+class MiddleAttention(MapAttention):
+    """[B,C,h,w] to the same, with one head of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.block_1, self.block_2 = ResidualBlock(channels, channels), ResidualBlock(channels, channels)
+        self.norm = _norm(channels)
+        self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.block_2(self.block_1(x)))
+        h = self.norm(x)
+        query, key, value = (layer(h).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).unflatten(2, x.shape[2:])
+        return cast(Tensor, x + self.proj_out(attended))
+
+    def ordinary(self) -> Attention:
+        """See `MapAttention`."""
+        layers = [layer.state_dict() for layer in (self.q, self.k, self.v)]
+        return self.as_diffusers(1, [(layer["weight"].flatten(1), layer["bias"]) for layer in layers])
+
+
+class Middle(nn.Module):
+    """Two residual blocks at the smallest size, between which it may attend."""
+
+    def __init__(self, channels: int, attends: bool) -> None:
+        super().__init__()
+        self.block_1, self.block_2 = ResidualBlock(channels, channels), ResidualBlock(channels, channels)
+        if attends:
+            self.attn_1 = MiddleAttention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.block_1(x)
+        return cast(Tensor, self.block_2(self.attn_1(x) if hasattr(self, "attn_1") else x))
 
 
 class Encoder(nn.Module):
@@ -135,7 +165,7 @@ class Encoder(nn.Module):
         for number, (inputs, outputs) in enumerate(zip([config.width, *widths[:-1]], widths, strict=True)):
             smaller = {"downsample": Downsampling(outputs)} if number < len(widths) - 1 else {}
             self.down.append(Level(inputs, outputs, config.layers, **smaller))
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], config.attends)
         self.norm_out = _norm(widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], config.channels, 3, padding=1)
 
@@ -153,7 +183,7 @@ class Decoder(nn.Module):
         super().__init__()
         widths = [config.width * multiple for multiple in config.multiples]
         self.conv_in = nn.Conv2d(config.channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], config.attends)
         self.up = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True)):
             larger = {"upsample": Upsample2D(outputs, use_conv=True)} if number else {}
@@ -166,6 +196,17 @@ class Decoder(nn.Module):
         for level in reversed(self.up):
             x = level(x)
         return cast(Tensor, self.conv_out(F.silu(self.norm_out(x))))
+
+
+class ServedVqDecoder(nn.Module):
+    """Latents FP32 [B,C,h,w], which are quantised, to pictures FP32 [B,3,4h,4w], nominally 0..1."""
+
+    def __init__(self, network: VqAutoencoder) -> None:
+        super().__init__()
+        self.quantize, self.post_quant_conv, self.decoder = network.quantize, network.post_quant_conv, network.decoder
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return cast(Tensor, self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5)
 
 
 def _norm(channels: int) -> nn.GroupNorm:

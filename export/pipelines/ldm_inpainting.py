@@ -9,14 +9,10 @@ from export.arguments import add_repository
 from export.candidates import Candidate
 from export.checkpoint import CheckpointError
 from export.networks import elsewhere, ldm_inpainting_decoder, ldm_inpainting_encoder, ldm_inpainting_unet
-from export.networks.ldm_inpainting import (
-    SOURCE,
-    LdmInpaintingNet,
-    ServedDecoder,
-    ServedEncoder,
-    ServedUnet,
-)
-from export.networks.ldm_unet import with_ordinary_attention
+from export.networks.ldm_inpainting import SOURCE, LdmInpaintingNet, ServedEncoder
+from export.networks.ldm_unet import ServedLdmUnet, coarsest
+from export.networks.map_attention import with_ordinary_attention
+from export.networks.vq_autoencoder import ServedVqDecoder
 from export.onnx_file import answers
 from export.runtime_form import Form, rewrite
 
@@ -51,12 +47,13 @@ def run(arguments: Namespace) -> None:
 
 def parts(network: LdmInpaintingNet, form: Form) -> Iterator[Candidate]:
     """The networks that are served, rewritten for the runtime once the originals have answered."""
+    direct = coarsest(network.unet)
     for model, part in (
         (ldm_inpainting_encoder.NETWORK, ServedEncoder(network)),
-        (ldm_inpainting_unet.NETWORK, ServedUnet(network)),
-        (ldm_inpainting_decoder.NETWORK, ServedDecoder(network)),
+        (ldm_inpainting_unet.NETWORK, ServedLdmUnet(network.unet)),
+        (ldm_inpainting_decoder.NETWORK, ServedVqDecoder(network.first_stage_model)),
     ):
         expected = answers(part, model.samples())
         with_ordinary_attention(part)
-        rewrite(part, form)
+        rewrite(part, form, direct)
         yield Candidate(model, part, expected, {})

@@ -45,7 +45,7 @@ class Reader:
         """The request, found to be what the caller may send, with images that are cheap to decode.
 
         Returns:
-            The request, and the bytes that a picture of the size of its largest image takes as PNG, or nearly so.
+            The request, and the bytes that the picture of its answer takes as PNG, or nearly so.
 
         Raises:
             Problem: a text is too long.
@@ -58,7 +58,7 @@ class Reader:
         }
         pixels = max((header.size[0] * header.size[1] for header in headers.values()), default=0)
         given = {each.name: getattr(request, each.name) for each in request.given()}
-        return type(request)(**given | cheap), _ANSWER_BYTES_PER_PIXEL * pixels
+        return type(request)(**given | cheap), _ANSWER_BYTES_PER_PIXEL * pixels * request.SCALE**2
 
     def close(self) -> None:
         """Gives up what is being read."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
-from concord_client import TASKS, Answer, Harmonize, Request
+from concord_client import TASKS, Answer, Edit, Edited, Harmonize, Request
 from concord_client.commands.task import TaskCommand
 from concord_client.tasks.fields import Encoded, received, sent
 from concord_client.tasks.table import HEADER, rows
@@ -50,6 +51,16 @@ def test_kind_and_need_of_a_field_follow_from_its_declaration():
     assert kinds == {
         "image": "image", "mask": "image", "score": "number", "truncated": "boolean", "seed": "integer"
     }  # fmt: skip
+
+
+def test_an_edited_photograph_may_come_with_others_and_their_scores():
+    alone = Edited.of({"EDITED": np.array([[b"a picture"]], object), "SEED": np.array([[7]])})
+    assert alone == Edited(b"a picture", candidates=(), scores=None, truncated=False, seed=7)
+    several = {"CANDIDATES": np.array([[b"one", b"another"]], object), "SCORES": np.array([[0.5, 0.25, 0.125]])}
+    best = Edited.of({"EDITED": np.array([[b"a picture"]], object), **several})
+    assert (best.candidates, best.scores) == ((b"one", b"another"), (0.5, 0.25, 0.125))
+    kinds = {field.name: field.kind for field in Edit.answer_type().fields()}
+    assert (kinds["candidates"], kinds["scores"]) == ("images", "numbers")
 
 
 def test_the_table_has_a_row_for_each_field():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from concord.noise import SeededNoise
 from concord.samplers import SAMPLERS, make_sampler
+from concord.samplers.ddim import Ddim
 from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 
@@ -110,6 +111,21 @@ def side_by_side(sampler, latent, scheduler, theirs, skipped: int, monkeypatch: 
         if "pred_original_sample" in stepped:
             close(estimate, stepped.pred_original_sample)
         assert latent.dtype == estimate.dtype == scaled.dtype == np.float32
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50])
+def test_with_eta_every_step_draws_the_noise_of_diffusers(steps: int) -> None:
+    scheduler = PUBLISHED["ddim"]()
+    scheduler.set_timesteps(steps)
+    sampler, noise = Ddim(steps, eta=1.0), SeededNoise(steps)
+    latent = noise.draw(0, SHAPE)
+    for i, timestep in enumerate(scheduler.timesteps):
+        drawn, prediction = noise.draw(i + 1, SHAPE), network(latent, float(timestep))
+        given = (torch.from_numpy(prediction), timestep, torch.from_numpy(latent))
+        theirs = scheduler.step(*given, eta=1.0, variance_noise=torch.from_numpy(drawn)).prev_sample
+        latent = sampler.step(latent, prediction, i, drawn)
+        close(latent, theirs)
+        assert latent.dtype == np.float32
 
 
 @pytest.mark.parametrize("start", [0, 1, 4])

@@ -15,6 +15,7 @@ from export.networks.diffir import DiffIRConfig, DiffIRNet
 from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.networks.isnet import IsNet, IsNetConfig
 from export.networks.ldm_inpainting import LdmInpaintingConfig, LdmInpaintingNet
+from export.networks.ldm_sr import LdmSrConfig, LdmSrNet
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.pctnet import PctNet, PctNetConfig
 from export.networks.sam2 import Sam2, Sam2Config
@@ -66,6 +67,7 @@ IS_NET = IsNetConfig(
 )
 
 LDM_INPAINTING = LdmInpaintingConfig(widths=(32, 32, 64, 64), features=32, multiples=(1, 1, 2), codes=64)
+LDM_SR = LdmSrConfig(widths=(32, 32, 32, 64), features=32, multiples=(1, 1, 2), codes=64)
 DIFFIR = DiffIRConfig(width=8, blocks=(1, 1, 1, 1), condition_blocks=1)
 
 
@@ -124,6 +126,11 @@ def diffir(seed: int = 0) -> DiffIRNet:
 def ldm_inpainting(seed: int = 0) -> LdmInpaintingNet:
     torch.manual_seed(seed)
     return LdmInpaintingNet(LDM_INPAINTING).eval()
+
+
+def ldm_sr(seed: int = 0) -> LdmSrNet:
+    torch.manual_seed(seed)
+    return LdmSrNet(LDM_SR).eval()
 
 
 def save_sized(network: torch.nn.Module, config: object, path: Path) -> Path:

@@ -1,11 +1,8 @@
 """Latent diffusion's inpainting model: its published file, and its loop beside the published recipe."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from concord.limits import Limits
-from concord.loops.host import Sample
 from concord.loops.ldm_inpainting import LdmInpainting
 from concord.loops.request import LoopRequest
 from concord.noise import SeededNoise
@@ -21,33 +17,19 @@ from export import checkpoint
 from export.__main__ import main
 from export.checkpoint import CheckpointError
 from export.networks import ldm_inpainting
-from export.networks.ldm_inpainting import SOURCE, LdmInpaintingNet, ServedDecoder, ServedEncoder, ServedUnet
-from export.networks.ldm_unet import AttentionBlock
-from export.networks.vq_autoencoder import Codebook, VqConfig
+from export.networks.ldm_inpainting import SOURCE, LdmInpaintingNet, ServedEncoder
+from export.networks.ldm_unet import AttentionBlock, ServedLdmUnet
+from export.networks.vq_autoencoder import Codebook, ServedVqDecoder, VqConfig
 from export.pipelines import diffharmony
 from export.pipelines import ldm_inpainting as pipeline
 from tests.commands import run
 from tests.export import small
+from tests.export.latent import TorchHost, published
 from tests.serving.pictures import middle, photograph
 
 STEPS, SEED = 50, 7
 ROLES = ("encoder", "unet", "decoder")
 export = partial(run, main, "ldm_inpainting")
-
-
-def published(network: LdmInpaintingNet, averaged: LdmInpaintingNet | None) -> dict[str, torch.Tensor]:
-    """The weights as they lie in the authors' file."""
-    weights = dict(network.state_dict())
-    also = {
-        key.replace("first_stage_model", "cond_stage_model"): value for key, value in weights.items() if "first" in key
-    }
-    schedule = {"betas": torch.ones(1000), "alphas_cumprod": torch.ones(1000), "model_ema.decay": torch.tensor(0.9999)}
-    averages = {
-        "model_ema." + key.removeprefix("model.").replace(".", ""): value
-        for key, value in (averaged.state_dict().items() if averaged else ())
-        if key.startswith("model.")
-    }
-    return weights | also | (schedule if averaged else {}) | averages
 
 
 def test_the_averaged_weights_take_the_place_of_the_last() -> None:
@@ -95,36 +77,6 @@ def test_a_latent_becomes_its_nearest_codes_whatever_the_pieces_are(codes: int) 
         torch.testing.assert_close(codebook(latent), codebook.embedding(nearest).permute(0, 3, 1, 2))
 
 
-class TorchHost:
-    """Asks the networks in torch."""
-
-    def __init__(self, network: LdmInpaintingNet) -> None:
-        self.networks = {
-            "encoder": ServedEncoder(network),
-            "unet": ServedUnet(network),
-            "decoder": ServedDecoder(network),
-        }
-        self.reported: list[int] = []
-
-    async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
-        with torch.no_grad():
-            answers = [
-                self.networks[model](*(torch.from_numpy(np.asarray(value))[None] for value in sample.values()))
-                for sample in samples
-            ]
-        return [{outputs[0]: answer[0].numpy()} for answer in answers]
-
-    async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments)
-
-    @contextmanager
-    def stepping(self, _model: str) -> Iterator[None]:
-        yield
-
-    async def report(self, step: int, _total: int, _preview: bytes) -> None:
-        self.reported.append(step)
-
-
 def straight(network: LdmInpaintingNet, picture: np.ndarray, hole: np.ndarray, noise: np.ndarray) -> torch.Tensor:
     """The authors' script and sampler, written down one step after the other: DDIM, eta 0."""
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
@@ -148,12 +100,18 @@ def test_the_loop_gives_the_picture_of_the_published_recipe() -> None:
     network, picture, hole = small.ldm_inpainting(), photograph(64, 64), middle(64, 64) // 255
     models = {role: role for role in ROLES}
     request = LoopRequest({}, {"SEED": SEED, "STEPS": STEPS, "RESOLUTION": 512}, models, 600)
-    host = TorchHost(network)
+    host = TorchHost(
+        {
+            "encoder": ServedEncoder(network),
+            "unet": ServedLdmUnet(network.unet),
+            "decoder": ServedVqDecoder(network.first_stage_model),
+        }
+    )
     drawn = asyncio.run(LdmInpainting(request, host, Limits()).draw(picture, hole))
     with torch.no_grad():
         expected = straight(network, picture, hole, SeededNoise(SEED).draw(0, (1, 3, 16, 16)))
     np.testing.assert_allclose(drawn, expected[0].numpy(), atol=1e-3)
-    assert host.reported == list(range(STEPS + 1))
+    assert host.reported == [(step, STEPS) for step in range(STEPS + 1)]
 
 
 @pytest.mark.full

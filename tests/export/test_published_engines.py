@@ -9,10 +9,11 @@ from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
 from export import candidates
-from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting
+from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting, ldm_sr
 from export.onnx_file import publish
 from export.pipelines import diffharmony
 from export.pipelines import ldm_inpainting as ldm_pipeline
+from export.pipelines import ldm_sr as upscaling_pipeline
 from export.pipelines.sam import FAMILIES
 from export.runtime_form import Form, rewrite
 from tests.export.test_engine import build, told
@@ -37,6 +38,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     inpainting = ldm_inpainting.PUBLISHED["ldm_inpainting_big"]().eval()
     candidates.publish(ldm_pipeline.parts(inpainting, FORM), folder, {})
+    candidates.publish(upscaling_pipeline.parts(ldm_sr.PUBLISHED["ldm_bsr_sr"]().eval(), FORM), folder, {})
     for family in FAMILIES:
         network = family.source.build(family.source.published({})).eval()
         selecting += [(model, served(network)) for model, served in family.halves]

@@ -23,6 +23,7 @@ class Request(Declared, Generic[A]):
     Attributes:
         TASK: its name, which pipelines declare in their configuration.
         ONE_OF: names of fields of which exactly one is to be given, in groups.
+        SCALE: how many times as wide and as high as the image of a request that of its answer is.
 
     Raises:
         ValueError: none, or more than one, of a group is given.
@@ -30,6 +31,7 @@ class Request(Declared, Generic[A]):
 
     TASK: ClassVar[str]
     ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    SCALE: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for names in self.ONE_OF:
