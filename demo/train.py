@@ -21,6 +21,7 @@ from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
 from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
+from demo.tasks.drawer import Drawer
 from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.inpainter import Inpainter
@@ -40,6 +41,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "unet": Denoiser,
     "referring": Referrer,
     "diffir": Inpainter,
+    "ldm": Drawer,
 }
 
 

@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import nn
 
+from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
 from demo.tasks import Task, clip_harmonizer, inpainter, referrer
+from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.captions import pieces
+from demo.tasks.drawer import Drawing
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
 from export.network import Network
@@ -79,3 +84,20 @@ def test_what_is_written_of_a_referring_network_is_read_again(tmp_path: Path) ->
     assert again.keys() == weights.keys()
     for key, value in weights.items():
         torch.testing.assert_close(again[key], value.half().float() if "head" not in key else value, msg=key)
+
+
+def test_the_drawing_network_has_the_demo_s_autoencoder_under_published_keys() -> None:
+    network = Drawing().network.first_stage_model
+    trained: Any = AutoencoderKL.from_pretrained(Autoencoder.output).float().eval()
+    image, latent = torch.rand(1, 3, 64, 96) * 2 - 1, torch.randn(1, 4, 8, 12)
+    with torch.no_grad():
+        mean, _, picture = network(image, latent)
+        torch.testing.assert_close(mean, trained.encode(image).latent_dist.mode(), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(picture, trained.decode(latent).sample, atol=1e-5, rtol=1e-5)
+
+
+def test_every_word_of_a_scene_s_texts_is_a_piece_that_the_drawing_network_knows() -> None:
+    said = {
+        word for scene in map(make_scene, range(20)) for each in scene.referrals for word in each.expression.split()
+    }
+    assert said <= set(pieces()) and len(pieces()) < 200
