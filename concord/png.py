@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from isal import isal_zlib
 
-from concord.arrays import Pixels
+from concord.arrays import Floats, Pixels, as_pixels
 from concord.bands import side_by_side
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -41,6 +41,11 @@ def encode_png(pixels: Pixels, icc_profile: bytes = b"") -> bytes:
     for part in _deflated(pixels.reshape(height, width * channels)):
         chunks += _chunk(b"IDAT", part)
     return b"".join([*chunks, *_chunk(b"IEND", [])])
+
+
+def encode_picture(picture: Floats) -> bytes:
+    """Encodes what a network drew, fp32 [3, H, W] of 0..1 (clipped), as PNG."""
+    return encode_png(as_pixels(picture.transpose(1, 2, 0)))
 
 
 def decode_png(png: bytes) -> tuple[Pixels, bytes]:

@@ -24,7 +24,7 @@ VOCABULARY = Path(__file__).with_name("clip_vocabulary.txt.gz")
 MERGES = 48_894
 
 _WORDS = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
-_ALLOWED = f"a referring expression in UTF-8, at most {MAX_BYTES} bytes"
+ALLOWED = f"a text in UTF-8, at most {MAX_BYTES} bytes"
 
 
 class Tokenizer:
@@ -56,26 +56,42 @@ class Tokenizer:
         Raises:
             InvalidText: empty, blank, not UTF-8, or more than 10 000 bytes.
         """
-        tokens = self._encoder.encode(_clean(text)).ids
-        kept = tokens[: length - 2]
-        padded = np.full(length, padding, np.int64)
-        padded[: len(kept) + 2] = [START, *kept, END]
-        return padded, len(tokens) > len(kept)
+        tokens = self._encoder.encode(_clean(decoded(text))).ids
+        return framed(tokens, length, START, END, padding), len(tokens) > length - 2
+
+    def prompt(self, text: bytes) -> tuple[NDArray[np.int64], bool]:
+        """As `encode`, as long as Stable Diffusion 1 reads it, which pads with the end."""
+        return self.encode(text, PROMPT_LENGTH, END)
 
 
-def _clean(encoded: bytes) -> str:
-    if not encoded:
-        raise InvalidText("TEXT", "empty", _ALLOWED)
-    if len(encoded) > MAX_BYTES:
-        raise InvalidText("TEXT", f"{len(encoded)} bytes", _ALLOWED)
+def decoded(text: bytes) -> str:
+    """A text in UTF-8; raises InvalidText for one that is empty, too long or of another encoding."""
+    if not text:
+        raise InvalidText("TEXT", "empty", ALLOWED)
+    if len(text) > MAX_BYTES:
+        raise InvalidText("TEXT", f"{len(text)} bytes", ALLOWED)
     try:
-        text = encoded.decode("utf-8")
+        return text.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidText("TEXT", "not UTF-8", _ALLOWED) from None
+        raise InvalidText("TEXT", "not UTF-8", ALLOWED) from None
+
+
+def framed(tokens: list[int], length: int, start: int, end: int, padding: int) -> NDArray[np.int64]:
+    """int64 [length]: the start, as many tokens as there is room for, the end, and padding."""
+    kept = tokens[: length - 2]
+    padded = np.full(length, padding, np.int64)
+    padded[: len(kept) + 2] = [start, *kept, end]
+    return padded
+
+
+EMPTY_PROMPT = framed([], PROMPT_LENGTH, START, END, END)
+
+
+def _clean(text: str) -> str:
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     text = " ".join(text.split()).lower()
     if not text:
-        raise InvalidText("TEXT", "blank", _ALLOWED)
+        raise InvalidText("TEXT", "blank", ALLOWED)
     return text
 
 

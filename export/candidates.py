@@ -2,9 +2,10 @@
 
 import gc
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,28 @@ def vae(
     form: Form,
     models: tuple[Network, Network, Network] = (vae_encoder.NETWORK, vae_decoder.NETWORK, latent_preview.NETWORK),
 ) -> Iterator[Candidate]:
+    """See `autoencoder`."""
+    record = {"network": "AutoencoderKL", "config": published(found.config)}
+    return autoencoder(*served_vae(found), record, partial(rewrite, form=form), models)
+
+
+def autoencoder(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    record: dict[str, Any],
+    rewriting: Callable[[nn.Module], None],
+    models: tuple[Network, Network, Network],
+) -> Iterator[Candidate]:
     """Encoder and decoder, rewritten for the runtime once the originals have answered; the preview fitted to them."""
     *halves, shown = models
-    encoder, decoder = served_vae(found)
     weight, bias, error = latent_preview.fit(encoder)
     for model, network in zip(halves, (encoder, decoder), strict=True):
         expected = answers(network, model.samples())
-        rewrite(network, form)
-        yield Candidate(model, network, expected, {"network": "AutoencoderKL", "config": published(found.config)})
+        rewriting(network)
+        yield Candidate(model, network, expected, record)
     preview = ServedLatentPreview(weight, bias)
     expected = answers(preview, shown.samples())
-    record = {"network": "linear map", "error_grey_levels": round(error, 2)}
-    yield Candidate(shown, preview, expected, record)
+    yield Candidate(shown, preview, expected, {"network": "linear map", "error_grey_levels": round(error, 2)})
 
 
 def served_vae(found: AutoencoderKL) -> tuple[ServedVaeEncoder, ServedVaeDecoder]:

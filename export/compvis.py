@@ -17,6 +17,7 @@ from export.networks.unet import LEVELS
 
 UNET = "model.diffusion_model."
 FIRST = f"{UNET}input_blocks.0.0.weight"
+TEXT = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
 CONTEXT = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 FAMILIES = {1024: "Stable Diffusion 2", 1280: "latent-diffusion's text2img-large", 2048: "Stable Diffusion XL"}
 

@@ -33,7 +33,7 @@ _NODES = (
     *(ast.Call, ast.keyword, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
     *(ast.Compare, ast.cmpop),
 )
-_ATTRIBUTES = {"arange", "array", "astype", "concatenate", "float32", "stack", "where"}
+_ATTRIBUTES = {"arange", "array", "astype", "concatenate", "float32", "stack", "uint64", "where"}
 Answers = dict[str, NDArray[Any]]
 Asked = Callable[[int], Answers]
 Ask = Callable[[nn.Module, list[str], list[Tensor], list[str]], Asked]

@@ -1,9 +1,8 @@
 """The loop of AttnGAN (Xu et al., CVPR 2018): a caption to a picture in one pass."""
 
-from concord.arrays import Floats, as_pixels
 from concord.loops.host import Sample, ask_network
 from concord.loops.loop import Loop
-from concord.png import encode_png
+from concord.png import encode_picture
 
 NOISE = 100
 
@@ -24,9 +23,4 @@ class AttnGan(Loop):
         given = {**encoded, "LENGTH": found["LENGTH"], **noise}
         output = f"PICTURE_{self.request.settings['RESOLUTION']}"
         picture = await ask_network(self.host, models["generator"], given, output, "generating")
-        return {"GENERATED": await self.host.compute(_encoded, picture), "TRUNCATED": found["TRUNCATED"]}
-
-
-def _encoded(picture: Floats) -> bytes:
-    """fp32 [3, S, S] in 0..1 as PNG."""
-    return encode_png(as_pixels(picture.transpose(1, 2, 0)))
+        return {"GENERATED": await self.host.compute(encode_picture, picture), "TRUNCATED": found["TRUNCATED"]}

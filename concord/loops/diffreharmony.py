@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from concord.arrays import Floats, Pixels, sigmoid
 from concord.loops.host import Sample
-from concord.loops.latent import Guidance
 from concord.loops.latent_harmonizer import LatentHarmonizer, Square
+from concord.loops.text_conditions import GUIDANCE, Tokens, token_conditions
 from concord.masks import encode_mask, mask_from_probabilities
 from concord.squash import squash_image, squash_mask
-from concord.tokenizer import END, PROMPT_LENGTH, START, Tokenizer
+from concord.tokenizer import EMPTY_PROMPT, Tokenizer
 
-_EMPTY = np.array([START] + [END] * (PROMPT_LENGTH - 1), np.int64)
-Tokens = npt.NDArray[np.int64]
 _tokenizer = cache(Tokenizer.load)  # one a process
 
 
@@ -34,13 +31,12 @@ class DiffReHarmony(LatentHarmonizer):
         image = await self.image()
         tokens, truncated = await self.host.compute(_tokens, self.request.inputs["TEXT"])
         await self.report(0)
-        guidance = None
-        if settings["GUIDANCE"] != 1:
-            guidance = Guidance(settings["GUIDANCE"], {"STATES": await self._states(_EMPTY)})
+        states, guidance = await token_conditions(
+            self.host, self.request.models["text_encoder"], tokens, EMPTY_PROMPT, settings[GUIDANCE]
+        )
         pixels = await self.host.compute(squash_image, image.pixels, settings["RESOLUTION"])
         composite = await self.encode(pixels)
         logits: list[Floats] = []
-        states = {"STATES": await self._states(tokens)}
         latent = await self.denoise(composite, states, image, {"MASK_LOGITS": logits}, guidance)
         told = logits if settings["MASK_FROM"] == "mean" else logits[-1:]
         mask, score = await self.host.compute(_found, told, *image.pixels.shape[:2])
@@ -56,13 +52,9 @@ class DiffReHarmony(LatentHarmonizer):
         square, result = await self.decode(composite, latent, square)
         return {**found, "HARMONIZED": await self.compose(image, part, square, result)}
 
-    async def _states(self, tokens: Tokens) -> Floats:
-        return await self.ask("text_encoder", {"TOKENS": tokens}, "reading the text", "STATES")
-
 
 def _tokens(text: bytes) -> tuple[Tokens, bool]:
-    """Stable Diffusion 1 pads with the end."""
-    return _tokenizer().encode(text, PROMPT_LENGTH, END)
+    return _tokenizer().prompt(text)
 
 
 def _found(logits: Sequence[Floats], height: int, width: int) -> tuple[Pixels, float]:

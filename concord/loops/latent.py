@@ -28,6 +28,11 @@ class Guidance:
     conditions: Sample
 
 
+def guided(prediction: Floats, other: Floats, scale: float) -> Floats:
+    """What is predicted under the wanted conditions, moved away from what is under the others."""
+    return other + np.float32(scale) * (prediction - other)
+
+
 async def denoise(
     host: Host,
     unet: str,
@@ -75,7 +80,7 @@ async def denoise(
             wanted, *other = await ask_networks(host, unet, asked, ("NOISE", *kept), f"step {step + 1} of {steps}")
             prediction = wanted["NOISE"]
             if guidance is not None:
-                prediction = other[0]["NOISE"] + np.float32(guidance.scale) * (prediction - other[0]["NOISE"])
+                prediction = guided(prediction, other[0]["NOISE"], guidance.scale)
             for name, answers in kept.items():
                 answers.append(wanted[name])
             estimate = sampler.estimate(latent, prediction, i)

@@ -1,6 +1,5 @@
 """What the loops have in common that harmonize a square of the photograph in latent space."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,9 +11,9 @@ from concord.arrays import Floats, Pixels
 from concord.edges import EDGES, Part, part
 from concord.finish import Finish
 from concord.images import DecodedImage, decode_image
-from concord.loops.host import Sample, ask_network
-from concord.loops.latent import Guidance, denoise, draw_preview, preview_view
-from concord.loops.loop import Loop
+from concord.loops.host import Sample
+from concord.loops.latent import Guidance, denoise, preview_view
+from concord.loops.latent_loop import LatentLoop
 from concord.loops.window import Window
 from concord.samplers import make_sampler
 from concord.squash import squash_image, squash_mask
@@ -37,7 +36,7 @@ class Square:
         return {"COMPOSITE": self.composite, "COMPOSITE_MASK": self.mask}
 
 
-class LatentHarmonizer(Loop):
+class LatentHarmonizer(LatentLoop):
     """Encodes the square, denoises beside its latent, decodes, and transfers the change to the photograph.
 
     Input: IMAGE. Settings: SEED, STEPS, SAMPLER, RESOLUTION, WINDOW, EDGES, STRENGTH and OUTPUT. Parts: ``encoder``,
@@ -45,15 +44,9 @@ class LatentHarmonizer(Loop):
     ``tiny_encoder``, and ``tiny_decoder`` or ``linear_decoder``.
     """
 
-    faster = "fewer STEPS or a smaller RESOLUTION"
-
     async def image(self) -> DecodedImage:
         """The photograph."""
         return await self.host.compute(decode_image, await self.cheap_file("IMAGE"), self.limits)
-
-    async def ask(self, role: str, inputs: Sample, doing: str, output: str = "SMALL_RESULT") -> Floats:
-        """The one output of a part's network; ``doing`` says in words what for."""
-        return await ask_network(self.host, self.request.models[role], inputs, output, doing)
 
     async def encode(self, composite: Pixels) -> Floats:
         """The latent, fp32 [4, S/8, S/8], of a square uint8 [S, S, 3]."""
@@ -83,17 +76,6 @@ class LatentHarmonizer(Loop):
             guidance=guidance,
             on_step=self.telling(*image.pixels.shape[:2]),
         )
-
-    def telling(self, height: int, width: int) -> Callable[[int, Floats], Awaitable[None]]:
-        """Reports a step with its estimate, drawn in the aspect of these sides if previews are wanted."""
-        models = self.request.models
-
-        async def tell(step: int, estimate: Floats) -> None:
-            shows = "preview" in models
-            preview = await draw_preview(self.host, models["preview"], estimate, width / height) if shows else b""
-            await self.report(step, preview)
-
-        return tell
 
     async def decode(
         self, composite: Floats, latent: Floats, square: Square, whole: bool = False

@@ -15,6 +15,10 @@ BY_PIPELINE = {
     # Ahead of Stable Diffusion's, whose UNet has a key of the same name.
     "ldm_inpainting": ("ldm_inpainting_encoder", "ldm_inpainting_unet", "ldm_inpainting_decoder"),
     "ldm_sr": ("ldm_sr_unet", "ldm_sr_decoder"),
+    "ldm": (
+        *("ldm_text2img_encoder", "ldm_text2img_decoder", "ldm_text2img_preview"),
+        *("ldm_text2img_text_encoder", "ldm_text2img_unet"),
+    ),
     "diffharmony": ("vae_encoder", "unet", "vae_decoder", "latent_preview"),
     "diffreharmony": ("text_encoder", "referring_unet"),
     "crisht": ("crisht",),
@@ -22,8 +26,14 @@ BY_PIPELINE = {
         *("phdiffusion_encoder", "phdiffusion_decoder", "phdiffusion_preview"),
         *("phdiffusion_adapter", "phdiffusion_unet"),
     ),
+    "stable_diffusion": (
+        *("stable_diffusion_encoder", "stable_diffusion_decoder", "stable_diffusion_preview"),
+        *("stable_diffusion_text_encoder", "stable_diffusion_unet"),
+    ),
     "sam": ("mobile_sam_encoder", "mobile_sam_decoder", "sam2_encoder", "sam2_decoder"),
     "attngan": ("attngan_text_encoder", "attngan_generator"),
+    "clip": ("clip_image_encoder", "clip_text_encoder"),
+    "blended_diffusion": ("blended_guidance",),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))

@@ -98,14 +98,6 @@ class ServedPaintingUnet(nn.Module):
         return cast(Tensor, self.network(latent, timestep[:, 0], states, mask, *features))
 
 
-def coarsest(config: CompVisUnetConfig) -> frozenset[str]:
-    """As of `unet`, names of the modules that work on the coarsest maps and have most of the weights."""
-    ends = (config.last_of_level(LEVELS - 1) - number for number in range(config.layers))
-    inputs = (f"network.input_blocks.{number}" for number in ends)
-    outputs = (f"network.output_blocks.{number}.0" for number in range(config.layers + 1))
-    return frozenset(("network.middle_block", *inputs, *outputs))
-
-
 def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:
     """A noisy latent, a timestep, a mask that is empty for none, and features."""
     height, width = ((unit(LEVELS)) * units for units in {1: (4, 4), 2: (2, 3), 3: (1, 2)}[batch])

@@ -24,20 +24,27 @@ STATES = ServedTensor("STATES", "FP32", (PROMPT_LENGTH, WIDTH))
 
 
 class ServedTextEncoder(nn.Module):
-    """`tokens` int64 [B,77] to the normalised states FP32 [B,77,768]; those of a narrower encoder end in zeros."""
+    """`tokens` int64 [B,77] to the normalised states FP32 [B,77,width]; those of a narrower encoder end in zeros.
 
-    def __init__(self, encoder: nn.Module) -> None:
+    Behind the first end, `tokens` are ends; the encoder gets the padding that it was trained with.
+    """
+
+    def __init__(self, encoder: nn.Module, width: int = WIDTH, padding: int = END) -> None:
         super().__init__()
         self.encoder = encoder
+        self.width = width
+        self.padding = padding
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if self.padding != END:
+            tokens = torch.where((tokens == END).cumsum(1) > 1, self.padding, tokens)
         states = cast(Tensor, self.encoder(tokens).last_hidden_state)
-        return F.pad(states, (0, WIDTH - states.shape[2]))
+        return F.pad(states, (0, self.width - states.shape[2]))
 
 
 def prompt(text: bytes, tokenizer: Tokenizer) -> Any:
-    """Tokens int64 [77] of a prompt: Stable Diffusion 1 pads with the end."""
-    return tokenizer.encode(text, PROMPT_LENGTH, END)[0]
+    """Tokens int64 [77] of a prompt."""
+    return tokenizer.prompt(text)[0]
 
 
 def draw(batch: int, generator: Generator) -> tuple[Tensor]:

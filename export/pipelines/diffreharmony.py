@@ -88,13 +88,13 @@ def read_head(path: Path, network: UNet2DConditionModel, checkpoints: dict[str, 
     return named(path, lambda: stable_diffusion.mask_head(found.weights, network.config.block_out_channels[0]))
 
 
-def check_width(encoder: CLIPTextModel, network: UNet2DConditionModel) -> None:
-    """Refuse a text encoder that is not the UNet's."""
+def check_width(encoder: CLIPTextModel, network: UNet2DConditionModel, most: int = text_encoder.WIDTH) -> None:
+    """Refuse a text encoder that is not the UNet's, or wider than is served."""
     found, wanted = encoder.config.hidden_size, network.config.cross_attention_dim
     if found != wanted:
         raise CheckpointError(f"the text encoder's states are {found} wide, the UNet's text {wanted}")
-    if found > text_encoder.WIDTH:
-        raise CheckpointError(f"the text encoder's states are {found} wide; at most {text_encoder.WIDTH} are served")
+    if found > most:
+        raise CheckpointError(f"the text encoder's states are {found} wide; at most {most} are served")
     tokens = encoder.config.max_position_embeddings
     if tokens < PROMPT_LENGTH:
         raise CheckpointError(f"the text encoder reads {tokens} tokens, not {PROMPT_LENGTH}")

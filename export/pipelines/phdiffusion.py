@@ -173,7 +173,7 @@ def unet_candidate(found: PaintingUnet, states: Tensor, form: Form) -> Candidate
     network = ServedPaintingUnet(found, states)
     expected = answers(network, unet.NETWORK.samples())
     fold_text(network, states)
-    rewrite(network, form, unet.coarsest(found.config))
+    rewrite(network, form, found.config.coarsest())
     return Candidate(unet.NETWORK, network, expected, record(found, found.config))
 
 

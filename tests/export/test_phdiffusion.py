@@ -127,7 +127,7 @@ def test_the_form_for_processors_computes_the_same() -> None:
     shapes = [(2, 256, 16 >> level, 32 >> level) for level in range(4)]
     inputs = torch.randn(2, 4, 16, 32), torch.tensor([[701.0], [1.0]]), torch.rand(2, 1, 16, 32).round()
     features = [torch.randn(shape) for shape in shapes]
-    direct = phdiffusion_unet.coarsest(config)
+    direct = config.coarsest()
     assert direct <= {name for name, _ in network.named_modules()}
     with torch.no_grad():
         expected = network(*inputs, *features)

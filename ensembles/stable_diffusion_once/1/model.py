@@ -1,0 +1,8 @@
+from concord.loops.model import LoopModel
+from concord.loops.text_to_image import TextToImage
+
+
+class TritonPythonModel(LoopModel):
+    """As ``stable_diffusion``, with a single response."""
+
+    loop = TextToImage
