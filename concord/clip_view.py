@@ -1,14 +1,14 @@
-"""CLIP's view of an image: the square in its middle, 224 x 224.
+"""CLIP's view of an image: 224 x 224.
 
-As OpenAI's own transform for PIL images: the shorter side is resized to 224, cubic and antialiased, and the centre is
-cut out. Mean and standard deviation are applied in the networks.
+As OpenAI's own transform for PIL images, it is the square in the middle: the shorter side is resized to 224, cubic and
+antialiased, and the centre is cut out. Mean and standard deviation are applied in the networks.
 """
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from concord.arrays import Pixels
+from concord.arrays import Floats, Pixels
 
 VIEW_SIZE = 224
 
@@ -32,3 +32,18 @@ def foreground_view(pixels: Pixels, mask: Pixels) -> Pixels:
     """
     x, y, width, height = cv2.boundingRect(mask)
     return clip_view(pixels[y : y + height, x : x + width] if width else pixels)
+
+
+def edited_view(picture: Floats, part: Pixels) -> Floats:
+    """What an edit is ranked by, fp32 [3, 224, 224]: the edited part, and black around it, squashed.
+
+    As published with Blended Diffusion (Avrahami et al., CVPR 2022): linear without antialiasing, and without CLIP's
+    mean and standard deviation.
+
+    Args:
+        picture: fp32 [3, h, w] in 0..1.
+        part: uint8 [h, w] of 0 and 1.
+    """
+    shown = np.moveaxis(picture * part, 0, 2)
+    view = cv2.resize(np.ascontiguousarray(shown), (VIEW_SIZE, VIEW_SIZE), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(np.moveaxis(view, 2, 0), np.float32)

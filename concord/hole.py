@@ -41,8 +41,8 @@ class HoleWindow:
     padded: tuple[int, int]
 
     @classmethod
-    def around(cls, mask: Pixels, most: int, multiple: int) -> Self:
-        """The window around a mask, uint8 [H, W] of 0 and 255, neither empty nor full.
+    def around(cls, mask: Pixels, most: int, multiple: int, least: int = 0) -> Self:
+        """The window around a mask, uint8 [H, W] of 0 and 255, which is not empty.
 
         A compact hole has half of it in each direction. It is seen at the picture's own size, or smaller where it has
         more than ``most`` x ``most`` pixels.
@@ -50,19 +50,28 @@ class HoleWindow:
         Args:
             most: a multiple of ``multiple``.
             multiple: of which both sides are that a network can take.
+            least: the side of a square, for a network that draws nothing well at smaller sizes: the window has as many
+                pixels or, where the picture has not, is enlarged to them, if that is not more than ``most``.
         """
         x, y, width, height = cv2.boundingRect(mask)
         margin = (width * height) ** 0.5 / 2
-        rows = _placed(y, height, margin, mask.shape[0])
-        columns = _placed(x, width, margin, mask.shape[1])
+        shortest = max(_LEAST, least)
+        rows = _placed(y, height, margin, mask.shape[0], shortest)
+        columns = _placed(x, width, margin, mask.shape[1], shortest)
         sides = rows.stop - rows.start, columns.stop - columns.start
-        scale = most / (sides[0] * sides[1]) ** 0.5
-        if scale < 1:
-            size = padded = _multiples(sides, scale, multiple, most * most)
+        side = (sides[0] * sides[1]) ** 0.5
+        seen = min(max(side, least), most)
+        if seen != side or least == most:  # where there is one size, it is a square
+            size = padded = _multiples(sides, seen / side, multiple, most * most)
         else:
             size = sides
             padded = -(-sides[0] // multiple) * multiple, -(-sides[1] // multiple) * multiple
         return cls(rows, columns, size, padded)
+
+    @property
+    def _is_enlarged(self) -> bool:
+        own = (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+        return self.size[0] * self.size[1] > own
 
     def seen(self, pixels: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
         """What a network is given: colours uint8 [h, w, 3], and the hole uint8 [h, w] of 0 and 1, with padding.
@@ -74,7 +83,10 @@ class HoleWindow:
             pixels: uint8 [H, W, 3 or 4] RGB(A); alpha is not looked at.
             mask: uint8 [H, W] of 0 and 255.
         """
-        colours = resized(np.ascontiguousarray(pixels[self.rows, self.columns, :3]), self.size)
+        colours = np.ascontiguousarray(pixels[self.rows, self.columns, :3])
+        if self._is_enlarged:
+            colours = np.asarray(cv2.resize(colours, self.size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+        colours = resized(colours, self.size)
         share = (mask[self.rows, self.columns] > 0).astype(np.float32)
         hole = (
             share if share.shape == self.size else cv2.resize(share, self.size[::-1], interpolation=cv2.INTER_AREA)
@@ -98,16 +110,17 @@ class HoleWindow:
         height, width = self.size
         colours = np.ascontiguousarray(np.moveaxis(drawn[:, :height, :width] * np.float32(255), 0, 2))
         if colours.shape[:2] != hole.shape:
-            colours = np.asarray(cv2.resize(colours, hole.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+            how = cv2.INTER_AREA if self._is_enlarged else cv2.INTER_CUBIC
+            colours = np.asarray(cv2.resize(colours, hole.shape[::-1], interpolation=how), np.float32)
         if blend:
             colours += _difference(part[..., :3], colours, hole, _BLENDED * (hole.size / (height * width)) ** 0.5)
         part[..., :3][hole] = np.clip(colours[hole] + 0.5, 0, 255).astype(np.uint8)
         return answer
 
 
-def _placed(first: int, length: int, margin: float, whole: int) -> slice:
+def _placed(first: int, length: int, margin: float, whole: int, least: int) -> slice:
     """The part of one side of the picture: the hole in its middle where there is room."""
-    side = max(_LEAST, -(-int(np.ceil(length + 2 * margin)) // _STEP) * _STEP)
+    side = max(least, -(-int(np.ceil(length + 2 * margin)) // _STEP) * _STEP)
     if side >= whole:
         return slice(0, whole)
     start = min(max(first + length // 2 - side // 2, 0), whole - side)

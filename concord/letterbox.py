@@ -14,6 +14,7 @@ CRIS_SIZE = 416
 LOGITS_SIZE = 104
 MASK_THRESHOLD = 0.35
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _TILE = 128
 # Sum of the positive weights of OpenCV's cubic kernel (a = -0.75), largest halfway between pixels, in two dimensions:

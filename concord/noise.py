@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.arrays import Floats
 
@@ -26,10 +27,14 @@ class SeededNoise:
         """Noise of a shape, fp32; the same for the same index, independent for another."""
         size = int(np.prod(shape))
         pairs = (size + 1) // 2
-        words = np.random.Philox(key=np.array([self.seed, index], np.uint64)).random_raw(2 * pairs)
-        # 53 bits each; the first half in (0, 1], so that its logarithm is finite.
-        uniform = ((words >> np.uint64(11)) + np.float64(0.5)) * 2.0**-53
+        uniform = self.uniform(index, (2 * pairs,))
         radius = np.sqrt(-2 * np.log(uniform[:pairs]))
         angle = 2 * np.pi * uniform[pairs:]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
         return np.asarray(normal[:size], np.float32).reshape(shape)
+
+    def uniform(self, index: int, shape: Sequence[int]) -> NDArray[np.float64]:
+        """Numbers spread evenly over 0..1; not independent of what `draw` gives for the same index."""
+        words = np.random.Philox(key=np.array([self.seed, index], np.uint64)).random_raw(int(np.prod(shape)))
+        # 53 bits each; never 0, so that the logarithm is finite.
+        return (((words >> np.uint64(11)) + np.float64(0.5)) * 2.0**-53).reshape(shape)

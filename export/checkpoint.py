@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from export import bookkeeping
+from export import bookkeeping, torchscript_archive
 from export.errors import ExportError
 
 PREFIX = "module."  # of a data-parallel trainer's keys
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only) or a `.safetensors` file.
+    """Read a `.pth`/`.pt` (zip or legacy pickle, tensors only; TorchScript) or a `.safetensors` file.
 
     Accepts a bare state dict, one under a key of `WRAPPERS`, several under names, which become prefixes
     (`ad.conv_in.weight`), and the `module.` prefix of a data-parallel trainer. What trainers keep besides is left out
@@ -57,6 +57,8 @@ def read(path: Path) -> Checkpoint:
             with safe_open(path, framework="pt") as file:
                 config = (file.metadata() or {}).get("config", "")
                 found: Any = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        elif torchscript_archive.is_archive(path):
+            found = torchscript_archive.read(path)
         else:
             with bookkeeping.left_out(path):
                 found = torch.load(path, map_location="cpu", weights_only=True)

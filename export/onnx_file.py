@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from export import stored_weights
 from export.errors import ExportError
+from export.gradient_graph import WithGradient, traced
 from export.network import BATCH, Axes, Network
 from export.publication import Staged
 
@@ -57,6 +58,8 @@ def export(
         warnings.simplefilter("ignore")
         for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
+        if isinstance(network, WithGradient):
+            network = traced(network, inputs)
         program = torch.onnx.export(
             network.eval(),
             tuple(inputs),

@@ -32,6 +32,8 @@ BY_PIPELINE = {
     ),
     "sam": ("mobile_sam_encoder", "mobile_sam_decoder", "sam2_encoder", "sam2_decoder"),
     "attngan": ("attngan_text_encoder", "attngan_generator"),
+    "clip": ("clip_image_encoder", "clip_text_encoder"),
+    "blended_diffusion": ("blended_guidance",),
 }
 """Published by a pipeline of `export.pipelines`, by its name."""
 PARTS = tuple(chain.from_iterable(BY_PIPELINE.values()))

@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from concord.letterbox import CLIP_MEAN
+from concord.letterbox import CLIP_MEAN, CLIP_STD
 from export.networks.attention import HIDDEN, MultiHeadAttention, merge_heads, split_heads
 
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 EXPANSION = 4
 PRETRAINED_GRID = 7  # attention pooling was trained on 224 / 32 positions a side
 
@@ -74,7 +73,7 @@ class Normalize(nn.Module):
 class VisionTransformer(nn.Module):
     """CLIP's vision transformer: [B,3,S,S] normalised to features of all its tokens, [B, 1 + patches, embedding].
 
-    They are projected without the final norm `ln_post`, which is published and has no effect.
+    They are projected without the final norm `ln_post`, which only `embed` has.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -90,12 +89,19 @@ class VisionTransformer(nn.Module):
         self.proj = nn.Parameter(torch.randn(width, config.embedding) / width**0.5)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self._tokens(image) @ self.proj
+
+    def embed(self, image: Tensor) -> Tensor:
+        """CLIP's own answer, the embedding of the picture [B, embedding], of any length."""
+        return cast(Tensor, self.ln_post(self._tokens(image)[:, 0])) @ self.proj
+
+    def _tokens(self, image: Tensor) -> Tensor:
         patches = self.conv1(image).flatten(2).transpose(1, 2)
         picture = self.class_embedding.expand(image.shape[0], 1, -1)
         x = self.ln_pre(torch.cat((picture, patches), 1) + self.positional_embedding)
         for block in cast(nn.ModuleList, self.transformer["resblocks"]):
             x = block(x)
-        return cast(Tensor, x @ self.proj)
+        return cast(Tensor, x)
 
 
 class VisualTower(nn.Module):

@@ -113,23 +113,27 @@ class Unet(nn.Module, ABC):
         skips = [widths[0]]
         for level, width in enumerate(widths):
             for _ in range(layers):
-                self.input_blocks.append(Block([ResidualBlock(skips[-1], width, time), *attention(level)]))
+                self.input_blocks.append(Block([self.residual(skips[-1], width, time), *attention(level)]))
                 skips.append(width)
             if level < coarsest:
                 self.input_blocks.append(Block([self.smaller(width, time)]))
                 skips.append(width)
-        around = [ResidualBlock(widths[-1], widths[-1], time) for _ in range(2)]
+        around = [self.residual(widths[-1], widths[-1], time) for _ in range(2)]
         self.middle_block = Block([around[0], self.attention(widths[-1]), around[1]])
         self.output_blocks = nn.ModuleList()
         below = widths[-1]
         for level in reversed(range(len(widths))):
             for number in range(layers + 1):
-                block = Block([ResidualBlock(below + skips.pop(), widths[level], time), *attention(level)])
+                block = Block([self.residual(below + skips.pop(), widths[level], time), *attention(level)])
                 if level and number == layers:
                     block.append(self.larger(widths[level], time))
                 self.output_blocks.append(block)
                 below = widths[level]
         self.out = nn.Sequential(norm(below), nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1))
+
+    def residual(self, inputs: int, outputs: int, time: int) -> ResidualBlock:
+        """A block between maps of so many channels."""
+        return ResidualBlock(inputs, outputs, time)
 
     @abstractmethod
     def attends(self, level: int, coarsest: int) -> bool:

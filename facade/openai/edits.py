@@ -1,12 +1,14 @@
-"""``POST /v1/images/edits``: OpenAI's shape of the tasks `Harmonize` and `Inpaint`, for their clients."""
+"""``POST /v1/images/edits``: OpenAI's shape of the tasks `Harmonize`, `Inpaint` and `Edit`, for their clients."""
 
 import asyncio
 from collections.abc import Collection
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from concord_client.tasks.edit import Edit
 from concord_client.tasks.harmonize import Harmonize
 from concord_client.tasks.inpaint import Inpaint
 from facade.access.caller import Caller
@@ -19,7 +21,9 @@ from facade.work.pictures import check_output
 from facade.work.service import Service
 
 router = APIRouter()
+Value = TypeVar("Value")
 
+_TASKS = (Harmonize, Inpaint, Edit)
 _KINDS = (shapes.PartialImageEvent, shapes.CompletedEvent)
 _EVENTS: dict[str, type[BaseModel]] = {"image_edit.partial_image": _KINDS[0], "image_edit.completed": _KINDS[1]}
 SCHEMAS: tuple[type[BaseModel], ...] = (shapes.ImagesResponse, *_EVENTS.values(), shapes.OpenAIProblem)
@@ -52,8 +56,9 @@ async def edit(request: Request) -> Response:
 
     `prompt` is a referring expression, not an instruction. A mask is OpenAI's way round, transparent where the picture
     is to change; where both are given the mask says where, and the prompt is not read. A model of the task `inpaint`,
-    if it is named, fills the mask's hole. Problems have OpenAI's `error` beside their own fields. Several pictures
-    (`n`) are made one after the other; a stream has an event `image_edit.completed` for each.
+    if it is named, fills the mask's hole; one of the task `edit` changes the part in the mask into what the prompt
+    describes. Problems have OpenAI's `error` beside their own fields. Several pictures (`n`) are made one after the
+    other; a stream has an event `image_edit.completed` for each.
     """
     service: Service = request.app.state.service
     async with AsyncExitStack() as stack:
@@ -66,26 +71,43 @@ async def edit(request: Request) -> Response:
         pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
         check_output(settings, form.output_format)
         request.state.model = pipeline.model
-        wish = Wish(form, asked, pipeline, settings, _KINDS, ("mask",) if isinstance(asked, Harmonize) else ())
+        # Of the answer's pictures the first alone is sent on.
+        _, *unwanted = (field.name for field in asked.answer_type().fields() if field.holds_images)
+        wish = Wish(form, asked, pipeline, settings, _KINDS, tuple(unwanted))
         return await replied(request, stack, service, caller, wish)
 
 
 def _setting_names(service: Service) -> Collection[str] | None:
     """The settings of all models that may be asked for; None where it may be any."""
-    found = [service.models.setting_names(task.TASK) for task in (Harmonize, Inpaint)]
+    found = [service.models.setting_names(task.TASK) for task in _TASKS]
     return None if None in found else [name for names in found for name in names or ()]
 
 
-async def _translated(form: shapes.EditForm, service: Service, caller: Caller) -> Harmonize | Inpaint:
+async def _translated(form: shapes.EditForm, service: Service, caller: Caller) -> Harmonize | Inpaint | Edit:
     reader, limits, image = service.reader, service.allowance(caller).limits, form.photograph
     form.check_size(await reader.size(image, limits, "image"))
-    fills = form.model in service.models.catalogue.models(Inpaint.TASK)
+    mask = None
     if form.mask is not None:
         encoded = await reader.cheap_file(form.mask, limits, "mask", caller.owner)
         mask = await asyncio.to_thread(shapes.foreground_of, encoded, limits)
-        return Inpaint(image, mask) if fills else Harmonize(image, mask=mask)
-    if fills:
-        raise Problem("missing_field", f"{form.model} fills holes", field="mask", allowed="a mask of the hole")
-    if form.prompt is None:
-        raise Problem("missing_field", "neither prompt nor mask is given", field="prompt", allowed="prompt or mask")
-    return Harmonize(image, text=form.prompt)
+    task = next((each for each in _TASKS if form.model in service.models.catalogue.models(each.TASK)), Harmonize)
+    if task is Harmonize:
+        if mask is not None:
+            return Harmonize(image, mask=mask)
+        return Harmonize(
+            image, text=_given(form.prompt, "prompt", "neither prompt nor mask is given", "prompt or mask")
+        )
+    where = "a mask, transparent where the picture is to change"
+    mask = _given(mask, "mask", f"{form.model} changes what a mask shows", where)
+    if task is Inpaint:
+        return Inpaint(image, mask)
+    return Edit(
+        image, mask, _given(form.prompt, "prompt", f"{form.model} follows a prompt", "what the part is to show")
+    )
+
+
+def _given(value: Value | None, field: str, problem: str, allowed: str) -> Value:
+    """A field's value; raises a `Problem` where there is none."""
+    if value is None:
+        raise Problem("missing_field", problem, field=field, allowed=allowed)
+    return value

@@ -97,7 +97,9 @@ class EditForm(PicturesForm):
     image: bytes | None = Field(None, description=f"the composite: {FORMATS_IN_WORDS}")
     images: list[bytes] = Field([], alias="image[]", description="the same from clients that send a list; one image")
     prompt: str | None = Field(
-        None, description="a referring expression that names the part to be harmonized", examples=["the red ball"]
+        None,
+        description="a referring expression that names the part to be harmonized; of the task edit, what it is to show",
+        examples=["the red ball"],
     )
     mask: bytes | None = Field(
         None, description="or an image of the same size with alpha, transparent where that part is; goes before prompt"

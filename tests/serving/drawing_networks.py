@@ -49,7 +49,15 @@ def text_unet(width: int, layers: int = 1) -> onnx.ModelProto:
 
 def write_drawing(repository: Path, *pipelines: str) -> None:
     """Adds text-to-image pipelines and their companions to a model repository, on these networks."""
-    networks, declared = MODEL_REPOSITORIES
+    write_networks(repository, *pipelines)
+    for pipeline in pipelines:
+        for name in (pipeline, f"{pipeline}_once"):
+            (repository / name).symlink_to(MODEL_REPOSITORIES[1] / name)
+
+
+def write_networks(repository: Path, *pipelines: str) -> None:
+    """Adds the networks of text-to-image pipelines to a model repository."""
+    networks = MODEL_REPOSITORIES[0]
     for pipeline in pipelines:
         family, width = WIDTHS[pipeline]
         built = {
@@ -63,8 +71,6 @@ def write_drawing(repository: Path, *pipelines: str) -> None:
             config = networks / f"{family}_{role}" / "config.pbtxt"
             (repository / f"{family}_{role}" / "config.pbtxt").symlink_to(config)
             onnx.save(network, repository / f"{family}_{role}" / "1" / "model.onnx")
-        for name in (pipeline, f"{pipeline}_once"):
-            (repository / name).symlink_to(declared / name)
     (repository / LOOKUPS).symlink_to(networks / LOOKUPS)
     # A copy: it reads the vocabulary that lies beside it.
     shutil.copytree(networks / LOOKUP, repository / LOOKUP)

@@ -21,7 +21,12 @@ _TYPES = {
     "REFINE": np.bool_,
     "WINDOW": np.bool_,
     "BLEND": np.bool_,
+    "RANK": np.bool_,
+    "CANDIDATES": np.int32,
+    "DILATION": np.int32,
     "GUIDANCE": np.float32,
+    "RANGE": np.float32,
+    "SKIP": np.float32,
     "STRENGTH": np.float32,
     "DEPTH": np.float32,
     "TIMEOUT": np.float32,
@@ -66,13 +71,18 @@ class Stream:
             response = result.get_response()
             final = response.parameters["triton_final_response"].bool_param
             if response.outputs:
-                yield {output.name: result.as_numpy(output.name).item() for output in response.outputs}
+                yield {output.name: _value(result.as_numpy(output.name)) for output in response.outputs}
 
     def cancel(self) -> None:
         """Gives the request up, if it is not over."""
         with suppress(tritonclient.grpc.InferenceServerException):
             self._client.stop_stream(cancel_requests=True)
         self._client.close()
+
+
+def _value(tensor: NDArray) -> Any:
+    """Of one sample: a value, or a list of several."""
+    return tensor.item() if tensor.size == 1 else tensor.ravel().tolist()
 
 
 def stream(server: EmbeddedServer, inputs: dict[str, Any], model: str = "diffharmony") -> list[dict[str, Any]]:

@@ -1,0 +1,8 @@
+from concord.loops.blended_diffusion import BlendedDiffusion
+from concord.loops.model import LoopModel
+
+
+class TritonPythonModel(LoopModel):
+    """Image, mask of a part and text to the image with the part repainted; streams its progress."""
+
+    loop = BlendedDiffusion
