@@ -19,9 +19,20 @@ from concord import word_pieces, word_vocabulary
 from concord.server.installation import MODEL_REPOSITORIES
 from export import candidates, onnx_file
 from export.candidates import Candidate
-from export.networks import attngan_generator, attngan_text_encoder, declared, ldm_text2img, text_encoder
+from export.networks import (
+    attngan_generator,
+    attngan_text_encoder,
+    blended_guidance,
+    clip_text_encoder,
+    declared,
+    ldm_text2img,
+    text_encoder,
+)
 from export.networks.attngan_generator import COCO, AttnGanConfig
 from export.networks.attngan_text_encoder import AttnGanTextConfig
+from export.networks.blended_guidance import BlendedConfig
+from export.networks.clip import Clip, VisionConfig
+from export.networks.clip_text_encoder import ServedClipTextEncoder
 from export.networks.compvis_unet import CompVisUnetConfig
 from export.networks.ldm_inpainting import LdmInpaintingConfig, LdmInpaintingNet
 from export.networks.ldm_sr import LdmSrConfig, LdmSrNet
@@ -115,6 +126,21 @@ def publish_attngan(folder: Path, config: AttnGanConfig = COCO, text: AttnGanTex
     words = ["<end>", *WORDS, *(f"word{number}" for number in range(text.vocabulary - len(WORDS) - 1))]
     content = word_vocabulary.dump(words, attngan_generator.WORDS[COCO])
     _look_up(folder, attngan_generator.LOOKUP, word_vocabulary.FILE, content)
+
+
+def publish_blended_diffusion(folder: Path, config: BlendedConfig, text: VisionConfig) -> None:
+    """The guided step, and CLIP's tower for texts."""
+    torch.manual_seed(0)
+
+    def networks() -> Iterator[Candidate]:
+        guided, reading = served(blended_guidance.NETWORK.name, config), Clip(text, nn.Identity()).eval()
+        for model, network in (
+            (blended_guidance.NETWORK, guided),
+            (clip_text_encoder.NETWORK, ServedClipTextEncoder(reading)),
+        ):
+            yield Candidate(model, network, answers(network, model.samples()), {})
+
+    candidates.publish(networks(), folder, RECORD)
 
 
 def publish_alone(folder: Path, name: str, sizes: object) -> None:

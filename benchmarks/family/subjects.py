@@ -1,11 +1,6 @@
 """The networks of the family, in the order in which they are measured: those of one export beside each other."""
 
-import importlib
 from functools import partial
-from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from benchmarks.family import eager
 from benchmarks.family.networks import (
@@ -18,13 +13,13 @@ from benchmarks.family.networks import (
     served,
 )
 from benchmarks.family.subject import ONE_PASS, STEP, Subject
-from export.networks import find
+from export.networks import blended_guidance
 from export.networks.attngan_generator import BIRD, COCO
 from export.networks.attngan_text_encoder import AttnGanTextConfig
+from export.networks.blended_guidance import BlendedConfig
 from export.networks.diffir import PLACES_BIG, DiffIRConfig
 
 OURS = "published layout"
-BLENDED = "blended_guidance"
 TEXT2IMG = partial(publish_ldm, only=("ldm_text2img_text_encoder", "ldm_text2img_unet"))
 
 
@@ -32,19 +27,6 @@ def alone(name: str, network: str, sizes: object, goal: float | None = None) -> 
     """A network that is the only one of its pipeline."""
     publish = partial(publish_alone, name=network, sizes=sizes)
     return Subject(name, network, publish, partial(served, network, sizes), OURS, goal)
-
-
-def blended_sizes() -> Any:
-    """The published ones."""
-    return importlib.import_module(f"export.networks.{BLENDED}").BlendedConfig()
-
-
-def publish_blended(folder: Path) -> None:
-    publish_alone(folder, BLENDED, blended_sizes())
-
-
-def eager_blended() -> nn.Module:
-    return served(BLENDED, blended_sizes())
 
 
 SUBJECTS = (
@@ -87,6 +69,5 @@ SUBJECTS = (
         *("ldm_text2img_large", "ldm_text2img_unet", TEXT2IMG),
         *(eager.text2img_unet, "diffusers' UNet2DConditionModel", STEP, 256),
     ),
-    # Only where that network is declared.
-    *([Subject("blended_diffusion", BLENDED, publish_blended, eager_blended, OURS)] if find(BLENDED) else []),
+    alone("blended_diffusion", blended_guidance.NETWORK.name, BlendedConfig()),
 )

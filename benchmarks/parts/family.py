@@ -1,7 +1,7 @@
 """The networks that draw, of diffusion models and GANs, at published sizes; and the loops that run them.
 
 Weights are random, from a seed, for timing only. One after the other is exported, measured and removed. What is known
-is kept after each, so that an interrupted run is continued by naming the rows that it lacks.
+is kept after each: an interrupted run is continued with `--rows`, which names those that it lacks.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -25,6 +25,7 @@ from benchmarks.floors.side_by_side import SideBySide
 from benchmarks.machine import named_machine
 from concord.instruments.markdown import table, times
 from concord.server.embedded import EmbeddedServer
+from concord_client.atomic_file import write_atomically
 
 MOST_OVER_BARE, MOST_AT_ONCE = 1.03, 0.85
 KEPT = "family.json"
@@ -71,7 +72,7 @@ def measure(rows: Collection[str] = ROWS, rounds: int = 5, output: Path = OUTPUT
         numbers = Numbers()
     for name, found in measurements(rows, output / "family", rounds):
         numbers.add(name, found)
-        kept.write_bytes(form.dump_json((machine, numbers), indent=1))
+        write_atomically(kept, form.dump_json((machine, numbers), indent=1))
     return numbers
 
 
@@ -85,9 +86,10 @@ def measurements(rows: Collection[str], place: Path, rounds: int) -> Iterator[tu
                 with apart() as process:
                     process.run(publish, place)
                 with serving(place, only={path.name for path in place.iterdir()}) as server:
-                    yield name, measuring(server, place, rounds)
+                    found: Found = measuring(server, place, rounds)
             except Exception as error:
-                yield name, in_words(error)
+                found = in_words(error)
+            yield name, found
     rmtree(place, ignore_errors=True)
 
 
