@@ -7,7 +7,7 @@ import importlib
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -51,6 +51,7 @@ from export.state_dict import StateDict
 
 TEXT_UNET: dict[str, Any] = INPAINTING | {"in_channels": 4}
 """Stable Diffusion 1's sizes, in diffusers' words."""
+Module = TypeVar("Module", bound=nn.Module)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("a", "the", "red", "green", "blue", "left", "right", "top", "bottom", "square", "circle", "bird")
 
@@ -61,14 +62,14 @@ def publish_phdiffusion(
     """VAE, adapter and UNet."""
     torch.manual_seed(0)
     config, form = config or CompVisUnetConfig(), Form()
-    autoencoder: Any = AutoencoderKL(**(vae or KL_F8))
+    autoencoder: Any = AutoencoderKL(**KL_F8 | (vae or {}))
     adapting = AdapterConfig(residual=True, widths=config.widths)
     states = torch.randn(TOKENS, config.context)
 
     def networks() -> Iterator[Candidate]:
-        yield from candidates.vae(autoencoder.eval(), form, phdiffusion.VAE)
-        yield phdiffusion.adapter_candidate(Adapter(adapting).eval(), adapting)
-        yield phdiffusion.unet_candidate(PaintingUnet(config).eval(), states, form)
+        yield from candidates.vae(frozen(autoencoder), form, phdiffusion.VAE)
+        yield phdiffusion.adapter_candidate(frozen(Adapter(adapting)), adapting)
+        yield phdiffusion.unet_candidate(frozen(PaintingUnet(config)), states, form)
 
     candidates.publish(networks(), folder, RECORD)
 
@@ -76,14 +77,14 @@ def publish_phdiffusion(
 def publish_ldm_inpainting(folder: Path, config: LdmInpaintingConfig | None = None) -> None:
     """Encoder, UNet and decoder."""
     torch.manual_seed(0)
-    network = LdmInpaintingNet(config or LdmInpaintingConfig()).eval()
+    network = frozen(LdmInpaintingNet(config or LdmInpaintingConfig()))
     candidates.publish(inpainting.parts(network, Form()), folder, RECORD)
 
 
 def publish_ldm_sr(folder: Path, config: LdmSrConfig | None = None) -> None:
     """UNet and decoder."""
     torch.manual_seed(0)
-    network = LdmSrNet(config or LdmSrConfig()).eval()
+    network = frozen(LdmSrNet(config or LdmSrConfig()))
     candidates.publish(upscaling.parts(network, Form()), folder, RECORD)
 
 
@@ -91,7 +92,7 @@ def publish_ldm(folder: Path, config: LdmText2ImgConfig | None = None, only: Col
     """Text encoder, UNet and VAE, or those named of them; and word pieces, the letters among them."""
     torch.manual_seed(0)
     config = config or LdmText2ImgConfig()
-    network = LdmText2ImgNet(config).eval()
+    network = frozen(LdmText2ImgNet(config))
     parts = (part for part in ldm.parts(network, Form()) if not only or part.model.name in only)
     candidates.publish(parts, folder, RECORD)
     pieces = [*word_pieces.SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -107,7 +108,7 @@ def publish_stable_diffusion(folder: Path, unet: dict[str, Any], vae: dict[str, 
         AutoencoderKL(**KL_F8 | vae),
         CLIPTextModel(CLIPTextConfig(**text_encoder.SIZES | text)),
     )
-    found = TextToImage(*(network.eval() for network in networks))
+    found = TextToImage(*map(frozen, networks))
     candidates.publish(stable_diffusion.parts(found, Form()), folder, RECORD)
 
 
@@ -133,7 +134,7 @@ def publish_blended_diffusion(folder: Path, config: BlendedConfig, text: VisionC
     torch.manual_seed(0)
 
     def networks() -> Iterator[Candidate]:
-        guided, reading = served(blended_guidance.NETWORK.name, config), Clip(text, nn.Identity()).eval()
+        guided, reading = served(blended_guidance.NETWORK.name, config), frozen(Clip(text, nn.Identity()))
         for model, network in (
             (blended_guidance.NETWORK, guided),
             (clip_text_encoder.NETWORK, ServedClipTextEncoder(reading)),
@@ -153,7 +154,12 @@ def served(name: str, sizes: object) -> nn.Module:
     """A network of a bare state dict of these sizes, as it is served."""
     module = importlib.import_module(f"export.networks.{name}")
     source: StateDict[Any] = module.NETWORK.source or module.SOURCE
-    return source.served(source.build(sizes)).requires_grad_(False).eval()
+    return frozen(source.served(source.build(sizes)))
+
+
+def frozen(network: Module) -> Module:
+    """The network as it answers, and is not trained."""
+    return network.requires_grad_(False).eval()
 
 
 def _look_up(folder: Path, model: str, file: str, content: bytes) -> None:
