@@ -15,7 +15,7 @@ from tritonclient.grpc import InferenceServerClient  # type: ignore[import-untyp
 from concord.arrays import as_pixels
 from concord.edges import EDGES, FITTED, HARD
 from concord.gates import tasks
-from concord.gates.metrics import boundary_f, foreground_mse, psnr
+from concord.gates.metrics import boundary_f, decibels, foreground_mse, psnr
 from concord.gates.patches import pattern
 from concord.gates.pictures import SIZE, HeldOut, answer, fixed, judged
 from concord.gates.tasks import Picture, gate_of
@@ -26,7 +26,9 @@ from concord.png import encode_png
 from concord.scenes.photographs import HELD_OUT_FROM, make_photo_composite
 from concord.scenes.scene import Scene
 from concord.server.embedded import EmbeddedServer, Ports
-from concord_client import Client, Harmonize, Pipeline, Request, Segment, Select
+from concord_client import Client, Generate, Harmonize, Inpaint, Pipeline, Request, Segment, Select
+from demo.drawing import Drawing, shows
+from demo.filling import squared_errors
 from demo.photographs import NotFetched, collection
 from demo.pictures import decoded
 from demo.selecting import inmost
@@ -36,6 +38,7 @@ OUTPUT = Path("out/quality.json")
 SCENES = 256
 PHOTOGRAPHS = 256
 FETCHED = 64
+TEXTS = 128
 
 
 def main() -> int:
@@ -48,7 +51,7 @@ def main() -> int:
         pictures, others = HeldOut.draw(SCENES, PHOTOGRAPHS), fetched()
         catalogue = client.catalogue()
         coders = [pipeline.parts for pipeline in catalogue.pipelines if {"encoder", "decoder"} <= pipeline.parts.keys()]
-        kinds = ("autoencoders", "segmenters", "selectors", "harmonizers", "patterns")
+        kinds = ("autoencoders", "segmenters", "selectors", "inpainters", "generators", "harmonizers", "patterns")
         report: dict[str, Any] = {kind: {} for kind in kinds}
         for names in {(parts["encoder"].model, parts["decoder"].model) for parts in coders}:
             values = each(lambda scene, n=names: restored_psnr(networks, scene, *n), pictures.scenes, "restoring")
@@ -56,6 +59,15 @@ def main() -> int:
         for pipeline in of_task(catalogue, Select.TASK, {"IMAGE", "POINTS"}):
             values = each(lambda scene, p=pipeline: clicked_iou(client, p, scene), pictures.scenes, pipeline.model)
             report["selectors"][pipeline.model] = float(values.mean())
+        for pipeline in of_task(catalogue, Inpaint.TASK, {"IMAGE", "MASK"}):
+            numbered = list(enumerate(pictures.scenes))
+            values = each(lambda item, p=pipeline: squared_errors(client, p, *item), numbered, pipeline.model)
+            names = ("psnr", "psnr_telea")
+            report["inpainters"][pipeline.model] = dict(zip(names, map(decibels, values.mean(axis=0)), strict=True))
+        for pipeline in of_task(catalogue, Generate.TASK, {"TEXT"}):
+            report["generators"][pipeline.model] = drawn(
+                client, pipeline, [scene.expression for scene in pictures.scenes]
+            )
         for pipeline in judged(catalogue):
             if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
                 for edges in (HARD, FITTED):
@@ -82,6 +94,13 @@ def main() -> int:
         print(f"{name}: mean IoU {row['iou']:.3f} and boundary F-score {row['boundary_f']:.3f} on scenes")
     for name, value in report["selectors"].items():
         print(f"{name}: mean IoU {value:.3f} of the best mask for one click on scenes")
+    for name, row in report["inpainters"].items():
+        print(f"{name}: PSNR {row['psnr']:.2f} dB in holes of scenes, {row['psnr_telea']:.2f} of Telea's method")
+    for name, row in report["generators"].items():
+        print(
+            f"{name}: an object is found for {row['found']:.0%} of {TEXTS} texts, and has the colour that is said for "
+            f"{row['right']:.0%}; in the picture of another text for {row['right_by_chance']:.0%}"
+        )
     for name, value in report["autoencoders"].items():
         print(f"{name}: mean PSNR of the reconstruction {value:.2f} dB on scenes")
     for name, row in report["harmonizers"].items():
@@ -123,6 +142,15 @@ def found(client: Client, pipeline: Pipeline, scene: Scene, edges: str) -> list[
     settings = {**fixed(pipeline), EDGES.lower(): edges}
     mask = decoded(client.run(request, model=pipeline.model, settings=settings).mask)
     return [intersection_over_union(mask, scene.mask), boundary_f(mask, scene.mask, max(SIZE) * 2 / 512)]
+
+
+def drawn(client: Client, pipeline: Pipeline, texts: Sequence[str]) -> dict[str, float]:
+    """Shares of texts whose picture shows them; the last is of the pictures that were drawn for the text before."""
+    drawings = [Drawing.of(client, pipeline, text) for text in tqdm(texts, pipeline.model)]
+    own = np.array([shows(client, drawing, drawing.text) for drawing in drawings])
+    others = np.array([shows(client, drawings[n - 1], text) for n, text in enumerate(texts)])
+    found, right = np.nanmean(own, axis=0).tolist()
+    return {"found": found, "right": right, "right_by_chance": float(np.nanmean(others[:, 1]))}
 
 
 def clicked_iou(client: Client, pipeline: Pipeline, scene: Scene) -> float:

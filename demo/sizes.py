@@ -4,7 +4,9 @@ from typing import Any
 
 from export.networks.clip import CrisConfig
 from export.networks.clip_ht import ClipHTConfig
+from export.networks.diffir import DiffIRConfig
 from export.networks.harmony_transformer import HarmonyTransformerConfig
+from export.networks.ldm_text2img import LdmText2ImgConfig
 
 CRIS = CrisConfig(
     vision_layers=(1, 1, 2, 1),
@@ -37,6 +39,7 @@ CLIP_HT = ClipHTConfig(
     feedforward=HT.feedforward,
     layers=HT.layers,
 )
+DIFFIR = DiffIRConfig(width=16, blocks=(1, 1, 1, 3), condition_blocks=1)
 VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -67,3 +70,14 @@ TEXT_ENCODER: dict[str, Any] = {  # as CRIS's text tower, with whose weights it 
 }
 REFERRING_UNET = UNET | {"cross_attention_dim": CRIS.text_width}
 TEXT_STATES = (4, 32)  # instead of the empty prompt: tokens x cross_attention_dim
+LDM = LdmText2ImgConfig(  # its autoencoder is VAE
+    widths=(32, 64, 96),
+    layers=1,
+    heads=4,
+    text_width=64,
+    text_layers=2,
+    features=16,
+    multiples=(1, 2, 4, 4),
+    autoencoder_layers=1,
+    groups=2,
+)

@@ -21,8 +21,10 @@ from demo.tasks import Task
 from demo.tasks.autoencoder import Autoencoder
 from demo.tasks.clip_harmonizer import ClipHarmonizer
 from demo.tasks.denoiser import Denoiser
+from demo.tasks.drawer import Drawer
 from demo.tasks.end_to_end import EndToEnd
 from demo.tasks.harmonizer import Harmonizer
+from demo.tasks.inpainter import Inpainter
 from demo.tasks.referrer import Referrer
 from demo.tasks.segmenter import Segmenter
 from demo.tasks.tiny_autoencoder import TinyAutoencoder
@@ -38,6 +40,8 @@ TASKS: dict[str, Callable[[], Task]] = {
     "tiny_vae": TinyAutoencoder,
     "unet": Denoiser,
     "referring": Referrer,
+    "diffir": Inpainter,
+    "ldm": Drawer,
 }
 
 

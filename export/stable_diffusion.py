@@ -28,7 +28,7 @@ FAMILIES = {
 }
 TAKEN = {
     CHANNELS: "DiffHarmony's takes 9: noisy latent, mask and composite latent, as inpainting UNets do",
-    LATENT_CHANNELS: "PHDiffusion's takes 4: a noisy latent alone, as text-to-image UNets do",
+    LATENT_CHANNELS: "wanted is one that takes 4: a noisy latent alone, as text-to-image UNets do",
 }
 STATES = "states"
 

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from export import checkpoint
@@ -26,6 +28,7 @@ class StateDict(Generic[Config]):
         own: the network's weights among those of a file, under the published keys; by default all of them.
         refused: why weights cannot be of these sizes, where a list of all their keys would hide it; empty if they can.
         unused: whether a key of the published file is one that the network does without; the record lists those.
+        large: whether the file's tensors become the network's, since both would hardly fit into memory.
     """
 
     claims: Callable[[Collection[str]], bool]
@@ -35,6 +38,7 @@ class StateDict(Generic[Config]):
     own: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
     refused: Callable[[Config, Mapping[str, Tensor]], str] = lambda _config, _weights: ""
     unused: Callable[[str], bool] = lambda _key: False
+    large: bool = False
     rewritten: ClassVar[bool] = False
 
     def read(self, path: Path) -> Checkpoint:
@@ -48,8 +52,9 @@ class StateDict(Generic[Config]):
         config, weights = self.sizes(found), self.own(used)
         if reason := self.refused(config, weights):
             raise CheckpointError(reason)
-        network = self.build(config)
-        checkpoint.load(network, weights)
+        with torch.device("meta") if self.large else nullcontext():
+            network = self.build(config)
+        checkpoint.load(network, weights, assign=self.large)
         record = {
             "network": type(network).__name__,
             "config": asdict(config),  # type: ignore[call-overload]

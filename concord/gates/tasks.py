@@ -13,7 +13,7 @@ from concord.masks import encode_mask, intersection_over_union
 from concord.png import encode_png
 from concord.scenes.photographs import PhotoComposite
 from concord.scenes.scene import Scene
-from concord_client import Generate, Harmonize, Pipeline, Request, Segment
+from concord_client import Generate, Harmonize, Inpaint, Pipeline, Request, Segment
 
 Picture = Scene | PhotoComposite
 Means = dict[str, float]
@@ -79,8 +79,28 @@ def _likeness(_pictures: Sequence[Picture], default: Sequence[Pixels], profile: 
 
 def _error(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
     """The growth of the fMSE against the truth."""
-    truths, masks = [picture.truth for picture in pictures], [picture.mask for picture in pictures]
-    fmse = _means(foreground_mse, default, profile, truths, masks)
+    return _worse(pictures, [picture.mask for picture in pictures], default, profile)
+
+
+def _hole(picture: Picture) -> Pixels:
+    """A hole whose outline is that of the changed part, half a picture away: mostly background."""
+    return np.roll(picture.mask, [side // 2 for side in picture.mask.shape], (0, 1))
+
+
+def _ask_to_fill(picture: Picture) -> Inpaint:
+    return Inpaint(encode_png(picture.truth), encode_mask(_hole(picture)))
+
+
+def _filling(pictures: Sequence[Picture], default: Sequence[Pixels], profile: Sequence[Pixels]) -> Measured:
+    """PSNR against the default's pictures, and the growth of the error in the hole."""
+    worse = _worse(pictures, [_hole(picture) for picture in pictures], default, profile)
+    return {**_likeness(pictures, default, profile), **worse}
+
+
+def _worse(
+    pictures: Sequence[Picture], masks: Sequence[Pixels], default: Sequence[Pixels], profile: Sequence[Pixels]
+) -> Measured:
+    fmse = _means(foreground_mse, default, profile, [picture.truth for picture in pictures], masks)
     return {"fmse_worse": (fmse["profile"] / fmse["default"] - 1, fmse)}
 
 
@@ -113,6 +133,7 @@ GATED = (
         "image",
         {SCENES: _fidelity, PHOTOGRAPHS: _fidelity, LARGE_SCENES: _grid},
     ),
+    GatedTask(Inpaint.TASK, _BY_MASK, _ask_to_fill, "image", {SCENES: _filling, PHOTOGRAPHS: _filling}),
     GatedTask(Generate.TASK, frozenset({"TEXT"}), _ask_for_drawing, "image", {SCENES: _likeness}),
     # A pixel at the edge of a mask that a model finds itself is changed or not: no measure of a form's fidelity.
     GatedTask(Harmonize.TASK, _BY_WORDS, _ask_by_words, "image", {SCENES: _error}),

@@ -161,7 +161,7 @@ def _encoded(linear: Floats) -> Pixels:
     return np.minimum(np.sqrt(linear) * 255 + 0.5, 255).astype(np.uint8)
 
 
-def _mean_colour(samples: Pixels) -> Floats:
+def mean_colour(samples: Pixels) -> Floats:
     """Mean of pixels [N, 3] without the brightest tenth, which may be a highlight and not the paint; RGB in 0..1."""
     brightness = samples.sum(1, dtype=np.int32)
     kept = samples[brightness <= np.partition(brightness, -(brightness.size // 10))[-(brightness.size // 10)]]
@@ -174,7 +174,7 @@ def _change(rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str
 
     def is_suitable(after: Pixels, error: float, clipped: float) -> bool:
         seen = 300 <= error <= 7000 and clipped <= 0.06
-        return seen and (word is None or colour_word(_mean_colour(after)) == word)
+        return seen and (word is None or colour_word(mean_colour(after)) == word)
 
     draw = partial(random_adjustment, rng, strength=1.15, kinds=kinds)
     return change_part(rng, truth, coverage, 10, draw, is_suitable)
@@ -223,7 +223,7 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
     words = []
     for plan, coverage in zip(plans, coverages, strict=True):
         rows, columns = picked(rng, coverage)
-        word = colour_word(_mean_colour(truth[rows, columns]))
+        word = colour_word(mean_colour(truth[rows, columns]))
         # A word other than the paint's would be true of the composite but not of the truth.
         words.append(word if word == plan.name else None)
     objects = tuple(_describe(plan, size, word) for plan, word in zip(plans, words, strict=True))

@@ -29,6 +29,7 @@ UNSHUFFLED = 4  # the prior is read from blocks of so many pixels each way
 MASKED = 4  # channels: the picture without what is in the hole, and the mask
 PERIOD = 10  # a timestep is told as its share of so many times their number
 PREFIX = "generator."  # of the keys in the trainer's file
+ALIASES = {"diffusion.condition.": "condition.", "diffusion.model.": "denoise."}  # names that weights have besides
 SIZES = {1: (32, 32), 2: (24, 32), 3: (16, 32)}  # batch to height and width, in multiples, of what it is checked with
 
 
@@ -185,9 +186,19 @@ class ServedDiffIR(nn.Module):
 
 
 def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The generator's weights: those of a trainer's file, which has its losses' besides, or all of a file without."""
+    """The generator's weights: those of a trainer's file, which has its losses' besides, or all of a file without.
+
+    A file may leave out the names that weights have besides their own.
+    """
     inside = {key.removeprefix(PREFIX): value for key, value in weights.items() if key.startswith(PREFIX)}
-    return inside or dict(weights)
+    found = inside or dict(weights)
+    again = {
+        alias + key.removeprefix(name): value
+        for alias, name in ALIASES.items()
+        for key, value in found.items()
+        if key.startswith(name)
+    }
+    return again | found
 
 
 def published(weights: Mapping[str, Tensor]) -> DiffIRConfig:

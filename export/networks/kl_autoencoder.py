@@ -23,10 +23,11 @@ class KlConfig:
     width: int = 128
     multiples: tuple[int, ...] = (1, 2, 4, 4)
     layers: int = 2
+    groups: int = VqConfig.groups
 
     def half(self, channels: int) -> VqConfig:
         """Of the encoder or decoder of latents with so many channels."""
-        return VqConfig(self.width, self.multiples, self.layers, channels, attends=True)
+        return VqConfig(self.width, self.multiples, self.layers, channels, attends=True, groups=self.groups)
 
 
 class KlAutoencoder(nn.Module):

@@ -34,20 +34,24 @@ STATES = ServedTensor("STATES", "FP32", (LENGTH, WIDTH))
 class LdmText2ImgConfig:
     """Sizes of the three parts; the defaults are the published ones.
 
-    `pieces`, `text_width` and `text_layers` are of the text encoder, `features` and `multiples` of the autoencoder.
+    `pieces`, `text_width` and `text_layers` are of the text encoder; `features`, `multiples`, `autoencoder_layers` and
+    `groups` of the autoencoder.
     """
 
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers: int = CompVisUnetConfig.layers
     heads: int = 8
     pieces: int = TextTransformerConfig.pieces
     text_width: int = WIDTH
     text_layers: int = TextTransformerConfig.layers
     features: int = KlConfig.width
     multiples: tuple[int, ...] = KlConfig.multiples
+    autoencoder_layers: int = KlConfig.layers
+    groups: int = KlConfig.groups
 
     @property
     def unet(self) -> CompVisUnetConfig:
-        return CompVisUnetConfig(widths=self.widths, heads=self.heads, context=self.text_width)
+        return CompVisUnetConfig(widths=self.widths, layers=self.layers, heads=self.heads, context=self.text_width)
 
     @property
     def text(self) -> TextTransformerConfig:
@@ -55,7 +59,7 @@ class LdmText2ImgConfig:
 
     @property
     def autoencoder(self) -> KlConfig:
-        return KlConfig(self.features, self.multiples)
+        return KlConfig(self.features, self.multiples, self.autoencoder_layers, self.groups)
 
 
 class TextAndUnet(nn.Module):
@@ -94,6 +98,9 @@ PUBLISHED = {
     ),
 }
 GOLDEN = ("ldm_text2img_small",)
+PUBLISHED_HALVES = {"ldm_kl_small": lambda: KlAutoencoder(KlConfig(width=32))}
+GOLDEN_HALVES = ("ldm_kl_small",)
+"""Of the autoencoder."""
 
 
 def claims(keys: Collection[str]) -> bool:
@@ -112,7 +119,9 @@ def sizes(weights: Mapping[str, Tensor]) -> LdmText2ImgConfig:
     return LdmText2ImgConfig() if table is None or table.ndim != 2 else LdmText2ImgConfig(pieces=len(table))
 
 
-SOURCE = StateDict(claims=claims, own=own, published=sizes, build=LdmText2ImgNet, served=lambda network: network)
+SOURCE = StateDict(
+    claims=claims, own=own, published=sizes, build=LdmText2ImgNet, served=lambda network: network, large=True
+)
 
 
 def texts(repository: Path) -> Texts:

@@ -3,11 +3,6 @@
 from dataclasses import replace
 
 from export.networks import vae_encoder
-from export.networks.kl_autoencoder import KlAutoencoder, KlConfig
+from export.networks.ldm_text2img import GOLDEN_HALVES, PUBLISHED_HALVES
 
-NETWORK = replace(
-    vae_encoder.NETWORK,
-    name="ldm_text2img_encoder",
-    published={"ldm_kl_small": lambda: KlAutoencoder(KlConfig(width=32))},
-    golden=("ldm_kl_small",),
-)
+NETWORK = replace(vae_encoder.NETWORK, name="ldm_text2img_encoder", published=PUBLISHED_HALVES, golden=GOLDEN_HALVES)

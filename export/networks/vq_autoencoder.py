@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from export.networks.map_attention import MapAttention
 
-GROUPS = 32
 EPSILON = 1e-6
 PIECE = 1024  # codes that a latent is compared with at a time: a matrix of all would take half a gigabyte at 512 pixels
 
@@ -24,7 +23,7 @@ PIECE = 1024  # codes that a latent is compared with at a time: a matrix of all 
 class VqConfig:
     """Sizes; the defaults are those of VQ-f4. Each level but the last halves the size.
 
-    `attends`: whether the smallest map attends to itself, with one head.
+    `attends`: whether the smallest map attends to itself, with one head. `groups` are those of the norms.
     """
 
     width: int = 128
@@ -33,6 +32,7 @@ class VqConfig:
     channels: int = 3
     codes: int = 8192
     attends: bool = False
+    groups: int = 32
 
 
 class VqAutoencoder(nn.Module):
@@ -79,9 +79,9 @@ class Codebook(nn.Module):
 class ResidualBlock(nn.Module):
     """[B,C,h,w] to [B,O,h,w]."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = _norm(inputs), _norm(outputs)
+        self.norm1, self.norm2 = _norm(inputs, groups), _norm(outputs, groups)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         if inputs != outputs:
@@ -106,9 +106,9 @@ class Downsampling(nn.Module):
 class Level(nn.Module):
     """Residual blocks, and what changes the size behind them."""
 
-    def __init__(self, inputs: int, outputs: int, layers: int, **resampling: nn.Module) -> None:
+    def __init__(self, inputs: int, outputs: int, layers: int, groups: int, **resampling: nn.Module) -> None:
         super().__init__()
-        self.block = nn.ModuleList(ResidualBlock(inputs if not n else outputs, outputs) for n in range(layers))
+        self.block = nn.ModuleList(ResidualBlock(inputs if not n else outputs, outputs, groups) for n in range(layers))
         for name, module in resampling.items():
             self.add_module(name, module)
 
@@ -123,15 +123,16 @@ class Level(nn.Module):
 class MiddleAttention(MapAttention):
     """[B,C,h,w] to the same, with one head of all channels."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm = _norm(channels)
+        self.norm = _norm(channels, groups)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
-        query, key, value = (layer(h).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).unflatten(2, x.shape[2:])
+        # An axis for the one head: ONNX's exporter asks for it.
+        query, key, value = (layer(h).flatten(2).transpose(1, 2)[:, None] for layer in (self.q, self.k, self.v))
+        attended = F.scaled_dot_product_attention(query, key, value)[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])
         return cast(Tensor, x + self.proj_out(attended))
 
     def ordinary(self) -> Attention:
@@ -143,11 +144,11 @@ class MiddleAttention(MapAttention):
 class Middle(nn.Module):
     """Two residual blocks at the smallest size, between which it may attend."""
 
-    def __init__(self, channels: int, attends: bool) -> None:
+    def __init__(self, channels: int, config: VqConfig) -> None:
         super().__init__()
-        self.block_1, self.block_2 = ResidualBlock(channels, channels), ResidualBlock(channels, channels)
-        if attends:
-            self.attn_1 = MiddleAttention(channels)
+        self.block_1, self.block_2 = (ResidualBlock(channels, channels, config.groups) for _ in range(2))
+        if config.attends:
+            self.attn_1 = MiddleAttention(channels, config.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.block_1(x)
@@ -164,9 +165,9 @@ class Encoder(nn.Module):
         self.down = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(zip([config.width, *widths[:-1]], widths, strict=True)):
             smaller = {"downsample": Downsampling(outputs)} if number < len(widths) - 1 else {}
-            self.down.append(Level(inputs, outputs, config.layers, **smaller))
-        self.mid = Middle(widths[-1], config.attends)
-        self.norm_out = _norm(widths[-1])
+            self.down.append(Level(inputs, outputs, config.layers, config.groups, **smaller))
+        self.mid = Middle(widths[-1], config)
+        self.norm_out = _norm(widths[-1], config.groups)
         self.conv_out = nn.Conv2d(widths[-1], config.channels, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -183,12 +184,12 @@ class Decoder(nn.Module):
         super().__init__()
         widths = [config.width * multiple for multiple in config.multiples]
         self.conv_in = nn.Conv2d(config.channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1], config.attends)
+        self.mid = Middle(widths[-1], config)
         self.up = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True)):
             larger = {"upsample": Upsample2D(outputs, use_conv=True)} if number else {}
-            self.up.append(Level(inputs, outputs, config.layers + 1, **larger))
-        self.norm_out = _norm(widths[0])
+            self.up.append(Level(inputs, outputs, config.layers + 1, config.groups, **larger))
+        self.norm_out = _norm(widths[0], config.groups)
         self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -209,5 +210,5 @@ class ServedVqDecoder(nn.Module):
         return cast(Tensor, self.decoder(self.post_quant_conv(self.quantize(latent))) / 2 + 0.5)
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels, eps=EPSILON)
+def _norm(channels: int, groups: int) -> nn.GroupNorm:
+    return nn.GroupNorm(groups, channels, eps=EPSILON)

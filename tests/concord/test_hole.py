@@ -73,6 +73,22 @@ def test_a_long_thin_hole_is_not_shrunk_as_a_square_would_be() -> None:
     assert window.size[1] / (window.columns.stop - window.columns.start) > 0.4
 
 
+def test_a_network_of_large_squares_sees_more_around_a_hole_and_small_pictures_enlarged() -> None:
+    wide = HoleWindow.around(mask_of(1000, 1000, slice(480, 520), slice(480, 520)), 512, 64, 512)
+    assert wide == HoleWindow(slice(244, 756), slice(244, 756), (512, 512), (512, 512))
+    mask = mask_of(90, 120, slice(30, 60), slice(40, 80))
+    window = HoleWindow.around(mask, 512, 64, 512)
+    assert window == HoleWindow(slice(0, 90), slice(0, 120), (448, 576), (448, 576))
+    assert HoleWindow.around(mask, 256, 64, 512).size == (192, 320)
+    smooth = np.add.outer(np.arange(90), np.arange(120))[..., np.newaxis].repeat(3, 2).astype(np.uint8)
+    picture, hole = window.seen(smooth, mask)
+    assert picture.shape == (448, 576, 3) and abs(hole.mean() - 1 / 9) < 0.01
+    darker = np.moveaxis(picture, 2, 0) / np.float32(255) - np.float32(10 / 255)
+    filled = window.filled(smooth, mask, darker, blend=False).astype(int)
+    np.testing.assert_allclose(filled[mask > 0], smooth[mask > 0].astype(int) - 10, atol=1)
+    assert (filled[mask == 0] == smooth[mask == 0]).all()
+
+
 def test_what_was_in_the_hole_is_not_seen_at_its_edge_and_padding_mirrors() -> None:
     pixels, mask = photograph(1501, 1400, 4), mask_of(1501, 1400, slice(301, 1103), slice(303, 1101))
     window = around(mask)

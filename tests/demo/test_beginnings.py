@@ -1,19 +1,30 @@
 """Networks that begin with what others have learned answer as these do."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file
+from torch import nn
 
+from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
-from demo.tasks import clip_harmonizer, referrer
+from demo.tasks import Task, clip_harmonizer, inpainter, referrer
+from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.captions import pieces
+from demo.tasks.drawer import Drawing
 from demo.tasks.harmonizer import Harmonizer
 from demo.tasks.segmenter import Segmenter
-from export.networks import clip_ht, harmony_transformer
+from export.network import Network
+from export.networks import clip_ht, diffir, harmony_transformer
 from export.networks.clip_ht import ClipHT
 from export.networks.cris import Cris
+from export.networks.diffir import DiffIRNet
 from export.networks.text_encoder import prompt
 
 TEXT = b"the large red ball to the left of the blue cube"
@@ -33,12 +44,21 @@ def test_the_clip_ht_answers_nearly_as_the_ht_that_it_begins_as() -> None:
     assert difference.abs().max() < 0.02
 
 
-def test_a_trained_clip_ht_is_written_with_its_own_sizes(tmp_path: Path) -> None:
-    task = clip_harmonizer.ClipHarmonizer()
-    task.write(ClipHT(sizes.CLIP_HT).state_dict(), tmp_path / "clip_ht.safetensors")
-    source = clip_ht.NETWORK.source
-    loaded = source.load(source.read(tmp_path / "clip_ht.safetensors"))
-    assert loaded.record["config"] == asdict(sizes.CLIP_HT)
+@pytest.mark.parametrize(
+    ("task", "build", "network"),
+    [
+        (clip_harmonizer.ClipHarmonizer, ClipHT, clip_ht.NETWORK),
+        (inpainter.Inpainter, DiffIRNet, diffir.NETWORK),
+    ],
+    ids=["clip_ht", "diffir"],
+)
+def test_a_trained_network_is_written_with_its_own_sizes(
+    tmp_path: Path, task: type[Task], build: Callable[[Any], nn.Module], network: Network
+) -> None:
+    trained = task()
+    trained.write(build(trained.config).state_dict(), tmp_path / "trained.safetensors")
+    loaded = network.source.load(network.source.read(tmp_path / "trained.safetensors"))
+    assert loaded.record["config"] == asdict(trained.config)
 
 
 def test_the_text_encoder_says_what_cris_s_text_tower_says() -> None:
@@ -64,3 +84,20 @@ def test_what_is_written_of_a_referring_network_is_read_again(tmp_path: Path) ->
     assert again.keys() == weights.keys()
     for key, value in weights.items():
         torch.testing.assert_close(again[key], value.half().float() if "head" not in key else value, msg=key)
+
+
+def test_the_drawing_network_has_the_demo_s_autoencoder_under_published_keys() -> None:
+    network = Drawing().network.first_stage_model
+    trained: Any = AutoencoderKL.from_pretrained(Autoencoder.output).float().eval()
+    image, latent = torch.rand(1, 3, 64, 96) * 2 - 1, torch.randn(1, 4, 8, 12)
+    with torch.no_grad():
+        mean, _, picture = network(image, latent)
+        torch.testing.assert_close(mean, trained.encode(image).latent_dist.mode(), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(picture, trained.decode(latent).sample, atol=1e-5, rtol=1e-5)
+
+
+def test_every_word_of_a_scene_s_texts_is_a_piece_that_the_drawing_network_knows() -> None:
+    said = {
+        word for scene in map(make_scene, range(20)) for each in scene.referrals for word in each.expression.split()
+    }
+    assert said <= set(pieces()) and len(pieces()) < 200

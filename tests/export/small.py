@@ -16,6 +16,7 @@ from export.networks.harmony_transformer import Form, HarmonyTransformerConfig
 from export.networks.isnet import IsNet, IsNetConfig
 from export.networks.ldm_inpainting import LdmInpaintingConfig, LdmInpaintingNet
 from export.networks.ldm_sr import LdmSrConfig, LdmSrNet
+from export.networks.ldm_text2img import LdmText2ImgConfig, LdmText2ImgNet
 from export.networks.mobile_sam import MobileSam, MobileSamConfig
 from export.networks.pctnet import PctNet, PctNetConfig
 from export.networks.sam2 import Sam2, Sam2Config
@@ -68,6 +69,16 @@ IS_NET = IsNetConfig(
 
 LDM_INPAINTING = LdmInpaintingConfig(widths=(32, 32, 64, 64), features=32, multiples=(1, 1, 2), codes=64)
 LDM_SR = LdmSrConfig(widths=(32, 32, 32, 64), features=32, multiples=(1, 1, 2), codes=64)
+PIECES = ("[PAD]", "a", "red", "cat", "##s", "on", "sofa", ".", "[UNK]", "[CLS]", "[SEP]")
+LDM = LdmText2ImgConfig(
+    widths=(32, 32, 64, 64),
+    heads=4,
+    pieces=len(PIECES),
+    text_width=24,
+    text_layers=2,
+    features=32,
+    multiples=(1, 1, 1, 1),
+)
 DIFFIR = DiffIRConfig(width=8, blocks=(1, 1, 1, 1), condition_blocks=1)
 
 
@@ -116,6 +127,11 @@ def sam2(seed: int = 0) -> Sam2:
 def is_net(seed: int = 0) -> IsNet:
     torch.manual_seed(seed)
     return IsNet(IS_NET).eval()
+
+
+def ldm(seed: int = 0) -> LdmText2ImgNet:
+    torch.manual_seed(seed)
+    return LdmText2ImgNet(LDM).eval()
 
 
 def diffir(seed: int = 0) -> DiffIRNet:

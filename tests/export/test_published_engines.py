@@ -4,14 +4,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
 from export import candidates
-from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting, ldm_sr
+from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting, ldm_sr, ldm_text2img
+from export.networks.latent_diffusion import LATENT_CHANNELS
+from export.networks.text_encoder import SIZES
+from export.networks.unet import INPAINTING
 from export.onnx_file import publish
-from export.pipelines import diffharmony
+from export.pipelines import diffharmony, stable_diffusion
+from export.pipelines import ldm as drawing_pipeline
 from export.pipelines import ldm_inpainting as ldm_pipeline
 from export.pipelines import ldm_sr as upscaling_pipeline
 from export.pipelines.sam import FAMILIES
@@ -39,6 +45,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inpainting = ldm_inpainting.PUBLISHED["ldm_inpainting_big"]().eval()
     candidates.publish(ldm_pipeline.parts(inpainting, FORM), folder, {})
     candidates.publish(upscaling_pipeline.parts(ldm_sr.PUBLISHED["ldm_bsr_sr"]().eval(), FORM), folder, {})
+    drawing = ldm_text2img.PUBLISHED["ldm_text2img_large"]().eval()
+    candidates.publish(drawing_pipeline.parts(drawing, FORM), folder, {})
+    unet = UNet2DConditionModel(**INPAINTING | {"in_channels": LATENT_CHANNELS}).eval()
+    text = CLIPTextModel(CLIPTextConfig(**SIZES)).eval()
+    told = stable_diffusion.TextToImage(unet, pipeline().vae, text)
+    candidates.publish(stable_diffusion.parts(told, FORM), folder, {})
     for family in FAMILIES:
         network = family.source.build(family.source.published({})).eval()
         selecting += [(model, served(network)) for model, served in family.halves]

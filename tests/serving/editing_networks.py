@@ -8,37 +8,14 @@ import onnx
 from concord.loops.blended_diffusion import SIDE
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.view_warps import WARPED
-from tests.serving import tiny_networks
-from tests.serving.tiny_networks import PLANES, Graph
+from tests.serving.drawing_networks import TOKENS, WIDTHS, write_networks
+from tests.serving.tiny_networks import Graph, vae_encoder
 
-PIPELINES = tuple(f"{name}{end}" for name in ("blended_stable_diffusion", "blended_diffusion") for end in ("", "_once"))
-TOKENS, STATES = (np.int64, [77]), (np.float32, [77, 1024])
+BASES = {"blended_latent": "ldm", "blended_stable_diffusion": "stable_diffusion"}
+"""By pipeline, the one whose networks it runs on."""
+PIPELINES = (*BASES, "blended_diffusion")
 EMBEDDING = 512
 _WIDTH = 32  # channels
-
-
-def text_encoder() -> onnx.ModelProto:
-    """States that grow with the tokens."""
-    graph = Graph(21)
-    tokens = graph.node("Cast", "TOKENS", to=onnx.TensorProto.FLOAT)
-    column = graph.node("Unsqueeze", tokens, graph.constant(np.array([2], np.int64)))
-    graph.node("Mul", column, graph.constant(graph.random.random((1, 1, 1024)).astype("f") / 49408), output="STATES")
-    return graph.model({"TOKENS": TOKENS}, "STATES", STATES[1])
-
-
-def unet(layers: int = 1) -> onnx.ModelProto:
-    """Nearly finds the noise, and brightens by the text; more layers take longer."""
-    graph = Graph(22)
-    axes = graph.constant(np.array([2, 3], np.int64))
-    time = graph.scaled(graph.node("Unsqueeze", "TIMESTEP", axes), 1e-3)
-    value = graph.node("Tanh", graph.node("Add", graph.conv("LATENT", 4, _WIDTH, 3), time))
-    for _ in range(layers):
-        value = graph.node("Tanh", graph.conv(value, _WIDTH, _WIDTH, 3))
-    told = graph.node("ReduceMean", "STATES", graph.constant(np.array([1, 2], np.int64)), keepdims=0)
-    told = graph.node("Reshape", told, graph.constant(np.array([-1, 1, 1, 1], np.int64)))
-    found = graph.node("Sub", graph.scaled(graph.conv(value, _WIDTH, 4), 0.3), told)
-    graph.node("Add", found, "LATENT", output="NOISE")
-    return graph.model({"LATENT": PLANES, "TIMESTEP": (np.float32, [1]), "STATES": STATES}, "NOISE", [4, "h", "w"])
 
 
 def clip_text_encoder() -> onnx.ModelProto:
@@ -48,15 +25,15 @@ def clip_text_encoder() -> onnx.ModelProto:
     mean = graph.node("ReduceMean", tokens, graph.constant(np.array([1], np.int64)))
     length = graph.scaled(mean, 1e-4)
     graph.node("Mul", length, graph.constant(np.full((1, EMBEDDING), EMBEDDING**-0.5, np.float32)), output="EMBEDDING")
-    return graph.model({"TOKENS": TOKENS}, "EMBEDDING", [EMBEDDING])
+    return graph.model({"TOKENS": (np.int64, [TOKENS])}, "EMBEDDING", [EMBEDDING])
 
 
 def clip_image_encoder() -> onnx.ModelProto:
     """A picture shows a text the better the brighter it is."""
     graph = Graph(24)
-    mean = graph.node("ReduceMean", "VIEW", graph.constant(np.array([1, 2, 3], np.int64)), keepdims=0)
-    column = graph.node("Unsqueeze", mean, graph.constant(np.array([1], np.int64)))
-    graph.node("Mul", column, graph.constant(np.full((1, EMBEDDING), EMBEDDING**-0.5, np.float32)), output="EMBEDDING")
+    planes = graph.node("ReduceMean", "VIEW", graph.constant(np.array([2, 3], np.int64)), keepdims=0)
+    mean = graph.node("ReduceMean", planes, graph.constant(np.array([1], np.int64)))
+    graph.node("Mul", mean, graph.constant(np.full((1, EMBEDDING), EMBEDDING**-0.5, np.float32)), output="EMBEDDING")
     return graph.model({"VIEW": (np.float32, [3, 224, 224])}, "EMBEDDING", [EMBEDDING])
 
 
@@ -93,25 +70,18 @@ def blended_guidance(layers: int = 1) -> onnx.ModelProto:
     return graph.model(inputs, "CLEAN", planes[1], VARIANCE=planes[1], GRADIENT=planes[1])
 
 
-NETWORKS = {
-    "blended_guidance": blended_guidance,
-    "stable_diffusion_text_encoder": text_encoder,
-    "stable_diffusion_encoder": tiny_networks.vae_encoder,
-    "stable_diffusion_unet": unet,
-    "stable_diffusion_decoder": tiny_networks.vae_decoder,
-    "stable_diffusion_preview": tiny_networks.latent_preview,
-    "clip_text_encoder": clip_text_encoder,
-    "clip_image_encoder": clip_image_encoder,
-}
-
-
-def link_editing(repository: Path) -> None:
-    """Adds the pipelines to a model repository, on these networks."""
-    networks, pipelines = MODEL_REPOSITORIES
-    for name, network in NETWORKS.items():
+def write_editing(repository: Path, *pipelines: str) -> None:
+    """Adds pipelines that edit, and their companions, to a model repository, on these networks."""
+    networks, declared = MODEL_REPOSITORIES
+    bases = [BASES[pipeline] for pipeline in pipelines if pipeline in BASES]
+    write_networks(repository, *bases)
+    built = {f"{WIDTHS[base][0]}_encoder": vae_encoder() for base in bases}
+    built |= {"clip_text_encoder": clip_text_encoder(), "clip_image_encoder": clip_image_encoder()}
+    built |= {"blended_guidance": blended_guidance()} if "blended_diffusion" in pipelines else {}
+    for name, network in built.items():
         (repository / name / "1").mkdir(parents=True)
         (repository / name / "config.pbtxt").symlink_to(networks / name / "config.pbtxt")
-        onnx.save(network(), repository / name / "1" / "model.onnx")
-    for name in PIPELINES:
-        (repository / name).symlink_to(pipelines / name)
-    (repository / "clip_tokenizer").symlink_to(networks / "clip_tokenizer")
+        onnx.save(network, repository / name / "1" / "model.onnx")
+    for name in pipelines:
+        for pipeline in (name, f"{name}_once"):
+            (repository / pipeline).symlink_to(declared / pipeline)

@@ -20,11 +20,11 @@ from tests.commands import run
 from tests.facade.running import PATIENCE, Facade, running
 from tests.facade.sending import problem
 from tests.serving.asking import ask, statistics
-from tests.serving.editing_networks import link_editing
+from tests.serving.editing_networks import PIPELINES, write_editing
 from tests.serving.pictures import decoded, encoded, middle, photograph
 from tests.serving.streams import Stream, stream, wire
 
-MODEL, ONCE, UNET = "blended_stable_diffusion", "blended_stable_diffusion_once", "stable_diffusion_unet"
+MODEL, UNET = "blended_stable_diffusion", "stable_diffusion_unet"
 PIXEL_MODEL, PIXEL_ONCE, GUIDANCE = "blended_diffusion", "blended_diffusion_once", "blended_guidance"
 WIDTH, HEIGHT = 96, 72
 PIXELS, MASK, TEXT = photograph(WIDTH, HEIGHT), middle(WIDTH, HEIGHT), "a red boat"
@@ -35,7 +35,7 @@ SETTINGS = {"steps": 4, "seed": 7}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     repository = tmp_path_factory.mktemp("models")
-    link_editing(repository)
+    write_editing(repository, *PIPELINES)
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running_server:
         yield running_server
 
@@ -54,14 +54,14 @@ def calls(server: EmbeddedServer, network: str = UNET) -> int:
     return int(statistics(server)[network].inference_count)
 
 
-def test_it_tells_of_its_steps_and_changes_the_part_alone(server: EmbeddedServer) -> None:
-    before = calls(server)
-    *steps, last = stream(server, GOOD | {"PREVIEW": True}, MODEL)
-    assert [each["STEP"] for each in (*steps, last)] == [0, 1, 2, 3, 3] and last["TOTAL"] == 3
-    assert calls(server) - before == 6 and all(each["PREVIEW"] for each in steps[1:])
+@pytest.mark.parametrize(("model", "calls_made"), [("blended_latent", 4), (MODEL, 3)])
+def test_it_tells_of_its_steps_and_changes_the_part_alone(server: EmbeddedServer, model: str, calls_made: int) -> None:
+    *steps, last = stream(server, GOOD | {"PREVIEW": True}, model)
+    assert [each["STEP"] for each in (*steps, last)] == [*range(calls_made + 1), calls_made]
+    assert last["TOTAL"] == calls_made and all(each["PREVIEW"] for each in steps[1:])
     answer = decoded(last["EDITED"])
     assert (answer[MASK == 0] == PIXELS[MASK == 0]).all() and (answer[MASK > 0] != PIXELS[MASK > 0]).mean() > 0.9
-    once = ask(server, ONCE, wire(GOOD))
+    once = ask(server, f"{model}_once", wire(GOOD))
     assert once["EDITED"].item() == last["EDITED"] and once["SEED"].item() == last["SEED"] == 7
 
 
@@ -85,9 +85,11 @@ def test_every_setting_changes_the_picture_and_a_seed_gives_it_again(server: Emb
 def test_candidates_are_those_of_the_next_seeds_and_ranked_ones_come_the_best_first(server: EmbeddedServer) -> None:
     with Client(server.grpc_url) as client:
         request = Edit(encoded(PIXELS), encoded(MASK), TEXT)
-        first, second, third = (client.run(request, settings=SETTINGS | {"seed": seed}) for seed in (7, 8, 9))
-        plain = client.run(request, settings=SETTINGS | {"candidates": 3})
-        ranked = client.run(request, settings=SETTINGS | {"candidates": 3, "rank": True})
+        first, second, third = (
+            client.run(request, model=MODEL, settings=SETTINGS | {"seed": seed}) for seed in (7, 8, 9)
+        )
+        plain = client.run(request, model=MODEL, settings=SETTINGS | {"candidates": 3})
+        ranked = client.run(request, model=MODEL, settings=SETTINGS | {"candidates": 3, "rank": True})
     assert first.candidates == () and first.scores is None and first.seed == plain.seed == 7
     assert (plain.image, *plain.candidates) == (first.image, second.image, third.image) and plain.scores is None
     order = (ranked.image, *ranked.candidates)
@@ -216,7 +218,7 @@ def test_the_command_writes_the_best_and_beside_it_the_others(server: EmbeddedSe
     for name in ("image", "mask"):
         (tmp_path / f"{name}.png").write_bytes(GOOD[name.upper()])
     files = ("--image", tmp_path / "image.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png")
-    settings = ("--candidates", 3, "--rank", "true", "--seed", 7, "--steps", 4)
+    settings = ("--model", MODEL, "--candidates", 3, "--rank", "true", "--seed", 7, "--steps", 4)
     others = ("--candidates-output", tmp_path / "other.png")
     done = run(concord, "edit", *files, "--text", TEXT, *settings, *others, "--url", server.grpc_url)
     assert done.returncode == 0 and "seed 7" in done.stdout and "scores " in done.stdout
@@ -226,7 +228,7 @@ def test_the_command_writes_the_best_and_beside_it_the_others(server: EmbeddedSe
 
 def test_http_answers_with_the_best_picture_or_with_all_as_json(facade: Facade) -> None:
     files = {"image": GOOD["IMAGE"], "mask": GOOD["MASK"]}
-    data = {"text": TEXT, "seed": "7", "steps": "4", "candidates": "2", "rank": "true"}
+    data = {"model": MODEL, "text": TEXT, "seed": "7", "steps": "4", "candidates": "2", "rank": "true"}
     with httpx.Client(base_url=facade.url, timeout=PATIENCE) as http:
         picture = http.post("/v1/edit", files=files, data=data)
         everything = http.post("/v1/edit", files=files, data=data, headers={"Accept": "application/json"}).json()

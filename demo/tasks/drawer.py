@@ -1,0 +1,110 @@
+"""Training a small text-to-image latent diffusion (Rombach et al. 2022) on scenes and texts for what they show."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+from torch import Tensor, nn
+
+from concord.samplers.schedule import TRAINING_STEPS, signal_power
+from concord.scenes.photographs import HELD_OUT_FROM
+from concord.scenes.scene import make_scene
+from demo import sizes
+from demo.tasks import WEIGHTS, Batch, Task
+from demo.tasks.autoencoder import Autoencoder
+from demo.tasks.captions import caption, pieces, tokenizer, write_vocabulary
+from demo.tasks.denoiser import KEPT, REUSED
+from export.ldm_checkpoint import AUTOENCODER
+from export.networks.kl_autoencoder import SCALE, KlAutoencoder
+from export.networks.latent_diffusion import signed
+from export.networks.ldm_text2img import LdmText2ImgNet
+
+FOLDER = WEIGHTS / "ldm"
+TEXTS = 3  # a scene
+UNTOLD = 0.1  # share of samples without a text, for guidance
+MOST_POWER = 5.0  # of the signal over the noise's, up to which a sample counts as much as its latent's error
+
+
+class Drawing(nn.Module):
+    """`network` is the whole model; its autoencoder is the demo's, and not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = LdmText2ImgNet(Drawer.config)
+        begin(self.network.first_stage_model)
+        self.network.first_stage_model.requires_grad_(False)
+
+
+class Drawer(Task):
+    """Predicts the noise in a scene's latent for one of its texts, or for none.
+
+    Little noise counts less than its error: it decides no more than texture (min-SNR weights, Hang et al. 2023).
+    """
+
+    output = FOLDER / "model.safetensors"
+    config = replace(sizes.LDM, pieces=len(pieces()))
+
+    def __init__(self) -> None:
+        self.scenes: list[tuple[Tensor, Tensor]] = []
+        self.kept = torch.from_numpy(signal_power()).float()
+
+    def build(self, size: int) -> nn.Module:
+        self.scenes.clear()
+        self.generator = torch.Generator().manual_seed(size)
+        return Drawing()
+
+    @staticmethod
+    def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
+        """New scenes only, `count / REUSED` of them, and `TEXTS` texts of each."""
+        rng = np.random.default_rng(seed)
+        drawn = [
+            make_scene(int(each), (size, size)) for each in rng.integers(HELD_OUT_FROM, size=max(1, count // REUSED))
+        ]
+        texts = [[tokenizer().encode(caption(rng, each).encode())[0] for _ in range(TEXTS)] for each in drawn]
+        return np.stack([each.truth for each in drawn]), np.array(texts)
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(module, Drawing)
+        network = module.network
+        self.keep(network.first_stage_model, batch)
+        count = len(batch[0]) * REUSED
+        chosen = torch.randint(len(self.scenes), (count,), generator=self.generator).tolist()
+        latents, texts = (torch.stack(parts) for parts in zip(*(self.scenes[n] for n in chosen), strict=True))
+        tokens = texts[torch.arange(count), torch.randint(TEXTS, (count,), generator=self.generator)]
+        tokens[torch.rand(count, generator=self.generator) < UNTOLD] = torch.from_numpy(tokenizer().empty)
+        time = torch.randint(TRAINING_STEPS, (count,), generator=self.generator)
+        noise = torch.randn(latents.shape, generator=self.generator)
+        kept = self.kept[time][:, None, None, None]
+        found = network.unet(kept.sqrt() * latents + (1 - kept).sqrt() * noise, time, network.text(tokens))
+        power = kept / (1 - kept)
+        return cast(Tensor, ((found - noise).square() * power.clamp(max=MOST_POWER) / power).mean())
+
+    @torch.no_grad()
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+    def keep(self, autoencoder: KlAutoencoder, batch: Batch) -> None:
+        """Encodes new scenes, and forgets old ones."""
+        pictures, texts = (torch.from_numpy(array) for array in batch)
+        mean, _ = autoencoder.quant_conv(autoencoder.encoder(signed(pictures))).chunk(2, 1)
+        self.scenes += zip(mean * SCALE, texts, strict=True)
+        del self.scenes[:-KEPT]
+
+    def write(self, weights: dict[str, Tensor], path: Path) -> None:
+        super().write(weights, path)
+        write_vocabulary(path.with_name("vocabulary.txt"))
+
+
+@torch.no_grad()
+def begin(network: KlAutoencoder) -> None:
+    """Gives an autoencoder under CompVis's keys the weights of the demo's, which diffusers names otherwise."""
+    trained: Any = AutoencoderKL.from_pretrained(Autoencoder.output).float()
+    values = trained.state_dict()
+    # What diffusers converts shares the memory of what it was given.
+    named = convert_ldm_vae_checkpoint(
+        {f"{AUTOENCODER}{key}": value for key, value in network.state_dict().items()}, trained.config
+    )
+    for key, value in named.items():
+        value.copy_(values[key])
