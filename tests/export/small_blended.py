@@ -1,5 +1,6 @@
 """Blended Diffusion's networks, small, and the checkpoints that they are published in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from export.networks.clip import VisionConfig
 from export.networks.guided_unet import GuidedUnet, GuidedUnetConfig
 from export.networks.openai_clip import EMBEDDING
 
-UNET = GuidedUnetConfig(widths=(32, 32, 32, 64, 64, 64))
+UNET = GuidedUnetConfig(widths=(32, 64, 64), attending=1)
 CLIP = VisionConfig(embedding=EMBEDDING, patch=32, vision_width=64, vision_heads=1, vision_layers=1)
 SIDE = 64
 
@@ -25,5 +26,5 @@ def network(seed: int = 0) -> BlendedGuidanceNet:
 def save_diffusion(path: Path, **sizes: int) -> Path:
     """As `256x256_diffusion_uncond.pt`."""
     torch.manual_seed(1)
-    torch.save(GuidedUnet(GuidedUnetConfig(widths=UNET.widths, **sizes)).state_dict(), path)
+    torch.save(GuidedUnet(replace(UNET, **sizes)).state_dict(), path)
     return path

@@ -184,8 +184,8 @@ def test_a_diffusion_of_pixels_stops_within_a_step_when_it_is_cancelled(server: 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"GUIDANCE": 21.0}, "[invalid_setting] GUIDANCE: is 21.0; allowed: a number from 1 to 20"),
-        ({"GUIDANCE": float("nan")}, "[invalid_setting] GUIDANCE: is nan; allowed: a number from 1 to 20"),
+        ({"GUIDANCE": 21.0}, "[invalid_setting] GUIDANCE: is 21.0; allowed: a number from 1.0 to 20.0"),
+        ({"GUIDANCE": float("nan")}, "[invalid_setting] GUIDANCE: is nan; allowed: a number from 1.0 to 20.0"),
         ({"CANDIDATES": 9}, "[invalid_setting] CANDIDATES: is 9; allowed: a whole number from 1 to 8"),
         ({"SKIP": 1.0}, "[invalid_setting] SKIP: is 1.0; allowed: a number from 0.0 to 0.9"),
         ({"DILATION": 9}, "[invalid_setting] DILATION: is 9; allowed: a whole number from 0 to 8"),
