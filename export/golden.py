@@ -164,16 +164,17 @@ def evaluated(rule: ModuleType, expression: str) -> Any:
 
 def ask_exported(network: nn.Module, names: list[str], inputs: list[Tensor], outputs: list[str]) -> Asked:
     """Exports at a dynamic batch; what is returned asks ONNX Runtime."""
-    written = [f"answer_{name}" for name in outputs]  # a node of the graph may have the name itself
+    # A node of the graph may have one of the names itself.
+    read, written = [f"given_{name}" for name in names], [f"answer_{name}" for name in outputs]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export(
-            network, [torch.cat((value, value)) if len(value) == 1 else value for value in inputs], names, written, path
+            network, [torch.cat((value, value)) if len(value) == 1 else value for value in inputs], read, written, path
         )
         onnx_session = session(path)
 
     def asked(batch: int) -> Answers:
-        feeds = {name: value[:batch].numpy() for name, value in zip(names, inputs, strict=True)}
+        feeds = {name: value[:batch].numpy() for name, value in zip(read, inputs, strict=True)}
         return dict(zip(outputs, onnx_session.run(written, feeds), strict=True))
 
     return asked
