@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
 from concord.variants import DEFAULT, PRECISIONS, variants
 from export import direct_form, quantization
+from export.judgement import Answering
 from export.onnx_file import session
 from export.publication import MODEL
 
@@ -90,7 +92,12 @@ def direct(path: Path, place: Path, feeds: Feeds) -> Callable[[], object]:
 
 
 def loaded(name: str, folder: Path, profile: str, feeds: Feeds, direct: Path | None = None) -> Callable[[], object]:
-    """A network in this process, with the profile's configuration.
+    """A call that runs a network in this process once; see `opened`."""
+    return partial(opened(name, folder, profile, direct), feeds)
+
+
+def opened(name: str, folder: Path, profile: str, direct: Path | None = None) -> Answering:
+    """A network in this process, with the profile's configuration; it takes its own inputs from what it is given.
 
     Args:
         direct: the network with direct convolutions, as exported for OpenVINO.
@@ -98,14 +105,13 @@ def loaded(name: str, folder: Path, profile: str, feeds: Feeds, direct: Path | N
     variant = variants(MODEL_REPOSITORIES)[name][profile]
     settings, path = json_format.MessageToDict(variant.settings, preserving_proto_field_name=True), variant.file
     if variant.settings.backend == "openvino":
-        network = direct if direct is not None and path == MODEL else folder / name / "1" / path
-        compiled = openvino.Core().compile_model(network, "CPU", properties(settings))
-        request, inputs = (
-            compiled.create_infer_request(),
-            {tensor.any_name: feeds[tensor.any_name] for tensor in compiled.inputs},
-        )
-        return lambda: request.infer(inputs, share_inputs=True)
-    return running(onnxruntime.InferenceSession(folder / name / "1" / path, session_options(settings)), feeds)
+        file = direct if direct is not None and path == MODEL else folder / name / "1" / path
+        compiled = openvino.Core().compile_model(file, "CPU", properties(settings))
+        request, inputs = compiled.create_infer_request(), [tensor.any_name for tensor in compiled.inputs]
+        return lambda feeds: list(request.infer({each: feeds[each] for each in inputs}, share_inputs=True).values())
+    network = onnxruntime.InferenceSession(folder / name / "1" / path, session_options(settings))
+    names = [tensor.name for tensor in network.get_inputs()]
+    return lambda feeds: network.run(None, {each: feeds[each] for each in names})
 
 
 def build_int8(name: str, folder: Path) -> Int8:

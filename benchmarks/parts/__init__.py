@@ -14,6 +14,7 @@ PARTS = (
     "engines",
     "harmonizers",
     "engines_diffusion",
+    "family",
     "one_graph",
     "runtime_options",
     "gates",
@@ -50,12 +51,12 @@ class Part(Protocol):
     """A part of the benchmark.
 
     It may also have ``instead(numbers)``, which yields `Row`s, and ``charts(numbers)``, figures of matplotlib by file.
-    The JSON of its numbers can be read back.
+    The JSON of its numbers can be read back. One with ``ROWS``, names, measures those that it is given, or all.
     """
 
     Numbers: Any
 
-    def measure(self) -> Any: ...
+    def measure(self, *rows: Any) -> Any: ...
 
     def section(self, numbers: Any) -> str:
         """The numbers as a section of the report, in Markdown."""

@@ -1,32 +1,22 @@
 """Diffusion with demo weights: a request, the loop's cost, concurrent requests, and cancellations."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from benchmarks.floors import diffusion as bare_diffusion
 from benchmarks.floors.loop import Loop, against_floor, asking, written
+from benchmarks.floors.side_by_side import SideBySide, side_by_side
 from benchmarks.subjects import diffusion, network
 from concord.instruments.markdown import significant, times
 from concord.instruments.memory import MIB, resident
-from concord.instruments.stages import Statistics, inferences, mean_batch, read_statistics
-from concord.instruments.timing import in_turns, percentiles, settled
+from concord.instruments.stages import inferences, read_statistics
+from concord.instruments.timing import settled
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Cancellation, Cancelled, Client, Progress
 
 SIDE_BY_SIDE = 4
 CANCEL_AFTER = 3  # steps
 STILL = 1.0  # seconds without a finished step; at least three times the time of a step
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """Concurrent requests against as many in sequence: ratio of the times, and the UNet's mean batch."""
-
-    requests: int
-    milliseconds: dict[str, dict[str, float]]
-    at_once_over_in_turn: float
-    mean_unet_batch: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,8 @@ class Numbers(Loop):
 def measure(rounds: int = 10, cancels: int = 5) -> Numbers:
     with EmbeddedServer(ports=Ports(0, 0, 0)) as server, Client(server.grpc_url) as client:
         alone = one_request(server, client, rounds)
-        together = side_by_side(server, client, rounds)
+        asks = [asking(client, {"seed": seed}) for seed in range(SIDE_BY_SIDE)]
+        together = side_by_side(server.grpc_url, asks, network("unet"), rounds)
         stopped = cancelled(server, client, cancels, max(STILL, 3 * alone.loop_step_ms / 1000))
         memory = resident(server.processes()) / MIB
         return Numbers(**vars(alone), side_by_side=together, cancel=stopped, server_mib=memory)
@@ -63,28 +54,6 @@ def one_request(server: EmbeddedServer, client: Client, rounds: int) -> Loop:
     asking(client, {"steps": 1})()
     floor.harmonize(1)
     return against_floor(server, client, size, floor, gigaflop, rounds)
-
-
-def side_by_side(server: EmbeddedServer, client: Client, rounds: int) -> SideBySide:
-    asks = [asking(client, {"seed": seed}) for seed in range(SIDE_BY_SIDE)]
-    readings: list[tuple[Statistics, Statistics]] = []
-
-    def in_turn() -> None:
-        for ask in asks:
-            ask()
-
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-
-        def at_once() -> None:
-            before = read_statistics(server.grpc_url)
-            for answer in [threads.submit(ask) for ask in asks]:
-                answer.result()
-            readings.append((before, read_statistics(server.grpc_url)))
-
-        spent = in_turns({"in turn": in_turn, "at once": at_once}, rounds)
-    milliseconds = {name: percentiles(values) for name, values in spent.items()}
-    over = milliseconds["at once"]["p50"] / milliseconds["in turn"]["p50"]
-    return SideBySide(SIDE_BY_SIDE, milliseconds, over, mean_batch(network("unet"), readings))
 
 
 def cancelled(server: EmbeddedServer, client: Client, number: int, still: float) -> Cancels:

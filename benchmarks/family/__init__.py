@@ -1,0 +1,1 @@
+"""Networks that draw, of diffusion models and GANs: what they cost at their published sizes, and their loops."""
