@@ -41,4 +41,5 @@ class Ddim(UnitPower):
         if not fresh:
             return mixed(estimate, noise_prediction, after)
         old = np.float32(np.sqrt(1 - after - fresh)) * noise_prediction
-        return np.float32(np.sqrt(after)) * estimate + old + np.float32(np.sqrt(fresh)) * noise
+        stepped: Floats = np.float32(np.sqrt(after)) * estimate + old + np.float32(np.sqrt(fresh)) * noise
+        return stepped

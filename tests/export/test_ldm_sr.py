@@ -69,7 +69,7 @@ def test_a_weight_that_is_too_many_or_missing_is_listed(tmp_path: Path) -> None:
 
 def test_attention_in_diffusers_form_is_the_same() -> None:
     torch.manual_seed(0)
-    block, x = MiddleAttention(64).eval(), torch.randn(2, 64, 6, 4)
+    block, x = MiddleAttention(64, 32).eval(), torch.randn(2, 64, 6, 4)
     with torch.no_grad():
         torch.testing.assert_close(block.ordinary()(x), block(x), atol=1e-5, rtol=0)
 

@@ -17,9 +17,7 @@ PIPELINES = ("select_grabcut", "inpaint_diffir", "ldm_sr", "ldm_sr_once")
 COLOURS = {"EDITED": (200, 30, 40), "CANDIDATES": (30, 160, 60)}
 """Of the part, in the answer and in the other candidate of the model that edits."""
 
-_EDITING = """import numpy as np
-import triton_python_backend_utils as pb_utils
-
+_EDITING = """from concord.adapter import SampleModel
 from concord.images import decode_image
 from concord.limits import Limits
 from concord.masks import decode_mask
@@ -28,20 +26,16 @@ from concord.png import encode_png
 COLOURS = {colours}
 
 
-class TritonPythonModel:
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        image, mask = (pb_utils.get_input_tensor_by_name(request, name).as_numpy().item() for name in ("IMAGE", "MASK"))
-        pixels = decode_image(image, Limits()).pixels
-        inside = decode_mask(mask, *pixels.shape[:2], Limits()) > 0
-        tensors = []
+class TritonPythonModel(SampleModel):
+    def answer(self, sample, requested):
+        pixels = decode_image(sample["IMAGE"], Limits()).pixels
+        inside = decode_mask(sample["MASK"], *pixels.shape[:2], Limits()) > 0
+        painted = {}
         for name, colour in COLOURS.items():
             edited = pixels.copy()
             edited[inside, :3] = colour
-            tensors.append(pb_utils.Tensor(name, np.array([[encode_png(edited)]], object)))
-        return pb_utils.InferenceResponse(tensors)
+            painted[name] = encode_png(edited)
+        return {"EDITED": painted["EDITED"], "CANDIDATES": [painted["CANDIDATES"]]}
 """
 _EDITING_CONFIG = """name: "paint"
 backend: "python"

@@ -32,15 +32,23 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def paged(tmp_path_factory) -> Iterator[Facade]:
     """The facade with its page, before a server with those models."""
-    with every_mode(tmp_path_factory.mktemp("models")) as server:
-        with running(Settings(triton_url=server.grpc_url)) as facade:
-            yield facade
+    with (
+        every_mode(tmp_path_factory.mktemp("models")) as server,
+        running(Settings(triton_url=server.grpc_url)) as facade,
+    ):
+        yield facade
 
 
 @pytest.fixture
 def desk(browser, paged) -> Iterator[Tab]:
     with tab(browser, paged.url, DESKTOP) as opened:
+        wait_for_modes(opened)
         yield opened
+
+
+def wait_for_modes(person: Tab) -> None:
+    """Returns when the page knows what there are models for."""
+    expect(person.part("mode").locator("label")).to_have_count(len(MODES))
 
 
 def enter(person: Tab, mode: str, table: dict[str, str] = ENGLISH) -> None:
@@ -109,11 +117,12 @@ def test_a_picture_is_generated_and_then_enlarged(desk):
     ask(desk, "generate")
     expect(desk.part("slider")).to_be_hidden()
     expect(desk.part("alone").locator("img")).to_be_visible()
+    expect(desk.part("model").locator("input:checked")).to_have_count(1)
     generated = decoded(desk.download("Download the picture"))
 
     enter(desk, "upscale")
     expect(desk.page.locator(".pointing img").first).to_be_visible()
-    expect(desk.part("words")).to_be_hidden()
+    expect(desk.part("text")).to_be_hidden()
     expect(desk.part("ways")).to_be_hidden()
     steps(desk, 2)
     ask(desk, "upscale")
@@ -141,6 +150,7 @@ def test_nothing_keeps_people_from_using_the_modes(browser, paged):
         (PHONE, CHINESE, {"has_touch": True, "is_mobile": True, "locale": "zh-CN"}),
     ):
         with tab(browser, paged.url, viewport, **options) as person:
+            wait_for_modes(person)
             found = {"bring": serious(person)}
             enter(person, "generate", table)
             found["generate"] = serious(person)
@@ -155,13 +165,13 @@ def test_nothing_keeps_people_from_using_the_modes(browser, paged):
 
 
 def test_the_keyboard_is_enough_to_change_the_mode(desk):
-    first = desk.part("mode").locator("input").first
+    second = desk.part("mode").locator("input").nth(1)
     for _ in range(20):
         desk.page.keyboard.press("Tab")
-        if first.evaluate("each => each === document.activeElement"):
+        if second.evaluate("each => each === document.activeElement"):
             break
-    desk.page.keyboard.press("ArrowRight")
-    expect(desk.page.locator('#served [data-mode="edit"]')).to_be_attached()
+    desk.page.keyboard.press("Space")
+    expect(desk.page.locator(f'#served [data-mode="{MODES[1]}"]')).to_be_attached()
 
 
 def serious(person: Tab) -> list[str]:
