@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo weights again and exports them into the model repository; about eight hours on two cores.
+# Trains the demo weights again and exports them into the model repository; about nine hours on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
@@ -18,6 +18,8 @@ $python -m demo.train unet --stage 128:5500:32:1e-3 --stage 256:700:12:6e-4
 $python -m demo.train crisht --stage 128:700:8:6e-4 --stage 256:200:4:3e-4
 $python -m demo.train clip_ht --stage 128:300:8:5e-4 --stage 256:80:4:2e-4
 $python -m demo.train referring --stage 128:300:32:8e-4 --stage 128:500:32:8e-4 --stage 128:1000:32:8e-4 --stage 256:800:12:6e-4
+unet=demo/weights/diffharmony/unet
+$python -m demo.train unet --start $unet --stage 128:2000:48:6e-4 --stage 256:2500:24:4e-4 --stage 256:1300:24:2.5e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from concord.letterbox import CLIP_MEAN
-from concord.loops.blended_diffusion import CHANNELS, SIDE, STEPS
+from concord.loops.blended_diffusion import CHANNELS, SIDE, WHOLE_WAY
 from concord.noise import SeededNoise
 from concord.samplers.ddpm import Respaced
 from concord.view_warps import DRAWS, WARPED, warps
@@ -31,7 +31,7 @@ from export.state_dict import StateDict
 UNET, CLIP = "unet.", "clip.visual."
 PUBLISHED_WEIGHTS = (1000.0, 50.0)
 """Of likeness and range."""
-_RESPACED = Respaced.of(STEPS)
+_RESPACED = Respaced.of(WHOLE_WAY)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def refused(config: BlendedConfig, _weights: Mapping[str, Tensor]) -> str:
 def draw(batch: int, generator: Generator) -> tuple[Tensor, ...]:
     """Noisy pictures at several timesteps, discs to edit, texts, and the views of several seeds."""
     noisy = torch.randn(batch, CHANNELS, SIDE, SIDE, generator=generator)
-    steps = torch.arange(batch) * 30 % STEPS
+    steps = torch.arange(batch) * 30 % WHOLE_WAY
     timestep, kept = (
         torch.from_numpy(row.astype(np.float32))[steps, None] for row in (_RESPACED.timesteps, _RESPACED.kept)
     )

@@ -11,16 +11,16 @@ from starlette.datastructures import State
 from starlette.routing import Mount
 
 from facade.access.keys import Keys
+from facade.page.asking import Asking
 from facade.page.examples import EXAMPLES, FOLDER
 from facade.page.folder import Folder
 from facade.page.form import READ_FORM
-from facade.page.harmonizing import Harmonizing
-from facade.page.layout import Parts
 from facade.page.marking import Marking
 from facade.page.marks import boxed, cleared, filled, rounded, uneven
 from facade.page.sessions import Sessions
 from facade.page.sign_in import SIGN_OUT, SignIn
 from facade.page.surface import Surface
+from facade.page.updates import Updates
 from facade.settings import Settings
 from facade.wire.uploads import Uploads
 from facade.work.service import Service
@@ -96,7 +96,7 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         pwa=False,
         mcp_server=False,
         theme=_THEME,
-        css_paths=[Path(__file__).with_name("style.css")],
+        css_paths=[Path(__file__).with_name(f"{name}.css") for name in ("style", "modes")],
         i18n=languages,
     )
     page = app.routes[-1]
@@ -123,9 +123,9 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
 def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, gr.I18n]:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
-        parts = Parts(SIGN_OUT if state.keys else None)
+        parts = Updates(SIGN_OUT if state.keys else None)
         given = (service, parts, folder, state.keys, state.rates)
-        _connect(blocks, parts, Marking(*given), Harmonizing(*given))
+        _connect(blocks, parts, Marking(*given), Asking(*given))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
     blocks.queue(default_concurrency_limit=None, max_size=_MOST_EVENTS, api_open=False)
@@ -138,14 +138,15 @@ def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, 
     return blocks, gr.I18n(**parts.translations)
 
 
-def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Harmonizing) -> None:
+def _connect(blocks: gr.Blocks, parts: Updates, marking: Marking, asking: Asking) -> None:
     """Connects the page's parts with their handlers; to be called within the ``gr.Blocks``."""
     messages = [parts.status, parts.message]
-    models = [parts.model, parts.served, parts.count, parts.advanced, parts.settings, *messages]
-    chosen = [parts.model, parts.settings]
-    point = [parts.tab, parts.point, parts.file, parts.find, parts.again, parts.text, *messages]
+    said = [parts.mode, parts.title, parts.guide, parts.frame, parts.text, parts.press, *messages]
+    models = [*said, parts.model, parts.served, parts.count, parts.advanced, parts.settings]
+    chosen = [parts.mode, parts.model, parts.settings]
+    point = [parts.tab, parts.point, parts.file, parts.find, parts.again, parts.mode, parts.text, *messages]
     marked = [*point, parts.pointing, parts.editor]
-    compared = [*point, parts.preview, parts.slider, parts.handle, parts.strength, parts.results]
+    compared = [*point, parts.preview, parts.slider, parts.alone, parts.handle, parts.strength, parts.results]
 
     # Handlers get what the browser sent: the editor would decode and write again every picture of it. Messages and
     # buttons say how it goes, in the place of Gradio's own veil over the outputs.
@@ -168,6 +169,8 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.again.click(marking.again, None, point, **shared)
 
     drawn = [parts.tab, parts.editor]
+    entered = list(dict.fromkeys((*marked, *models)))
+    parts.mode.input(marking.enter, [*drawn, *chosen], entered, **shared)
     parts.to_point.click(marking.go("point"), drawn, marked, **shared)
     parts.to_brush.click(marking.go("brush"), drawn, marked, **shared)
     parts.mask_file.upload(marking.take_mask, [parts.mask_file, parts.tab], marked, **shared)
@@ -185,19 +188,19 @@ def _connect(blocks: gr.Blocks, parts: Parts, marking: Marking, harmonizing: Har
     parts.adjust.click(marking.adjust, [parts.tab], marked, **shared)
 
     asked = [parts.find.click, parts.text.submit]
-    found = gr.on(asked, marking.find, [parts.tab, parts.text], marked, js=_SHOW_AND_ASK, **shared)
+    found = gr.on(asked, marking.find, [parts.tab, parts.mode, parts.text], marked, js=_SHOW_AND_ASK, **shared)
     found.then(None, js=_SHOW_STAGE, **in_browser)
-    wanted = [*drawn, parts.text, parts.model, parts.count, parts.settings]
-    pressed = parts.harmonize.click(harmonizing.harmonize, wanted, compared, js=_SHOW_AND_READ, **shared)
+    wanted = [*drawn, parts.mode, parts.text, parts.model, parts.count, parts.settings]
+    pressed = parts.press.click(asking.ask, wanted, compared, js=_SHOW_AND_READ, **shared)
     pressed.then(None, js=_SHOW_STAGE, **in_browser)
-    parts.cancel.click(harmonizing.cancel, None, None, **shared)
-    blocks.unload(harmonizing.cancel)
+    parts.cancel.click(asking.cancel, None, None, **shared)
+    blocks.unload(asking.cancel)
     parts.handle.input(None, parts.handle, parts.slider, js=_MOVE_HANDLE, **in_browser)
-    chosen_again = parts.results.select(harmonizing.choose, [parts.tab], compared, **shared)
+    chosen_again = parts.results.select(asking.choose, [parts.tab], compared, **shared)
     # Where it is the one that is shown already, Gradio leaves its picture in the strength that it has.
     chosen_again.then(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     parts.strength.input(None, parts.strength, None, js=_STRENGTHEN, **in_browser)
     taken = [parts.taken, *messages]
     for form, button in parts.downloads.items():
-        saved = button.click(harmonizing.download(form), [parts.tab, parts.strength], taken, **shared)
+        saved = button.click(asking.download(form), [parts.tab, parts.mode, parts.strength], taken, **shared)
         saved.then(None, parts.taken, None, js=_SAVE, **in_browser)

@@ -8,8 +8,8 @@ from concord_client.composition import at_strength, layer_of
 from concord_client.psd import layered
 from facade.page.tab_state import TabState, read_again
 
-FILES = {"picture": "harmonized.png", "layer": "layer.png", "psd": "harmonized.psd", "mask": "mask.png"}
-"""The file's name by its form, which is also the button's."""
+FORMS = {"picture": "{answer}.png", "layer": "layer.png", "psd": "{answer}.psd", "mask": "mask.png"}
+"""The file's name by its form, which is also the button's; the answer is named by its task."""
 
 
 def download(tab: TabState, form: str, strength: float, limits: Limits) -> bytes:

@@ -15,9 +15,9 @@ from facade.access.keys import Keys, Rates
 from facade.page import messages, pointing
 from facade.page.folder import Folder
 from facade.page.languages import Language, language_of
-from facade.page.layout import Parts, Update
-from facade.page.marks import Mask, layer_of
-from facade.page.tab_state import Forgotten, TabState
+from facade.page.marks import Mask, copy_of, layer_of
+from facade.page.tab_state import CANVAS_SIDE, Forgotten, Photograph, TabState, Way
+from facade.page.updates import Update, Updates
 from facade.problems import Problem, problem_of
 from facade.work.service import Service
 
@@ -34,19 +34,19 @@ class Handlers:
     """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
 
     service: Service
-    parts: Parts
+    parts: Updates
     folder: Folder
     keys: Keys
     rates: Rates
 
-    async def poll(self, chosen: str | None, form: str, request: gr.Request) -> Update:
-        """The models that are loaded now, and the settings of the chosen one in place of those in the form."""
+    async def poll(self, mode: str | None, chosen: str | None, form: str, request: gr.Request) -> Update:
+        """The modes and models that are there now, and the chosen one's settings in place of those in the form."""
         say = language(request)
         try:
             models = await self.service.public_models(self.caller(request))
         except Exception as error:
             return self.parts.telling(trouble(error, say))
-        return self.parts.choosing(models, chosen, form, say)
+        return self.parts.choosing(models, mode, chosen, form, say)
 
     def cancel(self, request: gr.Request) -> None:
         """What is going on is no longer wanted, or its tab was closed."""
@@ -84,15 +84,22 @@ class Handlers:
         """`marking`, apart from the event loop."""
         return await asyncio.to_thread(self.marking, tab, say, mask, status)
 
-    def can_be_pointed_at(self) -> bool:
-        """Whether a model is loaded that finds what is clicked."""
-        return any("POINTS" in each.inputs for each in self.service.models.catalogue.of_task(Select.TASK))
+    def first_way(self) -> Way:
+        """How a photograph is marked at first: by clicks where a model is loaded that finds what is clicked."""
+        selecting = self.service.models.catalogue.of_task(Select.TASK)
+        return "point" if any("POINTS" in each.inputs for each in selecting) else "brush"
+
+    def take(self, path: Path, encoded: bytes) -> Photograph:
+        """A file of the page's folder, which has this content, as a photograph."""
+        copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
+        canvas = self.folder.write("photograph.jpg", copy.jpeg)
+        return Photograph(path, path.stat().st_size, copy.original, canvas, copy.size)
 
 
-def needed(text: str, say: Language) -> str:
-    """The words; raises a `Problem` where there are none."""
+def needed(text: str, missing: str) -> str:
+    """The words; raises a `Problem`, with the sentence for it, where there are none."""
     if not text.strip():
-        raise Problem("missing_field", say("words.missing"), field="text")
+        raise Problem("missing_field", missing, field="text")
     return text.strip()
 
 

@@ -15,9 +15,10 @@ from facade.page import messages, pointing
 from facade.page.examples import Example
 from facade.page.handlers import Answering, Handlers, Sent, holder, language, needed, trouble
 from facade.page.languages import Language
-from facade.page.layout import Update
-from facade.page.marks import Mask, copy_of, painted, resized
-from facade.page.tab_state import CANVAS_SIDE, Photograph, Pointed, TabState, Way
+from facade.page.marks import Mask, painted, resized
+from facade.page.modes import mode_of
+from facade.page.tab_state import Pointed, TabState, Way
+from facade.page.updates import Update
 
 
 class Marking(Handlers):
@@ -50,6 +51,28 @@ class Marking(Handlers):
 
     def again(self) -> Update:
         return self.parts.dropping()
+
+    async def enter(
+        self,
+        tab: TabState | None,
+        editor: Sent,
+        mode_name: str | None,
+        model: str | None,
+        form: str,
+        request: gr.Request,
+    ) -> Update:
+        """Something else is wanted; the photograph and what is marked in it stay."""
+        say = language(request)
+        try:
+            polled = await self.poll(mode_name, model, form, request)
+            if tab is not None:
+                tab = tab if tab.compared else await asyncio.to_thread(_with_paint, tab, self.layers(editor))
+                tab = replace(tab, compared=False)
+            if not mode_of(mode_name).takes("image"):
+                return self.parts.writing(tab) | polled
+            return (self.parts.dropping() if tab is None else await self.marking_soon(tab, say)) | polled
+        except Exception as error:
+            return self.parts.telling(trouble(error, say))
 
     def go(self, way: Way) -> Answering:
         """For when it is to be marked in another way; what is marked stays."""
@@ -145,13 +168,18 @@ class Marking(Handlers):
         tab = tab.marked_by(pointed.guesses[pointed.guess], pointed=pointed)
         return await self.marking_soon(tab, say, None, _guessed(tab, say))
 
-    async def find(self, tab: TabState | None, text: str, request: gr.Request) -> AsyncGenerator[Update]:
+    async def find(
+        self, tab: TabState | None, mode_name: str | None, text: str, request: gr.Request
+    ) -> AsyncGenerator[Update]:
         """What the words name is wanted in the photograph."""
+        mode = mode_of(mode_name)
+        if mode.words != "part":
+            return
 
         async def look(tab: TabState, say: Language) -> Update:
             try:
                 await self.count(request)
-                words = needed(text, say)
+                words = needed(text, say(f"mode.{mode.name}.missing"))
                 with self.service.memory.kept(holder(request), tab.photograph.length):
                     encoded = await asyncio.to_thread(tab.photograph.encoded)
                     found = (await self.service.run(Segment(encoded, words), self.caller(request))).answer
@@ -192,13 +220,8 @@ class Marking(Handlers):
             encoded = await asyncio.to_thread(path.read_bytes)
             limits = self.service.everyone.limits
             cheap = await self.service.reader.cheap_file(encoded, limits, "image", of)
-            photograph = await asyncio.to_thread(self._take, path, cheap)
-        return TabState(photograph, way="point" if self.can_be_pointed_at() else "brush")
-
-    def _take(self, path: Path, encoded: bytes) -> Photograph:
-        copy = copy_of(encoded, self.service.everyone.limits, CANVAS_SIDE)
-        canvas = self.folder.write("photograph.jpg", copy.jpeg)
-        return Photograph(path, path.stat().st_size, copy.original, canvas, copy.size)
+            photograph = await asyncio.to_thread(self.take, path, cheap)
+        return TabState(photograph, way=self.first_way())
 
 
 def _with_paint(tab: TabState, layers: list[Path]) -> TabState:

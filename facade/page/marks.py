@@ -44,18 +44,22 @@ class Copy:
     original: tuple[int, int]
 
 
-def copy_of(encoded: bytes, limits: Limits, side: int) -> Copy:
+def copy_of(encoded: bytes, limits: Limits, side: int, scale: int = 1) -> Copy:
     """A copy for the browser of any picture that Concord takes, its longest side in pixels at most `side`.
+
+    Args:
+        scale: how many times as large it is, within that.
 
     Raises:
         ConcordError: as `concord.images.decode_image`.
     """
     decoded = decode_image(encoded, limits)
     pixels, original = decoded.pixels, decoded.pixels.shape[:2]
-    scale = side / max(original)
-    if scale < 1:
-        height, width = (max(1, round(length * scale)) for length in original)
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    factor = min(scale, side / max(original))
+    if factor != 1:
+        height, width = (max(1, round(length * factor)) for length in original)
+        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
     picture = Image.fromarray(pixels)
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

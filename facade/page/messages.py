@@ -2,9 +2,13 @@
 
 import base64
 from html import escape
+from pathlib import Path
 
 from facade.page.languages import Language
 from facade.problems import Problem
+
+FILE = "/gradio_api/file="
+"""Where the page serves a file of its folder."""
 
 _FIELDS = ("image", "mask", "text")
 
@@ -44,6 +48,11 @@ def picture(jpeg: bytes, text: str) -> str:
     return f'<img src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" alt="{escape(text)}">'
 
 
+def file(path: Path, text: str) -> str:
+    """A picture of the page's folder."""
+    return f'<img src="{FILE}{path}" alt="{escape(text)}">'
+
+
 def found(score: float, truncated: bool, say: Language) -> str:
     """What came of looking for something; score is how sure that is, 0..1, and 0 where nothing was found."""
     if score == 0:
@@ -52,7 +61,12 @@ def found(score: float, truncated: bool, say: Language) -> str:
     return " ".join(sentences)
 
 
-def finished(seconds: float, seed: int | None, say: Language) -> str:
-    """What a result took, and how to get it again."""
-    sentences = [say("result.done", seconds=seconds), *([] if seed is None else [say("result.again", seed=seed)])]
+def finished(seconds: float, seed: int | None, say: Language, *, compared: bool, truncated: bool) -> str:
+    """What a result took, how to compare it, and how to get it again."""
+    sentences = [
+        say("result.done", seconds=seconds),
+        *([say("result.drag")] if compared else []),
+        *([] if seed is None else [say("result.again", seed=seed)]),
+        *([say("words.truncated")] if truncated else []),
+    ]
     return " ".join(sentences)

@@ -4,11 +4,9 @@ from html import escape
 from pathlib import Path
 
 from facade.page.languages import Language
+from facade.page.messages import FILE
 from facade.page.tab_state import Pointed, TabState
 from facade.problems import Problem
-
-FILE = "/gradio_api/file="
-"""Where the page serves a file of its folder."""
 
 ON_LOAD = Path(__file__).with_name("pointing.js").read_text()
 

@@ -76,7 +76,8 @@ def test_the_loop_gives_the_picture_of_diffusers_pipeline(folder: Path) -> None:
 
 
 def test_a_file_and_a_folder_give_the_same_pipeline(folder: Path, tmp_path: Path) -> None:
-    file = stable_diffusion.read_file(small_painting.save_file(tmp_path / "sd.ckpt"), folder)
+    configs = small_painting.save_folder(tmp_path / "configs")
+    file = stable_diffusion.read_file(small_painting.save_file(tmp_path / "sd.ckpt"), configs)
     read = stable_diffusion.read_folder(folder)
     for one, other in ((file.unet, read.unet), (file.vae, read.vae)):
         weights = other.state_dict()

@@ -423,7 +423,7 @@ def test_the_page_fits_a_phone_and_speaks_the_browsers_language(browser, paged):
         phone.press(CHINESE["words.find"])
         phone.wait_for(CHINESE["words.found"].partition("{")[0])
         phone.keep_picture("phone_2_found")
-        phone.press(CHINESE["ask.harmonize"])
+        phone.press(CHINESE["mode.harmonize.press"])
         phone.wait_for(CHINESE["result.done"].partition("{")[0])
         assert fits()
         phone.keep_picture("phone_3_compared")

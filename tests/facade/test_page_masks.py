@@ -146,6 +146,12 @@ def test_a_copy_of_a_transparent_picture_lies_over_white_and_is_never_larger():
     assert copy.size == (40, 60) and decoded(copy.jpeg).min() >= 254
 
 
+@pytest.mark.parametrize(("side", "size"), [(1000, (160, 240)), (120, (80, 120)), (30, (20, 30))])
+def test_a_copy_to_be_compared_with_a_larger_picture_is_as_large_as_its_copy(side, size):
+    small, large = encoded(photograph(60, 40)), encoded(photograph(240, 160))
+    assert copy_of(small, LIMITS, side, 4).size == copy_of(large, LIMITS, side).size == size
+
+
 def test_a_photograph_that_was_swept_away_is_asked_for_again(tmp_path):
     visit = visit_of(tmp_path)
     visit.photograph.path.unlink()

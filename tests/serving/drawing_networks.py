@@ -42,7 +42,7 @@ def text_unet(width: int, layers: int = 1) -> onnx.ModelProto:
     for _ in range(layers):
         value = graph.node("Tanh", graph.conv(value, _WIDTH, _WIDTH, 3))
     found = graph.node("Add", graph.scaled(graph.conv(value, _WIDTH, 4), 0.1), "LATENT")
-    graph.node("Sub", found, graph.scaled(colour, 0.2), output="NOISE")
+    graph.node("Sub", found, graph.scaled(colour, 0.02), output="NOISE")
     inputs = {"LATENT": PLANES, "TIMESTEP": (np.float32, [1]), "STATES": (np.float32, [TOKENS, width])}
     return graph.model(inputs, "NOISE", [4, "h", "w"])
 

@@ -117,8 +117,8 @@ def test_once_answers_as_the_stream_ends_and_the_client_finds_it_by_name(server:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"GUIDANCE": 0.5}, r"GUIDANCE: is 0\.5; allowed: a number from 1 to 20"),
-        ({"GUIDANCE": 21.0}, r"GUIDANCE: is 21.*; allowed: a number from 1 to 20"),
+        ({"GUIDANCE": 0.5}, r"GUIDANCE: is 0\.5; allowed: a number from 1\.0 to 20\.0"),
+        ({"GUIDANCE": 21.0}, r"GUIDANCE: is 21.*; allowed: a number from 1\.0 to 20\.0"),
         ({"STEPS": 0}, r"STEPS: is 0; allowed: a whole number from 1 to 200"),
         ({"RESOLUTION": 300}, r"RESOLUTION: is 300; allowed: 256, 384, 512, 768, 1024"),
         ({"TEXT": b""}, r"TEXT: empty"),
