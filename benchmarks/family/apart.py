@@ -12,14 +12,13 @@ import psutil
 import torch
 from torch import nn
 
-from benchmarks.floors.networks import Feeds
+from benchmarks.floors.networks import Answering, Feeds
 from concord.instruments.memory import MIB, Peak
 from concord.instruments.timing import THREADS
 from export.judgement import Samples
 
 Given = ParamSpec("Given")
 Value = TypeVar("Value")
-Answering = Callable[[Feeds], Samples]
 
 _loaded: list[Answering] = []
 """What was loaded in this process."""

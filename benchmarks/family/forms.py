@@ -145,10 +145,16 @@ def row(subject: Subject, place: Path, rounds: int) -> Row:
                     snr_db=signal_to_noise(exact, given) if exact and form != EXACT else None,
                 )
             millions = eager.run(apart.parameters) / 1e6
-    shape = "x".join(map(str, next(iter(feeds.values())).shape))
     return Row(
-        *(model.name, shape, subject.classes, subject.goal, millions),
-        *(percentiles(spent), eager_mib, found, problems),
+        network=model.name,
+        shape="x".join(map(str, next(iter(feeds.values())).shape)),
+        classes=subject.classes,
+        goal=subject.goal,
+        millions=millions,
+        eager=percentiles(spent),
+        eager_mib=eager_mib,
+        forms=found,
+        problems=problems,
     )
 
 

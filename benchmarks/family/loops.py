@@ -70,7 +70,8 @@ class Loop:
 SR = Loop("ldm_sr", Upscale, "ldm_sr_unet", partial(publish_ldm_sr, config=SMALL_SR))
 SR_DECODER = "ldm_sr_decoder"
 LDM = LdmText2ImgConfig(
-    *(SMALL_UNET.widths, SMALL_UNET.heads),
+    widths=SMALL_UNET.widths,
+    heads=SMALL_UNET.heads,
     pieces=200,
     text_width=64,
     text_layers=4,

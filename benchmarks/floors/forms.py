@@ -14,7 +14,7 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from benchmarks.floors import peak, work
 from benchmarks.floors.limit import NOTE, Limit, columns
-from benchmarks.floors.networks import Feeds, running
+from benchmarks.floors.networks import Answering, Feeds, running
 from concord.instruments.markdown import cells, significant, table
 from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord.openvino_properties import properties
@@ -23,7 +23,6 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord.session import session_options
 from concord.variants import DEFAULT, PRECISIONS, variants
 from export import direct_form, quantization
-from export.judgement import Answering
 from export.onnx_file import session
 from export.publication import MODEL
 

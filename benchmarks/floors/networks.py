@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, RunOptions
 from torch import Tensor, nn
 
+from export.judgement import Samples
 from export.network import Network
 
 Feeds = Mapping[str, NDArray[np.generic]]
+Answering = Callable[[Feeds], Samples]
+"""A network that is loaded."""
 
 
 def running(network: InferenceSession, feeds: Feeds, options: RunOptions | None = None) -> Callable[[], object]:

@@ -102,23 +102,22 @@ def section(numbers: Numbers) -> str:
 
 
 def networks(rows: dict[str, Row]) -> str:
-    """A table of every form of every network."""
+    """A table of every form of every network; empty without any."""
     lines: list[list[object]] = []
     for name, row in rows.items():
-        what = [f"`{name}`", f"`{row.network}`", row.shape]
-        lines.append([*what, f"{EAGER}, {row.classes}", row.eager["p50"], "", row.eager_mib, 4 * row.millions, ""])
-        lines += [
-            [
-                *(*what, form, each.milliseconds["p50"], each.eager_over, each.peak_mib, each.megabytes),
-                "" if each.snr_db is None else f"{each.snr_db:.1f}",
-            ]
-            for form, each in row.forms.items()
-        ]
+        what: list[object] = [f"`{name}`", f"`{row.network}`", row.shape]
+        eager = f"{EAGER}, {row.classes}"
+        lines.append([*what, eager, row.eager["p50"], "", row.eager_mib, 4 * row.millions, ""])
+        for form, each in row.forms.items():
+            snr = "" if each.snr_db is None else f"{each.snr_db:.1f}"
+            lines.append(
+                [*what, form, each.milliseconds["p50"], each.eager_over, each.peak_mib, each.megabytes, snr],
+            )
     header = ["checkpoint", "network", "first input", "form", "ms", "eager takes times as long", "peak MiB", "MB", "dB"]
     note = (
-        "Every form has a process of its own, and takes turns with PyTorch, with as many threads. The peak is what "
-        "that process took to load the network and to run it once. dB are of signal to noise against ONNX Runtime in "
-        "FP32: the gates of pictures, which a form passes before it is served, say nothing of random weights."
+        "Every form has a process of its own, and takes turns with PyTorch, with as many threads. The peak is what its "
+        "process took to load the network and to run it once. dB are of signal to noise against ONNX Runtime in FP32: "
+        "the gates of pictures, which a form passes before it is served, say nothing of random weights."
     )
     return f"{table(header, lines)}\n\n{note}" if rows else ""
 
@@ -147,15 +146,12 @@ def above_bare(found: Overhead | None) -> str:
 
 
 def together(requests: dict[str, SideBySide]) -> str:
-    """Requests at once, by loop."""
-    lines = [
-        [
-            *(f"`{name.removeprefix(REQUESTS)}`", each.requests),
-            *(each.milliseconds[order]["p50"] for order in ("in turn", "at once")),
-            *(each.at_once_over_in_turn, each.mean_unet_batch),
-        ]
-        for name, each in requests.items()
-    ]
+    """Requests at once, by loop; empty without any."""
+    lines = []
+    for name, each in requests.items():
+        in_turn, together_ms = (each.milliseconds[order]["p50"] for order in ("in turn", "at once"))
+        ratio, batch = each.at_once_over_in_turn, each.mean_unet_batch
+        lines.append([f"`{name.removeprefix(REQUESTS)}`", each.requests, in_turn, together_ms, ratio, batch])
     header = ["model", "requests", "in turn, ms", "at once, ms", "at once over in turn", "samples a run"]
     title = f"### Requests at once, small networks\n\nAt most {MOST_AT_ONCE} of the time in turn is the goal."
     return f"{title}\n\n{table(header, lines)}" if requests else ""
