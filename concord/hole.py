@@ -71,7 +71,7 @@ class HoleWindow:
     @property
     def _is_enlarged(self) -> bool:
         own = (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
-        return self.size[0] * self.size[1] > own
+        return bool(self.size[0] * self.size[1] > own)
 
     def seen(self, pixels: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
         """What a network is given: colours uint8 [h, w, 3], and the hole uint8 [h, w] of 0 and 1, with padding.

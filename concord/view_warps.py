@@ -34,7 +34,7 @@ def warps(draws: NDArray[np.float64], side: int = VIEW_SIZE) -> Floats:
         draws: [7, 12] of 0..1: whether it is turned, angle and shift; whether it is tilted, and its four corners.
         side: pixels of a view, each way.
     """
-    return np.stack([[_turned(row[:3], side), _tilted(row[3:], side)] for row in draws]).astype(np.float32)
+    return np.array([[_turned(row[:3], side), _tilted(row[3:], side)] for row in draws], np.float32)
 
 
 def _turned(draws: NDArray[np.float64], side: int) -> Matrix:

@@ -5,7 +5,7 @@ those, or one for training that an engine does not have; their forms here are ex
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ def traced(network: WithGradient, inputs: Sequence[Tensor]) -> GraphModule:
     """What a network computes of such inputs, both passes; its weights are the network's own."""
     network.eval().requires_grad_(False)
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
-    axes = StatelessSymbolicContext([DimDynamic.DYNAMIC] + [DimDynamic.STATIC] * (inputs[0].ndim - 1))
+    axes: Any = StatelessSymbolicContext([DimDynamic.DYNAMIC] + [DimDynamic.STATIC] * (inputs[0].ndim - 1))
     first = mode.from_tensor(inputs[0], symbolic_context=axes, source=ConstantSource("batch"))
     with mode:  # of one batch: separate ones would be set equal by what they were traced at
         others = [torch.empty(first.shape[0], *each.shape[1:], dtype=each.dtype) for each in inputs[1:]]
@@ -47,7 +47,7 @@ def traced(network: WithGradient, inputs: Sequence[Tensor]) -> GraphModule:
             tracing_mode="fake",
             _allow_non_fake_inputs=True,
         )
-        return cast(GraphModule, trace(first, *others).eval())
+        return trace(first, *others).eval()
 
 
 class _PlainLinear(TorchFunctionMode):

@@ -13,9 +13,12 @@ DECLARED = ("export/networks/", "export/pipelines/", "export/__main__.py")
 """Where a model is declared, or what is exported is listed."""
 
 SUBJECTS = {
+    "benchmarks/family/loops.py": "which loops are measured, with small networks",
+    "benchmarks/family/subjects.py": "which networks are measured at their published sizes",
     "benchmarks/subjects.py": "which models the performance page is about",
     "demo/tasks/autoencoder.py": "the folder of the weights that it trains",
     "demo/tasks/denoiser.py": "the folder of the weights that it trains",
+    "demo/tasks/drawer.py": "the folder of the weights that it trains",
     "demo/tasks/referrer.py": "the folder of the weights that it trains",
     "demo/train.py": "each demo network is trained by a command of its own",
 }

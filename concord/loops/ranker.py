@@ -49,4 +49,5 @@ def shown(picture: Floats, part: Pixels) -> Floats:
     """
     colours = np.ascontiguousarray(np.moveaxis(np.clip(picture, 0, 1) * part, 0, 2), np.float32)
     small = cv2.resize(colours, (VIEW_SIZE, VIEW_SIZE), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.moveaxis((small - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD), 2, 0), np.float32)
+    mean, deviation = (np.array(each, np.float32) for each in (CLIP_MEAN, CLIP_STD))
+    return np.asarray(np.moveaxis((small - mean) / deviation, 2, 0), np.float32)

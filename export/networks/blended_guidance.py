@@ -159,7 +159,7 @@ class BlendedGuidanceNet(WithGradient):
         """[B,V,E] of [B,V,3,v,v]."""
         normalised = (views - cast(Tensor, self.mean)) / cast(Tensor, self.std)
         visual = cast(VisionTransformer, self.clip["visual"])
-        return visual.embed(normalised.flatten(0, 1)).unflatten(0, (-1, views.shape[1]))
+        return cast(Tensor, visual.embed(normalised.flatten(0, 1)).unflatten(0, (-1, views.shape[1])))
 
 
 class ServedBlendedGuidance(WithGradient):

@@ -1,5 +1,7 @@
 """Views of pictures, warped and pooled, in operators whose backward passes engines have."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -45,4 +47,4 @@ def warped(maps: Tensor, warps: Tensor, *, border: bool) -> Tensor:
             part = found * (share * inside).flatten(1)[:, None]
             total = part if total is None else total + part
     assert total is not None
-    return total.unflatten(2, (-1, side, side)).transpose(1, 2)
+    return cast(Tensor, total.unflatten(2, (-1, side, side)).transpose(1, 2))

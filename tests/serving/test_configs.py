@@ -128,7 +128,7 @@ def test_a_loop_runs_once_too_and_both_have_one_signature(path):
     for loop in (first, second):
         [group] = loop.instance_group
         assert (group.count, group.kind) == (1, ModelInstanceGroup.KIND_CPU)
-        assert loop.input[0].name == "IMAGE" and not loop.input[0].optional
+        assert loop.input[0].name in ("IMAGE", "TEXT") and not loop.input[0].optional
 
 
 @pytest.mark.parametrize("path", named(ENSEMBLES))
