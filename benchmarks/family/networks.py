@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from benchmarks.floors.published import RECORD, TOKENS
 from concord import word_pieces, word_vocabulary
 from concord.server.installation import MODEL_REPOSITORIES
-from export import candidates, onnx_file
+from export import candidates, ldm_export, onnx_file
 from export.candidates import Candidate
 from export.networks import (
     attngan_generator,
@@ -78,14 +78,14 @@ def publish_ldm_inpainting(folder: Path, config: LdmInpaintingConfig | None = No
     """Encoder, UNet and decoder."""
     torch.manual_seed(0)
     network = frozen(LdmInpaintingNet(config or LdmInpaintingConfig()))
-    candidates.publish(inpainting.parts(network, Form()), folder, RECORD)
+    candidates.publish(ldm_export.parts(network, inpainting.served, Form()), folder, RECORD)
 
 
 def publish_ldm_sr(folder: Path, config: LdmSrConfig | None = None) -> None:
     """UNet and decoder."""
     torch.manual_seed(0)
     network = frozen(LdmSrNet(config or LdmSrConfig()))
-    candidates.publish(upscaling.parts(network, Form()), folder, RECORD)
+    candidates.publish(ldm_export.parts(network, upscaling.served, Form()), folder, RECORD)
 
 
 def publish_ldm(folder: Path, config: LdmText2ImgConfig | None = None, only: Collection[str] = ()) -> None:

@@ -1,20 +1,14 @@
 """Latent diffusion's super-resolution model: UNet and decoder, both of them or none, from the authors' one file."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection
 
-from export import candidates, checkpoint
-from export.arguments import add_repository
-from export.candidates import Candidate
-from export.checkpoint import CheckpointError
-from export.networks import elsewhere, ldm_sr_decoder, ldm_sr_unet
+from export import ldm_export
+from export.ldm_export import Served
+from export.networks import ldm_sr_decoder, ldm_sr_unet
 from export.networks.ldm_sr import SOURCE, LdmSrNet
-from export.networks.ldm_unet import ServedLdmUnet, coarsest
-from export.networks.map_attention import with_ordinary_attention
+from export.networks.ldm_unet import ServedLdmUnet
 from export.networks.vq_autoencoder import ServedVqDecoder
-from export.onnx_file import answers
-from export.runtime_form import Form, rewrite
 
 
 def claims(keys: Collection[str]) -> bool:
@@ -23,36 +17,15 @@ def claims(keys: Collection[str]) -> bool:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_repository(parser)
-    candidates.add_unet_form(parser)
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="model.ckpt of bsr_sr")
+    ldm_export.add_arguments(parser, "model.ckpt of bsr_sr")
 
 
 def run(arguments: Namespace) -> None:
-    """Read, export the two networks, check, replace.
-
-    Raises:
-        CheckpointError: the file is not one of this model, or does not fit.
-        CheckFailed: an export is not exact.
-    """
-    path = arguments.checkpoint
-    found = checkpoint.read(path)
-    if not claims(found.weights):
-        raise CheckpointError(f"{path}: not a checkpoint of ldm_sr{elsewhere(found.weights)}")
-    loaded = checkpoint.named(path, lambda: SOURCE.load(found))
-    assert isinstance(loaded.network, LdmSrNet)
-    form = Form(arguments.attention, arguments.convolution)
-    candidates.publish(parts(loaded.network, form), arguments.model_repository, loaded.record)
+    """See `ldm_export.publish`."""
+    ldm_export.publish(arguments, "ldm_sr", SOURCE, served)
 
 
-def parts(network: LdmSrNet, form: Form) -> Iterator[Candidate]:
-    """The networks that are served, rewritten for the runtime once the originals have answered."""
-    direct = coarsest(network.unet)
-    for model, part in (
-        (ldm_sr_unet.NETWORK, ServedLdmUnet(network.unet)),
-        (ldm_sr_decoder.NETWORK, ServedVqDecoder(network.first_stage_model)),
-    ):
-        expected = answers(part, model.samples())
-        with_ordinary_attention(part)
-        rewrite(part, form, direct)
-        yield Candidate(model, part, expected, {})
+def served(network: LdmSrNet) -> Served:
+    """The networks as they are served."""
+    yield ldm_sr_unet.NETWORK, ServedLdmUnet(network.unet)
+    yield ldm_sr_decoder.NETWORK, ServedVqDecoder(network.first_stage_model)

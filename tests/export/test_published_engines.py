@@ -10,7 +10,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from benchmarks.floors import published
 from benchmarks.floors.published import companions, pipeline, tiny_networks
 from benchmarks.subjects import companions as names_of_companions
-from export import candidates
+from export import candidates, ldm_export
 from export.networks import PARTS, clip_ht, diffir, isnet, ldm_inpainting, ldm_sr, ldm_text2img
 from export.networks.latent_diffusion import LATENT_CHANNELS
 from export.networks.text_encoder import SIZES
@@ -43,8 +43,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (diffir.NETWORK, diffir.ServedDiffIR(diffir.NETWORK.published["diffir_s2_inpainting"]()).eval()),
     ]
     inpainting = ldm_inpainting.PUBLISHED["ldm_inpainting_big"]().eval()
-    candidates.publish(ldm_pipeline.parts(inpainting, FORM), folder, {})
-    candidates.publish(upscaling_pipeline.parts(ldm_sr.PUBLISHED["ldm_bsr_sr"]().eval(), FORM), folder, {})
+    candidates.publish(ldm_export.parts(inpainting, ldm_pipeline.served, FORM), folder, {})
+    upscaling = ldm_sr.PUBLISHED["ldm_bsr_sr"]().eval()
+    candidates.publish(ldm_export.parts(upscaling, upscaling_pipeline.served, FORM), folder, {})
     drawing = ldm_text2img.PUBLISHED["ldm_text2img_large"]().eval()
     candidates.publish(drawing_pipeline.parts(drawing, FORM), folder, {})
     unet = UNet2DConditionModel(**INPAINTING | {"in_channels": LATENT_CHANNELS}).eval()
