@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from concord_client import Harmonize
 from facade.page import sessions as kept_sessions
 from facade.page.marks import COLOUR
 from facade.settings import Settings
@@ -186,7 +187,7 @@ def test_a_photograph_that_waits_is_counted(tmp_path, image):
         assert "photograph.jpg" in tab.told()
         with Image.open(io.BytesIO(image)) as picture:
             editor = {"background": None, "layers": [tab.upload(marked(picture.size[::-1]))], "composite": None}
-        assert tab.join("harmonize", "click", None, editor, "", MODEL, 1, {}).status_code == 200
+        assert tab.join("press", "click", None, editor, Harmonize.TASK, "", MODEL, 1, {}).status_code == 200
         gate.wait_for(1, 0)
         assert gate.facade.call(lambda: memory.held) >= len(image)
         gate.open()
