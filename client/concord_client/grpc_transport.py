@@ -81,7 +81,7 @@ class AsyncGrpcTransport:
 
         async def watch() -> None:
             nonlocal lost
-            with suppress(ConcordClientError):
+            with suppress(ConcordClientError, ValueError):  # the latter of a channel that was closed meanwhile
                 await replaced(inference.model, self, deadline.under(ended), self._sleep)
                 lost = True
                 responses.cancel()
