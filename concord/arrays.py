@@ -7,6 +7,11 @@ Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
+def as_signed(pixels: Pixels) -> Floats:
+    """Colours uint8 [H, W, 3 or 4] as fp32 [3, H, W] in -1..1; alpha is not looked at."""
+    return np.ascontiguousarray(np.moveaxis(pixels[..., :3], 2, 0), np.float32) / np.float32(127.5) - np.float32(1)
+
+
 def as_pixels(picture: Floats) -> Pixels:
     """A picture, fp32 [H, W, 3] of 0..1 (clipped), as uint8."""
     return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)

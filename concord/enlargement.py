@@ -25,11 +25,6 @@ def check_enlarged(encoded: bytes, factor: int, limits: Limits) -> None:
         raise ImageTooLarge("IMAGE", problem, f"sides of at most {MAX_SIDE // factor} pixels")
 
 
-def low_res(pixels: Pixels) -> Floats:
-    """Colours uint8 [H, W, 3 or 4] as fp32 [3, H, W] in -1..1; alpha is not looked at."""
-    return np.ascontiguousarray(np.moveaxis(pixels[..., :3], 2, 0), np.float32) / np.float32(127.5) - np.float32(1)
-
-
 def padded(picture: Floats, sides: tuple[int, int]) -> Floats:
     """A picture [C, H, W] with its mirror image below and to the right, up to a height and a width."""
     more = [(0, side - size) for side, size in zip(sides, picture.shape[1:], strict=True)]

@@ -65,9 +65,8 @@ def main() -> int:
             names = ("psnr", "psnr_telea")
             report["inpainters"][pipeline.model] = dict(zip(names, map(decibels, values.mean(axis=0)), strict=True))
         for pipeline in of_task(catalogue, Generate.TASK, {"TEXT"}):
-            report["generators"][pipeline.model] = drawn(
-                client, pipeline, [scene.expression for scene in pictures.scenes]
-            )
+            texts = [scene.expression for scene in pictures.scenes[:TEXTS]]
+            report["generators"][pipeline.model] = drawn(client, pipeline, texts)
         for pipeline in judged(catalogue):
             if pipeline.task == Segment.TASK or "MASK" not in pipeline.inputs:
                 for edges in (HARD, FITTED):

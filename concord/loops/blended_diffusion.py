@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from concord.arrays import Floats, Pixels, as_pixels
+from concord.arrays import Floats, Pixels, as_pixels, as_signed
 from concord.clip_view import edited_view
 from concord.hole import HoleWindow
+from concord.jpeg import encode_jpeg
 from concord.limits import Limits
 from concord.loops.editor import CANDIDATES, Editor, Scene
 from concord.loops.host import Host, Sample, ask_network, ask_networks
@@ -62,7 +62,7 @@ class BlendedDiffusion(Editor):
     async def draw(self, scene: Scene) -> Sequence[Floats]:
         """See `Editor`."""
         await self.report(0)
-        picture = np.asarray(np.moveaxis(scene.picture, 2, 0) / np.float32(127.5) - 1, np.float32)
+        picture = as_signed(scene.picture)
         return [await self._candidate(number, picture, scene.part) for number in range(len(self.noises))]
 
     def view(self, picture: Floats, part: Pixels) -> Floats:
@@ -106,6 +106,4 @@ def _next(
 
 def _preview(clean: Floats) -> bytes:
     """fp32 [3, S, S] in -1..1 as JPEG."""
-    pixels = as_pixels(np.moveaxis(clean, 0, 2) / 2 + np.float32(0.5))
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
+    return encode_jpeg(as_pixels(np.moveaxis(clean, 0, 2) / 2 + np.float32(0.5)))

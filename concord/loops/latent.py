@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from concord.arrays import Floats, Pixels
+from concord.jpeg import encode_jpeg
 from concord.loops.host import Host, Sample, ask_networks
 from concord.noise import SeededNoise
 from concord.samplers.sampler import Sampler
@@ -120,6 +121,4 @@ def preview_view(composite: Pixels, result: Pixels, mask: Pixels) -> tuple[Pixel
 def _thumbnail(preview: Pixels, aspect: float) -> bytes:
     longest = 2 * max(preview.shape[:2])
     size = (max(1, round(longest * min(1, aspect))), max(1, round(longest * min(1, 1 / aspect))))
-    small = cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
+    return encode_jpeg(np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_LINEAR), np.uint8))

@@ -4,8 +4,8 @@ import asyncio
 
 import numpy as np
 
-from concord.arrays import Floats, Pixels, as_pixels
-from concord.enlargement import check_enlarged, low_res, padded, with_alpha
+from concord.arrays import Floats, Pixels, as_pixels, as_signed
+from concord.enlargement import check_enlarged, padded, with_alpha
 from concord.images import DecodedImage, decode_image
 from concord.limits import Limits
 from concord.loops.host import Host, Sample, ask_network
@@ -61,7 +61,7 @@ class LdmSr(Loop):
         tiles = Tiles.over(*sides, WINDOW)
         self.steps = len(tiles) * (self._denoising + 1)
         await self.report(0)
-        picture = await self.host.compute(lambda: padded(low_res(pixels), sides))
+        picture = await self.host.compute(lambda: padded(as_signed(pixels), sides))
         latent = await denoise(
             WindowHost(self.host, tiles, BATCH, self._tell),
             self.request.models["unet"],

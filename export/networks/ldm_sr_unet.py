@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from concord.enlargement import low_res
+from concord.arrays import as_signed
 from concord.loops.ldm_sr import BATCH as WINDOWS
 from concord.loops.ldm_sr import sampler_of
 from concord.noise import SeededNoise
@@ -43,7 +43,7 @@ def drawn(scenes: Iterator[Scene], repository: Path) -> Iterator[list[Feeds]]:
     """Of each scene, what the network is given at every step, and the latent at the end."""
     network = session(exported(repository, NETWORK.name))
     for scene in scenes:
-        picture = low_res(squash_image(scene.truth, SEEN_SIDE))
+        picture = as_signed(squash_image(scene.truth, SEEN_SIDE))
         sampler, noise = sampler_of(STEPS), SeededNoise(0)
         latent, steps = noise.draw(0, picture.shape), []
         for step, timestep in enumerate(sampler.timesteps):

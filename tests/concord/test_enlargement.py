@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from concord.enlargement import check_enlarged, low_res, padded, with_alpha
+from concord.arrays import as_signed
+from concord.enlargement import check_enlarged, padded, with_alpha
 from concord.errors import ConcordError
 from concord.limits import Limits
 from tests.serving.pictures import encoded, photograph
@@ -40,7 +41,7 @@ def test_an_answer_has_no_longer_sides_than_other_pictures() -> None:
 
 
 def test_the_network_sees_colours_around_zero() -> None:
-    seen = low_res(np.array([[[0, 255, 51, 7]]], np.uint8))
+    seen = as_signed(np.array([[[0, 255, 51, 7]]], np.uint8))
     np.testing.assert_allclose(seen, [[[-1]], [[1]], [[-0.6]]], atol=1e-6)
     assert seen.dtype == np.float32
 
