@@ -66,7 +66,7 @@ def test_every_request_of_closed_and_open_loops_is_counted_and_the_warm_up_is_no
 
 
 def test_of_a_server_of_our_own_cpu_and_memory_are_told(run: Run, repository: Path) -> None:
-    [load] = run("--model-repository", repository, "--pipeline", "sleepy", "--protocol", "http")["loads"]
+    [load] = run("--model-repository", repository, "--pipeline", "instant", "--protocol", "http")["loads"]
     assert load["answered"] > 0 and load["server"]["peak_mib"] >= load["server"]["mib"] > 1
     assert 0 < load["server"]["cpu_seconds"] < 10 * load["server"]["seconds"]
 

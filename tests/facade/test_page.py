@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, expect
 from psd_tools import PSDImage
@@ -18,6 +17,7 @@ from concord_client import at_strength
 from facade.page.examples import EXAMPLES
 from facade.page.languages import CHINESE
 from facade.settings import Settings
+from tests.facade.accessibility import serious
 from tests.facade.browsing import DESKTOP, PHONE, Tab, chromium, circle, tab
 from tests.facade.gated import MODEL
 from tests.facade.running import Facade, running
@@ -477,13 +477,6 @@ def test_the_files_of_the_page_are_gone_when_it_is(everything, browser):
             person.bring_example(EXAMPLE.text)
         assert list(folder.rglob("*.jpg"))
     assert not folder.exists()
-
-
-def serious(person: Tab) -> list[str]:
-    """What axe-core finds that is serious or critical: the rule, and the first element."""
-    found = Axe().run(person.page).response["violations"]
-    worst = [each for each in found if each["impact"] in ("serious", "critical")]
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in worst]
 
 
 def gradio_folder() -> str:
