@@ -184,7 +184,7 @@ def ask_torch(network: nn.Module, _names: list[str], inputs: list[Tensor], outpu
     """What is returned asks the network itself."""
 
     def asked(batch: int) -> Answers:
-        with torch.inference_mode():
+        with torch.no_grad():
             answer = network(*(value[:batch] for value in inputs))
         values = answer if isinstance(answer, tuple) else (answer,)
         return {name: value.numpy() for name, value in zip(outputs, values, strict=True)}

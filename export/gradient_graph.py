@@ -5,7 +5,8 @@ those, or one for training that an engine does not have; their forms here are ex
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,34 @@ from torch.overrides import TorchFunctionMode
 aten = torch.ops.aten
 
 
+Found = TypeVar("Found")
+_TRACING = ContextVar("tracing", default=False)
+
+
 class WithGradient(nn.Module):
-    """A network whose answers hold gradients, taken with `torch.func` with respect to what it is given alone.
+    """A network whose answers hold gradients, taken by `gradient_of` with respect to what it is given alone.
 
     The first axis of every input is the batch.
     """
+
+    def blocks(self) -> list[nn.Module]:
+        """Parts that compute most of it, each of one tensor or a few: see `recomputing`."""
+        return []
+
+
+def gradient_of(loss: Callable[[Tensor], tuple[Tensor, Found]], x: Tensor) -> tuple[Tensor, Found]:
+    """The gradient of a loss, a scalar, at `x`, and what the loss answers besides.
+
+    Only `torch.func` can be traced, and only autograd forgets what the backward pass computes on its way.
+    """
+    if _TRACING.get():
+        traced: tuple[Tensor, Found] = torch.func.grad(loss, has_aux=True)(x)
+        return traced
+    with torch.enable_grad():
+        given = x.detach().requires_grad_()
+        value, besides = loss(given)
+        (found,) = torch.autograd.grad(value, given)
+    return found, besides
 
 
 def traced(network: WithGradient, inputs: Sequence[Tensor]) -> GraphModule:
@@ -47,7 +71,11 @@ def traced(network: WithGradient, inputs: Sequence[Tensor]) -> GraphModule:
             tracing_mode="fake",
             _allow_non_fake_inputs=True,
         )
-        return trace(first, *others).eval()
+        token = _TRACING.set(True)
+        try:
+            return trace(first, *others).eval()
+        finally:
+            _TRACING.reset(token)
 
 
 class _PlainLinear(TorchFunctionMode):

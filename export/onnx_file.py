@@ -22,6 +22,7 @@ from export.errors import ExportError
 from export.gradient_graph import WithGradient, traced
 from export.network import BATCH, Axes, Network
 from export.publication import Staged
+from export.recomputed import recomputing
 
 OPSET = 18
 # Weights above this lie beside the model: a protobuf message ends at 2 GB, and external data is mapped, not copied.
@@ -102,7 +103,8 @@ def session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
 
 def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[Answers]:
     """What the torch network answers to every sample, one array an output."""
-    with torch.no_grad():
+    blocks = network.blocks() if isinstance(network, WithGradient) else []
+    with torch.no_grad(), recomputing(blocks):
         given = (network(*inputs) for inputs in samples)
         return [[each.numpy() for each in (value if isinstance(value, tuple) else (value,))] for value in given]
 

@@ -18,12 +18,14 @@ from concord.loops.blended_diffusion import CHANNELS, SIDE, WHOLE_WAY
 from concord.noise import SeededNoise
 from concord.samplers.ddpm import Respaced
 from concord.view_warps import DRAWS, WARPED, warps
-from export.gradient_graph import WithGradient
+from export.gradient_graph import WithGradient, gradient_of
 from export.network import SESSION, Network, ServedTensor, Serving
 from export.networks import guided_unet, openai_clip
 from export.networks.clip import VisionConfig, VisionTransformer
+from export.networks.compvis_unet import ResidualBlock
 from export.networks.guided_unet import GuidedUnet, GuidedUnetConfig
 from export.networks.latent_diffusion import PATIENCE, SHRINKING
+from export.networks.ldm_unet import AttentionBlock
 from export.networks.openai_clip import EMBEDDING, VIT_B_16
 from export.networks.view_sampling import pooling, warped
 from export.state_dict import StateDict
@@ -100,8 +102,8 @@ class BlendedGuidanceNet(WithGradient):
             told = self._told(noisy, timestep, kept, mask, text, weights, warps)
             return (told.likeness_loss + told.range_loss).sum(), told
 
-        gradient, told = torch.func.grad(loss, has_aux=True)(x)
-        return gradient, told
+        found, told = gradient_of(loss, x)
+        return found, Told(*(each.detach() for each in told))
 
     def forward(self, x: Tensor, t: Tensor, mask: Tensor, text_embed: Tensor) -> tuple[Tensor, ...]:
         """What the authors compute of a step `t` int64 [B] of theirs, with the plain view alone.
@@ -176,6 +178,10 @@ class ServedBlendedGuidance(WithGradient):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = cast(BlendedGuidanceNet, network)
+
+    def blocks(self) -> list[nn.Module]:
+        """Those of the UNet."""
+        return [block for block in self.network.unet.modules() if isinstance(block, ResidualBlock | AttentionBlock)]
 
     def forward(
         self, noisy: Tensor, timestep: Tensor, kept: Tensor, part: Tensor, text: Tensor, warps: Tensor, weights: Tensor

@@ -42,6 +42,7 @@ class CompVisUnetConfig:
     layers: int = 2
     heads: int = 8
     context: int = 768
+    groups: int = GROUPS
 
     def last_of_level(self, level: int) -> int:
         """The number of the input block that ends a level, in front of its downsampling."""
@@ -58,12 +59,12 @@ class CompVisUnetConfig:
 class ResidualBlock(nn.Module):
     """[B,C,h,w] and an embedded time [B,T] to [B,O,h,w]."""
 
-    def __init__(self, inputs: int, outputs: int, time: int) -> None:
+    def __init__(self, inputs: int, outputs: int, time: int, groups: int = GROUPS) -> None:
         super().__init__()
-        self.in_layers = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.in_layers = nn.Sequential(norm(inputs, groups), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time, outputs))
         last = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.out_layers = nn.Sequential(norm(outputs), nn.SiLU(), nn.Identity(), last)  # a dropout in training
+        self.out_layers = nn.Sequential(norm(outputs, groups), nn.SiLU(), nn.Identity(), last)  # a dropout in training
         self.skip_connection = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -97,7 +98,13 @@ class Block(nn.ModuleList):
 
 
 class Unet(nn.Module, ABC):
-    """The noise in a latent [B,C,h,w] at timesteps [B]; how maps attend and change their size is a subclass's."""
+    """The noise in a latent [B,C,h,w] at timesteps [B]; how maps attend and change their size is a subclass's.
+
+    Attributes:
+        groups: of channels that are normalized together.
+    """
+
+    groups: int = GROUPS
 
     def __init__(self, config: Sizes) -> None:
         super().__init__()
@@ -129,11 +136,13 @@ class Unet(nn.Module, ABC):
                     block.append(self.larger(widths[level], time))
                 self.output_blocks.append(block)
                 below = widths[level]
-        self.out = nn.Sequential(norm(below), nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1))
+        self.out = nn.Sequential(
+            norm(below, self.groups), nn.SiLU(), nn.Conv2d(below, config.channels_out, 3, padding=1)
+        )
 
     def residual(self, inputs: int, outputs: int, time: int) -> ResidualBlock:
         """A block between maps of so many channels."""
-        return ResidualBlock(inputs, outputs, time)
+        return ResidualBlock(inputs, outputs, time, self.groups)
 
     @abstractmethod
     def attends(self, level: int, coarsest: int) -> bool:
@@ -177,6 +186,7 @@ class CompVisUnet(Unet):
 
     def __init__(self, config: CompVisUnetConfig) -> None:
         self.config = config
+        self.groups = config.groups
         super().__init__(config)
 
     def attends(self, level: int, coarsest: int) -> bool:
@@ -187,7 +197,7 @@ class CompVisUnet(Unet):
             num_attention_heads=self.config.heads,
             attention_head_dim=width // self.config.heads,
             in_channels=width,
-            norm_num_groups=GROUPS,
+            norm_num_groups=self.groups,
             cross_attention_dim=self.config.context,
         )
         return attending
@@ -202,5 +212,5 @@ class CompVisUnet(Unet):
         return self.denoised(x, timesteps, context)
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels, eps=NORM_EPSILON)
+def norm(channels: int, groups: int = GROUPS) -> nn.GroupNorm:
+    return nn.GroupNorm(groups, channels, eps=NORM_EPSILON)

@@ -34,8 +34,8 @@ STATES = ServedTensor("STATES", "FP32", (LENGTH, WIDTH))
 class LdmText2ImgConfig:
     """Sizes of the three parts; the defaults are the published ones.
 
-    `pieces`, `text_width` and `text_layers` are of the text encoder; `features`, `multiples`, `autoencoder_layers` and
-    `groups` of the autoencoder.
+    `pieces`, `text_width` and `text_layers` are of the text encoder; `features`, `multiples` and `autoencoder_layers`
+    of the autoencoder; `groups`, of channels that are normalized together, of it and of the UNet.
     """
 
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
@@ -51,7 +51,9 @@ class LdmText2ImgConfig:
 
     @property
     def unet(self) -> CompVisUnetConfig:
-        return CompVisUnetConfig(widths=self.widths, layers=self.layers, heads=self.heads, context=self.text_width)
+        return CompVisUnetConfig(
+            widths=self.widths, layers=self.layers, heads=self.heads, context=self.text_width, groups=self.groups
+        )
 
     @property
     def text(self) -> TextTransformerConfig:

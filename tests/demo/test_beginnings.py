@@ -25,6 +25,7 @@ from export.networks import clip_ht, diffir, harmony_transformer
 from export.networks.clip_ht import ClipHT
 from export.networks.cris import Cris
 from export.networks.diffir import DiffIRNet
+from export.networks.kl_autoencoder import SCALE
 from export.networks.text_encoder import prompt
 
 TEXT = b"the large red ball to the left of the blue cube"
@@ -90,10 +91,14 @@ def test_the_drawing_network_has_the_demo_s_autoencoder_under_published_keys() -
     network = Drawing().network.first_stage_model
     trained: Any = AutoencoderKL.from_pretrained(Autoencoder.output).float().eval()
     image, latent = torch.rand(1, 3, 64, 96) * 2 - 1, torch.randn(1, 4, 8, 12)
+    factor = trained.config.scaling_factor
     with torch.no_grad():
-        mean, _, picture = network(image, latent)
-        torch.testing.assert_close(mean, trained.encode(image).latent_dist.mode(), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(picture, trained.decode(latent).sample, atol=1e-5, rtol=1e-5)
+        mean, logarithm, picture = network(image, latent / SCALE)
+        wanted = trained.encode(image).latent_dist
+        torch.testing.assert_close(mean * SCALE, wanted.mean * factor, atol=1e-5, rtol=1e-5)
+        variance = (logarithm.exp() * SCALE**2, wanted.var * factor**2)
+        torch.testing.assert_close(*variance, atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(picture, trained.decode(latent / factor).sample, atol=1e-5, rtol=1e-5)
 
 
 def test_every_word_of_a_scene_s_texts_is_a_piece_that_the_drawing_network_knows() -> None:

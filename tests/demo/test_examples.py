@@ -7,10 +7,11 @@ import pytest
 
 from concord.gates.metrics import foreground_mse
 from concord.scenes.photographs import _FILES
+from demo.drawing import Drawing
 from demo.examples import COMPOSITES, TRAINED_ON, truth_path
 from demo.examples.__main__ import MADE
 from demo.examples.outlines import OUTLINES
-from demo.page import written
+from demo.page import Parts, written
 from demo.shown import Answer, Shown
 from facade.page.examples import EXAMPLES
 
@@ -42,11 +43,13 @@ def test_the_page_needs_no_network_and_holds_every_picture():
         answers = [Answer(model, picture, mask, 1.0, 30.0, 1.0, 0.1) for model in ("one", "other")]
         return Shown(title, True, picture, picture + np.uint8(9), mask, answers)
 
-    page = written([shown("the <cup>")], [shown("the red moon")])
-    # Before, two answers, the truth and the mask.
-    assert len(re.findall(r'<img[^>]* src="data:image/jpeg', page)) == 2 * 5
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    edited, drawn = (Drawing("a <star>", "one", picture, 0.1, before) for before in (picture, None))
+    page = written(Parts([shown("the <cup>")], [shown("the red moon")], [shown("the bar")], [edited], [drawn]))
+    # Before, two answers, the truth and the mask; an edit has no truth, and what was drawn no before.
+    assert len(re.findall(r'<img[^>]* src="data:image/jpeg', page)) == 3 * 5 + 2 + 1
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)|url\(|https?:", page)
-    assert "the &lt;cup&gt;" in page and "<cup>" not in page
+    assert "the &lt;cup&gt;" in page and "<cup>" not in page and "<star>" not in page
 
 
 def test_every_example_has_its_files():
