@@ -1,6 +1,8 @@
-"""Whether a drawn picture shows what its text says: what the demo's own segmentation finds in it for a text."""
+"""Pictures that models draw for a text, and whether they show it: what the demo's own segmentation finds in them."""
 
+import time
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from concord.masks import intersection_over_union
 from concord.png import encode_png
 from concord.scenes.colours import PAINTS, colour_word
 from concord.scenes.scene import mean_colour
-from concord_client import Client, Generate, Pipeline, Segment
+from concord_client import Client, Edit, Edited, Generate, Generated, Pipeline, Request, Segment
 from demo.pictures import decoded
 
 _COMPACT = 0.5  # IoU of an object with its own box, from which on it is one thing and no scatter
@@ -19,15 +21,32 @@ _COMPACT = 0.5  # IoU of an object with its own box, from which on it is one thi
 
 @dataclass(frozen=True)
 class Drawing:
-    """A text, and the picture uint8 [H, W, 3] that was drawn for it."""
+    """A text, and the picture uint8 [H, W, 3] that a model drew for it.
+
+    Attributes:
+        before: the picture that a part of was drawn anew, of the same form; None where all is drawn.
+    """
 
     text: str
+    model: str
     picture: Pixels
+    seconds: float
+    before: Pixels | None = None
 
     @classmethod
-    def of(cls, client: Client, pipeline: Pipeline, text: str) -> "Drawing":
-        """Has a model draw a text."""
-        return cls(text, decoded(client.run(Generate(text), model=pipeline.model, settings=fixed(pipeline)).image))
+    def of(cls, client: Client, pipeline: Pipeline, text: str, of: tuple[Pixels, Pixels] | None = None) -> "Drawing":
+        """Has a model draw a text, or edit a picture [H, W, 3] where its mask [H, W] is."""
+        request: Request[Any] = Generate(text)
+        if of is not None:
+            request = Edit(encode_png(of[0]), encode_png(of[1]), text)
+        began = time.perf_counter()
+        drawn: Generated | Edited = client.run(request, model=pipeline.model, settings=fixed(pipeline))
+        seconds = time.perf_counter() - began
+        return cls(text, pipeline.model, decoded(drawn.image), seconds, of[0] if of else None)
+
+    def row(self) -> dict[str, Any]:
+        """What is told of it, without the pictures."""
+        return {"text": self.text, "model": self.model, "seconds": self.seconds}
 
 
 def shows(client: Client, drawing: Drawing, text: str) -> list[float]:

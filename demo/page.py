@@ -1,28 +1,43 @@
 """The page of the demonstration: one file that needs no network, with every picture before and after."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from itertools import count
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
 from concord.arrays import Pixels
+from demo.drawing import Drawing
 from demo.pictures import data_uri
 from demo.shown import Answer, Shown
 
 _PAGE = Template(Path(__file__).with_name("page.html").read_text())
 
 
-def written(photographs: Sequence[Shown], scenes: Sequence[Shown]) -> str:
-    """The page's HTML: the photographs first, then the scenes that were harmonized by words."""
-    unseen = [each for each in photographs if each.is_unseen]
+@dataclass(frozen=True)
+class Parts:
+    """What the page shows: composites with their masks, by words, pictures with holes, and what was drawn for words."""
+
+    photographs: Sequence[Shown]
+    scenes: Sequence[Shown]
+    holes: Sequence[Shown]
+    edits: Sequence[Drawing]
+    drawings: Sequence[Drawing]
+
+
+def written(parts: Parts) -> str:
+    """The page's HTML."""
+    number = count()
     return _PAGE.substitute(
-        summary=_summary(unseen),
-        photographs="".join(_card(number, each, is_by_words=False) for number, each in enumerate(photographs)),
-        scenes="".join(
-            _card(number, each, is_by_words=True) for number, each in enumerate(scenes, start=len(photographs))
-        ),
+        summary=_summary([each for each in parts.photographs if each.is_unseen]),
+        photographs="".join(_card(next(number), each, is_by_words=False) for each in parts.photographs),
+        scenes="".join(_card(next(number), each, is_by_words=True) for each in parts.scenes),
+        holes="".join(_card(next(number), each, is_by_words=False) for each in parts.holes),
+        edits="".join(map(_drawing, parts.edits)),
+        drawings="".join(map(_drawing, parts.drawings)),
     )
 
 
@@ -56,12 +71,33 @@ def _card(number: int, shown: Shown, *, is_by_words: bool) -> str:
     mask = f'<figure><img src="{data_uri(_small(shown.answers[0].mask))}" alt="The mask"></figure>'
     return (
         f'<article><header><h3>{title}</h3><span class="note">{note}</span></header>'
-        f'<div class="compare" style="aspect-ratio: {width} / {height}">'
-        f'<img src="{data_uri(shown.composite)}" alt="Before" width="{width}" height="{height}">{images}'
-        f'<span class="tag left">before</span><span class="tag right">after</span><i class="line"></i>'
-        f'<input type="range" min="0" max="100" value="50" aria-label="Before and after: {escape(shown.title)}"></div>'
+        f"{_compared(shown.title, shown.composite, images)}"
         f'<div class="below">{mask}<fieldset><legend>After: fMSE {shown.fmse:.0f} &rarr;</legend>'
         f"{''.join(choices)}</fieldset></div></article>"
+    )
+
+
+def _drawing(drawing: Drawing) -> str:
+    """What was drawn for a text, over what was there before."""
+    height, width = drawing.picture.shape[:2]
+    size = f'width="{width}" height="{height}"'
+    source, text = data_uri(drawing.picture), escape(drawing.text)
+    if drawing.before is None:
+        picture = f'<img class="drawn" src="{source}" alt="{text}" {size}>'
+    else:
+        picture = _compared(drawing.text, drawing.before, f'<img class="after" src="{source}" alt="" {size}>')
+    note = f'<span class="note">{escape(drawing.model)}, {drawing.seconds:.2f} s</span>'
+    return f"<article><header><h3>“{text}”</h3>{note}</header>{picture}</article>"
+
+
+def _compared(title: str, before: Pixels, afters: str) -> str:
+    """A slider between a picture uint8 [H, W, 3] and the images over it, of which one is seen."""
+    height, width = before.shape[:2]
+    return (
+        f'<div class="compare" style="aspect-ratio: {width} / {height}">'
+        f'<img src="{data_uri(before)}" alt="Before" width="{width}" height="{height}">{afters}'
+        f'<span class="tag left">before</span><span class="tag right">after</span><i class="line"></i>'
+        f'<input type="range" min="0" max="100" value="50" aria-label="Before and after: {escape(title)}"></div>'
     )
 
 

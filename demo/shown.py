@@ -1,4 +1,4 @@
-"""What the demonstration shows: one composite, and what each model made of it."""
+"""What the demonstration shows: one picture of which a part is wrong or missing, and what each model made of it."""
 
 import time
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from concord.arrays import Pixels
 from concord.errors import ConcordError
 from concord.gates.metrics import foreground_mse, psnr
 from concord.masks import intersection_over_union
-from concord_client import Client, Harmonize, Pipeline
+from concord_client import Client, Harmonized, Inpainted, Pipeline, Request
 from demo.pictures import decoded
 
 SEED = 1
@@ -19,7 +19,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model made of a composite, and its numbers; pixels are uint8 [H, W, 3], the mask is [H, W]."""
+    """What one model made of a picture, and its numbers; pixels are uint8 [H, W, 3], the mask is [H, W]."""
 
     model: str
     pixels: Pixels
@@ -32,10 +32,10 @@ class Answer:
 
 @dataclass
 class Shown:
-    """One composite, the picture that it was made from, and the answers; as in `Answer`.
+    """A composite or a picture with a hole, the picture that it was made from, and the answers; as in `Answer`.
 
     Attributes:
-        title: what is out of place, in words.
+        title: what is out of place or missing, in words.
         is_unseen: whether no demo network was trained on the picture.
     """
 
@@ -51,8 +51,8 @@ class Shown:
         """Before anything was done."""
         return foreground_mse(self.composite, self.truth, self.mask)
 
-    def ask(self, client: Client, pipeline: Pipeline, request: Harmonize) -> None:
-        """Has one model harmonize the composite.
+    def ask(self, client: Client, pipeline: Pipeline, request: Request[Any]) -> None:
+        """Has one model mend the picture.
 
         Raises:
             ConcordError: pixels outside the mask were changed.
@@ -60,15 +60,22 @@ class Shown:
         """
         began = time.perf_counter()
         settings = {"seed": SEED} if "SEED" in pipeline.settings else {}
-        answer = client.run(request, model=pipeline.model, settings=settings)
+        answer: Harmonized | Inpainted = client.run(request, model=pipeline.model, settings=settings)
         seconds = time.perf_counter() - began
-        pixels = decoded(answer.image)
-        mask = self.mask if answer.mask is None else decoded(answer.mask)
+        found = answer.mask if isinstance(answer, Harmonized) else None
+        self.add(pipeline.model, decoded(answer.image), self.mask if found is None else decoded(found), seconds)
+
+    def add(self, model: str, pixels: Pixels, mask: Pixels, seconds: float) -> None:
+        """Measures an answer, and keeps it.
+
+        Raises:
+            ConcordError: pixels outside the mask were changed.
+        """
         if not np.array_equal(pixels[mask == 0], self.composite[mask == 0]):
-            raise ConcordError("HARMONIZED", "pixels outside the mask were changed")
+            raise ConcordError(model, "pixels outside the mask were changed")
         numbers = (foreground_mse(pixels, self.truth, self.mask), psnr(pixels, self.truth))
         overlap = intersection_over_union(mask, self.mask)
-        self.answers.append(Answer(pipeline.model, pixels, mask, *numbers, overlap, seconds))
+        self.answers.append(Answer(model, pixels, mask, *numbers, overlap, seconds))
 
     def row(self) -> dict[str, Any]:
         """Its numbers, without the pictures."""

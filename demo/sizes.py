@@ -70,7 +70,7 @@ TEXT_ENCODER: dict[str, Any] = {  # as CRIS's text tower, with whose weights it 
 }
 REFERRING_UNET = UNET | {"cross_attention_dim": CRIS.text_width}
 TEXT_STATES = (4, 32)  # instead of the empty prompt: tokens x cross_attention_dim
-LDM = LdmText2ImgConfig(  # its autoencoder is VAE
+LDM = LdmText2ImgConfig(  # its autoencoder is VAE; a UNet of few channels loses colours where each is normalized alone
     widths=(32, 64, 96),
     layers=1,
     heads=2,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concord.arrays import Pixels
 from concord.scenes.colours import PAINTS
 from concord.scenes.expressions import SHAPE_WORDS, Described, expressions
 from concord.scenes.scene import Scene
@@ -39,7 +40,7 @@ def write_vocabulary(path: Path) -> None:
     path.write_bytes(dump(pieces()))
 
 
-def caption(rng: np.random.Generator, scene: Scene) -> str:
-    """An expression for one of the objects."""
+def caption(rng: np.random.Generator, scene: Scene) -> tuple[str, Pixels]:
+    """An expression for one of the objects, and its mask [H, W] of 0 and 255."""
     referral = scene.referrals[rng.integers(len(scene.referrals))]
-    return str(rng.choice((referral.expression, *referral.alternatives)))
+    return str(rng.choice((referral.expression, *referral.alternatives))), referral.mask

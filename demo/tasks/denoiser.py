@@ -1,6 +1,6 @@
 """Training a small inpainting UNet of Stable Diffusion to harmonize scenes, as DiffHarmony (ICMR 2024) trains one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ class Denoiser(Task):
         vae: Any = AutoencoderKL.from_pretrained(Autoencoder.output)
         self.vae = vae.float().eval()
         module = Denoising()
-        start_at_noise(module.network)
+        network: Any = module.network  # whose parts diffusers does not declare
+        top = network.up_blocks[-1].resnets[-1]
+        start_at_noise(network.conv_in, [top.conv2], top.conv_shortcut, network.conv_norm_out, network.conv_out)
         module.network.to(memory_format=torch.channels_last)  # a third faster in BF16
         return module
 
@@ -138,21 +140,26 @@ class Denoiser(Task):
 
 
 @torch.no_grad()
-def start_at_noise(network: Any) -> None:
-    """Makes a new UNet2DConditionModel answer its noisy input, which at high noise levels is nearly the wanted noise.
+def start_at_noise(first: Any, added: Sequence[Any], shortcut: Any, norm: Any, last: Any) -> None:
+    """Makes a new UNet answer its noisy input, which at high noise levels is nearly the wanted noise.
 
     As in the autoencoder's start, the input passes in pairs of opposite sign beside a pair of constants; here along the
     outermost skip connection.
+
+    Args:
+        first: the convolution of the input.
+        added: the layers whose answers are added to the last shortcut's.
+        shortcut: that of the last residual block, for what comes from below and, behind that, along the skip.
+        norm: the normalization in front of the last convolution.
+        last: the convolution that answers.
     """
-    last = network.up_blocks[-1].resnets[-1]
-    width = network.conv_in.out_channels
-    for tensor in (network.conv_in.weight, network.conv_in.bias, last.conv2.weight, last.conv2.bias):
-        tensor[:10] = 0
-    last.conv_shortcut.weight[:10] = last.conv_shortcut.bias[:10] = 0
+    width = first.out_channels
+    for layer in (first, *added, shortcut):
+        layer.weight[:10] = layer.bias[:10] = 0
     for channel in range(10):
-        last.conv_shortcut.weight[channel, width + channel] = 1
-    network.conv_out.weight *= 0.1
-    network.conv_out.bias.zero_()
-    share = network.conv_norm_out.num_groups / width
+        shortcut.weight[channel, width + channel] = 1
+    last.weight *= 0.1
+    last.bias.zero_()
+    share = norm.num_groups / width
     deviation = (share * (2 * CONSTANT**2 + 8)) ** 0.5
-    pass_in_pairs(network.conv_in, network.conv_out, 4, CONSTANT, deviation)
+    pass_in_pairs(first, last, 4, CONSTANT, deviation)
