@@ -58,11 +58,12 @@ def main() -> int:
     except (ConcordError, ConcordClientError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    for kind, shown in (
-        ("photographs, with their masks", parts.photographs),
-        ("generated scenes, by words", parts.scenes),
-        ("holes", parts.holes),
-    ):
+    kinds = {
+        "photographs, with their masks": parts.photographs,
+        "generated scenes, by words": parts.scenes,
+        "holes": parts.holes,
+    }
+    for kind, shown in kinds.items():
         print_tables(kind, shown)
         write_pictures(shown)
     print("\nmilliseconds a stage: " + ", ".join(f"{name} {value:.1f}" for name, value in stages.items()))
@@ -109,12 +110,13 @@ def filled(client: Client, scenes: Sequence[Scene]) -> list[Shown]:
     """Photographs and scenes with a hole, by every model that fills holes and by one without a network."""
     photographs = [(ENGLISH[each.example.title], each.is_unseen, each.truth) for each in COMPOSITES]
     pictures = photographs + [(scene.expression, True, scene.truth) for scene in scenes[:HOLES]]
-    found = []
-    for number, (title, is_unseen, truth) in enumerate(pictures):
+    pipelines = of_task(client.catalogue(), Inpaint.TASK, {"IMAGE", "MASK"})
+    found: list[Shown] = []
+    for number, (title, is_unseen, truth) in enumerate(pictures if pipelines else ()):
         hole = make_hole(np.random.default_rng(number), (truth.shape[0], truth.shape[1]))
         missing = np.where(hole[..., None] > 0, np.uint8(GREY), truth)
         shown = Shown(title, is_unseen, missing, truth, hole)
-        for pipeline in of_task(client.catalogue(), Inpaint.TASK, {"IMAGE", "MASK"}):
+        for pipeline in pipelines:
             shown.ask(client, pipeline, Inpaint(encode_png(missing), encode_mask(hole)))
         began = time.monotonic()
         shown.add("Telea", telea(missing, hole), hole, time.monotonic() - began)
@@ -156,7 +158,7 @@ def write_pictures(shown: Sequence[Shown]) -> None:
 
 
 def print_tables(kind: str, shown: Sequence[Shown]) -> None:
-    for number, model in enumerate(answer.model for answer in shown[0].answers):
+    for number, model in enumerate(answer.model for each in shown[:1] for answer in each.answers):
         title = f"{model}: {kind}"
         print(f"\n{title:52} {'IoU':>5} {'fMSE':>7} {'after':>7} {'seconds':>8}")
         rows = [(each.title, a.iou, each.fmse, a.fmse, a.seconds) for each in shown for a in [each.answers[number]]]

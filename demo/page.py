@@ -35,10 +35,31 @@ def written(parts: Parts) -> str:
         summary=_summary([each for each in parts.photographs if each.is_unseen]),
         photographs="".join(_card(next(number), each, is_by_words=False) for each in parts.photographs),
         scenes="".join(_card(next(number), each, is_by_words=True) for each in parts.scenes),
-        holes="".join(_card(next(number), each, is_by_words=False) for each in parts.holes),
-        edits="".join(map(_drawing, parts.edits)),
-        drawings="".join(map(_drawing, parts.drawings)),
+        more=_section(
+            "Holes, filled",
+            "A part of each picture was taken out, and Concord got the rest and where the hole is. Beside each network "
+            "stands Telea's method, which needs none.",
+            [_card(next(number), each, is_by_words=False) for each in parts.holes],
+        )
+        + _section(
+            "A part drawn anew, by words",
+            "The words are drawn where a mask allows it; no pixel outside was changed. The demo weights draw generated "
+            "scenes.",
+            list(map(_drawing, parts.edits)),
+        )
+        + _section(
+            "Drawn from words",
+            "The demo weights draw scenes like those of their training.",
+            list(map(_drawing, parts.drawings)),
+        ),
     )
+
+
+def _section(title: str, text: str, cards: Sequence[str]) -> str:
+    """A part of the page; empty where there is nothing to show, as where no model of its task is served."""
+    if not cards:
+        return ""
+    return f'<h2>{escape(title)}</h2><p>{escape(text)}</p><div class="cards small">{"".join(cards)}</div>'
 
 
 def _summary(shown: Sequence[Shown]) -> str:
