@@ -54,6 +54,7 @@ class AsyncClient:
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
+        self._attributes = self.address.attributes()
         self._timeout = timeout
         self._retry = retry
         self._opened: Transport | None = None
@@ -257,11 +258,11 @@ class AsyncClient:
     ) -> Tensors:
         deadline.declare(pipeline.deadline)
 
-        tracing.note(concord__model=pipeline.model)
+        tracing.note({"concord.model": pipeline.model})
 
         async def attempt() -> Tensors:
             timed = inference.within(deadline.left) if pipeline.has_deadline else inference
-            with tracing.span(f"infer {pipeline.name}", calls=True, **self.address.attributes()):
+            with tracing.span(f"infer {pipeline.name}", calls=True, attributes=self._attributes):
                 traced = replace(timed, headers=tracing.carried(timed.headers))
                 if not pipeline.streams:
                     return await self._transport.infer(traced, deadline)

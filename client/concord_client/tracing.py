@@ -24,14 +24,17 @@ _SUPPRESSED = "suppress_instrumentation"
 
 @contextmanager
 def span(
-    name: str, *, calls: bool = False, headers: Mapping[str, str] | None = None, **attributes: str | int
+    name: str,
+    *,
+    calls: bool = False,
+    headers: Mapping[str, str] | None = None,
+    attributes: Mapping[str, str | int] | None = None,
 ) -> Iterator[None]:
     """A span around the block, in which it is the current one.
 
     Args:
         calls: whether the block asks another program, so that this is a span of the kind ``CLIENT``.
         headers: a ``traceparent`` among them names the parent; without one it is the current span.
-        attributes: written with dots for double underscores.
     """
     if not _INSTALLED or context.get_value(_SUPPRESSED):
         yield
@@ -40,7 +43,7 @@ def span(
         name,
         context=_parent(headers or {}),
         kind=trace.SpanKind.CLIENT if calls else trace.SpanKind.INTERNAL,
-        attributes=_dotted(attributes),
+        attributes=attributes,
         # The words of an exception may be a caller's.
         record_exception=False,
         set_status_on_exception=False,
@@ -54,10 +57,10 @@ def span(
             raise
 
 
-def note(**attributes: str | int) -> None:
+def note(attributes: Mapping[str, str | int]) -> None:
     """Adds to the current span what is known now."""
     if _INSTALLED:
-        trace.get_current_span().set_attributes(_dotted(attributes))
+        trace.get_current_span().set_attributes(attributes)
 
 
 @contextmanager
@@ -108,7 +111,3 @@ def _parent(headers: Mapping[str, str]) -> "context.Context | None":
 def _named(headers: Mapping[str, str]) -> "trace.SpanContext":
     lower = {name.lower(): value for name, value in headers.items()}
     return trace.get_current_span(TraceContextTextMapPropagator().extract(lower)).get_span_context()
-
-
-def _dotted(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
-    return {name.replace("__", "."): value for name, value in attributes.items()}

@@ -47,9 +47,9 @@ class Address:
         return self.url.rpartition(":")[0].strip("[]")
 
     def attributes(self) -> dict[str, str | int]:
-        """What OpenTelemetry's conventions call these in a span, with double underscores for dots."""
+        """What OpenTelemetry's conventions call these in a span."""
         port = int(self.url.rpartition(":")[2])
-        return {"server__address": self.host, "server__port": port, "network__protocol__name": self.protocol}
+        return {"server.address": self.host, "server.port": port, "network.protocol.name": self.protocol}
 
 
 def is_loopback(host: str) -> bool:

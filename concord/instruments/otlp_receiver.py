@@ -95,9 +95,16 @@ def _protobuf(body: bytes) -> Iterator[Span]:
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
         service = _values(resource.resource.attributes)["service.name"]
         for span in (span for scope in resource.scope_spans for span in scope.spans):
-            ids = (each.hex() for each in (span.trace_id, span.span_id, span.parent_span_id))
-            times = (span.start_time_unix_nano, span.end_time_unix_nano)
-            yield Span(service, span.name, *ids, *times, _values(span.attributes))
+            yield Span(
+                service=service,
+                name=span.name,
+                trace_id=span.trace_id.hex(),
+                span_id=span.span_id.hex(),
+                parent_id=span.parent_span_id.hex(),
+                begin=span.start_time_unix_nano,
+                end=span.end_time_unix_nano,
+                attributes=_values(span.attributes),
+            )
 
 
 def _values(attributes: Any) -> dict[str, Any]:
@@ -110,10 +117,16 @@ def _json(body: bytes) -> Iterator[Span]:
         # The elder name is that of Triton 2.51.
         scopes = resource.get("scopeSpans", resource.get("instrumentationLibrarySpans", []))
         for span in (span for scope in scopes for span in scope["spans"]):
-            ids = (span[each].lower() for each in ("traceId", "spanId"))
-            times = (int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]))
-            parent = span.get("parentSpanId", "").lower()
-            yield Span(service, span["name"], *ids, parent, *times, _json_values(span))
+            yield Span(
+                service=service,
+                name=span["name"],
+                trace_id=span["traceId"].lower(),
+                span_id=span["spanId"].lower(),
+                parent_id=span.get("parentSpanId", "").lower(),
+                begin=int(span["startTimeUnixNano"]),
+                end=int(span["endTimeUnixNano"]),
+                attributes=_json_values(span),
+            )
 
 
 def _json_values(holder: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ ROWS: dict[str, tuple[Graph, ...]] = {
         ),
         Graph(
             "Time in the queue",
-            "checking the request included",
+            "after the check of the request",
             "s",
             {
                 quantile(

@@ -159,7 +159,7 @@ class Observer:
         state["trace"] = Trace(own) if own else Trace.of(scope["headers"])
         if scope["query_string"]:
             # No key is read there, and somebody may send one all the same.
-            tracing.note(url__query="")
+            tracing.note({"url.query": ""})
         structlog.contextvars.bind_contextvars(request_id=answer.request_id)
         try:
             await self.app(scope, receive, answer.send)
@@ -179,8 +179,8 @@ class Observer:
     def _describe(self, scope: Scope) -> None:
         """Adds to the span of a request what is known of it, which has to be before its answer ends."""
         state = scope["state"]
-        known = {"concord__model": self.metrics.known(state.get("model", "")), "concord__problem": state.get("problem")}
-        tracing.note(**{name: value for name, value in known.items() if value})
+        known = {"concord.model": self.metrics.known(state.get("model", "")), "concord.problem": state.get("problem")}
+        tracing.note({name: value for name, value in known.items() if value})
 
     def _note(self, scope: Scope, answer: "_Answer") -> None:
         state = scope["state"]

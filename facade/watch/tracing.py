@@ -6,12 +6,13 @@ FastAPI makes the span of a request, and everything below it the rest: see `conc
 import os
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
 
 from concord.server.tracing import TRACES
 from facade.settings import SettingsError
 
-TELEMETRY: dict[str, Any] = {"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+TELEMETRY: TelemetryConfig = {"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
 """Of what FastAPI can tell OpenTelemetry, the spans of requests: the metrics and the log are the facade's own."""
 
 _FLUSH_MILLISECONDS = 5000

@@ -102,7 +102,8 @@ class Admission:
         """Waits for a place, then asks; the answer, and the seconds it took as ``queued`` and ``inference``.
 
         Args:
-            timed: surrounds each of these stages, given its name.
+            timed: surrounds each of the stages ``check``, ``queued`` and ``inference``. What is told as queued has the
+                seconds of both, ``check`` and ``queued``.
             seconds: after which nobody waits any more.
             ask: the work, given the seconds it may take.
             before: what has to be done first, without a place; it gives the size of the answer, in bytes.
@@ -115,8 +116,9 @@ class Admission:
         arrived, began = time.monotonic(), None
         try:
             async with asyncio.timeout(seconds):
-                with timed("queued"):
+                with timed("check"):
                     size = await before()
+                with timed("queued"):
                     place = await self.take(model, on_position, holder=holder, is_ready=lambda: room.grows_to(size))
                 began = time.monotonic()
                 with timed("inference"):

@@ -132,7 +132,7 @@ class Service:
                 tell(Restarted())
 
         own_room = self.memory.room(caller.owner) if room is None else nullcontext(room)
-        traced = tracing.span("answer", headers=caller.headers, concord__task=request.TASK)
+        traced = tracing.span("answer", headers=caller.headers, attributes={"concord.task": request.TASK})
         with traced, self._problems(), self.jobs.running(caller.job, caller.owner), own_room as room:
             allowance = self.allowance(caller)
             pipeline = await self.models.choose(request, model, allowance)

@@ -13,7 +13,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 class Stages:
-    """Times stages of requests: ``read``, ``queued``, ``inference`` and ``encode``.
+    """Times stages of requests: ``read``, ``check``, ``queued``, ``inference`` and ``encode``.
 
     Args:
         profile_of: the profile that a model's networks are served in, by its name.
@@ -36,7 +36,7 @@ class Stages:
         """The block is a stage of a request to a public model."""
         began = time.monotonic()
         try:
-            with tracing.span(stage, concord__model=model):
+            with tracing.span(stage, attributes={"concord.model": model}):
                 yield
         finally:
             self.note(stage, model, time.monotonic() - began)

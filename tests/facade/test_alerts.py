@@ -1,11 +1,11 @@
 """The alert rules, asked with promtool about metrics of a real facade and Triton, in peace and in every trouble."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-import httpx
 import pytest
 import yaml
 
@@ -16,14 +16,14 @@ from concord_client.errors import ConcordClientError
 from facade.problems import KINDS
 from facade.settings import Settings
 from tests.facade.gated import MODEL, Gated, gated
-from tests.facade.recorded import OBSERVE, Recording, firing, needs_prometheus, prometheus, query, rules
-from tests.facade.running import PATIENCE, running
+from tests.facade.recorded import HTTP, OBSERVE, Recording, firing, needs_prometheus, prometheus, query, rules
+from tests.facade.running import running
 from tests.serving.stack import wait_until
 
 pytestmark = needs_prometheus
 
-MINUTE = 4
-"""Samples in a minute."""
+LONG = 12
+"""Minutes, more than any rule waits."""
 
 
 @pytest.fixture(scope="module")
@@ -37,44 +37,48 @@ def recording_of(stack: Gated) -> Recording:
     return Recording(concord=f"{stack.facade.url}/metrics", triton=stack.server.metrics_url)
 
 
-def ask(url: str, **fields: object) -> int:
-    sent = {"files": {"image": b"", "mask": b""} | fields, "data": {"timeout": "1"}, "timeout": PATIENCE}
-    return httpx.post(f"{url}/v1/harmonize", **sent).status_code
-
-
-def record(recording: Recording, minutes: float, ask: Callable[[], object] = lambda: None) -> None:
-    for _ in range(round(minutes * MINUTE)):
+def record(recording: Recording, minutes: int, ask: Callable[[], object] = lambda: None) -> None:
+    """Takes a sample a minute, after what is asked in it."""
+    for _ in range(minutes):
         ask()
         recording.take()
 
 
+def asking(url: str, image: bytes, mask: bytes, **fields: str) -> Callable[[], int]:
+    """What asks for a photograph to be harmonized, and answers the status."""
+    sent = {"files": {"image": image, "mask": mask}, "data": fields}
+    return lambda: HTTP.post(f"{url}/v1/harmonize", **sent).status_code
+
+
 def together(stack: Gated, count: int, image: bytes, mask: bytes) -> None:
-    """Requests that are all there before the first is answered."""
+    """Requests that are all there before the first is answered, and wait as long again as it took until they were."""
     stack.close()
+    began = time.monotonic()
     with ThreadPoolExecutor(count) as callers:
-        asked = [callers.submit(ask, stack.facade.url, image=image, mask=mask) for _ in range(count)]
+        asked = [callers.submit(asking(stack.facade.url, image, mask)) for _ in range(count)]
         admission = stack.facade.service.admission
         stack.facade.wait_until(lambda: admission.waiting[MODEL] + sum(each.done() for each in asked) == count - 1)
+        time.sleep(max(0.05, time.monotonic() - began))
         stack.open()
 
 
 def test_nothing_fires_while_requests_are_answered(stack, image, mask, tmp_path):
     recording = recording_of(stack)
-    record(recording, 15, lambda: ask(stack.facade.url, image=image, mask=mask))
+    record(recording, LONG, asking(stack.facade.url, image, mask))
     assert firing(recording, tmp_path) == set()
 
 
 def test_callers_errors_alone_make_nothing_fire(stack, image, tmp_path):
     recording = recording_of(stack)
-    record(recording, 15, lambda: ask(stack.facade.url, image=image, mask=b"of no use"))
+    record(recording, LONG, asking(stack.facade.url, image, b"of no use"))
     assert firing(recording, tmp_path) == set()
 
 
 def test_a_facade_whose_queue_is_long_waits_and_one_whose_queue_overflows_refuses(stack, image, mask, tmp_path):
     recording = recording_of(stack)
-    record(recording, 15, lambda: together(stack, 5, image, mask))
+    record(recording, LONG, lambda: together(stack, 5, image, mask))
     assert firing(recording, tmp_path) == {"ConcordWaits"}
-    record(recording, 15, lambda: together(stack, 6, image, mask))
+    record(recording, LONG, lambda: together(stack, 6, image, mask))
     assert firing(recording, tmp_path) == {"ConcordWaits", "ConcordRefuses"}
 
 
@@ -84,14 +88,14 @@ def test_a_triton_that_is_gone_and_then_the_facade_too(image, mask, tmp_path):
         facade = stopped.enter_context(running(settings))
         facade.wait_until(lambda: facade.app.state.readiness.ready)
         recording = Recording(concord=f"{facade.url}/metrics", triton=stack.server.metrics_url)
-        asked = {"files": {"image": image, "mask": mask}, "data": {"timeout": "0.05"}, "timeout": PATIENCE}
-        record(recording, 1, lambda: httpx.post(f"{facade.url}/v1/harmonize", **asked))
+        ask = asking(facade.url, image, mask, timeout="1")
+        record(recording, 2, ask)
         stack.server.stop(drain=False)
         facade.wait_until(lambda: not facade.app.state.readiness.ready)
-        record(recording, 12, lambda: httpx.post(f"{facade.url}/v1/harmonize", **asked))
+        record(recording, LONG, ask)
         assert firing(recording, tmp_path) == {"TritonDown", "ConcordNotReady", "ConcordFails"}
         stopped.close()
-        record(recording, 8)
+        record(recording, LONG)
         assert firing(recording, tmp_path) == {"TritonDown", "ConcordDown"}
 
 
@@ -111,8 +115,7 @@ def test_a_model_that_fails_more_often_than_it_answers(image, mask, tmp_path):
             with pytest.raises(ConcordClientError):
                 client.harmonize(image, mask=mask)
 
-        record(recording, 1)
-        record(recording, 11, fail)
+        record(recording, LONG, fail)
         assert firing(recording, tmp_path) == {"TritonModelFails"}
 
 
@@ -156,5 +159,5 @@ def test_prometheus_reads_both_and_evaluates_every_rule(stack, tmp_path):
 
 
 def _evaluated(url: str) -> dict[str, dict[str, object]]:
-    groups = httpx.get(f"{url}/api/v1/rules", timeout=PATIENCE).json()["data"]["groups"]
+    groups = HTTP.get(f"{url}/api/v1/rules").json()["data"]["groups"]
     return {rule["name"]: rule for group in groups for rule in group["rules"]}

@@ -3,18 +3,17 @@
 import subprocess
 import time
 
-import httpx
 import pytest
 
 from concord.server.embedded import EmbeddedServer, Ports
 from deploy.observe import dashboard
 from facade.settings import Settings
-from tests.facade.recorded import STEP, Recording, needs_prometheus, prometheus, query
-from tests.facade.running import PATIENCE, running
+from tests.facade.recorded import HTTP, STEP, Recording, needs_prometheus, prometheus, query
+from tests.facade.running import running
 from tests.serving.stack import harmonizing_models
 
 OF_GPUS = "GPU"
-RANGE = "2m"
+RANGE = "5m"
 
 
 def asked(expression: str) -> str:
@@ -28,17 +27,17 @@ def test_the_file_is_what_the_code_makes():
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory, image, mask) -> Recording:
-    """Three minutes of harmonized photographs and of refusals."""
+    """Six minutes of harmonized photographs and of refusals."""
     repository = harmonizing_models(tmp_path_factory.mktemp("recorded"))
     with (
         EmbeddedServer([repository], ports=Ports(0, 0, 0)) as server,
         running(Settings(triton_url=server.grpc_url, page=False)) as facade,
     ):
         recording = Recording(concord=f"{facade.url}/metrics", triton=server.metrics_url)
-        for _ in range(12):
+        for _ in range(6):
             for sent in (mask, b"of no use"):
                 files = {"image": image, "mask": sent}
-                httpx.post(f"{facade.url}/v1/harmonize", files=files, data={"format": "jpeg"}, timeout=PATIENCE)
+                HTTP.post(f"{facade.url}/v1/harmonize", files=files, data={"format": "jpeg"})
             recording.take()
     return recording
 
@@ -65,7 +64,7 @@ def test_every_line_is_found_in_recorded_metrics(recording, tmp_path):
 @needs_prometheus
 def test_stages_are_told_by_model_and_profile(recording):
     stages = {name for name in recording.series if name.startswith("concord_stage_seconds_count")}
-    for stage in ("read", "queued", "inference", "encode"):
+    for stage in ("read", "check", "queued", "inference", "encode"):
         assert any(
             f'stage="{stage}"' in each and 'model="ht"' in each and 'profile="default"' in each for each in stages
         )

@@ -132,7 +132,7 @@ def test_the_stages_follow_each_other_within_their_request(traced, image, mask):
     assert traced.harmonize(image, mask, f"00-{trace_id}-{SPAN_ID}-01").status_code == 200
     tree = traced.wait_for(trace_id, "POST /v1/harmonize", "InferRequest")
     request = tree.only("POST /v1/harmonize")
-    times = [time for each in ("read", "queued", "inference", "encode") for time in _times(tree.only(each))]
+    times = [time for each in ("read", "check", "queued", "inference", "encode") for time in _times(tree.only(each))]
     assert [request.begin, *times, request.end] == sorted([request.begin, *times, request.end])
 
 
@@ -164,7 +164,7 @@ def test_a_span_of_what_failed_says_its_code_and_none_of_its_words(traced, image
     answer = traced.harmonize(image, b"of no use", f"00-{trace_id}-{SPAN_ID}-01")
     assert answer.status_code == 400
     tree = traced.wait_for(trace_id, "POST /v1/harmonize")
-    assert tree.only("queued").attributes["error.type"] == "invalid_image"
+    assert tree.only("check").attributes["error.type"] == "invalid_image"
     assert tree.only("POST /v1/harmonize").attributes["concord.problem"] == "invalid_image"
     assert answer.json()["detail"] not in str(tree.spans)
 
