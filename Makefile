@@ -106,7 +106,7 @@ configs: .venv-test/installed ## write what follows from the declarations: confi
 	$(TEST) -m export configs
 	$(TEST) -m docs.tensors
 	$(TEST) -m docs.rooms
-	$(TEST) -m deploy.observe.dashboard
+	$(TEST) -m deploy.dashboard
 
 weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
 	demo/weights.sh

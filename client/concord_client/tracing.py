@@ -41,7 +41,7 @@ def span(
         return
     with trace.get_tracer(_SCOPE).start_as_current_span(
         name,
-        context=_parent(headers or {}),
+        context=_parent(headers) if headers else None,
         kind=trace.SpanKind.CLIENT if calls else trace.SpanKind.INTERNAL,
         attributes=attributes,
         # The words of an exception may be a caller's.

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from concord.server.embedded import EmbeddedServer, Ports
-from deploy.observe import dashboard
+from deploy import dashboard
 from facade.settings import Settings
 from tests.facade.recorded import HTTP, STEP, Recording, needs_prometheus, prometheus, query
 from tests.facade.running import running
@@ -22,7 +22,7 @@ def asked(expression: str) -> str:
 
 
 def test_the_file_is_what_the_code_makes():
-    assert dashboard.FILE.read_text() == dashboard.written(), "run: python -m deploy.observe.dashboard"
+    assert dashboard.FILE.read_text() == dashboard.written(), "run: python -m deploy.dashboard"
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,13 @@ def test_every_line_is_found_in_recorded_metrics(recording, tmp_path):
     (tmp_path / "empty.yaml").write_text("{}")
     has_gpu = any(name.startswith("nv_gpu_") for name in recording.series)
     with prometheus(blocks, tmp_path / "empty.yaml") as url:
-        for row, lines in dashboard.expressions().items():
-            for line in lines:
-                found = query(url, asked(line), end)
-                assert bool(found) == (row != OF_GPUS or has_gpu), (row, line)
-                # A quantile of nothing is no number.
-                assert row == OF_GPUS or any(float(each["value"][1]) >= 0 for each in found), line
+        # A quantile of nothing is no number.
+        found = {
+            (row, line): any(float(each["value"][1]) >= 0 for each in query(url, asked(line), end))
+            for row, lines in dashboard.expressions().items()
+            for line in lines
+        }
+    assert found == {(row, line): row != OF_GPUS or has_gpu for row, line in found}
 
 
 @needs_prometheus

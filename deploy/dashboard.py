@@ -1,4 +1,4 @@
-"""``python -m deploy.observe.dashboard``: writes ``dashboard.json``, which Grafana imports (10.1 or later).
+"""``python -m deploy.dashboard``: writes ``observe/dashboard.json``, which Grafana imports (10.1 or later).
 
 What stands on it is the table `ROWS`.
 """
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
 
-FILE = Path(__file__).with_name("dashboard.json")
+FILE = Path(__file__).with_name("observe") / "dashboard.json"
 SOURCE, MODEL, INTERVAL = "$datasource", "$model", "$__rate_interval"
 _WIDTH, _HEIGHT = 8, 8
 
@@ -38,9 +38,10 @@ def rate(metric: str, *labels: str, where: str = "") -> str:
 
 
 _OF_MODEL = f'model=~"{MODEL}"'
-_FAILED = 'status=~"5.."'
 _OF_FACADE = 'job="concord"'
 _PER_RUN = ("instance", "model")
+# The sum of what has not happened yet is nothing, which is no number.
+_FAILED, _ALL = 'status=~"5.."', rate("concord_requests_total", "instance")
 
 ROWS: dict[str, tuple[Graph, ...]] = {
     "Requests": (
@@ -67,10 +68,7 @@ ROWS: dict[str, tuple[Graph, ...]] = {
             "Share that fails",
             "not the callers' errors: 5xx of all answers",
             "percentunit",
-            {
-                f"{rate('concord_requests_total', 'instance', where=_FAILED)} "
-                f"/ {rate('concord_requests_total', 'instance')}": "{{instance}}"
-            },
+            {f"({rate('concord_requests_total', 'instance', where=_FAILED)} or 0 * {_ALL}) / {_ALL}": "{{instance}}"},
         ),
     ),
     "Queue": (
