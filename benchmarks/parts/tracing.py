@@ -14,9 +14,11 @@ from benchmarks.load.recipe import Load
 from concord.instruments.markdown import table
 from concord.instruments.otlp_receiver import receiving
 from concord.scenes.encoded import scene_jpeg, scene_mask
+from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.tracing import trace_options
+from concord_client import Harmonize
 
 CLIENTS = 2
 ALLOWED = 0.02
@@ -70,10 +72,10 @@ def _compared(
 def _facade(repositories: tuple[Path, ...], collector: str) -> Iterator[Facade]:
     options = trace_options(collector) if collector else []
     flags = ["--otlp-endpoint", collector] if collector else []
-    with (
-        EmbeddedServer(repositories, ports=Ports(0, 0, 0), options=options) as server,
-        serving(server, *flags) as facade,
-    ):
+    # The first answers a request that names no model.
+    load = catalogue(repositories).models(Harmonize.TASK)[:1]
+    triton = EmbeddedServer(repositories, ports=Ports(0, 0, 0), load=load, options=options)
+    with triton as server, serving(server, *flags) as facade:
         yield facade
 
 

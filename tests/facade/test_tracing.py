@@ -1,5 +1,6 @@
 """A caller's trace goes on through the facade into Triton, with spans of both."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from concord.server.tracing import trace_options
 from facade.settings import Settings
 from facade.watch.observe import Trace
 from tests.facade.running import PATIENCE, running
-from tests.serving.stack import Stack, harmonizing_models, serving
+from tests.serving.stack import Stack, harmonizing_models, serving, wait_until
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
@@ -78,6 +79,18 @@ class Traced:
         sent = {"files": {"image": image, "mask": mask}, "data": fields, "headers": headers, "timeout": PATIENCE}
         return httpx.post(f"{self.stack.url}/v1/harmonize", **sent)
 
+    def logged(self, answer: httpx.Response) -> dict[str, str]:
+        """The line of the log about an answer; it is written when the answer has been sent."""
+        named, found = answer.headers["x-request-id"], list[dict[str, str]]()
+
+        def look() -> bool:
+            lines = self.stack.log_path.read_text().rpartition("\n")[0].splitlines()
+            found.extend(each for each in map(json.loads, lines) if each.get("request_id") == named)
+            return bool(found)
+
+        wait_until(look)
+        return found[0]
+
     def wait_for(self, trace_id: str, *names: str) -> "Tree":
         """The spans of a trace, when those of these names have come; inner spans come before outer ones."""
         of_trace = lambda spans: [each for each in spans if each.trace_id == trace_id]  # noqa: E731
@@ -142,8 +155,7 @@ def _times(span: Span) -> tuple[int, int]:
 
 def test_a_request_without_a_trace_begins_one_that_the_log_names(traced, image, mask):
     answer = traced.harmonize(image, mask)
-    [line] = (each for each in traced.stack.log() if each.get("request_id") == answer.headers["x-request-id"])
-    tree = traced.wait_for(line["trace_id"], "POST /v1/harmonize", "InferRequest")
+    tree = traced.wait_for(traced.logged(answer)["trace_id"], "POST /v1/harmonize", "InferRequest")
     assert tree.only("POST /v1/harmonize").parent_id == ""
     assert tree.only("answer").attributes == {"concord.task": "harmonize"}
     assert (
