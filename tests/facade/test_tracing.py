@@ -121,8 +121,8 @@ def traced(tmp_path_factory) -> Iterator[Traced]:
     folder = tmp_path_factory.mktemp("traced")
     flags = ["--model-repository", harmonizing_models(folder)]
     with receiving() as receiver, serving(folder, *flags, "--otlp-endpoint", receiver.url) as stack:
-        assert stack.url
-        stack.wait_for("Triton is ready")
+        url = stack.url
+        wait_until(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200)
         yield Traced(stack, receiver)
 
 
@@ -155,6 +155,7 @@ def _times(span: Span) -> tuple[int, int]:
 
 def test_a_request_without_a_trace_begins_one_that_the_log_names(traced, image, mask):
     answer = traced.harmonize(image, mask)
+    assert answer.status_code == 200, answer.text
     tree = traced.wait_for(traced.logged(answer)["trace_id"], "POST /v1/harmonize", "InferRequest")
     assert tree.only("POST /v1/harmonize").parent_id == ""
     assert tree.only("answer").attributes == {"concord.task": "harmonize"}
