@@ -20,7 +20,7 @@ SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help usable browser demo serve check test-fast test test-full lint bench bench-quick quality configs weights clean
+.PHONY: help usable browser prometheus observe demo serve check test-fast test test-full lint bench bench-quick quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -70,12 +70,22 @@ lint: .venv-test/installed ## ruff and mypy
 browser:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || true
 
+# The rules and the dashboard are tested with Debian's Prometheus; without it, those tests are skipped and say so.
+# The package would start one for itself.
+prometheus:
+	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends prometheus >/dev/null; } || true
+
+observe: prometheus ## Prometheus on http://localhost:9090, with the project's rules, beside `make serve`
+	@command -v prometheus >/dev/null || { echo "there is no prometheus here: install Debian's package prometheus"; exit 1; }
+	@mkdir -p out/prometheus
+	prometheus --config.file=deploy/observe/prometheus.yaml --storage.tsdb.path=out/prometheus --web.listen-address=127.0.0.1:9090
+
 test-fast: .venv-fast/installed ## the tests that start no server and no browser and need no torch: two minutes
 	$(FAST) -m pytest $(SPREAD) -m "not server and not browser and not torch and not full"
 
 check: lint test-fast ## what to run before a commit
 
-test: lint browser .venv-kserve/installed ## install what tests need and run them all
+test: lint browser prometheus .venv-kserve/installed ## install what tests need and run them all
 	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
 	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 
@@ -96,6 +106,7 @@ configs: .venv-test/installed ## write what follows from the declarations: confi
 	$(TEST) -m export configs
 	$(TEST) -m docs.tensors
 	$(TEST) -m docs.rooms
+	$(TEST) -m deploy.dashboard
 
 weights: .venv-test/installed ## train the demo weights again and export them (hours on two cores)
 	demo/weights.sh

@@ -18,8 +18,9 @@ from concord.device import Device
 from concord.record import read_record
 from concord.repository import pbtxt
 from concord.repository.profiles import HINT_BF16
+from concord_client.catalogue import DEFAULT_PROFILE
 
-DEFAULT = "default"
+DEFAULT = DEFAULT_PROFILE
 """Stands for ``config.pbtxt``, which is no profile of Triton's."""
 TUNED = "tuned"
 """The profile that ``concord tune`` writes."""

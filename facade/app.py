@@ -24,6 +24,7 @@ from facade.routes import loading, tasks
 from facade.routes import server as routes
 from facade.settings import Settings
 from facade.watch.observe import Metrics, Observer
+from facade.watch.tracing import TELEMETRY
 from facade.wire.uploads import Uploads
 from facade.work.operator import Operator
 from facade.work.probe import Readiness
@@ -61,15 +62,16 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry={**TELEMETRY, "exclude": lambda scope: not scope["path"].startswith(API)},
     )
     app.state.service = service
     app.state.operator = None if server is None else Operator(service, server)
     app.state.keys = Keys(settings)
     app.state.rates = Rates()
-    app.state.metrics = Metrics(service.admission)
     service.memory.has_several = app.state.keys.has_several
     app.state.uploads = Uploads(settings, service.memory)
-    app.state.readiness = Readiness(service.probe, settings.probe_interval)
+    readiness = app.state.readiness = Readiness(service.probe, settings.probe_interval)
+    app.state.metrics = Metrics(service.admission, service.stages, lambda: readiness.ready)
     app.state.batches = Batches(service)
     app.include_router(tasks.router_of(TASKS))
     for each in (edits, generations, batches, kserve, routes, loading):

@@ -15,6 +15,7 @@ from concord.heap import give_back_large_blocks
 from concord.server.embedded import RELEASE_SECONDS, EmbeddedServer, Ports
 from concord.server.installation import HUGE_PAGES
 from concord.server.log import open_log
+from concord.server.tracing import trace_options
 from facade.settings import Settings, SettingsError, add_arguments, from_arguments
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
@@ -69,7 +70,7 @@ class _Stack:
         # What is heavy is imported here, since `concord --help` imports this module.
         import structlog
 
-        from facade.watch import logs
+        from facade.watch import logs, tracing
         from facade.watch.supervisor import Supervisor
         from facade.wire.server import HttpServer, listener
 
@@ -81,6 +82,7 @@ class _Stack:
         server = None
         self._announced = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._send_spans = tracing.start(settings.otlp_endpoint) if settings.otlp_endpoint else lambda: None
         if not settings.triton_url:
             http_port = settings.http_port if settings.triton_http else None
             ports = Ports(http_port, settings.grpc_port, settings.metrics_port).chosen(RELEASE_SECONDS)
@@ -113,6 +115,7 @@ class _Stack:
                     runner.run(self._serve())
         finally:
             self._stop_triton(at_once=lambda: self._signals.impatient or self._failure is not None)
+            self._send_spans()
         if self._failure is None:
             return 0
         _say(f"{self._failure}\nTriton's log: {self._settings.log_file}\n`concord doctor` looks for common causes")
@@ -174,6 +177,7 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
         load=settings.load,
         log_path=log_path,
         drain_seconds=min(settings.drain_seconds, _DIRECT_SECONDS),
+        options=trace_options(settings.otlp_endpoint) if settings.otlp_endpoint else (),
     )
 
 

@@ -68,6 +68,13 @@ def _origins(given: object) -> object:
     return found
 
 
+def _collector(given: str) -> str:
+    scheme, name, path, query, fragment = urlsplit(given)
+    if given and (scheme not in ("http", "https") or not name or "@" in name or path.strip("/") or query or fragment):
+        raise ValueError(f"{given[:40]!r} is no address such as http://localhost:4318")
+    return given.rstrip("/")
+
+
 def _address(given: str) -> str:
     return Address.of(given, "grpc").url if given else given
 
@@ -112,6 +119,11 @@ class Settings(BaseSettings):
     )
     log_file: Path | None = Field(None, description="receives Triton's log; by default in the user's state folder")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of a log line")
+    otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
+        "",
+        description="address of an OpenTelemetry collector, such as http://localhost:4318, that is sent the spans of "
+        "requests over OTLP/HTTP; none are made without it",
+    )
     max_bytes: Annotated[int, Ge(1), Le(2**31 - 1)] = Field(
         Limits.max_bytes, description="largest encoded image, for the facade and for Triton's models"
     )

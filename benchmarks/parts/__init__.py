@@ -25,6 +25,7 @@ PARTS = (
     "clients",
     "steps",
     "facade",
+    "tracing",
     "drills",
     "loading",
     "gpu",

@@ -4,8 +4,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar, Self, TypeVar, cast
 
+from concord_client import tracing
 from concord_client.cancellation import Cancellation, Deadline
 from concord_client.catalogue import DEFAULT_DEADLINE, Catalogue, Pipeline
 from concord_client.errors import DeadlineExceeded, InvalidInput, Lost, ModelNotFound, Unavailable, Unreachable
@@ -52,6 +54,7 @@ class AsyncClient:
         retry: Retry = Retry(),  # noqa: B008 - frozen
     ) -> None:
         self.address = Address.of(url, protocol)
+        self._attributes = self.address.attributes()
         self._timeout = timeout
         self._retry = retry
         self._opened: Transport | None = None
@@ -207,6 +210,10 @@ class AsyncClient:
         return [task.result() for task in tasks]
 
     async def _run(self, wish: Wish[A]) -> A:
+        with tracing.span(wish.request.TASK, headers=wish.headers):
+            return await self._served(wish)
+
+    async def _served(self, wish: Wish[A]) -> A:
         deadline = self._deadline(wish.timeout, wish.cancellation)
         deadline.cancellation.wait(0)
         inputs: dict[str, Value] = {}
@@ -251,12 +258,16 @@ class AsyncClient:
     ) -> Tensors:
         deadline.declare(pipeline.deadline)
 
+        tracing.note({"concord.model": pipeline.model})
+
         async def attempt() -> Tensors:
             timed = inference.within(deadline.left) if pipeline.has_deadline else inference
-            if not pipeline.streams:
-                return await self._transport.infer(timed, deadline)
-            await cast(StreamingTransport, self._transport).infer_steps(timed, deadline, steps.receive)
-            return steps.last
+            with tracing.span(f"infer {pipeline.name}", calls=True, attributes=self._attributes):
+                traced = replace(timed, headers=tracing.carried(timed.headers))
+                if not pipeline.streams:
+                    return await self._transport.infer(traced, deadline)
+                await cast(StreamingTransport, self._transport).infer_steps(traced, deadline, steps.receive)
+                return steps.last
 
         failures, losses = 0, Losses(self._reloads)
         while True:
@@ -294,7 +305,7 @@ class AsyncClient:
             self._reloads |= {config["name"]: reloads_of(config) for config in configs}
             return self._catalogue
 
-        with self._listing.doing():
+        with self._listing.doing(), tracing.span("catalogue"):
             return await self._persisting(attempt, deadline)
 
     async def _persisting(self, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:

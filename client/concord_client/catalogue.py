@@ -32,6 +32,8 @@ RELOADS = "reloads"
 """Parameter of a model: how often it was loaded again because its process had died."""
 PROFILE = "profile"
 """Parameter of a network: the profile that it is served in, if that is not its default."""
+DEFAULT_PROFILE = "default"
+"""What that is called."""
 
 DEFAULT_DEADLINE = 60.0
 _DEFAULT_RANK = 100
@@ -200,6 +202,11 @@ class Pipeline:
         """The models without which it cannot answer any request."""
         return frozenset(self.members) | {part.model for part in self.parts.values() if not part.input}
 
+    @property
+    def runs(self) -> frozenset[str]:
+        """The models that it runs, for some request at least."""
+        return frozenset(self.members) | {part.model for part in self.parts.values()}
+
     def narrowed(self, ready: Collection[str]) -> Self:
         """The pipeline on a server that has only these models: without the inputs and choices whose parts it lacks.
 
@@ -266,6 +273,11 @@ class Catalogue:
             if PROFILE in config.get("parameters", {})
         }
         return cls((each.narrowed(ready) for each in found if each is not None and each.name in ready), profiles)
+
+    def profile_of(self, model: str) -> str:
+        """The profiles of what a public model runs, joined by a plus; `DEFAULT_PROFILE` where it names none."""
+        run = {name for each in self.pipelines if each.model == model for name in (each.name, *each.runs)}
+        return "+".join(sorted({self.profiles[each] for each in run & self.profiles.keys()})) or DEFAULT_PROFILE
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -46,6 +46,11 @@ class Address:
         """The part before the port, without the brackets of an IPv6 address."""
         return self.url.rpartition(":")[0].strip("[]")
 
+    def attributes(self) -> dict[str, str | int]:
+        """What OpenTelemetry's conventions call these in a span."""
+        port = int(self.url.rpartition(":")[2])
+        return {"server.address": self.host, "server.port": port, "network.protocol.name": self.protocol}
+
 
 def is_loopback(host: str) -> bool:
     """Whether a name or an address is this machine's own, which no other machine reaches."""

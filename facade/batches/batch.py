@@ -221,7 +221,8 @@ class _Run:
                     if self.batch.picture_format == LAYERED:
                         original = await self.service.original(request, finished.answer, self.caller)
             encode, quality = self.service.encoder.encoded, self.batch.quality
-            picture = await encode(finished.answer.image, self.batch.picture_format, quality, holder, original)
+            with self.service.stages.timed("encode", self.batch.model):
+                picture = await encode(finished.answer.image, self.batch.picture_format, quality, holder, original)
             room.resize(len(picture))
             return Outcome(index, replace(finished, answer=replace(finished.answer, image=picture)), room=room)
         except Exception as error:

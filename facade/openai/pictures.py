@@ -128,7 +128,8 @@ class Pictures:
     async def _encoded(self, finished: Finished[Any]) -> bytes:
         compression = max(1, self.wish.form.output_compression)
         picture_format, encode = self.wish.form.output_format, self.service.encoder.encoded
-        return await encode(finished.answer.image, picture_format, compression, self.caller.owner)
+        with self.service.stages.timed("encode", self.wish.pipeline.model):
+            return await encode(finished.answer.image, picture_format, compression, self.caller.owner)
 
 
 def _seeded(settings: Settings, pipeline: Pipeline, count: int) -> list[Settings]:

@@ -170,9 +170,10 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                 original = None
                 if look.format == LAYERED:
                     original = await service.original(asked, answer, caller)
-                told = await replies.reply_of(
-                    *(answer, service.encoder, look.format, look.quality, model, caller, seconds, original)
-                )
+                with service.stages.timed("encode", model):
+                    told = await replies.reply_of(
+                        *(answer, service.encoder, look.format, look.quality, model, caller, seconds, original)
+                    )
                 room.resize(told.size)
                 return told
 

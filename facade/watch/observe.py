@@ -7,7 +7,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,11 @@ from prometheus_client.registry import Collector
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from concord_client import tracing
 from facade.problems import Problem, problem_of
 from facade.work.admission import Admission
 from facade.work.jobs import is_job_id
+from facade.work.stages import Stages
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 """Seconds: from a refusal to many steps on a CPU."""
@@ -41,14 +43,16 @@ _log = structlog.get_logger("facade.request")
 
 @dataclass(frozen=True)
 class Trace:
-    """The trace a request belongs to, in W3C's trace context: passed on to Triton as it came.
+    """The trace a request belongs to, in W3C's trace context.
 
-    The facade records no spans, so the caller's span stays the parent of Triton's: a level-2 implementation that takes
-    no part in a trace hands ``traceparent`` on unchanged (https://www.w3.org/TR/trace-context-2/).
+    Where the facade makes no span of its own, it is passed on to Triton as it came, so that the caller's span is the
+    parent of Triton's: a level-2 implementation that takes no part in a trace hands ``traceparent`` on unchanged
+    (https://www.w3.org/TR/trace-context-2/).
 
     Attributes:
         trace_id: 32 hexadecimal digits; empty if the request belongs to none.
-        headers: ``traceparent`` and ``tracestate``, to be sent on, as gRPC metadata or as HTTP headers.
+        headers: ``traceparent`` and ``tracestate``, to be sent on, as gRPC metadata or as HTTP headers; none where the
+            facade's own span is the parent.
     """
 
     trace_id: str = ""
@@ -73,13 +77,16 @@ class Trace:
 class Metrics(Collector):
     """The metrics of one application, in a registry of their own; a model that it does not know counts as ``other``."""
 
-    def __init__(self, load: Admission) -> None:
+    def __init__(self, load: Admission, stages: Stages, is_ready: Callable[[], bool]) -> None:
         # A series beside each counter that only says when the process first counted there.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self.registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)
+        registry.register(stages.seconds)
         self._load = load
+        self._is_ready = is_ready
+        self.stages = stages
         labels = ("method", "route", "model", "status")
         self._requests = prometheus_client.Counter("concord_requests", "Requests answered", labels, registry=registry)
         self._seconds = prometheus_client.Histogram(
@@ -114,6 +121,8 @@ class Metrics(Collector):
         return model if not model or model in self._load.running else OTHER
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        words = "1 if a real inference was answered lately, else 0; as /readyz"
+        yield GaugeMetricFamily("concord_ready", words, float(self._is_ready()))
         for name, meaning, by_model in (
             ("concord_queue_depth", "Requests that wait for Triton", self._load.waiting),
             ("concord_in_flight", "Requests that Triton is answering", self._load.running),
@@ -143,10 +152,14 @@ class Observer:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, _request_id(scope), time.perf_counter())
+        answer = _Answer(send, _request_id(scope), time.perf_counter(), lambda: self._describe(scope))
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = answer.request_id
-        state["trace"] = Trace.of(scope["headers"])
+        own = tracing.current_trace()
+        state["trace"] = Trace(own) if own else Trace.of(scope["headers"])
+        if scope["query_string"]:
+            # No key is read there, and somebody may send one all the same.
+            tracing.note({"url.query": ""})
         structlog.contextvars.bind_contextvars(request_id=answer.request_id)
         try:
             await self.app(scope, receive, answer.send)
@@ -163,6 +176,12 @@ class Observer:
         finally:
             self._note(scope, answer)
 
+    def _describe(self, scope: Scope) -> None:
+        """Adds to the span of a request what is known of it, which has to be before its answer ends."""
+        state = scope["state"]
+        known = {"concord.model": self.metrics.known(state.get("model", "")), "concord.problem": state.get("problem")}
+        tracing.note({name: value for name, value in known.items() if value})
+
     def _note(self, scope: Scope, answer: "_Answer") -> None:
         state = scope["state"]
         # A template such as /v1/jobs/{job}; the page has none.
@@ -173,6 +192,8 @@ class Observer:
         model, problem = self.metrics.known(state.get("model", "")), state.get("problem", "")
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self.metrics.count(method, route, model, status, seconds, problem)
+        if (read := state.get("read")) is not None:
+            self.metrics.stages.note("read", model, read)
         if problem in _OF_TRITON and route != _READYZ:
             scope["app"].state.readiness.doubt()
         noted = {"model": model, "problem": problem, "trace_id": state["trace"].trace_id}
@@ -195,6 +216,7 @@ class _Answer:
     sender: Send
     request_id: str
     started: float
+    describe: Callable[[], None]
     status: int = 0
     complete: bool = False
 
@@ -205,6 +227,8 @@ class _Answer:
             message = {**message, "headers": [*message.get("headers", ()), header]}
         elif message["type"] == "http.response.body":
             self.complete = not message.get("more_body", False)
+        if self.complete or message["type"] == "http.response.start":
+            self.describe()
         await self.sender(message)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 
+from concord_client import tracing
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.forms import Form, Parts, rules_of, validated
@@ -93,7 +94,10 @@ class Uploads:
         try:
             try:
                 taken = sink()
-                await body.read(taken, self._settings.read_timeout)
+                began = asyncio.get_running_loop().time()
+                with tracing.span("read"):
+                    await body.read(taken, self._settings.read_timeout)
+                request.state.read = asyncio.get_running_loop().time() - began
             except Problem as problem:
                 # Less than a connection waits for the rest of a body, which would be refused again then.
                 await body.linger(min(_LINGER_SECONDS, self._settings.read_timeout / 2))

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from facade.problems import Problem
@@ -93,6 +94,7 @@ class Admission:
         *,
         before: Callable[[], Awaitable[int]],
         stops: bool,
+        timed: Callable[[str], AbstractContextManager[None]],
         on_position: OnPosition,
         holder: str,
         room: Room,
@@ -100,6 +102,8 @@ class Admission:
         """Waits for a place, then asks; the answer, and the seconds it took as ``queued`` and ``inference``.
 
         Args:
+            timed: surrounds each of the stages ``check``, ``queued`` and ``inference``. What is told as queued has the
+                seconds of both, ``check`` and ``queued``.
             seconds: after which nobody waits any more.
             ask: the work, given the seconds it may take.
             before: what has to be done first, without a place; it gives the size of the answer, in bytes.
@@ -112,16 +116,19 @@ class Admission:
         arrived, began = time.monotonic(), None
         try:
             async with asyncio.timeout(seconds):
-                size = await before()
-                place = await self.take(model, on_position, holder=holder, is_ready=lambda: room.grows_to(size))
+                with timed("check"):
+                    size = await before()
+                with timed("queued"):
+                    place = await self.take(model, on_position, holder=holder, is_ready=lambda: room.grows_to(size))
                 began = time.monotonic()
-                work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)
-                try:
-                    answer = await asyncio.shield(work)
-                except asyncio.CancelledError:
-                    if stops:
-                        work.cancel()
-                    raise
+                with timed("inference"):
+                    work = self.start(ask(min(seconds - (began - arrived) + MARGIN, LONGEST)), place.leave)
+                    try:
+                        answer = await asyncio.shield(work)
+                    except asyncio.CancelledError:
+                        if stops:
+                            work.cancel()
+                        raise
         except TimeoutError:
             waited = "" if began else ", all of them in the queue"
             raise Problem("deadline_exceeded", f"not answered within {seconds:g} s{waited}") from None

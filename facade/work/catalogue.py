@@ -74,6 +74,7 @@ class Models:
     `changed` is called with every catalogue that differs from the one before.
 
     Attributes:
+        profiles: that each model's networks are served in, by its name, in words.
         hidden: models that come or go now, and why they are not there.
     """
 
@@ -82,6 +83,7 @@ class Models:
         self._changed = changed
         self._doubtful = True
         self.catalogue = Catalogue()
+        self.profiles: Mapping[str, str] = {}
         self.hidden: dict[str, Callable[[], Problem]] = {}
 
     async def renew(self) -> None:
@@ -100,6 +102,7 @@ class Models:
         return self.catalogue
 
     def know(self, catalogue: Catalogue) -> None:
+        self.profiles = {each: catalogue.profile_of(each) for each in {one.model for one in catalogue.pipelines}}
         if catalogue.pipelines != self.catalogue.pipelines:
             self.catalogue = catalogue
             self._changed(catalogue)

@@ -7,7 +7,7 @@ from typing import Self
 
 import structlog
 
-from concord_client import AsyncClient
+from concord_client import AsyncClient, tracing
 from concord_client.errors import ConcordClientError
 from concord_client.tasks import TASKS
 from facade.work.admission import MARGIN, Admission
@@ -44,7 +44,8 @@ class Prober:
         if not now and time.monotonic() - self._answered < self._interval:
             return True
         if self._probing is None or self._probing.done():
-            self._probing = self._admission.start(self.ask())
+            with tracing.untraced():
+                self._probing = self._admission.start(self.ask())
         await asyncio.wait([self._probing], timeout=_PROBE_SECONDS)
         return self._probing.done() and self._probing.result()
 

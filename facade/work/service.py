@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Self, TypeAlias
 
 import structlog
 
 from concord.errors import ConcordError
-from concord_client import AsyncClient, Progress, Retry
+from concord_client import AsyncClient, Progress, Retry, tracing
 from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, Lost, ModelNotFound, Unavailable
 from concord_client.tasks.request import A, Answer, Request
@@ -23,6 +24,7 @@ from facade.work.pictures import Encoder, Original
 from facade.work.probe import Prober
 from facade.work.reader import Reader
 from facade.work.requests import Settings, read_settings
+from facade.work.stages import Stages
 
 RETRY = Retry(attempts=2, first_delay=0.1)
 """One try more: who is refused is told when to come back. What was lost is asked again until its deadline."""
@@ -81,6 +83,7 @@ class Service:
         self.encoder = Encoder()
         self._client = AsyncClient(triton_url or settings.triton_url or f"127.0.0.1:{settings.grpc_port}", retry=RETRY)
         self.models = Models(self._client, self._know)
+        self.stages = Stages(lambda model: self.models.profiles.get(model, ""))
         self._probing = AsyncClient(self._client.address.url, retry=Retry(attempts=1))
         self.probe = Prober(self._probing, self.models, self.admission, settings.probe_interval)
 
@@ -129,7 +132,8 @@ class Service:
                 tell(Restarted())
 
         own_room = self.memory.room(caller.owner) if room is None else nullcontext(room)
-        with self._problems(), self.jobs.running(caller.job, caller.owner), own_room as room:
+        traced = tracing.span("answer", headers=caller.headers, attributes={"concord.task": request.TASK})
+        with traced, self._problems(), self.jobs.running(caller.job, caller.owner), own_room as room:
             allowance = self.allowance(caller)
             pipeline = await self.models.choose(request, model, allowance)
             seconds = self.deadline(pipeline, deadline)
@@ -152,7 +156,7 @@ class Service:
                         on_lost=note_loss,
                         without=without,
                         timeout=timeout,
-                        headers=caller.headers,
+                        headers=tracing.carried(caller.headers),
                     )
                 except (ModelNotFound, Unavailable) as error:
                     self.models.require(pipeline.model)
@@ -167,6 +171,7 @@ class Service:
                     ask,
                     before=read,
                     stops=pipeline.streams,
+                    timed=partial(self.stages.timed, model=pipeline.model),
                     on_position=lambda place: tell(Queued(place)),
                     holder=caller.owner,
                     room=room,

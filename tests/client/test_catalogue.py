@@ -214,3 +214,15 @@ def test_a_part_with_a_gate_is_offered_where_it_has_passed_and_else_the_refusal_
     [bare] = Catalogue.of([declared], ["loop"]).pipelines
     with pytest.raises(InvalidInput, match="is 'fast'; allowed: plain"):
         bare.settings["DECODER"].check("fast")
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [({}, "default"), ({"unet": "bf16"}, "bf16"), ({"unet": "int8", "vae": "bf16", "elsewhere": "cuda"}, "bf16+int8")],
+)
+def test_a_models_profile_is_that_of_what_it_runs(served, said):
+    networks = [
+        {"name": name, "parameters": {"profile": {"string_value": profile}}} for name, profile in served.items()
+    ]
+    found = Catalogue.of([config("loop", part__unet="unet", part__vae="vae"), *networks])
+    assert found.profile_of("painter") == said

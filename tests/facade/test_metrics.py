@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from facade.watch.observe import Metrics
 from facade.work.admission import Admission
+from facade.work.stages import Stages
 from tests.facade.running import PATIENCE
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -81,7 +82,7 @@ def test_what_callers_make_up_is_no_label(http, image, mask):
 
 
 def test_an_unknown_model_is_counted_as_other():
-    metrics = Metrics(Admission(queue=0))
+    metrics = Metrics(Admission(queue=0), Stages(lambda _: ""), lambda: True)
     metrics.count("POST", "/v1/harmonize", "made up", 404, 0.1, "unknown_model")
     labels = {"method": "POST", "route": "/v1/harmonize", "model": "other", "status": "404"}
     assert metrics.registry.get_sample_value("concord_requests_total", labels) == 1

@@ -61,6 +61,7 @@ VALUES = {
     "load": ("one, other", ("one", "other")),
     "log_file": ("triton.log", Path("triton.log")),
     "log_level": ("debug", "debug"),
+    "otlp_endpoint": ("http://collector:4318/", "http://collector:4318"),
     "max_bytes": ("1000", 1000),
     "max_pixels": ("2000", 2000),
     "max_held_bytes": ("3000000", 3_000_000),

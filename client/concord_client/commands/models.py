@@ -49,9 +49,7 @@ def _public_lines(catalogue: Catalogue) -> Iterable[str]:
 
 def _profiles(pipelines: Iterable[Pipeline], profiles: Mapping[str, str]) -> list[str]:
     """The networks of pipelines that are not served in their default, with their profiles."""
-    models = {part.model for each in pipelines for part in each.parts.values()}.union(
-        *(each.members for each in pipelines)
-    )
+    models = frozenset[str]().union(*(each.runs for each in pipelines))
     return [f"{model} in {profiles[model]}" for model in sorted(models & profiles.keys())]
 
 
