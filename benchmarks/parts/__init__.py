@@ -26,6 +26,7 @@ PARTS = (
     "steps",
     "facade",
     "drills",
+    "balanced",
     "loading",
     "gpu",
 )
