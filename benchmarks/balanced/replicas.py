@@ -50,14 +50,16 @@ class Replica(Service):
 
 
 @contextmanager
-def replicas(folder: Path, seconds: Sequence[float], hosts: Sequence[Host | None] = ()) -> Iterator[list[Replica]]:
+def replicas(
+    folder: Path, seconds: Sequence[float], hosts: Sequence[Host | None] = (), flags: Sequence[str] = ()
+) -> Iterator[list[Replica]]:
     """As many as there are seconds to sleep, ready; their hosts are their own where there are some."""
     with ExitStack() as stack:
         found = []
         for number, each in enumerate(seconds):
             own = folder / str(number)
             own.mkdir(parents=True)
-            replica = Replica(own, each, hosts[number] if number < len(hosts) else None)
+            replica = Replica(own, each, hosts[number] if number < len(hosts) else None, flags)
             stack.callback(replica.stop)
             replica.start()
             found.append(replica)

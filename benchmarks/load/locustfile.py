@@ -42,7 +42,8 @@ class Visitor(HttpUser):
             "/v1/harmonize", data=self.words, files=self.files, catch_response=True, name="/v1/harmonize"
         ) as answer:
             if answer.status_code in REFUSED:
-                # No failure of the server's, but a wait of the user's.
+                # A line of its own in the statistics: no failure of the server's, but a wait of the user's.
+                answer.request_meta["name"] += ", told to wait"
                 answer.success()
                 gevent.sleep(float(answer.headers.get("Retry-After", 1)))
             elif answer.ok and not answer.headers["content-type"].startswith("image/"):

@@ -66,12 +66,12 @@ def measure(
                 if "added" in rows:
                     numbers["added"] = added(pool[0], rounds)
         if "killed" in rows:
-            with replicas(Path(folder, "two"), [KILLED_SLEEP_SECONDS] * 2) as pool:
-                with balancing([each.address for each in pool]) as balancer:
-                    destination = Patient(target(balancer), PATIENCE_SECONDS)
-                    numbers["killed"] = killed(
-                        asking, balancer, pool, destination, CLIENTS, every, kill_seconds, every
-                    )
+            with (
+                replicas(Path(folder, "two"), [KILLED_SLEEP_SECONDS] * 2) as pool,
+                balancing([each.address for each in pool]) as balancer,
+            ):
+                asked = Patient(target(balancer), PATIENCE_SECONDS)
+                numbers["killed"] = killed(asking, balancer, pool, asked, CLIENTS, every, kill_seconds, every)
     return Numbers(**numbers)
 
 
@@ -148,4 +148,3 @@ def kills(numbers: Killed) -> str:
         f"lost without an answer: {numbers.lost}; asked again: {numbers.again}. p99 is {times_as_long:.2f} times as "
         f"long as without kills:\n\n" + times({"without kills": numbers.calm_ms, "with kills": numbers.amid_ms})
     )
-

@@ -8,6 +8,8 @@ from facade.settings import Settings
 
 SETTINGS = ("max_bytes", "max_pixels", "max_batch_images", "max_batch_bytes", "model_config_name", "rate_limit")
 """Settings that callers would see change from one replica to the next, and that are no secret."""
+HEADER = "X-Concord-Problem"
+"""Says in a line what is not as it is wanted."""
 _VERSION, _KEYS, _MODEL = "version", "keys", "model"
 _ALLOWED = ", ".join((_VERSION, _KEYS, *SETTINGS, _MODEL))
 
@@ -28,7 +30,7 @@ def check_kind(wanted: Iterable[tuple[str, str]], settings: Settings, *, keyed: 
         if name not in (*facts, _MODEL):
             raise Problem("unexpected_field", f"{name[:40]!r} cannot be wanted", field="query", allowed=_ALLOWED)
         if name in facts and (found := _written(facts[name])) != value:
-            raise _otherwise(name, f"is {found}", value)
+            raise _otherwise(name, found, value)
 
 
 def check_models(wanted: Iterable[tuple[str, str]], served: Iterable[str]) -> None:
@@ -36,11 +38,14 @@ def check_models(wanted: Iterable[tuple[str, str]], served: Iterable[str]) -> No
     names = sorted(set(served))
     for name, value in wanted:
         if name == _MODEL and value not in names:
-            raise _otherwise(name, f"there is only {', '.join(names) or 'none'}", value)
+            raise _otherwise(name, ", ".join(names) or "none", value)
 
 
 def _otherwise(field: str, found: str, value: str) -> Problem:
-    return Problem("wrong_replica", found, field=field, allowed=value[:80])
+    value = "".join(filter(str.isprintable, value.encode("ascii", "replace").decode()))[:80]
+    words = f"{field} is {found}, not {value}"
+    # In a header, too: of an answer to a check, balancers read no more for certain.
+    return Problem("wrong_replica", words, field=field, allowed=value, headers={HEADER: words})
 
 
 def _written(fact: object) -> str:
