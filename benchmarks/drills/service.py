@@ -20,7 +20,7 @@ from concord_client.catalogue import Pipeline
 from concord_client.tasks import TASKS
 from facade.work.requests import smallest
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 NOTHING, TRITON, FACADE, KEEPER, EVERYTHING = "nothing", "tritonserver", "the facade", "the keeper", "everything"
 
 
