@@ -86,7 +86,7 @@ def balancing(
             process = psutil.Popen(command, env=others | settings, stdout=written, stderr=subprocess.STDOUT)
         try:
             balancer = Balancer(chosen.http, process, chosen.grpc, log, admin)
-            _wait_for(balancer)
+            _wait_for(balancer, process)
             yield balancer
         finally:
             with suppress(psutil.NoSuchProcess):
@@ -94,9 +94,9 @@ def balancing(
             process.wait()
 
 
-def _wait_for(balancer: Balancer) -> None:
+def _wait_for(balancer: Balancer, process: psutil.Popen) -> None:
     end = time.monotonic() + START_SECONDS
     while not balancer.admin.exists():
-        if balancer.process.poll() is not None or time.monotonic() > end:
+        if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"HAProxy does not start: {balancer.log.read_text()}")
         time.sleep(0.01)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -102,7 +103,7 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str] | None = None, **kind: Sequence[str]) -> Iterator[Service]:
+def serving(folder: Path, environment: Mapping[str, str] | None = None, **kind: Any) -> Iterator[Service]:
     """The service, ready; arguments as those of `Service`."""
     service = Service(folder, environment or {}, **kind)
     service.start()

@@ -7,8 +7,8 @@ is. A user who is refused waits for as long as the answer says. `CONCORD_KEY` is
 """
 
 import os
+import time
 
-import gevent
 from locust import HttpUser, between, task
 from locust.exception import StopUser
 
@@ -45,7 +45,8 @@ class Visitor(HttpUser):
                 # A line of its own in the statistics: no failure of the server's, but a wait of the user's.
                 answer.request_meta["name"] += ", told to wait"
                 answer.success()
-                gevent.sleep(float(answer.headers.get("Retry-After", 1)))
+                # This user alone sleeps: Locust has put its own in the place of the clock's.
+                time.sleep(float(answer.headers.get("Retry-After", 1)))
             elif answer.ok and not answer.headers["content-type"].startswith("image/"):
                 answer.failure(f"no picture but {answer.headers['content-type']}")
 
