@@ -32,6 +32,7 @@ _NOT_OF_FORMS = {
     "server_failure",
     "forbidden",
     "in_use",
+    "wrong_replica",
     "invalid_archive",
     "invalid_tensor",
     "not_found",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -20,7 +21,7 @@ from concord_client.catalogue import Pipeline
 from concord_client.tasks import TASKS
 from facade.work.requests import smallest
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 NOTHING, TRITON, FACADE, KEEPER, EVERYTHING = "nothing", "tritonserver", "the facade", "the keeper", "everything"
 
 
@@ -31,6 +32,7 @@ class Service:
         folder: where its log is.
         flags: further ones of `concord serve`.
         within: a command that runs what follows it, in a place of the drill's own.
+        host: address of the facade; its Triton is on loopback.
     """
 
     def __init__(
@@ -39,14 +41,17 @@ class Service:
         environment: Mapping[str, str],
         flags: Sequence[str] = ("--no-page",),
         within: Sequence[str] = (),
+        host: str = HOST,
     ) -> None:
         ports = Ports(grpc=0, metrics=0).chosen()
-        port = Ports(grpc=0, metrics=0).chosen().grpc
-        self.url, self.grpc_url = f"http://{HOST}:{port}", f"{HOST}:{ports.grpc}"
+        port = self.port = Ports(grpc=0, metrics=0).chosen().grpc
+        self.address, self.grpc_url = f"{host}:{port}", f"{HOST}:{ports.grpc}"
+        self.url = f"http://{self.address}"
         self._environment = {**os.environ, **environment}
         numbers = {"--port": port, "--grpc-port": ports.grpc, "--metrics-port": ports.metrics}
         words = [word for name, port in numbers.items() for word in (name, str(port))]
-        self._command = [*within, sys.executable, "-m", "facade.serve", "--log-file", f"{folder}/log", *flags, *words]
+        words += ["--host", host, "--log-file", f"{folder}/log"]
+        self._command = [*within, sys.executable, "-m", "facade.serve", *flags, *words]
 
     def start(self) -> None:
         silent = subprocess.DEVNULL
@@ -98,7 +103,7 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str] | None = None, **kind: Sequence[str]) -> Iterator[Service]:
+def serving(folder: Path, environment: Mapping[str, str] | None = None, **kind: Any) -> Iterator[Service]:
     """The service, ready; arguments as those of `Service`."""
     service = Service(folder, environment or {}, **kind)
     service.start()

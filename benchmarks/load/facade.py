@@ -42,7 +42,7 @@ def serving(server: EmbeddedServer, *flags: str) -> Iterator[Facade]:
 
 
 @contextmanager
-def blocking(facade: Facade) -> Iterator[Callable[[bytes], int]]:
+def blocking(facade: Application) -> Iterator[Callable[[bytes], int]]:
     """Sends a request over a kept connection and returns the status when the whole answer has arrived."""
     with socket.create_connection((HOST, facade.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -31,10 +31,15 @@ PAUSE = 0.05
 
 
 class Outcome(NamedTuple):
-    """A request's status, and the server's message if it was refused."""
+    """A request's status, and the server's message if it was refused.
+
+    `retry_after` are the seconds after which it says to ask again, `again` is how often that was done.
+    """
 
     status: Status
     words: str = ""
+    retry_after: float | None = None
+    again: int = 0
 
 
 class Line(Protocol):
@@ -79,12 +84,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """The result of one request; `seconds` count from when it was due, `due` from the start of the load."""
+    """The result of one request; `seconds` count from when it was due, `due` from the start of the load.
+
+    `again` is how often it was asked again.
+    """
 
     status: Status
     seconds: float
     due: float
     words: str = ""
+    again: int = 0
 
     @property
     def good(self) -> bool:
@@ -114,13 +123,14 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answered: asyncio.Future[Outcome] | None = None
         self._words = b""
+        self._retry_after: float | None = None
         self.usable = True
 
     async def ask(self) -> Outcome:
         """The answer when all of it has arrived; `LOST` if the connection broke or the timeout passed."""
         assert self._transport is not None
         self._answered = asyncio.get_running_loop().create_future()
-        self._words = b""
+        self._words, self._retry_after = b"", None
         self._transport.write(self._target.request)
         try:
             return await asyncio.wait_for(self._answered, self._target.timeout)
@@ -139,13 +149,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after" and value.isdigit():
+            self._retry_after = float(value)
+
     def on_body(self, body: bytes) -> None:
         if self._parser.get_status_code() not in GOOD and len(self._words) < LONGEST_WORDS:
             self._words += body[:LONGEST_WORDS]
 
     def on_message_complete(self) -> None:
         self.usable = self.usable and self._parser.should_keep_alive()
-        self._settle(Outcome(self._parser.get_status_code(), self._words.decode(errors="replace")))
+        words = self._words.decode(errors="replace")
+        self._settle(Outcome(self._parser.get_status_code(), words, self._retry_after))
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -173,7 +188,7 @@ async def closed_loop(destination: Destination, connections: int, seconds: float
                 outcome = await line.ask()
             except OSError as error:
                 outcome = Outcome(LOST, str(error))
-            replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words))
+            replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words, outcome.again))
             if outcome.status == LOST:
                 await asyncio.sleep(PAUSE)
         await line.close()
@@ -214,7 +229,7 @@ async def open_loop(destination: Destination, rate: float, seconds: float, seed:
                 idle.append(line)
         except OSError as error:
             outcome = Outcome(LOST, str(error))
-        replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words))
+        replies.append(Reply(outcome.status, clock() - due, due - began, outcome.words, outcome.again))
 
     began = clock()
     for offset in arrivals(rate, seconds, seed):

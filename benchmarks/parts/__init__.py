@@ -27,6 +27,7 @@ PARTS = (
     "facade",
     "tracing",
     "drills",
+    "balanced",
     "loading",
     "gpu",
 )

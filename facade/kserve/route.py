@@ -45,7 +45,7 @@ _LENGTH = {
     "schema": {"type": "integer", "minimum": 0, "maximum": MAX_JSON_BYTES},
 }
 _REFUSALS = ("unauthorized", "rate_limited", "unknown_model", "internal", "unavailable", "deadline_exceeded")
-_NOT_OF_INFER = {"invalid_archive", "not_found", "unknown_job", "method_not_allowed"}
+_NOT_OF_INFER = {"invalid_archive", "not_found", "unknown_job", "method_not_allowed", "wrong_replica"}
 _OF_INFER = [code for code in KINDS if code not in _NOT_OF_INFER]
 _READY = responses("unavailable", body=KServeProblem)
 _ANSWER = {

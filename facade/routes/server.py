@@ -10,6 +10,7 @@ from facade.openapi import responses
 from facade.problems import Problem
 from facade.wire.caller import caller_of
 from facade.work.catalogue import PublicModel
+from facade.work.wanted import check_kind, check_models
 
 router = APIRouter()
 
@@ -63,11 +64,23 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", tags=["health"], summary="Whether requests are answered", responses=responses("unavailable"))
+@router.get(
+    "/readyz",
+    tags=["health"],
+    summary="Whether requests are answered",
+    responses=responses("unavailable", "wrong_replica", "unexpected_field"),
+)
 async def readyz(request: Request) -> Health:
-    """200 only if a real inference was answered lately."""
-    if not request.app.state.readiness.ready:
+    """200 only if a real inference was answered lately.
+
+    A balancer can say in the query what it wants of a replica, such as `version=0.2.0&max_pixels=4000000&model=NAME`;
+    one that is otherwise answers with the problem `wrong_replica`, which names what is.
+    """
+    state, wanted = request.app.state, request.query_params.multi_items()
+    check_kind(wanted, state.service.settings, keyed=bool(state.keys))
+    if not state.readiness.ready:
         raise Problem("unavailable", "no inference was answered lately")
+    check_models(wanted, (pipeline.model for pipeline in state.service.models.visible().pipelines))
     return Health(status="ready")
 
 

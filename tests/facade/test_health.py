@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+from importlib.metadata import version
 
 import httpx
+import pytest
 
 from facade.settings import Settings
 from facade.work.probe import Readiness
 from tests.facade.running import PATIENCE, running
+from tests.facade.sending import problem
 
 
 class Triton:
@@ -41,6 +44,29 @@ def test_a_facade_whose_triton_answers_is_ready(facade, http):
     facade.wait_until(lambda: facade.app.state.readiness.ready)
     assert (http.get("/healthz").status_code, http.get("/healthz").json()) == (200, {"status": "ok"})
     assert (http.get("/readyz").status_code, http.get("/readyz").json()) == (200, {"status": "ready"})
+
+
+def test_a_facade_that_is_as_its_pool_wants_it_is_ready(facade, http):
+    facade.wait_until(lambda: facade.app.state.readiness.ready)
+    models = [("model", each["name"]) for each in http.get("/v1/models").json()["data"]]
+    wanted = [("version", version("concord")), ("keys", "false"), ("max_pixels", str(Settings().max_pixels)), *models]
+    assert len(models) > 1 and http.get("/readyz", params=wanted).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name, value", [("version", "0.0.1"), ("keys", "true"), ("max_pixels", "7"), ("model", "nobody's\r\nX-A: b")]
+)
+def test_a_facade_that_is_otherwise_says_what_is(facade, http, name, value):
+    facade.wait_until(lambda: facade.app.state.readiness.ready)
+    answer = http.get("/readyz", params={name: value})
+    assert problem(answer)[:3] == (409, "wrong_replica", name)
+    assert answer.json()["detail"] == answer.headers["x-concord-problem"] and "x-a" not in answer.headers
+    assert answer.headers["x-concord-problem"].startswith(f"{name} is ")
+
+
+def test_what_no_pool_can_want_is_refused(http):
+    status, code, _, allowed = problem(http.get("/readyz", params={"api_keys_file": "/etc/keys"}))
+    assert (status, code) == (400, "unexpected_field") and "max_pixels" in allowed
 
 
 def test_a_facade_without_a_triton_lives_and_is_not_ready():
