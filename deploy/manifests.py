@@ -1,7 +1,7 @@
 """Renders Kubernetes' manifests from a folder of Kustomize, and says what Kubernetes does not know in them.
 
-``python -m deploy.manifests FOLDER...`` prints a line for each problem, with the field's path; it asks no cluster. Needs
-the packages of the extra ``test``.
+``python -m deploy.manifests FOLDER...`` prints a line for each problem, with the field's path; it asks no cluster. It
+needs the packages of the extra ``check``.
 """
 
 import subprocess

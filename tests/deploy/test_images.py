@@ -1,6 +1,7 @@
 """What can be said of the images without building them: what hadolint says, and the lists of what they are made of."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -29,7 +30,8 @@ def lint(dockerfile: Path) -> subprocess.CompletedProcess[str]:
 
 def inventory(*arguments: str | Path) -> dict[str, str]:
     """Versions by name of what cyclonedx-bom finds."""
-    ran = subprocess.run([SCRIPTS / "cyclonedx-py", *arguments], capture_output=True, text=True)
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run([SCRIPTS / "cyclonedx-py", *arguments], capture_output=True, text=True, env=alone)
     assert ran.returncode == 0, ran.stderr
     bill = json.loads(ran.stdout)
     assert bill["bomFormat"] == "CycloneDX"
