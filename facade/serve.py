@@ -25,7 +25,7 @@ Every flag is an environment variable too; the flag goes first. A signal stops i
 are answered; a second signal stops it at once."""
 _FAILED = 1
 _WRONG_USAGE = 2
-_DIRECT_SECONDS = 30.0
+DIRECT_SECONDS = 30.0
 """How long a stop waits for requests that Triton got from others than the facade."""
 
 
@@ -176,7 +176,7 @@ def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
         model_config_name=settings.model_config_name,
         load=settings.load,
         log_path=log_path,
-        drain_seconds=min(settings.drain_seconds, _DIRECT_SECONDS),
+        drain_seconds=min(settings.drain_seconds, DIRECT_SECONDS),
         options=trace_options(settings.otlp_endpoint) if settings.otlp_endpoint else (),
     )
 

@@ -13,8 +13,8 @@ _MADE = shutil.ignore_patterns(
 
 
 def copied(dockerfile: Path) -> list[str]:
-    """What a Dockerfile copies, as paths from the root of the repository."""
-    lines = re.findall(r"^COPY (.*) \S+$", dockerfile.read_text(), re.MULTILINE)
+    """What a Dockerfile copies, as paths from the root of the repository; not what one stage copies from another."""
+    lines = re.findall(r"^COPY (?!--from=)(.*) \S+$", dockerfile.read_text(), re.MULTILINE)
     return [source for sources in lines for source in sources.split()]
 
 

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [
     README,
-    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "demo/MODEL_CARD.md", "deploy/README.md")),
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "demo/MODEL_CARD.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
