@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.manifests import OVERLAYS, rendered
 from facade.watch.observe import Metrics
 from facade.work.admission import Admission
+from facade.work.stages import Stages
 
 SCALING = OVERLAYS.parent / "scaling"
 RULES = SCALING / "rules.yaml"
@@ -44,7 +45,7 @@ class Replica:
 
     def __post_init__(self) -> None:
         self.admission.know(MODELS)
-        self.metrics = Metrics(self.admission)
+        self.metrics = Metrics(self.admission, Stages(lambda _: ""), lambda: True)
 
     @contextmanager
     def owing(self, **requests: int) -> Iterator[None]:
