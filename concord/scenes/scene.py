@@ -61,11 +61,11 @@ class _Plan:
     paint: Floats
 
 
-def _layout(rng: np.random.Generator, size: tuple[int, int]) -> list[tuple[float, float, float]]:
-    """Centres and radii in pixels of 2 to 5 objects that do not touch."""
+def _layout(rng: np.random.Generator, size: tuple[int, int], most: int) -> list[tuple[float, float, float]]:
+    """Centres and radii in pixels of 2 to `most` objects that do not touch."""
     height, width = size
     side = min(size)
-    wanted = one_of(rng, (2, 3, 4, 5), (0.2, 0.35, 0.3, 0.15))
+    wanted = min(one_of(rng, (2, 3, 4, 5), (0.2, 0.35, 0.3, 0.15)), most)
     crowding = (1.0, 1.0, 0.97, 0.9)[wanted - 2]
     placed: list[tuple[float, float, float]] = []
     for _ in range(60):
@@ -180,8 +180,8 @@ def _change(rng: np.random.Generator, truth: Pixels, coverage: Pixels, word: str
     return change_part(rng, truth, coverage, 10, draw, is_suitable)
 
 
-def _planned(rng: np.random.Generator, size: tuple[int, int], ground: Floats) -> list[_Plan]:
-    places = _layout(rng, size)
+def _planned(rng: np.random.Generator, size: tuple[int, int], ground: Floats, most: int) -> list[_Plan]:
+    places = _layout(rng, size, most)
     plans = []
     for (x, y, radius), (shape, name, colour) in zip(places, _attributes(rng, len(places), ground), strict=True):
         polygons = [
@@ -207,10 +207,10 @@ def _referral(
     return Referral(binary(coverage), said[0], tuple(said[1:]))
 
 
-def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Scene | None:
+def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str, most: int) -> Scene | None:
     background = _background(rng, size, split)
     ground = cv2.resize(background, (1, 1), interpolation=cv2.INTER_AREA)[0, 0].astype(np.float32) / 255
-    plans = _planned(rng, size, ground)
+    plans = _planned(rng, size, ground, most)
     if len(plans) < 2:
         return None
     illumination = lighting.random_illumination(rng)
@@ -240,14 +240,14 @@ def _attempt(rng: np.random.Generator, size: tuple[int, int], split: str) -> Sce
     return None
 
 
-def make_scene(seed: int, size: tuple[int, int] = (256, 256)) -> Scene:
-    """A scene of `size` (height, width; each at least 64); equal arguments give equal scenes.
+def make_scene(seed: int, size: tuple[int, int] = (256, 256), most: int = 5) -> Scene:
+    """A scene of `size` (height, width; each at least 64) with 2 to `most` objects; equal arguments give equal scenes.
 
     Seeds from photographs.HELD_OUT_FROM on are held out. Only they use the held-out photographs.
     """
     split = photographs.split_of(seed)
     for attempt in range(100):
-        scene = _attempt(np.random.default_rng((seed, attempt, 0)), size, split)
+        scene = _attempt(np.random.default_rng((seed, attempt, 0)), size, split, most)
         if scene is not None:
             return scene
     raise RuntimeError(f"no scene for seed {seed}")
