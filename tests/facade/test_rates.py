@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from facade.access.keys import Rates
+from facade.access.rates import Rates
 from facade.problems import Problem
 from facade.settings import Settings
 from tests.facade.running import PATIENCE, running
