@@ -1,4 +1,4 @@
-"""A queue before replicas: when requests that come at given times are answered. Pure; the same seed, the same answer."""
+"""A queue before replicas: when requests that come at given times are answered. Pure; a seed says all."""
 
 import math
 import sys
