@@ -20,7 +20,7 @@ SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help usable browser prometheus redis observe demo serve check test-fast test test-full lint bench bench-quick quality configs weights clean
+.PHONY: help usable browser prometheus redis observe demo serve check test-fast test test-full lint bench scaling bench-quick quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -96,9 +96,15 @@ test: lint browser prometheus redis .venv-kserve/installed ## install what tests
 test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full
 
-bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md and its folder
+bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md, its folder, and docs/scaling.md
 	$(TEST) -m benchmarks
 	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md
+	$(TEST) -m benchmarks.scaling docs/scaling.md
+
+scaling: .venv-test/installed ## how many machines a rate needs, by this one (half an hour): docs/scaling.md
+	$(TEST) -m benchmarks --only scaling
+	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md --only scaling
+	$(TEST) -m benchmarks.scaling docs/scaling.md
 
 bench-quick: .venv-test/installed ## whether the working tree is slower than the commit before (COMMIT=...), in four minutes
 	$(TEST) -m benchmarks.quick --compare $(or $(COMMIT),HEAD~1)

@@ -17,7 +17,7 @@ from benchmarks.parts import scaling
 from benchmarks.parts.scaling import PATIENCE, Needed, Numbers, Subject
 from benchmarks.queueing.replicas import needed
 from benchmarks.report import measured
-from concord.instruments.markdown import table
+from concord.instruments.markdown import percent, table
 
 REPORTS = "performance.md"
 PART = scaling.__name__.rpartition(".")[2]
@@ -58,9 +58,9 @@ def opening(price: float) -> str:
         "- **Simulated** from them: requests come at random (a Poisson process), go to the replica that has fewest, "
         f"and wait there. 99 of 100 have to be answered within {patience} the median time of one alone; one that a "
         "full queue refuses was not. Bursts, a replica that is gone and other sizes of pictures are not in it.\n"
-        f"- **Compared** with a load of {scaling.LOAD:.0%} of the most on the machine itself: the last column says how "
+        f"- **Compared** with a load of {percent(scaling.LOAD)} of the most on the machine itself: the last column says how "
         "far the simulated p99 was from the measured one. There is no plan for a row that was off by more than "
-        f"{ACCEPTED:.0%}.\n"
+        f"{percent(ACCEPTED)}.\n"
         f"- **Assumed:** an hour of a machine costs {price:g}. That is nobody's price; `--price` takes yours.\n\n"
         f"`{AGAIN}` measures your machine and writes this page. For a rate and a p99 of your own: "
         "`python -m benchmarks.scaling docs/scaling.md --rate PER_SECOND --p99 SECONDS`."

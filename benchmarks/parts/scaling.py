@@ -17,10 +17,10 @@ from benchmarks.load.generator import (
     open_loop,
     statuses,
 )
-from benchmarks.queueing.replicas import needed
+from benchmarks.queueing.replicas import REQUESTS, needed
 from benchmarks.queueing.simulation import Service, simulate
 from benchmarks.subjects import DIFFUSION, END_TO_END, LIGHT
-from concord.instruments.markdown import table
+from concord.instruments.markdown import percent, table
 from concord.instruments.timing import percentiles
 from concord.scenes.encoded import scene, scene_jpeg, scene_mask
 from concord.server.choice import AUTO
@@ -161,12 +161,13 @@ def checked(asking: Generator, asked: Target, service: Service, seconds: float) 
     )
 
 
-def planned(service: Service) -> Iterator[Needed]:
+def planned(service: Service, requests: int = REQUESTS) -> Iterator[Needed]:
     """Replicas by rate, and by how much longer than alone requests may take."""
     alone = float(np.median(service.times[1]))
     for per_hour in PER_HOUR:
         for patience in PATIENCE:
-            yield Needed(per_hour, patience, patience * alone, needed(service, per_hour / 3600, patience * alone))
+            found = needed(service, per_hour / 3600, patience * alone, requests)
+            yield Needed(per_hour, patience, patience * alone, found)
 
 
 def section(numbers: Numbers) -> str:
@@ -186,7 +187,7 @@ def section(numbers: Numbers) -> str:
     ]
     header = ["model/profile", "requests/s", "answers", "p50 ms", "simulated", "p99 ms", "simulated", "p99 off by"]
     return (
-        f"## Load and its simulation: {LOAD:.0%} of the most\n\n"
+        f"## Load and its simulation: {percent(LOAD)} of the most\n\n"
         "512x512 JPEG through the facade. Requests come at random; the simulation has them come at the same times, and "
         "the times that requests take from closed loops of as many clients as requests run at a time. "
         "[How many machines a rate needs](../scaling.md) follows from it.\n\n" + table(header, rows)
