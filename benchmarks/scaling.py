@@ -26,6 +26,7 @@ PRICE = 1.0
 ACCEPTED = 0.25
 """How far the simulated p99 may be from the measured one."""
 AGAIN = "make scaling"
+NONE = "none are enough"
 
 
 def numbers_of(reports: Mapping[str, Report]) -> dict[str, Numbers]:
@@ -102,7 +103,7 @@ def names(subject: Subject) -> tuple[str, str]:
 
 def machines_of(each: Needed, price: float) -> str:
     if each.replicas is None:
-        return "none are enough"
+        return NONE
     return f"{each.replicas} ({1000 * price * each.replicas / each.per_hour:.3g})"
 
 
@@ -113,11 +114,17 @@ def is_close(subject: Subject) -> bool:
 
 def answer(reports: Mapping[str, Report], rate: float, seconds: float) -> str:
     """A table of the machines for a rate a second with a p99 in seconds."""
+
+    def machines(subject: Subject) -> str:
+        if not is_close(subject):
+            return f"not known: the simulated p99 was off by {scaling.off(subject.check)}"
+        found = needed(subject.service, rate, seconds)
+        return NONE if found is None else str(found)
+
     rows = [
-        [f"`{kind}`", *names(subject), "none are enough" if found is None else found]
+        [f"`{kind}`", *names(subject), machines(subject)]
         for kind, numbers in numbers_of(reports).items()
         for subject in numbers.subjects
-        for found in [needed(subject.service, rate, seconds)]
     ]
     return table(["kind", "model", "profile", "machines"], rows)
 

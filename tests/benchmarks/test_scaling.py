@@ -101,6 +101,7 @@ def test_the_page_tells_machines_and_cost_by_model_and_profile(tmp_path: Path) -
 
 def test_what_the_simulation_did_not_meet_has_no_machines(tmp_path: Path) -> None:
     path = put(tmp_path, subject(ROWS[0], simulated_p99=2000.0))
+    assert "not known" in run(main, path, "--rate", "1", "--p99", "2").stdout
     assert run(main, path).returncode == 0
     assert "+100 %" in path.read_text() and "Machines, and in parentheses" not in path.read_text()
 
