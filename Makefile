@@ -20,7 +20,7 @@ SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help usable browser prometheus observe demo serve check test-fast test test-full lint bench bench-quick quality configs weights clean
+.PHONY: help usable browser prometheus redis observe demo serve check test-fast test test-full lint bench scaling bench-quick quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -75,6 +75,10 @@ browser:
 prometheus:
 	@command -v prometheus >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends prometheus >/dev/null; } || true
 
+# Rates that replicas share are counted in Debian's Redis; without it, those tests are skipped and say so.
+redis:
+	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends redis-server >/dev/null; } || true
+
 observe: prometheus ## Prometheus on http://localhost:9090, with the project's rules, beside `make serve`
 	@command -v prometheus >/dev/null || { echo "there is no prometheus here: install Debian's package prometheus"; exit 1; }
 	@mkdir -p out/prometheus
@@ -85,16 +89,22 @@ test-fast: .venv-fast/installed ## the tests that start no server and no browser
 
 check: lint test-fast ## what to run before a commit
 
-test: lint browser prometheus .venv-kserve/installed ## install what tests need and run them all
+test: lint browser prometheus redis .venv-kserve/installed ## install what tests need and run them all
 	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
 	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 
 test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full
 
-bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md and its folder
+bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md, its folder, and docs/scaling.md
 	$(TEST) -m benchmarks
 	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md
+	$(TEST) -m benchmarks.scaling docs/scaling.md
+
+scaling: .venv-test/installed ## how many machines a rate needs, by this one (half an hour): docs/scaling.md
+	$(TEST) -m benchmarks --only scaling
+	$(TEST) -m benchmarks.report out/bench/report.json docs/performance.md --only scaling
+	$(TEST) -m benchmarks.scaling docs/scaling.md
 
 bench-quick: .venv-test/installed ## whether the working tree is slower than the commit before (COMMIT=...), in four minutes
 	$(TEST) -m benchmarks.quick --compare $(or $(COMMIT),HEAD~1)

@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 from concord.server.embedded import EmbeddedServer
 from concord_client.tasks import TASKS
 from facade import openapi, problems
-from facade.access.keys import Gate, Keys, Rates
+from facade.access.keys import Gate, Keys
 from facade.access.origins import Origins
+from facade.access.rates import rates_of
 from facade.batches import route as batches
 from facade.batches.batch import Batches
 from facade.kserve import route as kserve
@@ -44,13 +45,13 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     `server` is the Triton behind it, where that is its own: models of it can be loaded and unloaded.
 
     Raises:
-        SettingsError: the keys are not usable.
+        SettingsError: the keys are not usable, or the store of rates is not.
     """
     service = service or Service(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service, app.state.readiness:
+        async with service, app.state.readiness, app.state.rates:
             yield
 
     app = FastAPI(
@@ -67,11 +68,13 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     app.state.service = service
     app.state.operator = None if server is None else Operator(service, server)
     app.state.keys = Keys(settings)
-    app.state.rates = Rates()
+    app.state.rates = rates_of(settings)
     service.memory.has_several = app.state.keys.has_several
     app.state.uploads = Uploads(settings, service.memory)
     readiness = app.state.readiness = Readiness(service.probe, settings.probe_interval)
-    app.state.metrics = Metrics(service.admission, service.stages, lambda: readiness.ready)
+    app.state.metrics = Metrics(
+        service.admission, service.stages, lambda: readiness.ready, lambda: app.state.rates.shared
+    )
     app.state.batches = Batches(service)
     app.include_router(tasks.router_of(TASKS))
     for each in (edits, generations, batches, kserve, routes, loading):

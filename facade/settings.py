@@ -75,6 +75,21 @@ def _collector(given: str) -> str:
     return given.rstrip("/")
 
 
+def _store(given: SecretStr) -> SecretStr:
+    url = given.get_secret_value()
+    try:
+        scheme, _, path, *further = parts = urlsplit(url)
+        # A query would be options of the connection.
+        usable = scheme in ("redis", "rediss") and parts.hostname and parts.port != 0 and not any(further)
+        usable = usable and (not path.strip("/") or path[1:].isdecimal())
+    except ValueError:
+        usable = False
+    if url and not usable:
+        # Nothing of it is said: a password may be anywhere in what is wrong.
+        raise ValueError("it is no address such as redis://:PASSWORD@localhost:6379/0, or rediss:// for TLS") from None
+    return given
+
+
 def _address(given: str) -> str:
     return Address.of(given, "grpc").url if given else given
 
@@ -175,6 +190,11 @@ class Settings(BaseSettings):
     open: bool = Field(False, description="whether everybody may ask at an address that is not loopback, without keys")
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"
+    )
+    rates: Annotated[SecretStr, AfterValidator(_store)] = Field(
+        SecretStr(""),
+        description="address of a Redis, such as redis://:PASSWORD@localhost:6379/0, in which several facades count "
+        "the requests of keys together; by default each counts alone. Prefer the variable",
     )
 
     @property

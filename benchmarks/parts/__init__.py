@@ -29,6 +29,7 @@ PARTS = (
     "drills",
     "balanced",
     "loading",
+    "scaling",
     "gpu",
 )
 

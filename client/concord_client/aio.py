@@ -278,7 +278,7 @@ class AsyncClient:
                 failures += 1
                 # The server has told of its models, so it was there.
                 lost = isinstance(error, Lost | Unreachable)
-                delay = self._retry.delay(failures, deadline.left, lost=lost)
+                delay = self._retry.delay(failures, deadline.left, lost=lost, retry_after=error.retry_after)
                 if delay is None or (steps.begun and not lost):
                     raise
                 if lost:
@@ -314,9 +314,9 @@ class AsyncClient:
             deadline.cancellation.wait(0)
             try:
                 return await attempt()
-            except Unavailable:
+            except Unavailable as error:
                 failures += 1
-                delay = self._retry.delay(failures, deadline.left)
+                delay = self._retry.delay(failures, deadline.left, retry_after=error.retry_after)
                 if delay is None:
                     raise
             await self._sleep(delay, deadline.cancellation)

@@ -93,7 +93,13 @@ class Unavailable(ConcordClientError):
     """The server cannot answer now (a full queue, starting, stopping), or went away before it answered.
 
     The only error after which a call is made again: a few times, and only until the server has reported a step.
+
+    Attributes:
+        retry_after: seconds after which the server says that it may be asked again, counted from its answer; None where
+            it does not say.
     """
+
+    retry_after: float | None = None
 
 
 class Lost(Unavailable):

@@ -25,6 +25,7 @@ from concord_client.errors import Cancelled, ConcordClientError, Lost, Unavailab
 from concord_client.inference import Inference, datatype_of, shape_of
 from concord_client.losses import replaced
 from concord_client.repository import Model, read_metadata, read_statistics
+from concord_client.retry import seconds_of
 from concord_client.settings import Value
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address, is_loopback
@@ -176,6 +177,9 @@ class AsyncGrpcTransport:
         typed = error_from_answer(str(error.code()), message, model=model, timeout=deadline.seconds)
         if type(typed) is Unavailable and _NEVER_CONNECTED.search(message):
             return Unreachable(self._address.url, self._address.protocol, message)
+        if isinstance(typed, Unavailable):
+            # Triton does not say it; what stands before it may.
+            typed.retry_after = seconds_of(str(dict(error.trailing_metadata() or ()).get("retry-after", "")))
         return typed
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import tritonclient.http as triton  # type: ignore[import-untyped]
 
 from concord_client.cancellation import Deadline
-from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unreachable, error_from_answer
+from concord_client.errors import Cancelled, DeadlineExceeded, InvalidInput, Unavailable, Unreachable, error_from_answer
 from concord_client.inference import Inference, datatype_of, shape_of
 from concord_client.repository import Model, read_metadata, read_statistics
+from concord_client.retry import seconds_of
 from concord_client.settings import Value
 from concord_client.tasks.fields import Tensors
 from concord_client.transport import Address
@@ -92,7 +93,11 @@ class AsyncHttpTransport:
             reason = str(error) or type(error).__name__
             raise Unreachable(self._address.url, self._address.protocol, reason) from None
         if response.status != HTTPStatus.OK:
-            raise error_from_answer(str(response.status), _words(content), model=model, timeout=deadline.seconds)
+            refusal = error_from_answer(str(response.status), _words(content), model=model, timeout=deadline.seconds)
+            if isinstance(refusal, Unavailable):
+                said = response.headers
+                refusal.retry_after = seconds_of(said.get("Retry-After", ""), said.get("Date", ""))
+            raise refusal
         return response.headers, content
 
 

@@ -1,19 +1,16 @@
-"""API keys: who may ask, and how often. Only hashes of keys are kept, on disk and in memory."""
+"""API keys: who may ask. Only hashes of keys are kept, on disk and in memory."""
 
 import hashlib
 import hmac
-import math
-import time
-from collections import defaultdict, deque
 from dataclasses import dataclass
 
-from limits import parse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from concord_client.transport import is_loopback
 from facade.access.caller import Allowance
 from facade.access.key_file import KeyFile
+from facade.access.rates import Rates
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
@@ -81,33 +78,6 @@ class Keys:
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""
         return (self._file and self._file.allowances.get(holder)) or self.everyone
-
-
-class Rates:
-    """Counts the requests of each key, in a window that moves with the clock."""
-
-    def __init__(self) -> None:
-        # By a clock that nobody sets; that of `limits` follows the day's.
-        self._made: defaultdict[str, deque[float]] = defaultdict(deque)
-
-    async def count(self, name: str, rate: str) -> None:
-        """Counts a request of a key's holder, whose rate is such as ``60/minute``.
-
-        Raises:
-            Problem: the key has made as many requests as it may; tells when the next may be made.
-        """
-        limit, made, now = parse(rate), self._made[name], time.monotonic()
-        begin = now - limit.get_expiry()
-        while made and made[0] <= begin:
-            made.popleft()
-        if len(made) >= limit.amount:
-            raise Problem(
-                "rate_limited",
-                f"{rate} requests were made with this key",
-                allowed=f"{rate} with one key",
-                retry_after=max(1, math.ceil(made[-limit.amount] - begin)),
-            )
-        made.append(now)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import structlog
 
 from concord_client.tasks.select import Select
 from facade.access.caller import Caller
-from facade.access.keys import Keys, Rates
+from facade.access.keys import Keys
+from facade.access.rates import Rates
 from facade.page import messages, pointing
 from facade.page.folder import Folder
 from facade.page.languages import Language, language_of

@@ -77,7 +77,13 @@ class Trace:
 class Metrics(Collector):
     """The metrics of one application, in a registry of their own; a model that it does not know counts as ``other``."""
 
-    def __init__(self, load: Admission, stages: Stages, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        load: Admission,
+        stages: Stages,
+        is_ready: Callable[[], bool],
+        shares_rates: Callable[[], bool | None] = lambda: None,
+    ) -> None:
         # A series beside each counter that only says when the process first counted there.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self.registry = prometheus_client.CollectorRegistry()
@@ -86,6 +92,7 @@ class Metrics(Collector):
         registry.register(stages.seconds)
         self._load = load
         self._is_ready = is_ready
+        self._shares_rates = shares_rates
         self.stages = stages
         labels = ("method", "route", "model", "status")
         self._requests = prometheus_client.Counter("concord_requests", "Requests answered", labels, registry=registry)
@@ -123,6 +130,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         words = "1 if a real inference was answered lately, else 0; as /readyz"
         yield GaugeMetricFamily("concord_ready", words, float(self._is_ready()))
+        if (shared := self._shares_rates()) is not None:
+            words = "1 if requests of keys are counted with other replicas, 0 while the store for that is away"
+            yield GaugeMetricFamily("concord_rates_shared", words, float(shared))
         for name, meaning, by_model in (
             ("concord_queue_depth", "Requests that wait for Triton", self._load.waiting),
             ("concord_in_flight", "Requests that Triton is answering", self._load.running),

@@ -94,7 +94,8 @@ class KServe:
     ``headers`` are those of the last inference, their names in lower case.
 
     ``script`` holds (status, message) refusals, or "hang": wait for the client to go away. Past its end the server
-    answers every output with its fixed bytes. ``ready_after`` readiness probes are answered with no.
+    answers every output with its fixed bytes. Refusals say ``retry_after``, if it is not empty. ``ready_after``
+    readiness probes are answered with no.
 
     A stream goes as ``stream`` says: the number of a step that is done, ("error", message), a (status, message) that
     ends the stream, "hang", "exit" (the process dies), "picture", "final" (the empty last response), or
@@ -117,6 +118,7 @@ class KServe:
     total: int = 2
     stream: list[object] = field(default_factory=lambda: [0, 1, 2, "picture and final"])
     refused_images: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    retry_after: str = ""
     ready_after: int = 0
     url: str = ""
     received: list[tuple[str, dict[str, object], list[str]]] = field(default_factory=list)
@@ -211,6 +213,8 @@ class GrpcService(service_pb2_grpc.GRPCInferenceServiceServicer):
                 context.add_callback(self.kserve.left.set)
                 self.kserve.left.wait(LIMIT)
             case (status, message):
+                if self.kserve.retry_after:
+                    context.set_trailing_metadata([("retry-after", self.kserve.retry_after)])
                 context.abort(grpc.StatusCode[status], message)
 
     def response(self, request, answers):
@@ -293,7 +297,8 @@ class HttpHandler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             case (status, message):
-                self.reply(HTTP_STATUS[status], json.dumps({"error": message}).encode())
+                said = {"Retry_After": self.kserve.retry_after} if self.kserve.retry_after else {}
+                self.reply(HTTP_STATUS[status], json.dumps({"error": message}).encode(), **said)
                 return
         answer, raw = [], b""
         for name in filter(self.kserve.answers.get, outputs):

@@ -3,6 +3,9 @@
 import asyncio
 import inspect
 import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -120,6 +123,22 @@ def test_retries_stop_at_the_deadline(ask, kserve):
     with pytest.raises(Unavailable):
         ask(kserve.url, "segment", IMAGE, "bear", retry=Retry(attempts=9, first_delay=1000, longest_delay=1000))
     assert len(kserve.received) == 1
+
+
+def test_who_is_told_when_to_come_back_waits_for_it(ask, kserve):
+    kserve.script, kserve.retry_after = [BUSY], "1"
+    began = time.monotonic()
+    assert ask(kserve.url, "segment", IMAGE, "bear").score == 0.75
+    assert time.monotonic() - began >= 1 and len(kserve.received) == 2
+
+
+@pytest.mark.parametrize("told", ["3600", "a date"])
+def test_what_would_come_after_the_deadline_is_an_error_at_once_that_says_when(ask, kserve, told):
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    kserve.script, kserve.retry_after = [BUSY] * 10, later if told == "a date" else told
+    with pytest.raises(Unavailable) as refused:
+        ask(kserve.url, "segment", IMAGE, "bear", timeout=30)
+    assert 3000 < refused.value.retry_after <= 3600 and len(kserve.received) == 1
 
 
 LOST = ("INTERNAL", "in ensemble 'segment', Stub process 'segment_0_0' is not healthy.")

@@ -36,6 +36,13 @@ def test_the_servers_typed_message_is_found_behind_any_prefix(prefix, status):
     assert str(error) == MESSAGE
 
 
+def test_when_to_come_back_is_kept_where_an_error_travels():
+    for error in (Unavailable("busy"), Unreachable("localhost:8001", "grpc", "gone")):
+        assert error.retry_after is None
+        error.retry_after = 5.0
+        assert pickle.loads(pickle.dumps(error)).retry_after == 5.0
+
+
 def test_a_message_without_allowed_is_typed_too():
     error = error_from_answer("400", "[invalid_image] IMAGE: has no bytes\n", model="m", timeout=1)
     assert isinstance(error, InvalidInput)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from concord.server.declared import catalogue
 from concord.server.embedded import Ports
@@ -303,6 +304,24 @@ def test_only_the_facade_s_port_is_open_and_nothing_goes_out(name):
     assert sorted(policy["policyTypes"]) == ["Egress", "Ingress"] and policy.get("egress", []) == []
     assert [each["port"] for rule in policy["ingress"] for each in rule["ports"]] == [port["name"]]
     assert all(rule["from"] for rule in policy["ingress"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_shared_rates_the_facade_reaches_redis_and_the_dns_alone(name, tmp_path):
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / "overlays" / name
+    kustomization = folder / "kustomization.yaml"
+    own = yaml.safe_load(kustomization.read_text())
+    own["components"] = [*own.get("components", ()), "../../rates"]
+    kustomization.write_text(yaml.safe_dump(own))
+    manifests = rendered(folder)
+    assert [problems(manifests, release) for release in (OLDEST, NEWEST)] == [[], []]
+    found = {each["kind"]: each["spec"] for each in manifests if "spec" in each}
+    [variable] = facade_of(found["Deployment"]["template"]["spec"])["env"]
+    assert variable["name"] in {row.variable for row in rows()} and "secretKeyRef" in variable["valueFrom"]
+    rules = found["NetworkPolicy"]["egress"]
+    assert all(rule["to"] for rule in rules)
+    assert {each["port"] for rule in rules for each in rule["ports"]} == {6379, 53}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,15 +1,18 @@
 """A key may ask only so often, and is told when it may ask again."""
 
 import asyncio
+import re
 import time
 
 import httpx
 import pytest
 
-from facade.access.keys import Rates
+from concord.server.embedded import EmbeddedServer
+from concord_client import AsyncClient, Unavailable
+from facade.access.rates import Rates
 from facade.problems import Problem
 from facade.settings import Settings
-from tests.facade.running import PATIENCE, running
+from tests.facade.running import PATIENCE, Facade, running
 
 
 async def wait(rates: Rates, name: str, rate: str) -> float:
@@ -78,3 +81,41 @@ def test_over_the_rate_a_request_is_refused_with_the_time_to_wait(server):
         assert client.get("/v1/models", headers=bob).status_code == 200
         # What tells how the facade is does not count.
         assert client.get("/metrics", headers=ann).status_code == 200
+
+
+ANN = {"Authorization": "Bearer ann"}
+
+
+async def harmonized(facade: Facade, server: EmbeddedServer, times: int, **given: object) -> list[bytes]:
+    """What the client is answered by the facade."""
+    async with (
+        AsyncClient(server.grpc_url) as direct,
+        AsyncClient(facade.url.removeprefix("http://"), protocol="http") as client,
+    ):
+        # The facade has no list of Triton's models, which the client would ask for.
+        client._catalogue = await direct.catalogue()
+        return [(await client.harmonize(headers=ANN, **given)).image for _ in range(times)]
+
+
+def refused(facade: Facade) -> list[str]:
+    """The counts of what was refused."""
+    return re.findall(
+        r"^concord_rejections_total\{.*rate_limited.*\} (\S+)$",
+        httpx.get(f"{facade.url}/metrics", headers=ANN).text,
+        re.MULTILINE,
+    )
+
+
+def test_the_client_waits_as_long_as_it_is_told_and_is_answered(server, image, mask):
+    settings = Settings(triton_url=server.grpc_url, page=False, api_keys="ann", rate_limit="1/2second")
+    with running(settings) as facade:
+        answers = asyncio.run(harmonized(facade, server, 2, image=image, mask=mask, timeout=PATIENCE))
+        assert answers[0] == answers[1] and refused(facade) in ([], ["1.0"])
+
+
+def test_a_client_that_cannot_wait_so_long_is_told_how_long_it_would_be(server, image, mask):
+    settings = Settings(triton_url=server.grpc_url, page=False, api_keys="ann", rate_limit="1/hour")
+    with running(settings) as facade:
+        with pytest.raises(Unavailable, match="rate_limited") as refusal:
+            asyncio.run(harmonized(facade, server, 2, image=image, mask=mask, timeout=PATIENCE))
+        assert 3000 < refusal.value.retry_after <= 3600 and refused(facade) == ["1.0"]

@@ -80,6 +80,7 @@ VALUES = {
     "manage": ("true", True),
     "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
+    "rates": ("rediss://:secret@box:6380/1", "rediss://:secret@box:6380/1"),
 }
 
 
@@ -137,6 +138,15 @@ def test_the_limits_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> 
         ("--concurrency", "one=none"),
         ("--concurrency", "=4"),
         ("--rate-limit", "often"),
+        ("--rates", "box:6379"),
+        ("--rates", "http://box:6379"),
+        ("--rates", "redis://"),
+        ("--rates", "redis://:secret@"),
+        ("--rates", "redis://box:port"),
+        ("--rates", "redis://box:65536"),
+        ("--rates", "redis://box/first"),
+        ("--rates", "redis://box?db=1"),
+        ("--rates", "redis://[half"),
         ("--log-level", "loud"),
         ("--triton-url", "http://elsewhere/path"),
         ("--origins", "concord.example"),
@@ -157,6 +167,13 @@ def test_what_is_shown_holds_every_setting_and_no_key() -> None:
     assert shown.keys() == Settings.model_fields.keys()
     assert "very-secret" not in json.dumps(shown) and shown["api_keys"] == "**********"
     assert settings_of().shown()["api_keys"] == ""
+
+
+def test_the_address_of_a_store_is_not_shown_and_not_said_where_it_is_wrong() -> None:
+    assert "very-secret" not in json.dumps(settings_of("--rates", "redis://:very-secret@box").shown())
+    with pytest.raises(SettingsError) as caught:
+        settings_of("--rates", "redis://:very-secret@box/path")
+    assert "very-secret" not in str(caught.value)
 
 
 def test_a_wrong_setting_does_not_show_its_value_where_it_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:

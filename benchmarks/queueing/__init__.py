@@ -1,0 +1,1 @@
+"""How long requests wait before replicas, by simulation."""
