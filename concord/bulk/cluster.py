@@ -9,10 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from concord_client.commands import one_line
+from concord_client.errors import Unavailable
 
 HOST = "127.0.0.1"
 STORE_BYTES = 512 * 2**20
 """Of shared memory for the rows that are on their way to workers."""
+_ATTEMPTS = 3
+"""Ray gives its processes some seconds to come up, which a busy machine may not have."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -35,7 +41,7 @@ def connected(address: str | None) -> Iterator[None]:
         address: of a cluster, HOST:PORT; None for one of its own, on loopback, without a dashboard.
 
     Raises:
-        ConnectionError: there is none at the address.
+        Unavailable: there is none at the address, or Ray did not start.
     """
     # Ray reads them when it is imported. What is said of tokens for a cluster that is there stays.
     if address is None:
@@ -47,14 +53,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     with TemporaryDirectory(prefix="concord-ray-", ignore_cleanup_errors=True) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        own = {"include_dashboard": False, "object_store_memory": STORE_BYTES, "_temp_dir": folder}
-        ray.init(
-            address=address or "local",
-            _node_ip_address=HOST if address is None or _is_loopback(address) else None,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            **({} if address else own),
-        )
+        _start(address, folder)
         try:
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             context = DataContext.get_current()
@@ -63,6 +62,29 @@ def connected(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _start(address: str | None, folder: str) -> None:
+    import ray
+
+    loopback = address is None or _is_loopback(address)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    common |= {"_node_ip_address": HOST} if loopback else {}
+    if address is not None:
+        try:
+            ray.init(address=address, **common)
+        except Exception as error:  # of several kinds, by what answers
+            raise Unavailable(f"no Ray cluster answers at {address}: {one_line(error)[:300]}") from None
+        return
+    for attempt in range(_ATTEMPTS):
+        try:
+            own = {"include_dashboard": False, "object_store_memory": STORE_BYTES, "_temp_dir": f"{folder}/{attempt}"}
+            ray.init(address="local", **common, **own)
+            return
+        except Exception as error:  # Ray's own are of no kind
+            ray.shutdown()
+            reason = one_line(error)[:300]
+    raise Unavailable(f"Ray did not start on this machine: {reason}")
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,6 +1,5 @@
 """The Triton of a node: an actor that stays there, and that the node's workers ask for its address."""
 
-import asyncio
 import os
 import threading
 from typing import Any
@@ -14,7 +13,7 @@ from concord.server.choice import AUTO
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord.server.watchdog import Watchdog
-from concord_client.aio import AsyncClient
+from concord_client.client import Client
 from concord_client.commands import UsageError
 from concord_client.commands.batch import REACH_TIMEOUT
 from concord_client.commands.flags import read_given
@@ -71,7 +70,7 @@ class Node:
         if self._failure is not None:
             return self._failure
         try:
-            return asyncio.run(self._checked(given))
+            return self._checked(given)
         except (ConcordClientError, UsageError) as error:
             return error
 
@@ -81,11 +80,11 @@ class Node:
         if self._server is not None:
             self._server.stop()
 
-    async def _checked(self, given: frozenset[str]) -> dict[str, SettingValue]:
+    def _checked(self, given: frozenset[str]) -> dict[str, SettingValue]:
         order = self._order
-        async with AsyncClient(self.address(), timeout=order.timeout) as client:
-            await client.wait_until_ready(REACH_TIMEOUT)
-            catalogue = await client.catalogue()
+        with Client(self.address(), timeout=order.timeout) as client:
+            client.wait_until_ready(REACH_TIMEOUT)
+            catalogue = client.catalogue()
             tensors = {each.tensor for each in order.request.fields() if each.name in given}
             pipeline = catalogue.choose(order.task, order.model, tensors, streams=True)
             return read_given(catalogue, pipeline, order.settings)
