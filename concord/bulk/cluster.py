@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ STORE_BYTES = 512 * 2**20
 """Of shared memory for the rows that are on their way to workers."""
 _ATTEMPTS = 3
 """Ray gives its processes some seconds to come up, which a busy machine may not have."""
+_REACH_SECONDS = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray then takes this machine's address to be that of loopback, as it does on systems with firewalls that ask."""
@@ -72,6 +75,9 @@ def _start(address: str | None, folder: str) -> None:
     common |= {"_node_ip_address": HOST} if loopback else {}
     if address is not None:
         try:
+            # Ray itself would try for minutes.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
             ray.init(address=address, **common)
         except Exception as error:  # of several kinds, by what answers
             raise Unavailable(f"no Ray cluster answers at {address}: {one_line(error)[:300]}") from None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -81,8 +81,11 @@ class Records:
     def __init__(self, target: Place, order: Order) -> None:
         self._target = target
         self._schema = schema(order)
-        self._journals = [name for name in self._files() if name.startswith(f"{FOLDER}/") and name.endswith(".jsonl")]
-        self.pictures = frozenset(name for name in self._files() if not name.startswith(FOLDER))
+        names = self._files()
+        self._journals = [name for name in names if name.startswith(f"{FOLDER}/") and name.endswith(".jsonl")]
+        # Of a worker that was killed while it wrote; see `concord_client.atomic_file`.
+        self._partial = [name for name in names if PurePosixPath(name).match(".concord-*.part")]
+        self.pictures = frozenset({name for name in names if not name.startswith(FOLDER)}.difference(self._partial))
 
     def lines(self) -> dict[str, Line]:
         """By name; those without a picture that is there are left out, unless they are of no picture.
@@ -107,13 +110,13 @@ class Records:
         return {key: line for key, line in found.items() if line["status"] != "done" or line["output"] in self.pictures}
 
     def compact(self) -> dict[str, Line]:
-        """Writes the table of all lines, removes the journals, and returns the lines."""
+        """Writes the table of all lines, removes the journals and what is left of killed workers, and returns the lines."""
         lines = self.lines()
         content = BytesIO()
         rows = [lines[key] for key in sorted(lines)]
         pq.write_table(pa.Table.from_pylist(rows, self._schema), content)
         self._target.write(TABLE, content.getvalue())
-        for name in self._journals:
+        for name in (*self._journals, *self._partial):
             self._target.remove(name)
         return lines
 

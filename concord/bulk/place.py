@@ -44,8 +44,7 @@ class Place:
         """
         protocol, separator, rest = url.partition("://")
         if separator and protocol in _S3:
-            # Arrow's own, so that nothing else needs to be installed; it keeps to AWS_ENDPOINT_URL, too.
-            return cls(url, ArrowFSWrapper(S3FileSystem(allow_bucket_creation=False)), rest.rstrip("/"))
+            return cls(url, ArrowFSWrapper(s3()), rest.rstrip("/"))
         try:
             system, path = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
@@ -138,3 +137,15 @@ class Place:
             problem = f"{self.url!r} cannot be reached with what the environment gives: {one_line(error)[:300]}"
             allowed = "a place that may be " + ("written to" if field == "OUTPUT" else "read")
             raise InvalidInput(NO_ACCESS, field, problem, allowed) from None
+
+
+def s3(**options: Any) -> S3FileSystem:
+    """S3 with the keys, the region and the endpoint of the environment; Arrow's, so that nothing more is installed."""
+    named = {
+        "endpoint_override": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    }
+    for option, variables in named.items():
+        if value := next(filter(None, map(os.environ.get, variables)), None):
+            options[option] = value
+    return S3FileSystem(**options)

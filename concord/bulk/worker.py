@@ -118,8 +118,10 @@ class Worker:
                 if error.code == INVALID_SETTING:
                     raise
                 line |= {"status": "refused", "code": error.code, "error": one_line(error), "output": None}
-            except (ConcordClientError, OSError, ValueError) as error:
-                code = "unreadable" if isinstance(error, OSError) else type(error).__name__
+            except ValueError as error:  # the row gives none, or more than one, of what the task takes one of
+                line |= {"status": "refused", "code": "invalid_row", "error": one_line(error), "output": None}
+            except (ConcordClientError, OSError) as error:
+                code = "unreadable" if isinstance(error, OSError) else "unanswered"
                 line |= {"status": "failed", "code": code, "error": one_line(error), "output": None}
             line["seconds"] = time.monotonic() - began
         await self._write(_Answered(line, picture))
@@ -130,7 +132,12 @@ class Worker:
         return [each for each in order.request.answer_type().fields() if each.holds_images and each != order.picture]
 
     async def _fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row's request; raises OSError, or ValueError where the row gives too little or too much."""
+        """The row's request.
+
+        Raises:
+            InvalidInput: it has no image.
+            OSError: a file of it cannot be read.
+        """
         fields: dict[str, Any] = {} if row.get("text") is None else {"text": row["text"]}
         for name, place in self._task.places.items():
             if (content := row.get(f"{name}_bytes")) is None and (path := row.get(f"{name}_path")) is not None:
@@ -139,7 +146,7 @@ class Worker:
             if content is not None:
                 fields[name] = content
         if "image" not in fields:
-            raise ValueError("the row has no image")
+            raise InvalidInput("missing_image", "IMAGE", "the row has none", "bytes, or a path")
         return fields
 
     async def _write(self, answered: _Answered) -> None:
