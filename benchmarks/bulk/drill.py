@@ -79,7 +79,7 @@ def drill(nodes: Nodes, folder: Path, rows: int, seconds: float) -> Drill:
 
 @dataclass(frozen=True)
 class _Ran:
-    """A run: how it ended, what it said, the pictures that were there when it was killed, and what was asked by then."""
+    """A run: how it ended, what it said, and, when it was killed, the pictures that were there and what was asked."""
 
     returncode: int
     words: str

@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, each with its own raylet, workers and store, in a process of its own."""
+"""A Ray cluster of several nodes on this machine, each with its own raylet, workers and store, kept by a process."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psutil
 
@@ -16,8 +17,8 @@ from concord.bulk.cluster import HOST, loopback_environment
 STORE_BYTES = 200 * 2**20
 ATTEMPTS = 3
 _SLOW = "rfc3987_syntax"
-"""What jsonschema takes along where it is installed compiles a grammar, for seconds, in each of Ray's processes. Serving
-does not install it."""
+"""What jsonschema takes along where it is installed compiles a grammar, for seconds, in each of Ray's processes.
+Serving does not install it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def main(count: int, folder: str) -> None:
     """Keeps the nodes until stdin ends; a line loses one of them."""
     from ray.cluster_utils import Cluster
 
-    common = {
+    common: dict[str, Any] = {
         "num_cpus": 1,
         "node_ip_address": HOST,
         "object_store_memory": STORE_BYTES,

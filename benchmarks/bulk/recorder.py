@@ -10,7 +10,7 @@ from benchmarks.load.identity_model import write_instant
 MODEL = "recording"
 _ANSWER = "    def answer(self, request):\n"
 _BATCH = "max_batch_size: 32"
-_RECORDED = '''        image = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy()
+_RECORDED = """        image = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy()
         encoded = image.item()
         with open(RECORD, "ab") as file:
             file.write((sha256(encoded).hexdigest() + "\\n").encode())
@@ -19,7 +19,7 @@ _RECORDED = '''        image = pb_utils.get_input_tensor_by_name(request, "IMAGE
         except ConcordError as error:
             refused = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse(error=refused)
-'''
+"""
 _IMPORTS = """from hashlib import sha256
 
 from concord.errors import ConcordError

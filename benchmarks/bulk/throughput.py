@@ -1,4 +1,4 @@
-"""Rows a second of `concord bulk` on two nodes and of a bare loop, with one server for both, and the memory it takes."""
+"""Rows a second of `concord bulk` on two nodes and of a bare loop, with one server for both; and its memory."""
 
 import threading
 import time
@@ -14,12 +14,12 @@ from benchmarks.bulk.drill import start
 from benchmarks.bulk.loop import bare
 from benchmarks.bulk.nodes import Nodes
 from benchmarks.bulk.recorder import numbered
+from benchmarks.subjects import LIGHT
 from concord.bulk.order import PICTURES
-from concord.instruments.started_server import serving
 from concord.scenes.encoded import scene_jpeg, scene_mask
-from concord.server.installation import MODEL_REPOSITORIES
+from concord.server.embedded import EmbeddedServer, Ports
 
-MODEL = "ht"
+MODEL = LIGHT
 SIDE = 256
 _POLL_SECONDS = 0.5
 _WARM = 0.2
@@ -58,7 +58,7 @@ def throughput(nodes: Nodes, folder: Path, rows: int, turns: int) -> Throughput:
     rates: dict[str, list[float]] = {"bare loop": [], "bulk": []}
     walls: dict[str, list[float]] = {name: [] for name in rates}
     memory: list[tuple[float, int]] = []
-    with serving(MODEL_REPOSITORIES) as server:
+    with EmbeddedServer(ports=Ports(0, 0, 0), load={MODEL}) as server:
 
         def loop(output: Path) -> Path:
             bare(server.grpc_url, sorted(photos.iterdir()), masks, output, MODEL)
@@ -72,7 +72,7 @@ def throughput(nodes: Nodes, folder: Path, rows: int, turns: int) -> Throughput:
                 raise RuntimeError(words)
             return output / PICTURES
 
-        loop(folder / "warm")
+        bare(server.grpc_url, sorted(photos.iterdir())[: rows // 10], masks, folder / "warm", MODEL)
         ways: dict[str, Callable[[Path], Path]] = {"bare loop": loop, "bulk": bulk}
         for turn in range(turns):
             for name, way in ways.items():

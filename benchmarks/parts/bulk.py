@@ -37,13 +37,13 @@ def section(numbers: Numbers) -> str:
         for name, rates in ran.per_second.items()
     ]
     return (
-        f"## Bulk\n\n{ran.rows} pictures of {SIDE}x{SIDE} with masks, `{MODEL}`, one Triton for both; `concord bulk` on two "
-        "local nodes of Ray's, and one program of asyncio that only asks and writes files. A rate leaves out the first "
-        "fifth of the pictures; seconds are of the whole, with Ray's start.\n\n"
+        f"## Bulk\n\n{ran.rows} pictures of {SIDE}x{SIDE} with masks, `{MODEL}`, one Triton for both; `concord bulk` "
+        "on two local nodes of Ray's, and one program of asyncio that only asks and writes files. A rate leaves out the "
+        "first fifth of the pictures; seconds are of the whole, with Ray's start.\n\n"
         + table(["way", "pictures/s, each turn", "seconds"], rows)
-        + f"\n\nBulk has {ran.ratio:.3f} times the rate of the loop: on one machine Ray brings nothing but the second node. "
-        f"All processes of the nodes take {ran.early_mib:.0f} MiB in the second quarter of a run and {ran.late_mib:.0f} MiB "
-        f"in the last.\n\nKilled twice (the program after {killed.kills[0]} of {killed.rows} pictures, then a node after "
-        f"{killed.kills[1]}): {killed.lost} lost, {killed.twice} twice; {killed.again} requests that were under way were "
-        "asked again."
+        + f"\n\nBulk has {ran.ratio:.3f} times the rate of the loop: on one machine Ray brings nothing but the second "
+        f"node. All processes of the nodes take {ran.early_mib:.0f} MiB in the second quarter of a run and "
+        f"{ran.late_mib:.0f} MiB in the last.\n\nKilled twice (the program after {killed.kills[0]} of {killed.rows} "
+        f"pictures, then a node after {killed.kills[1]}): {killed.lost} lost, {killed.twice} twice; {killed.again} "
+        "requests that were under way were asked again."
     )

@@ -84,7 +84,8 @@ def _start(address: str | None, folder: str) -> None:
         return
     for attempt in range(_ATTEMPTS):
         try:
-            own = {"include_dashboard": False, "object_store_memory": STORE_BYTES, "_temp_dir": f"{folder}/{attempt}"}
+            own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+            own["_temp_dir"] = f"{folder}/{attempt}"
             ray.init(address="local", **common, **own)
             return
         except Exception as error:  # Ray's own are of no kind

@@ -27,9 +27,7 @@ _SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the flags."""
-    parser.add_argument(
-        "input", metavar="INPUT", help="a folder of images, a Parquet file or a folder of them; or a URL"
-    )
+    parser.add_argument("input", metavar="INPUT", help="images or Parquet: a folder, a file, or a URL")
     parser.add_argument("output", metavar="OUTPUT", help="a folder, or the URL of one, outside of INPUT")
     parser.add_argument("--task", metavar="NAME", required=True, help="what is done, such as harmonize")
     parser.add_argument("--model", metavar="NAME", help="what answers; `concord models` lists the models")

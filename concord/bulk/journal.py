@@ -110,7 +110,7 @@ class Records:
         return {key: line for key, line in found.items() if line["status"] != "done" or line["output"] in self.pictures}
 
     def compact(self) -> dict[str, Line]:
-        """Writes the table of all lines, removes the journals and what is left of killed workers, and returns the lines."""
+        """Writes the table of all lines, and returns them; then removes the journals and what killed workers left."""
         lines = self.lines()
         content = BytesIO()
         rows = [lines[key] for key in sorted(lines)]

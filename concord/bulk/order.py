@@ -63,7 +63,8 @@ class Order:
     @property
     def picture(self) -> TensorField:
         """The field of the answer whose picture is written."""
-        return next(each for each in self.request.answer_type().fields() if each.holds_images)
+        fields: tuple[TensorField, ...] = self.request.answer_type().fields()
+        return next(each for each in fields if each.holds_images)
 
     @property
     def said(self) -> tuple[TensorField, ...]:

@@ -31,7 +31,7 @@ _CALLS = 8
 _SHARES = 16
 """Batches that there are for each of a worker's, where there are enough rows."""
 _PLACE_BYTES = 2**20
-"""Of Ray's account of memory: a worker takes so much of it, so that a node has room for the one that is meant for it."""
+"""Of Ray's account of memory: what is set aside on a node for its worker, which takes all of it."""
 STOP_SECONDS = 30.0
 
 
@@ -114,10 +114,10 @@ class _Read:
 
 def _cause(error: Any) -> Exception:
     """What went wrong in a worker."""
-    cause = error
+    cause: BaseException = error
     while isinstance(cause, ray.exceptions.RayTaskError) or type(cause).__module__.startswith("ray."):
         inner = getattr(cause, "cause", None) or cause.__cause__
         if inner is None:
             return ServerError(one_line(error)[-400:])
         cause = inner
-    return cause
+    return cause if isinstance(cause, Exception) else ServerError(one_line(error)[-400:])

@@ -131,9 +131,10 @@ class Place:
         """Names the place where the block finds that it is not to be had."""
         try:
             yield
-        except FileNotFoundError:
-            raise InvalidInput(NOT_FOUND, field, f"there is nothing at {self.url!r}") from None
         except OSError as error:
+            # fsspec takes it from Arrow's words that something is not there, also where it is a key that is not.
+            if isinstance(error, FileNotFoundError) and error.__cause__ is None:
+                raise InvalidInput(NOT_FOUND, field, f"there is nothing at {self.url!r}") from None
             problem = f"{self.url!r} cannot be reached with what the environment gives: {one_line(error)[:300]}"
             allowed = "a place that may be " + ("written to" if field == "OUTPUT" else "read")
             raise InvalidInput(NO_ACCESS, field, problem, allowed) from None

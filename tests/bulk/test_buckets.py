@@ -1,5 +1,6 @@
 """A bucket that speaks S3, with keys from the environment; the server is moto's, where it is installed."""
 
+import math
 import shutil
 import socket
 import subprocess
@@ -66,6 +67,13 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     urllib.request.urlopen(urllib.request.Request(f"{s3_url}/moto-api/reset", method="POST")).close()
 
 
+def ask_who_it_is(s3_url: str, after: float) -> None:
+    """Has the server look at keys from so many requests on; it knows nobody's."""
+    headers = {"Content-Type": "text/plain"}
+    body = str(after).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{s3_url}/moto-api/reset-auth", body, headers)).close()
+
+
 def test_a_bucket_has_rows_and_takes_pictures_lines_and_the_table(bucket: str) -> None:
     order = Order(f"{bucket}/in", f"{bucket}/out", "segment", text="a ball")
     source, target = Place.of(order.source), Place.of(order.target)
@@ -87,9 +95,7 @@ def test_a_bucket_has_rows_and_takes_pictures_lines_and_the_table(bucket: str) -
 def test_a_bucket_without_access_is_named_and_nothing_is_written(
     bucket: str, s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # From now on moto asks who it is, and knows nobody.
-    reset = urllib.request.Request(f"{s3_url}/moto-api/reset-auth", data=b"0", method="POST")
-    urllib.request.urlopen(reset).close()
+    ask_who_it_is(s3_url, after=0)
     try:
         with pytest.raises(InvalidInput, match=r"\[no_access\] INPUT: 's3://pictures/in' cannot be reached"):
             run(Order(f"{bucket}/in", str(tmp_path / "out"), "segment", text="a ball"))
@@ -98,8 +104,7 @@ def test_a_bucket_without_access_is_named_and_nothing_is_written(
         with pytest.raises(InvalidInput, match=r"\[no_access\] OUTPUT: 's3://pictures/out' cannot be reached"):
             run(Order(str(tmp_path), f"{bucket}/out", "segment", text="a ball"))
     finally:
-        open_again = urllib.request.Request(f"{s3_url}/moto-api/reset-auth", data=b"inf", method="POST")
-        urllib.request.urlopen(open_again).close()
+        ask_who_it_is(s3_url, after=math.inf)
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket: str, tmp_path: Path) -> None:
