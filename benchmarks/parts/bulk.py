@@ -38,8 +38,8 @@ def section(numbers: Numbers) -> str:
     ]
     return (
         f"## Bulk\n\n{ran.rows} pictures of {SIDE}x{SIDE} with masks, `{MODEL}`, one Triton for both; `concord bulk` "
-        "on two local nodes of Ray's, and one program of asyncio that only asks and writes files. A rate leaves out the "
-        "first fifth of the pictures; seconds are of the whole, with Ray's start.\n\n"
+        "on two local nodes of Ray's, and one program of asyncio that only asks and writes files. A rate leaves out "
+        "the first fifth of the pictures; seconds are of the whole, with Ray's start.\n\n"
         + table(["way", "pictures/s, each turn", "seconds"], rows)
         + f"\n\nBulk has {ran.ratio:.3f} times the rate of the loop: on one machine Ray brings nothing but the second "
         f"node. All processes of the nodes take {ran.early_mib:.0f} MiB in the second quarter of a run and "
