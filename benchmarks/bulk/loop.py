@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from concord.bulk.window import MOST
 from concord_client.aio import AsyncClient
 from concord_client.atomic_file import write_atomically
 
-
-def bare(url: str, images: Sequence[Path], masks: Path, output: Path, model: str, together: int = MOST) -> None:
-    """Harmonizes images, so many at a time, with the masks of their stems."""
-    asyncio.run(_bare(url, images, masks, output, model, together))
+TOGETHER = 8
+"""Requests under way: as many as two workers begin with."""
 
 
-async def _bare(url: str, images: Sequence[Path], masks: Path, output: Path, model: str, together: int) -> None:
+def bare(url: str, images: Sequence[Path], masks: Path, output: Path, model: str) -> None:
+    """Harmonizes images with the masks of their stems."""
+    asyncio.run(_bare(url, images, masks, output, model))
+
+
+async def _bare(url: str, images: Sequence[Path], masks: Path, output: Path, model: str) -> None:
     output.mkdir()
     queue = iter(images)
     async with AsyncClient(url) as client:
@@ -25,5 +27,5 @@ async def _bare(url: str, images: Sequence[Path], masks: Path, output: Path, mod
                 await asyncio.to_thread(write_atomically, output / f"{image.stem}.png", answer.image)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(together):
+            for _ in range(TOGETHER):
                 group.create_task(work(queue))

@@ -14,12 +14,10 @@ from benchmarks.bulk.drill import start
 from benchmarks.bulk.loop import bare
 from benchmarks.bulk.nodes import Nodes
 from benchmarks.bulk.recorder import numbered
-from benchmarks.subjects import LIGHT
 from concord.bulk.order import PICTURES
 from concord.scenes.encoded import scene_jpeg, scene_mask
-from concord.server.embedded import EmbeddedServer, Ports
+from concord.server.embedded import EmbeddedServer
 
-MODEL = LIGHT
 SIDE = 256
 _POLL_SECONDS = 0.5
 _WARM = 0.2
@@ -46,8 +44,8 @@ class Throughput:
     late_mib: float
 
 
-def throughput(nodes: Nodes, folder: Path, rows: int, turns: int) -> Throughput:
-    """Measures both in turns."""
+def throughput(nodes: Nodes, server: EmbeddedServer, model: str, folder: Path, rows: int, turns: int) -> Throughput:
+    """Measures both in turns, with a model of the server."""
     image, mask = scene_jpeg(SIDE, SIDE), scene_mask(SIDE, SIDE)
     photos, masks = folder / "photos", folder / "masks"
     photos.mkdir()
@@ -58,29 +56,28 @@ def throughput(nodes: Nodes, folder: Path, rows: int, turns: int) -> Throughput:
     rates: dict[str, list[float]] = {"bare loop": [], "bulk": []}
     walls: dict[str, list[float]] = {name: [] for name in rates}
     memory: list[tuple[float, int]] = []
-    with EmbeddedServer(ports=Ports(0, 0, 0), load={MODEL}) as server:
 
-        def loop(output: Path) -> Path:
-            bare(server.grpc_url, sorted(photos.iterdir()), masks, output, MODEL)
-            return output
+    def loop(output: Path) -> Path:
+        bare(server.grpc_url, sorted(photos.iterdir()), masks, output, model)
+        return output
 
-        def bulk(output: Path) -> Path:
-            arguments = [photos, output, "--masks", masks, "--model", MODEL, "--url", server.grpc_url]
-            with start(nodes, arguments) as process, sampled(nodes, process.pid, memory):
-                words = process.communicate()[1]
-            if process.returncode:
-                raise RuntimeError(words)
-            return output / PICTURES
+    def bulk(output: Path) -> Path:
+        arguments = [photos, output, "--masks", masks, "--model", model, "--url", server.grpc_url]
+        with start(nodes, arguments) as process, sampled(nodes, process.pid, memory):
+            words = process.communicate()[1]
+        if process.returncode:
+            raise RuntimeError(words)
+        return output / PICTURES
 
-        bare(server.grpc_url, sorted(photos.iterdir())[: rows // 10], masks, folder / "warm", MODEL)
-        ways: dict[str, Callable[[Path], Path]] = {"bare loop": loop, "bulk": bulk}
-        for turn in range(turns):
-            for name, way in ways.items():
-                began = time.monotonic()
-                written = sorted(each.stat().st_mtime for each in way(folder / f"{name}-{turn}").iterdir())
-                walls[name].append(time.monotonic() - began)
-                first = round(len(written) * _WARM)
-                rates[name].append((len(written) - 1 - first) / (written[-1] - written[first]))
+    bare(server.grpc_url, sorted(photos.iterdir())[: rows // 10], masks, folder / "warm", model)
+    ways: dict[str, Callable[[Path], Path]] = {"bare loop": loop, "bulk": bulk}
+    for turn in range(turns):
+        for name, way in ways.items():
+            began = time.monotonic()
+            written = sorted(each.stat().st_mtime for each in way(folder / f"{name}-{turn}").iterdir())
+            walls[name].append(time.monotonic() - began)
+            first = round(len(written) * _WARM)
+            rates[name].append((len(written) - 1 - first) / (written[-1] - written[first]))
     last = written
     early, late = (
         median([used for when, used in memory if last[int(start * rows)] <= when <= last[int(end * rows) - 1]] or [0])

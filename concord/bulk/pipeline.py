@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.data.exceptions import UserCodeException
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -60,7 +61,7 @@ def work(order: Order, rows: Folder | Table, todo: Todo) -> int:
                 for told in batch.to_pylist():
                     window = told["window"]
                     progress.update()
-    except ray.exceptions.RayTaskError as error:
+    except (ray.exceptions.RayError, UserCodeException) as error:
         raise _cause(error) from None
     finally:
         ray.wait([node.stop.remote() for node in nodes], num_returns=len(nodes), timeout=STOP_SECONDS)
@@ -115,7 +116,7 @@ class _Read:
 def _cause(error: Any) -> Exception:
     """What went wrong in a worker."""
     cause: BaseException = error
-    while isinstance(cause, ray.exceptions.RayTaskError) or type(cause).__module__.startswith("ray."):
+    while isinstance(cause, ray.exceptions.RayError) or type(cause).__module__.startswith("ray."):
         inner = getattr(cause, "cause", None) or cause.__cause__
         if inner is None:
             return ServerError(one_line(error)[-400:])

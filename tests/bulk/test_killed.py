@@ -60,17 +60,6 @@ def test_rows_that_cannot_be_read_are_in_the_table_and_the_others_are_done(
     assert "[invalid_image] IMAGE" in words
 
 
-def test_a_model_that_no_node_has_is_named_with_those_they_have(
-    cluster: Nodes, drilled: tuple[Drill, Path], tmp_path: Path
-) -> None:
-    _, folder = drilled
-    arguments = [folder / "photos", tmp_path / "out", "--masks", folder / "masks", "--model", "nobody"]
-    with start(cluster, [*arguments, "--model-repository", folder / "models"]) as process:
-        words = process.communicate(timeout=SECONDS)[1]
-    assert (process.returncode, f"no model named 'nobody'; it has {MODEL}" in words) == (4, True), words
-    assert not (tmp_path / "out" / TABLE).exists()
-
-
 def test_nothing_of_the_cluster_listens_beyond_this_machine(cluster: Nodes) -> None:
     heard = {
         connection.laddr.ip.removeprefix("::ffff:")
