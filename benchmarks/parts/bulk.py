@@ -79,6 +79,6 @@ def compared(what: str, ran: Throughput) -> str:
 def drilled(killed: Drill) -> str:
     return (
         f"Killed twice, the program after {killed.kills[0]} of {killed.rows} pictures, then a node after "
-        f"{killed.kills[1]}: {killed.lost} lost, {killed.twice} twice; {killed.again} requests that were under way were "
-        "asked again."
+        f"{killed.kills[1]}: {killed.lost} lost, {killed.twice} twice; {killed.again} requests that were under way "
+        "were asked again."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data.exceptions import UserCodeException
+from ray.data.exceptions import SystemException
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -61,7 +61,7 @@ def work(order: Order, rows: Folder | Table, todo: Todo) -> int:
                 for told in batch.to_pylist():
                     window = told["window"]
                     progress.update()
-    except (ray.exceptions.RayError, UserCodeException) as error:
+    except (ray.exceptions.RayError, SystemException) as error:
         raise _cause(error) from None
     finally:
         ray.wait([node.stop.remote() for node in nodes], num_returns=len(nodes), timeout=STOP_SECONDS)
