@@ -1,6 +1,7 @@
 """Rows through Ray Data to the nodes of a cluster: one Triton and one worker on each."""
 
 import os
+import pickle
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def work(order: Order, rows: Folder | Table, todo: Todo) -> int:
         with tqdm(total=todo.count, unit="row", disable=None) as progress:
             for batch in _answered(task, rows, todo, len(nodes)):
                 for told in batch.to_pylist():
+                    if told["fatal"] is not None:
+                        raise pickle.loads(told["fatal"])  # noqa: S301 - of our own worker
                     window = told["window"]
                     progress.update()
     except (ray.exceptions.RayError, SystemException) as error:

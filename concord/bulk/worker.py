@@ -1,6 +1,7 @@
 """Does the rows that a node is given: keeps requests under way at its Triton, and writes down what became of them."""
 
 import asyncio
+import pickle
 import threading
 import time
 from collections.abc import Mapping
@@ -24,8 +25,8 @@ from concord_client.commands.batch import INVALID_SETTING, PATIENT_RETRY
 from concord_client.errors import ConcordClientError, InvalidInput, ModelNotFound, Unreachable
 from concord_client.settings import SettingValue
 
-TOLD = pa.schema({"id": pa.string(), "status": pa.string(), "error": pa.string(), "window": pa.int64()})
-"""What a batch answers with."""
+TOLD = pa.schema({"id": pa.string(), "status": pa.string(), "window": pa.int64(), "fatal": pa.binary()})
+"""What a batch answers with: of each row, or what ends the run, an exception as `pickle` writes it."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,12 @@ class Worker:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """What became of the rows, as `TOLD`.
-
-        Raises:
-            OSError: the output cannot be written.
-            ConcordClientError: no row would be answered.
-        """
-        told = asyncio.run_coroutine_threadsafe(self._all(rows.to_pylist()), self._loop).result()
+        """What became of the rows, as `TOLD`; the output cannot be written, or no row would be answered, is fatal."""
+        try:
+            told = asyncio.run_coroutine_threadsafe(self._all(rows.to_pylist()), self._loop).result()
+        except (OSError, ConcordClientError) as error:
+            # Ray would ask for the batch again, and wrap it in errors of its own.
+            told = [{"fatal": pickle.dumps(error)}]
         return pa.Table.from_pylist(told, TOLD)
 
     async def _all(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ class Worker:
                 line |= {"status": "failed", "code": code, "error": one_line(error), "output": None}
             line["seconds"] = time.monotonic() - began
         await self._write(_Answered(line, picture))
-        return {"id": name, "status": line["status"], "error": line.get("error")}
+        return {"id": name, "status": line["status"]}
 
     def _unwanted(self) -> list[Any]:
         order = self._task.order
