@@ -14,6 +14,7 @@ _EXPORT = {"diffusers", "nncf", "onnx", "onnx_ir", "onnxscript", "open_clip", "s
 # What starts Triton or a facade, and what starts a browser.
 _SERVERS = {
     ("benchmarks.balanced.replicas", "Replica"),
+    ("benchmarks.bulk.nodes", "nodes"),
     ("benchmarks.floors.published", "serving"),
     ("concord.server.embedded", "EmbeddedServer"),
     ("concord.instruments.started_server", "serving"),

@@ -28,6 +28,7 @@ PARTS = (
     "tracing",
     "drills",
     "balanced",
+    "bulk",
     "loading",
     "scaling",
     "gpu",

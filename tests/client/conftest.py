@@ -1,5 +1,4 @@
 import asyncio
-import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -34,14 +33,6 @@ def other_kserve(protocol: str) -> Iterator[KServe]:
 def grpc_kserve() -> Iterator[KServe]:
     """A server for what does not depend on the protocol."""
     yield from serve_grpc(KServe())
-
-
-@pytest.fixture
-def closed_url() -> Iterator[str]:
-    """An address at which nothing listens, and nothing else will while the test runs."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(params=[Client, AsyncClient])
