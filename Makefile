@@ -54,6 +54,12 @@ EXACT := $(if $(filter 3.13,$(VERSION)),--no-deps -r constraints.txt,$(PINNED))
 	@$(PYTHON) -m venv --clear .venv-kserve \
 	  && .venv-kserve/bin/pip install --quiet --disable-pip-version-check kserve==0.21.0 && touch $@ || rm -rf .venv-kserve
 
+# Buckets are tested on a server of S3 that wants other versions of packages than ours; without it, those tests are skipped.
+.venv-s3/installed:
+	@$(PYTHON) -m venv --clear .venv-s3 \
+	  && .venv-s3/bin/pip install --quiet --disable-pip-version-check 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5 \
+	  && touch $@ || rm -rf .venv-s3
+
 demo: .venv/installed ## harmonize photographs and generated scenes through the real server: out/demo/index.html
 	$(SERVE) -m demo
 
@@ -89,7 +95,7 @@ test-fast: .venv-fast/installed ## the tests that start no server and no browser
 
 check: lint test-fast ## what to run before a commit
 
-test: lint browser prometheus redis .venv-kserve/installed ## install what tests need and run them all
+test: lint browser prometheus redis .venv-kserve/installed .venv-s3/installed ## install what tests need and run them all
 	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
 	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 
@@ -122,4 +128,4 @@ weights: .venv-test/installed ## train the demo weights again and export them (h
 	demo/weights.sh
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-fast .venv-test .venv-kserve out
+	rm -rf .venv .venv-fast .venv-test .venv-kserve .venv-s3 out

@@ -1,7 +1,6 @@
-"""A bucket that speaks S3, with keys from the environment; the server is moto's, where it is installed."""
+"""A bucket that speaks S3, with keys from the environment; the server is moto's."""
 
 import math
-import shutil
 import socket
 import subprocess
 import time
@@ -16,24 +15,25 @@ from concord.bulk.journal import Journal, Records
 from concord.bulk.order import Order
 from concord.bulk.place import Place, s3
 from concord.bulk.run import run
+from concord.server.installation import ROOT
 from concord_client.errors import InvalidInput
 
 START_SECONDS = 60.0
+PROGRAM = ROOT / ".venv-s3" / "bin" / "moto_server"
 REGION = "us-east-1"
 
 
 @pytest.fixture(scope="module")
 def s3_url(tmp_path_factory) -> Iterator[str]:
-    program = shutil.which("moto_server")
-    if program is None:
-        pytest.skip("there is no moto_server here")
+    if not PROGRAM.exists():
+        pytest.skip("moto is not installed: make .venv-s3/installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("moto") / "log"
     with log.open("wb") as written:
-        process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=written, stderr=written)
+        process = subprocess.Popen([PROGRAM, "-H", "127.0.0.1", "-p", str(port)], stdout=written, stderr=written)
         try:
             end = time.monotonic() + START_SECONDS
             while True:
