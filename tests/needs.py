@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 _EXPORT = {"diffusers", "nncf", "onnx", "onnx_ir", "onnxscript", "open_clip", "safetensors", "torch", "transformers"}
 # What starts Triton or a facade, and what starts a browser.
 _SERVERS = {
-    ("benchmarks.balanced.replicas", "Replica"),
+    ("benchmarks.balanced.haproxy", "balancing"),
+    ("benchmarks.balanced.replicas", "replicas"),
     ("benchmarks.bulk.nodes", "nodes"),
     ("benchmarks.floors.published", "serving"),
     ("concord.server.embedded", "EmbeddedServer"),

