@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import nn
 
+from concord.loops.diffir import PRIOR
 from concord.scenes.scene import make_scene
 from concord.tokenizer import Tokenizer
 from demo import sizes
@@ -60,6 +61,19 @@ def test_a_trained_network_is_written_with_its_own_sizes(
     trained.write(build(trained.config).state_dict(), tmp_path / "trained.safetensors")
     loaded = network.source.load(network.source.read(tmp_path / "trained.safetensors"))
     assert loaded.record["config"] == asdict(trained.config)
+
+
+def test_the_blocks_of_a_new_diffir_let_features_pass() -> None:
+    torch.manual_seed(0)
+    network = DiffIRNet(sizes.DIFFIR)
+    inpainter.begin(network)
+    block: Any = network.G.latent[0]
+    features = torch.randn(1, block.norm1.body.normalized_shape[0], 8, 8)
+    with torch.no_grad():
+        prior = network.diffusion(torch.rand(1, diffir.MASKED, 64, 64), torch.randn(1, PRIOR))
+        led = block.attn.led(features, prior)
+    assert torch.corrcoef(torch.stack((led.flatten(), features.flatten())))[0, 1] > 0.95
+    assert 0.8 < led.std() / features.std() < 1.25
 
 
 def test_the_text_encoder_says_what_cris_s_text_tower_says() -> None:
