@@ -5,7 +5,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from concord.bulk.order import Order
+from concord.bulk.order import COLUMNS, Order
 from concord_client.commands import ExitCode, UsageError
 from concord_client.commands.flags import given_settings
 
@@ -21,7 +21,6 @@ on where it was: a row is done when its picture is there. A row that the server 
 failed otherwise is. Without --address, Ray runs on this machine for as long as the run takes. The settings of a model
 are flags too: `concord models` lists them."""
 takes_settings = True
-_COLUMNS = ("image", "mask", "text", "id")
 _SHOWN = 20
 
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     texts.add_argument("--text", metavar="WORDS", help="the same for every row")
     texts.add_argument("--expressions", metavar="FILE", help='JSON lines, {"image": NAME, "text": WORDS}')
     parser.add_argument("--masks", metavar="PATTERN", help="a folder or its URL, or a path with {stem} in it")
-    for each in _COLUMNS:
+    for each in COLUMNS:
         words = f"of a Parquet table (default: {each}, if it is there)"
         parser.add_argument(f"--{each}-column", metavar="NAME", help=words)
     parser.add_argument("--again", action="store_true", help="ask again what the server refused")
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         text=args.text,
         expressions=args.expressions,
         masks=args.masks,
-        columns={each: name for each in _COLUMNS if (name := getattr(args, f"{each}_column")) is not None},
+        columns={each: name for each in COLUMNS if (name := getattr(args, f"{each}_column")) is not None},
         again=args.again,
         url=args.url,
         timeout=args.timeout,

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from concord.bulk.order import Order
 from concord.bulk.place import Place
 from concord_client.commands import UsageError
-from concord_client.commands.plan import IMAGE_SUFFIXES, STEM
+from concord_client.commands.plan import IMAGE_SUFFIXES, STEM, one_of_stem
 from concord_client.errors import InvalidInput
 from concord_client.expressions import Expressions
 
@@ -72,12 +72,10 @@ class _Masks:
         image = PurePosixPath(name)
         if self._pattern:
             return Place.of(self._pattern.replace(STEM, image.stem)).path
-        there = self._stems.get(str(image.with_suffix("")), [])
-        png = [each for each in there if each.lower().endswith(".png")]
-        if len(chosen := png or there) != 1:
-            problem = f"there are several of its stem: {', '.join(chosen)}" if chosen else "there is none of its stem"
-            raise InvalidInput(NO_MASK, "MASK", f"{name!r}: {problem}", "one mask for each image")
-        return self.place.at(chosen[0])
+        try:
+            return self.place.at(one_of_stem(self._stems.get(str(image.with_suffix("")), [])))
+        except LookupError as error:
+            raise InvalidInput(NO_MASK, "MASK", f"{name!r}: {error.args[0]}", "one mask for each image") from None
 
 
 def _by_stem(names: Sequence[str]) -> Mapping[str, list[str]]:

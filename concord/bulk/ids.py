@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from concord.bulk.order import PICTURES
+from concord_client.commands.plan import folded
 from concord_client.errors import InvalidInput
 
 LONGEST = 1024
@@ -40,7 +41,7 @@ def require_distinct(names: Iterable[str], walked: bool) -> None:
     """
     taken: dict[str, str] = {}
     for name in names:
-        key = unicodedata.normalize("NFC", picture_of(name, walked)).casefold()
+        key = folded(picture_of(name, walked))
         if key in taken:
             raise InvalidInput(
                 "duplicate_id", "id", f"{name!r} and {taken[key]!r} would be one picture", "distinct ones"

@@ -10,6 +10,8 @@ from concord_client.tasks import TASKS
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Request
 
+COLUMNS = ("image", "mask", "text", "id")
+"""What is read of a Parquet table, and the names of the columns where no others are given."""
 PICTURES = "images"
 """The folder of the output that the pictures are in."""
 
@@ -27,7 +29,7 @@ class Order:
         text: the same for every row.
         expressions: file of texts by image, see `concord_client.expressions`.
         masks: for a folder: a folder with a mask of the same stem for each, or a path with ``{stem}``.
-        columns: of a Parquet table, by what is in them: ``image``, ``mask``, ``text``, ``id``.
+        columns: of a Parquet table, by what is in them, of `COLUMNS`.
         again: whether rows that the server refused are asked again.
         url: of the server that every node asks; None for a Triton on each.
         timeout: seconds for one answer; None for what the model declares.

@@ -50,7 +50,7 @@ def work(order: Order, rows: Folder | Table, todo: Todo) -> int:
     nodes = [node_on(each["NodeID"], order, threads, run_name, each["Resources"].get("GPU", 0)) for each in alive]
     window, settings = 0, dict[str, SettingValue]()
     try:
-        for checked in ray.get([node.check.remote(frozenset(todo.given)) for node in nodes]):
+        for checked in ray.get([node.check.remote(frozenset(rows.given)) for node in nodes]):
             if isinstance(checked, Exception):
                 raise checked
             settings = checked

@@ -165,4 +165,4 @@ def _todo(
     if known:
         journal.write(known)
     summary.total, summary.skipped = len(ids), len(ids) - left - sum(line["status"] == "refused" for line in known)
-    return Todo(wanted, parts, left, rows.given)
+    return Todo(wanted, parts, left)

@@ -8,14 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from concord.bulk.order import Order
+from concord.bulk.order import COLUMNS, Order
 from concord.bulk.place import Place
 from concord_client.commands import UsageError
 from concord_client.errors import InvalidInput
 
 SUFFIX = ".parquet"
-COLUMNS = {"image": "image", "mask": "mask", "text": "text", "id": "id"}
-"""The names of the columns where no others are given; all but the first need not be there."""
 SCHEMA = pa.schema(
     {
         **{name: pa.string() for name in ("id", "text")},
@@ -42,7 +40,7 @@ class Table:
     """Parquet files at a place.
 
     Raises:
-            InvalidInput: one of them cannot be read, or lacks a column.
+        InvalidInput: one of them cannot be read, or lacks a column.
         UsageError: there are columns for inputs of which the task takes one.
     """
 
@@ -113,12 +111,12 @@ def _columns(order: Order, place: Place, names: Sequence[str]) -> dict[str, str]
             raise UsageError(f"--{what}-column: {order.task} takes no {what}")
         if column not in known:
             raise _missing(what, column, known)
-    names_of = COLUMNS | dict(order.columns)
-    found = {what: name for what, name in names_of.items() if name in known and what in taken}
+    names_of = {what: order.columns.get(what, what) for what in COLUMNS if what in taken}
+    found = {what: name for what, name in names_of.items() if name in known}
     if order.text is not None:
         found.pop("text", None)
     if "image" not in found:
-        raise _missing("image", COLUMNS["image"], known)
+        raise _missing("image", names_of["image"], known)
     for group in order.request.ONE_OF:
         there = [each for each in group if each in found or (each == "text" and order.text is not None)]
         named = [each for each in there if each in order.columns or each not in found]

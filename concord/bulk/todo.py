@@ -13,10 +13,8 @@ class Todo:
     Attributes:
         rows: as `concord.bulk.table.SCHEMA` has them.
         count: rows, of both.
-        given: fields of the request that the rows have.
     """
 
     rows: list[dict[str, Any]]
     parts: list[tuple[Part, list[str]]]
     count: int
-    given: set[str]

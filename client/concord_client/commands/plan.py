@@ -155,6 +155,27 @@ def check_outputs(jobs: Sequence[Job]) -> None:
             taken[key] = f"the answer for {job.name}"
 
 
+def folded(name: str) -> str:
+    """A name as file systems take it that know no case and one composition of letters."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def one_of_stem(names: Sequence[str], where: str = "") -> str:
+    """The image among those of a stem, a PNG before others.
+
+    Args:
+        where: said behind that there is none.
+
+    Raises:
+        LookupError: there is none, or there are several.
+    """
+    png = [name for name in names if name.lower().endswith(".png")]
+    if len(chosen := png or names) == 1:
+        return chosen[0]
+    several = f"there are several of its stem: {', '.join(chosen)}"
+    raise LookupError(several if chosen else f"there is none of its stem{where}")
+
+
 def numbered(path: Path, number: int) -> Path:
     """Where the picture of this number goes, 1 being the first, of an answer's field that has several."""
     return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
@@ -183,17 +204,10 @@ class _Folder:
 
     def of(self, name: Path) -> Path:
         """The image for another; a PNG before others. Raises `LookupError` where there is none, or several."""
-        there = self._there(self._path / name.parent).get(name.stem, [])
-        png = [path for path in there if path.suffix.lower() == ".png"]
+        folder = self._path / name.parent
+        there = self._there(folder).get(name.stem, [])
         self._taken.update(there)
-        if len(chosen := png or there) == 1:
-            return chosen[0]
-        found = ", ".join(path.name for path in chosen)
-        raise LookupError(
-            f"there are several of its stem: {found}"
-            if found
-            else f"there is none of its stem in {self._path / name.parent}"
-        )
+        return folder / one_of_stem([path.name for path in there], f" in {folder}")
 
     def left(self) -> list[Path]:
         """What was there for none of them."""
@@ -220,4 +234,4 @@ def _text(expressions: Expressions, name: str) -> str:
 
 
 def _key(path: Path) -> str:
-    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+    return folded(os.path.realpath(path))
