@@ -16,6 +16,7 @@ PACKAGES = {
     "concord_client": "client/concord_client",
     "concord": "concord",
     "facade": "facade",
+    "annotation": "annotation",
     "export": "export",
     "deploy": "deploy",
     "demo": "demo",

@@ -8,7 +8,19 @@ from concord.server.declared import catalogue
 from concord.server.installation import MODEL_REPOSITORIES
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("backends", "benchmarks", "client", "concord", "demo", "deploy", "docs", "ensembles", "export", "facade")
+ROOMS = (
+    "annotation",
+    "backends",
+    "benchmarks",
+    "client",
+    "concord",
+    "demo",
+    "deploy",
+    "docs",
+    "ensembles",
+    "export",
+    "facade",
+)
 DECLARED = ("export/networks/", "export/pipelines/", "export/__main__.py")
 """Where a model is declared, or what is exported is listed."""
 

@@ -11,10 +11,11 @@ MAY_IMPORT = {
     "concord": {"concord_client"},
     "models": {"concord"},
     "facade": {"concord", "concord_client"},
+    "annotation": {"concord", "concord_client", "facade"},
     "export": {"concord", "concord_client"},
     "deploy": {"concord"},
     "demo": {"concord", "concord_client", "facade", "export"},
-    "benchmarks": {"concord", "concord_client", "facade", "export"},
+    "benchmarks": {"concord", "concord_client", "facade", "annotation", "export"},
 }
 FILES = modules()
 GRAPH = imports(FILES)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from benchmarks.quality.iharmony4 import Dataset, DatasetError, Sample, read_dataset, read_expressions
+from annotation.iharmony4 import Dataset, Sample, read_dataset, read_expressions
+from annotation.record import DatasetError
 from benchmarks.quality.scores import Result, score, side_by_side, tables
 from concord.errors import ConcordError
 from concord.masks import encode_mask, intersection_over_union

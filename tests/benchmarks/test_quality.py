@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from annotation.iharmony4 import read_dataset, read_expressions
+from annotation.record import DatasetError
 from benchmarks.quality.__main__ import main
-from benchmarks.quality.iharmony4 import DatasetError, read_dataset, read_expressions
 from benchmarks.quality.scores import Result, ratio_name, score, tables
 from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer
@@ -113,7 +114,7 @@ def test_a_folder_without_the_layout_and_a_bad_line_are_named(tmp_path: Path) ->
     with pytest.raises(DatasetError, match="no composite_images in any of HCOCO"):
         read_dataset(tmp_path)
     (tmp_path / "expressions").write_text('\n{"composite": "a.jpg"}\n')
-    with pytest.raises(DatasetError, match="line 2: expected"):
+    with pytest.raises(DatasetError, match="line 2: no record; expected"):
         read_expressions(tmp_path / "expressions")
 
 

@@ -58,7 +58,7 @@ def test_the_wheel_carries_what_is_served_and_nothing_else(wheels):
         room = file.partition("/")[0]
         if room in SERVED:
             assert f"concord/data/{file}" in names, f"{file} is not in the wheel"
-        elif room in ("concord", "facade"):
+        elif room in ("annotation", "concord", "facade"):
             assert file in names, f"{file} is not in the wheel"
     assert not {name.partition("/")[0] for name in names} & set(NEVER)
 

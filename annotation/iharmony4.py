@@ -5,15 +5,12 @@ the mask ``c1_2.png`` and to the photograph ``c1.jpg``. ``<sub-set>_test.txt`` i
 set; without that list all of them are taken.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from annotation.record import Annotation, DatasetError, read_records
+
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
-
-
-class DatasetError(Exception):
-    """The data cannot be used; the text says what and where."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +72,10 @@ def by_stem(folder: Path) -> dict[str, Path]:
 
 
 def read_expressions(path: Path) -> dict[str, str]:
-    """Referring expressions by the composite's name.
-
-    Args:
-        path: JSON lines such as ``{"composite": "HCOCO/c1_2_3.jpg", "expression": "the cat"}``.
+    """Referring expressions by the composite's name, from a file of records; of several for one, the last.
 
     Raises:
-        DatasetError: names the line that has another form.
+        DatasetError: names the line that is no record.
     """
-    expressions = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                entry = json.loads(line)
-                expressions[str(entry["composite"])] = str(entry["expression"])
-            except (ValueError, KeyError, TypeError) as error:
-                form = '{"composite": "HCOCO/c1_2_3.jpg", "expression": "the cat"}'
-                raise DatasetError(f"{path}, line {number}: expected {form}") from error
-    return expressions
+    records = read_records(path)
+    return {record.composite: record.expression for record in records if isinstance(record, Annotation)}
