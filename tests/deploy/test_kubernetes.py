@@ -306,22 +306,45 @@ def test_only_the_facade_s_port_is_open_and_nothing_goes_out(name):
     assert all(rule["from"] for rule in policy["ingress"])
 
 
+def with_components(name: str, components: list[str], place: Path) -> dict[str, Any]:
+    """The manifests of an overlay that takes these components too, by kind; Kubernetes knows every field of them."""
+    shutil.copytree(KUBERNETES, place)
+    kustomization = place / "overlays" / name / "kustomization.yaml"
+    own = yaml.safe_load(kustomization.read_text())
+    own["components"] = [*own.get("components", ()), *(f"../../{each}" for each in components)]
+    kustomization.write_text(yaml.safe_dump(own))
+    manifests = rendered(kustomization.parent)
+    assert [problems(manifests, release) for release in (OLDEST, NEWEST)] == [[], []]
+    return {each["kind"]: each for each in manifests}
+
+
+def reached(manifests: dict[str, Any]) -> set[int]:
+    """The ports that the facade may reach, each at named pods alone."""
+    rules = manifests["NetworkPolicy"]["spec"]["egress"]
+    assert all(rule["to"] for rule in rules)
+    return {each["port"] for rule in rules for each in rule["ports"]}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_with_shared_rates_the_facade_reaches_redis_and_the_dns_alone(name, tmp_path):
-    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    folder = tmp_path / "kubernetes" / "overlays" / name
-    kustomization = folder / "kustomization.yaml"
-    own = yaml.safe_load(kustomization.read_text())
-    own["components"] = [*own.get("components", ()), "../../rates"]
-    kustomization.write_text(yaml.safe_dump(own))
-    manifests = rendered(folder)
-    assert [problems(manifests, release) for release in (OLDEST, NEWEST)] == [[], []]
-    found = {each["kind"]: each["spec"] for each in manifests if "spec" in each}
-    [variable] = facade_of(found["Deployment"]["template"]["spec"])["env"]
+    found = with_components(name, ["rates"], tmp_path / "kubernetes")
+    [variable] = facade_of(found["Deployment"]["spec"]["template"]["spec"])["env"]
     assert variable["name"] in {row.variable for row in rows()} and "secretKeyRef" in variable["valueFrom"]
-    rules = found["NetworkPolicy"]["egress"]
-    assert all(rule["to"] for rule in rules)
-    assert {each["port"] for rule in rules for each in rule["ports"]} == {6379, 53}
+    assert reached(found) == {6379, 53}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_tracing_the_facade_reaches_the_collector_that_it_is_told_and_the_dns_alone(name, tmp_path):
+    found = with_components(name, ["tracing"], tmp_path / "kubernetes")
+    told = found["ConfigMap"]["data"]
+    assert told.items() > variables(name).items()
+    [variable] = told.keys() - variables(name).keys()
+    settings = from_arguments(Namespace(**{variable.removeprefix(PREFIX).lower(): told[variable]}))
+    assert reached(found) == {urlsplit(settings.otlp_endpoint).port, 53}
+
+
+def test_both_components_together_reach_what_each_does(tmp_path):
+    assert reached(with_components("cpu", ["rates", "tracing"], tmp_path / "kubernetes")) == {6379, 4318, 53}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,6 @@
 """The alert rules, asked with promtool about metrics of a real facade and Triton, in peace and in every trouble."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -97,6 +98,15 @@ def test_a_triton_that_is_gone_and_then_the_facade_too(image, mask, tmp_path):
         stopped.close()
         record(recording, LONG)
         assert firing(recording, tmp_path) == {"TritonDown", "ConcordDown"}
+
+
+def test_a_replica_that_does_not_reach_the_store_of_rates(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        rates = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        with gated(tmp_path / "gated", rates=rates) as stack:
+            recording = recording_of(stack)
+            record(recording, LONG)
+            assert firing(recording, tmp_path) == {"ConcordCountsAlone"}
 
 
 _BROKEN = """class TritonPythonModel:
