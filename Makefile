@@ -20,7 +20,7 @@ SPREAD := -n 2 --dist loadscope
 # Files of one name, which mypy takes one at a time.
 ADAPTERS := $(wildcard backends/*/model.py model_repository/*/1/model.py ensembles/*/1/model.py)
 
-.PHONY: help usable browser prometheus redis observe demo serve check test-fast test test-full lint bench scaling bench-quick quality configs weights clean
+.PHONY: help usable browser prometheus redis databases observe demo serve check test-fast test test-full lint bench scaling bench-quick quality configs weights clean
 # Those of another Python.
 .PHONY: $(foreach venv,.venv .venv-fast .venv-test,$(if $(wildcard $(venv)/bin/python$(VERSION)),,$(venv)/installed))
 
@@ -85,6 +85,10 @@ prometheus:
 redis:
 	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends redis-server >/dev/null; } || true
 
+# The store is tested in Debian's PostgreSQL and MariaDB, too; without them, those tests are skipped and say so.
+databases:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && test -x /usr/sbin/mariadbd || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql mariadb-server >/dev/null; } || true
+
 observe: prometheus ## Prometheus on http://localhost:9090, with the project's rules, beside `make serve`
 	@command -v prometheus >/dev/null || { echo "there is no prometheus here: install Debian's package prometheus"; exit 1; }
 	@mkdir -p out/prometheus
@@ -95,7 +99,7 @@ test-fast: .venv-fast/installed ## the tests that start no server and no browser
 
 check: lint test-fast ## what to run before a commit
 
-test: lint browser prometheus redis .venv-kserve/installed .venv-s3/installed ## install what tests need and run them all
+test: lint browser prometheus redis databases .venv-kserve/installed .venv-s3/installed ## install what tests need and run them all
 	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
 	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 

@@ -21,6 +21,7 @@ from concord.server.choice import AUTO
 from concord.server.embedded import Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
+from facade.store.address import EXAMPLES, checked
 
 PREFIX = "CONCORD_"
 
@@ -87,6 +88,12 @@ def _store(given: SecretStr) -> SecretStr:
     if url and not usable:
         # Nothing of it is said: a password may be anywhere in what is wrong.
         raise ValueError("it is no address such as redis://:PASSWORD@localhost:6379/0, or rediss:// for TLS") from None
+    return given
+
+
+def _database(given: SecretStr) -> SecretStr:
+    if url := given.get_secret_value():
+        checked(url)
     return given
 
 
@@ -195,6 +202,11 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="address of a Redis, such as redis://:PASSWORD@localhost:6379/0, in which several facades count "
         "the requests of keys together; by default each counts alone. Prefer the variable",
+    )
+    store: Annotated[SecretStr, AfterValidator(_database)] = Field(
+        SecretStr(""),
+        description=f"address of a database, such as {EXAMPLES}, in which accounts and what belongs to them are kept; "
+        "none without it. Prefer the variable",
     )
 
     @property

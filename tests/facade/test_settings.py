@@ -81,6 +81,7 @@ VALUES = {
     "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
     "rates": ("rediss://:secret@box:6380/1", "rediss://:secret@box:6380/1"),
+    "store": ("mariadb://ann:secret@box:3307/concord", "mariadb://ann:secret@box:3307/concord"),
 }
 
 
@@ -147,6 +148,15 @@ def test_the_limits_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> 
         ("--rates", "redis://box/first"),
         ("--rates", "redis://box?db=1"),
         ("--rates", "redis://[half"),
+        ("--store", "store.db"),
+        ("--store", "oracle://box/concord"),
+        ("--store", "postgresql:///concord"),
+        ("--store", "postgresql://box"),
+        ("--store", "postgresql://box:port/concord"),
+        ("--store", "postgresql://box/concord?ssl=1"),
+        ("--store", "sqlite://"),
+        ("--store", "sqlite:///"),
+        ("--store", "sqlite://box/store.db"),
         ("--log-level", "loud"),
         ("--triton-url", "http://elsewhere/path"),
         ("--origins", "concord.example"),
@@ -171,9 +181,11 @@ def test_what_is_shown_holds_every_setting_and_no_key() -> None:
 
 def test_the_address_of_a_store_is_not_shown_and_not_said_where_it_is_wrong() -> None:
     assert "very-secret" not in json.dumps(settings_of("--rates", "redis://:very-secret@box").shown())
-    with pytest.raises(SettingsError) as caught:
-        settings_of("--rates", "redis://:very-secret@box/path")
-    assert "very-secret" not in str(caught.value)
+    assert "very-secret" not in json.dumps(settings_of("--store", "mysql://ann:very-secret@box/concord").shown())
+    for flag, wrong in (("--rates", "redis://:very-secret@box/path"), ("--store", "mysql://ann:very-secret@box")):
+        with pytest.raises(SettingsError) as caught:
+            settings_of(flag, wrong)
+        assert "very-secret" not in str(caught.value)
 
 
 def test_a_wrong_setting_does_not_show_its_value_where_it_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
