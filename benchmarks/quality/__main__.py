@@ -20,15 +20,15 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from annotation.iharmony4 import Dataset, Sample, read_dataset, read_expressions
 from annotation.record import DatasetError
+from annotation.scored import iou, resized
 from benchmarks.quality.scores import Result, score, side_by_side, tables
 from concord.errors import ConcordError
-from concord.masks import encode_mask, intersection_over_union
+from concord.masks import encode_mask
 from concord.png import encode_png
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client import Client, Harmonize, InvalidInput, Pipeline
 from concord_client.errors import ConcordClientError
 
-SIZE = 256
 OUTPUT = Path("out/quality")
 AT_ONCE = 2
 ALL = "all"
@@ -139,10 +139,6 @@ def measure(client: Client, sample: Sample, settings: dict[str, Any], expression
         answer = client.run(request, model=settings["model"], settings=settings["settings"])
     except (UnidentifiedImageError, OSError, InvalidInput) as error:
         raise LeftOut(str(error)) from error
-    iou = None
-    if expression is not None:
-        found = np.asarray(Image.open(BytesIO(answer.mask or b"")))
-        iou = intersection_over_union(resized(found, Image.Resampling.NEAREST), small_mask)
     truth = resized(real)
     harmonized = resized(np.asarray(Image.open(BytesIO(answer.image)).convert("RGB")))
     return Result(
@@ -151,18 +147,13 @@ def measure(client: Client, sample: Sample, settings: dict[str, Any], expression
         ratio=float((small_mask > 0).mean()),
         composite=score(resized(composite), truth, small_mask),
         harmonized=score(harmonized, truth, small_mask),
-        iou=iou,
+        iou=None if expression is None else iou(answer.mask or b"", small_mask),
     )
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
     """A file as uint8 RGB [H, W, 3]."""
     return np.asarray(Image.open(path).convert("RGB"))
-
-
-def resized(picture: NDArray[np.uint8], method: Image.Resampling = Image.Resampling.BICUBIC) -> NDArray[np.uint8]:
-    """At `SIZE` x `SIZE`."""
-    return np.asarray(Image.fromarray(picture).resize((SIZE, SIZE), method))
 
 
 @contextmanager
