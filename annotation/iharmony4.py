@@ -71,11 +71,14 @@ def by_stem(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
 
 
-def read_expressions(path: Path) -> dict[str, str]:
-    """Referring expressions by the composite's name, from a file of records; of several for one, the last.
+def read_expressions(path: Path) -> dict[str, list[str]]:
+    """Referring expressions by the composite's name, from a file of records: each text once, in the file's order.
 
     Raises:
         DatasetError: names the line that is no record.
     """
-    records = read_records(path)
-    return {record.composite: record.expression for record in records if isinstance(record, Annotation)}
+    expressions: dict[str, list[str]] = {}
+    for record in read_records(path):
+        if isinstance(record, Annotation) and record.expression not in expressions.setdefault(record.composite, []):
+            expressions[record.composite].append(record.expression)
+    return expressions

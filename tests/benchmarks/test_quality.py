@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from annotation.iharmony4 import read_dataset, read_expressions
-from annotation.record import DatasetError
+from annotation.record import Annotation, DatasetError, write_records
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.scores import Result, ratio_name, score, tables
-from concord.scenes.scene import Scene, make_scene
+from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer
 from tests.commands import run as run_command
+from tests.iharmony4 import add_scene
 
 quality = partial(run_command, main)
 
@@ -24,19 +24,11 @@ def dataset(tmp_path: Path) -> Path:
     """Two sub-sets of one scene each; one composite more has no mask, another is no image."""
     folder = tmp_path / "data"
     for number, subset in enumerate(("HCOCO", "Hday2night")):
-        add(folder / subset, f"c{number}", make_scene(number, (96, 128)))
+        add_scene(folder / subset, f"c{number}", make_scene(number, (96, 128)))
     (folder / "HCOCO" / "composite_images" / "c7_1_1.jpg").write_bytes(b"")
-    add(folder / "HCOCO", "c8", make_scene(8, (64, 64)))
+    add_scene(folder / "HCOCO", "c8", make_scene(8, (64, 64)))
     (folder / "HCOCO" / "composite_images" / "c8_1_1.jpg").write_bytes(b"no image")
     return folder
-
-
-def add(subset: Path, name: str, scene: Scene) -> None:
-    for part in ("composite_images", "masks", "real_images"):
-        (subset / part).mkdir(parents=True, exist_ok=True)
-    Image.fromarray(scene.composite).save(subset / "composite_images" / f"{name}_1_1.jpg", quality=95)
-    Image.fromarray(scene.mask).save(subset / "masks" / f"{name}_1.png")
-    Image.fromarray(scene.truth).save(subset / "real_images" / f"{name}.jpg", quality=95)
 
 
 def test_composites_are_scored_by_sub_set_and_the_rest_is_listed(
@@ -65,17 +57,31 @@ def test_a_run_goes_on_where_it_was_stopped(dataset: Path, tmp_path: Path, serve
     assert other.returncode == 1 and "results of other settings" in other.stderr
 
 
-def test_objects_are_found_by_their_expressions(dataset: Path, tmp_path: Path, server: EmbeddedServer) -> None:
+def test_objects_are_found_by_each_of_their_expressions(dataset: Path, tmp_path: Path, server: EmbeddedServer) -> None:
+    scene = make_scene(0, (96, 128))
+    texts = [scene.expression, "the thing in the middle", scene.expression]
     expressions = tmp_path / "expressions.jsonl"
-    entry = {"composite": "HCOCO/c0_1_1.jpg", "expression": make_scene(0, (96, 128)).expression}
-    expressions.write_text(json.dumps(entry) + "\n")
-    run = quality(
-        "--dataset", dataset, "--expressions", expressions, "--url", server.grpc_url, "--output", tmp_path / "out"
+    write_records(expressions, [Annotation("HCOCO/c0_1_1.jpg", text) for text in texts])
+    command = (
+        "--dataset",
+        dataset,
+        "--expressions",
+        expressions,
+        "--url",
+        server.grpc_url,
+        "--output",
+        tmp_path / "out",
     )
+    assert quality(*command, "--limit", "1").returncode == 0
+    run = quality(*command)
     assert run.returncode == 0, run.stderr
-    [result] = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
-    assert 0 <= result["iou"] <= 1
+    results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [(each["name"], each["expression"]) for each in results] == [
+        ("HCOCO/c0_1_1.jpg", text) for text in texts[:2]
+    ]
+    assert all(0 <= each["iou"] <= 1 for each in results)
     assert "Hday2night/c1_1_1.jpg: no expression" in run.stdout
+    assert "| sub-set | images | expressions |" in run.stdout and "| HCOCO | 1 | 2 |" in run.stdout
 
 
 def test_pipelines_and_networks_of_one_piece_stand_side_by_side(
@@ -92,10 +98,11 @@ def test_pipelines_and_networks_of_one_piece_stand_side_by_side(
     assert run.returncode == 0, run.stderr
     report = (tmp_path / "out" / "report.md").read_text()
     header, _, *rows = [line.strip("| ").split(" | ") for line in report.splitlines() if line.startswith("|")]
-    assert header[:3] == ["sub-set", "images", "composite"] and {"ht", "crisht", "diffharmony"} <= set(header[3:])
-    assert [row[:2] for row in rows] == [["HCOCO", "1"], ["Hday2night", "1"], ["all", "2"]]
-    assert all(len(row[2].split(" / ")) == 2 for row in rows)
-    assert all(len(cell.split(" / ")) == 3 for row in rows for cell in row[3:])
+    assert header[:4] == ["sub-set", "images", "expressions", "composite"]
+    assert {"ht", "crisht", "diffharmony"} <= set(header[4:])
+    assert [row[:3] for row in rows] == [["HCOCO", "1", "1"], ["Hday2night", "1", "1"], ["all", "2", "2"]]
+    assert all(len(row[3].split(" / ")) == 2 for row in rows)
+    assert all(len(cell.split(" / ")) == 3 for row in rows for cell in row[4:])
 
 
 def test_a_server_that_is_not_there_is_said(dataset: Path, tmp_path: Path) -> None:
@@ -134,7 +141,9 @@ def test_the_measures_are_those_of_their_definitions() -> None:
 def test_the_table_has_means_over_images() -> None:
     def result(subset: str, value: float) -> Result:
         scores = dict.fromkeys(("PSNR", "SSIM", "MSE", "fMSE"), value)
-        return Result(name=subset, subset=subset, ratio=0.1, composite=scores, harmonized=scores, iou=None)
+        return Result(
+            name=subset, subset=subset, expression=None, ratio=0.1, composite=scores, harmonized=scores, iou=None
+        )
 
     table = tables([result("HCOCO", 1), result("HCOCO", 2), result("HFlickr", 6)])
     assert "| HCOCO | 2 | 1.50 |" in table and "| HFlickr | 1 | 6.00 |" in table and "| all | 3 | 3.00 |" in table

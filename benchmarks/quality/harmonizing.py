@@ -1,0 +1,88 @@
+"""Composites through the served harmonizers, scored."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from benchmarks.quality.kept import kept
+from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized, resized_mask
+from benchmarks.quality.referrals import Referral, Referrals
+from benchmarks.quality.scores import Result, score
+from concord.masks import encode_mask, intersection_over_union
+from concord.png import encode_png
+from concord_client import Client, Harmonize, InvalidInput, Pipeline
+
+MASK, TEXT = {"IMAGE", "MASK"}, {"IMAGE", "TEXT"}
+"""What a harmonizer is given."""
+
+
+def every(client: Client, given: set[str]) -> list[str]:
+    """The models that harmonize what is given, in the catalogue's order."""
+    models = [each.model for each in client.catalogue().of_task(Harmonize.TASK) if each.takes(given)]
+    return list(dict.fromkeys(models))
+
+
+def chosen(client: Client, models: Sequence[str | None], given: set[str]) -> list[Pipeline]:
+    """The pipelines of these harmonizers; of the first one for None. Raises ModelNotFound or InvalidInput."""
+    catalogue = client.catalogue()
+    return [catalogue.choose(Harmonize.TASK, name, given, streams=True) for name in models]
+
+
+def harmonized(
+    arguments: argparse.Namespace, output: Path, client: Client, pipeline: Pipeline, wanted: Referrals
+) -> tuple[list[Result], list[str]]:
+    """Scores what is left of the data set with a model, and keeps the results; all of them, and what was left out.
+
+    Raises:
+        DatasetError: `output` holds results of other settings.
+    """
+    expressions = getattr(arguments, "expressions", None)
+    settings = {
+        "dataset": str(arguments.dataset.resolve()),
+        "model": pipeline.model,
+        "settings": {"seed": 0} if "SEED" in pipeline.settings else {},
+        "expressions": str(expressions.resolve()) if expressions else None,
+        "full_resolution": arguments.full_resolution,
+    }
+    ask = partial(measure, client, pipeline.model, settings["settings"], arguments.full_resolution)
+    return kept(output, settings, wanted.found, ask, arguments.limit)
+
+
+def measure(client: Client, model: str, settings: dict[str, int], full: bool, referral: Referral) -> Result:
+    """Harmonizes a composite by its expression or its mask, and scores it.
+
+    Args:
+        full: it is sent as it is, not at 256 x 256.
+
+    Raises:
+        LeftOut: a file is not an image, the mask is empty, or the server refuses them.
+    """
+    sample, expression = referral.sample, referral.expression
+    try:
+        composite, real, mask = pixels(sample.composite), resized(pixels(sample.real)), foreground(sample)
+        small, small_mask = resized(composite), resized_mask(mask)
+        sent, sent_mask = (composite, mask) if full else (small, small_mask)
+        request = Harmonize(
+            encode_png(sent), text=expression, mask=encode_mask(sent_mask) if expression is None else None
+        )
+        answer = client.run(request, model=model, settings=settings)
+    except (UnidentifiedImageError, OSError, InvalidInput) as error:
+        raise LeftOut(str(error)) from error
+    iou = None
+    if expression is not None:
+        found = np.asarray(Image.open(BytesIO(answer.mask or b"")))
+        iou = intersection_over_union(resized_mask(found), small_mask)
+    return Result(
+        name=sample.name,
+        subset=sample.subset,
+        expression=expression,
+        ratio=float((small_mask > 0).mean()),
+        composite=score(small, real, small_mask),
+        harmonized=score(resized(np.asarray(Image.open(BytesIO(answer.image)).convert("RGB"))), real, small_mask),
+        iou=iou,
+    )
