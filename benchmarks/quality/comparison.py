@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from annotation.iharmony4 import read_dataset
 from annotation.record import DatasetError
+from annotation.scored import SIZE
 from benchmarks.quality.arguments import client_of, write_report
 from benchmarks.quality.harmonizing import chosen, every, harmonized
 from benchmarks.quality.published import ALL, Published
@@ -55,7 +56,7 @@ def compare(
     if not scored:
         raise DatasetError("; ".join(missing) or "there is nothing to compare")
     words = (
-        f"{' / '.join(beside.measures)}, means over images of {arguments.dataset}, scored at 256 x 256, with the "
+        f"{' / '.join(beside.measures)}, means over images of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the "
         f"weights that this server has. Published: {beside.source}."
     )
     pieces = [f"# {title}", words, side_by_side(scored, beside.measures, beside), beside_published(scored, beside)]

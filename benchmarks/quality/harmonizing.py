@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from annotation.scored import iou, resized
 from benchmarks.quality.kept import kept
-from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized, resized_mask
+from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized_mask
 from benchmarks.quality.referrals import Referral, Referrals
 from benchmarks.quality.scores import Result, score
-from concord.masks import encode_mask, intersection_over_union
+from concord.masks import encode_mask
 from concord.png import encode_png
 from concord_client import Client, Harmonize, InvalidInput, Pipeline
 
@@ -73,10 +74,6 @@ def measure(client: Client, model: str, settings: dict[str, int], full: bool, re
         answer = client.run(request, model=model, settings=settings)
     except (UnidentifiedImageError, OSError, InvalidInput) as error:
         raise LeftOut(str(error)) from error
-    iou = None
-    if expression is not None:
-        found = np.asarray(Image.open(BytesIO(answer.mask or b"")))
-        iou = intersection_over_union(resized_mask(found), small_mask)
     return Result(
         name=sample.name,
         subset=sample.subset,
@@ -84,5 +81,5 @@ def measure(client: Client, model: str, settings: dict[str, int], full: bool, re
         ratio=float((small_mask > 0).mean()),
         composite=score(small, real, small_mask),
         harmonized=score(resized(np.asarray(Image.open(BytesIO(answer.image)).convert("RGB"))), real, small_mask),
-        iou=iou,
+        iou=None if expression is None else iou(answer.mask or b"", small_mask),
     )

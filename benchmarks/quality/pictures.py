@@ -1,16 +1,14 @@
-"""Pictures of a sample as they are scored, at 256 x 256."""
+"""Files of a sample, as they are sent and scored."""
 
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.iharmony4 import Sample
+from annotation.scored import resized
 from concord.arrays import Pixels
 from concord.masks import binary
-
-SIZE = 256
 
 
 class LeftOut(Exception):
@@ -26,7 +24,7 @@ def foreground(sample: Sample) -> Pixels:
     """The true mask, uint8 [H, W] of 0 and 255.
 
     Raises:
-        LeftOut: it is empty at `SIZE`.
+        LeftOut: it is empty at the size at which it is scored.
         OSError: it is no image.
     """
     mask = binary(np.asarray(Image.open(sample.mask).convert("L")))
@@ -35,11 +33,6 @@ def foreground(sample: Sample) -> Pixels:
     return mask
 
 
-def resized(picture: Pixels) -> Pixels:
-    """RGB at `SIZE` x `SIZE`."""
-    return np.asarray(Image.fromarray(picture).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-
-
-def resized_mask(mask: NDArray[np.uint8]) -> Pixels:
-    """A mask at `SIZE` x `SIZE`."""
-    return np.asarray(Image.fromarray(mask).resize((SIZE, SIZE), Image.Resampling.NEAREST))
+def resized_mask(mask: Pixels) -> Pixels:
+    """A mask at the size at which it is scored."""
+    return resized(mask, Image.Resampling.NEAREST)

@@ -8,21 +8,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from io import BytesIO
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from annotation.iharmony4 import read_dataset, read_expressions
 from annotation.record import DatasetError
+from annotation.scored import SIZE, iou, resized
 from benchmarks.quality.arguments import OUTPUT, add_expressions, client_of, ended, parser, write_report
 from benchmarks.quality.kept import Scored, kept
-from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized, resized_mask
+from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized_mask
 from benchmarks.quality.published import published
 from benchmarks.quality.referrals import Referral, referrals
 from benchmarks.quality.scores import by_name, counts, mean
 from concord.instruments import markdown
-from concord.masks import intersection_over_union
 from concord.png import encode_png
 from concord_client import Client, InvalidInput, Segment
 
@@ -59,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not results:
         raise DatasetError("; ".join(missing) or "there is nothing to segment")
     words = (
-        f"IoU in % of `{model}`, means over expressions of {arguments.dataset}, scored at 256 x 256, with the weights "
+        f"IoU in % of `{model}`, means over expressions of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the weights "
         f"that this server has. Published: {published('segmentation').source}."
     )
     pieces = ["# Segmentation on composites and on real pictures", words, table(results)]
@@ -82,8 +80,7 @@ def measure(client: Client, model: str, full: bool, referral: Referral) -> Segme
         for path in (sample.real, sample.composite):
             picture = pixels(path) if full else resized(pixels(path))
             answer = client.run(Segment(encode_png(picture), referral.expression or ""), model=model)
-            mask = resized_mask(np.asarray(Image.open(BytesIO(answer.mask))))
-            found.append(intersection_over_union(mask, truth))
+            found.append(iou(answer.mask, truth))
     except (UnidentifiedImageError, OSError, InvalidInput) as error:
         raise LeftOut(str(error)) from error
     real, composite = found

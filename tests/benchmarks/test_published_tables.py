@@ -24,7 +24,10 @@ def dataset(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     subsets = ("HCOCO", "HCOCO", "Hday2night")
     scenes = [make_scene(number, SIZE) for number in range(len(subsets))]
-    names = [add_scene(folder / subset, f"c{n}", scene) for n, (subset, scene) in enumerate(zip(subsets, scenes, strict=True))]
+    names = [
+        add_scene(folder / subset, f"c{n}", scene)
+        for n, (subset, scene) in enumerate(zip(subsets, scenes, strict=True))
+    ]
     records = [
         Annotation(name, text)
         for name, scene in zip(names[:2], scenes[:2], strict=True)
