@@ -32,8 +32,12 @@ class Dataset:
     missing: list[str]
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """The sub-sets in `folder`; raises DatasetError if there is none."""
+def read_dataset(folder: Path, tested: bool = True) -> Dataset:
+    """The sub-sets in `folder`; raises DatasetError if there is none.
+
+    Args:
+        tested: of a sub-set that lists its test set, only that.
+    """
     found = [subset for subset in SUBSETS if (folder / subset / "composite_images").is_dir()]
     if not found:
         raise DatasetError(f"no composite_images in any of {', '.join(SUBSETS)} below {folder}")
@@ -43,7 +47,8 @@ def read_dataset(folder: Path) -> Dataset:
         images, masks, photographs = (
             by_stem(folder / subset / part) for part in ("composite_images", "masks", "real_images")
         )
-        for stem in test_stems(folder / subset, subset) or sorted(images):
+        listed = test_stems(folder / subset, subset) if tested else []
+        for stem in listed or sorted(images):
             of_object, of_photograph = stem.rpartition("_")[0], stem.rsplit("_", 2)[0]
             parts = {
                 f"composite_images/{stem}": images.get(stem),

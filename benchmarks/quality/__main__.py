@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> None:
             results, left_out = harmonized(arguments, output, client, pipeline, wanted)
             composites = len({result["name"] for result in results})
             missing = [*wanted.missing, *left_out]
-            title = f"{pipeline.model}: {composites} of {wanted.sized} composites, {len(left_out)} left out"
+            count = wanted.lacking + len(left_out)
+            title = f"{pipeline.model}: {composites} of {wanted.composites} composites, {count} left out"
             write_report(output / "report.md", [title, tables(results) if results else "nothing was scored"], missing)
             scored[pipeline.model] = results
     if len(scored) > 1:

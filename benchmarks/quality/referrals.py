@@ -29,12 +29,14 @@ class Referrals:
     """What is scored, in the order of the composites' names, and a line for everything that is missing.
 
     Attributes:
-        sized: how many composites there are, with those that lack a file.
+        composites: how many there are, with those that lack a file or an expression.
+        lacking: how many of them do.
     """
 
     found: list[Referral]
     missing: list[str]
-    sized: int
+    composites: int
+    lacking: int
 
 
 def referrals(dataset: Dataset, expressions: Mapping[str, Sequence[str]] | None) -> Referrals:
@@ -46,11 +48,13 @@ def referrals(dataset: Dataset, expressions: Mapping[str, Sequence[str]] | None)
     there = {sample.subset for sample in dataset.samples}
     missing = [f"{subset}: no such sub-set" for subset in SUBSETS if subset not in there]
     missing += dataset.missing
-    sized = len(dataset.samples) + len(dataset.missing)
+    composites = len(dataset.samples) + len(dataset.missing)
     if expressions is None:
-        return Referrals([Referral(sample, None) for sample in dataset.samples], missing, sized)
-    missing += [f"{sample.name}: no expression" for sample in dataset.samples if not expressions.get(sample.name)]
+        found = [Referral(sample, None) for sample in dataset.samples]
+        return Referrals(found, missing, composites, len(dataset.missing))
+    without = [f"{sample.name}: no expression" for sample in dataset.samples if not expressions.get(sample.name)]
+    missing += without
     if strange := expressions.keys() - {sample.name for sample in dataset.samples}:
         missing.append(f"{len(strange)} composites that have expressions, such as {min(strange)}: not in the data set")
     found = [Referral(sample, each) for sample in dataset.samples for each in expressions.get(sample.name, ())]
-    return Referrals(found, missing, sized)
+    return Referrals(found, missing, composites, len(dataset.missing) + len(without))

@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not results:
         raise DatasetError("; ".join(missing) or "there is nothing to segment")
     words = (
-        f"IoU in % of `{model}`, means over expressions of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the weights "
-        f"that this server has. Published: {published('segmentation').source}."
+        f"IoU in % of `{model}`, means over expressions of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the "
+        f"weights that this server has. Published: {published('segmentation').source}."
     )
     pieces = ["# Segmentation on composites and on real pictures", words, table(results)]
     write_report(arguments.output / "report.md", pieces, missing)

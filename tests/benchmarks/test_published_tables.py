@@ -10,28 +10,21 @@ from annotation.record import Annotation, write_records
 from benchmarks.quality import harmonizers, pipelines, segmentation
 from benchmarks.quality.published import ALL, published
 from benchmarks.quality.scores import Result, beside_published, side_by_side
-from concord.scenes.scene import make_scene
 from concord.server.embedded import EmbeddedServer
+from tests.annotation.scenes import write_scenes
 from tests.commands import run
-from tests.iharmony4 import add_scene
-
-SIZE = (96, 128)
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Two composites of HCOCO and one of Hday2night; the last one has no expression."""
+    """Two composites of HCOCO with two expressions each, and one of Hday2night without any."""
     folder = tmp_path / "data"
-    subsets = ("HCOCO", "HCOCO", "Hday2night")
-    scenes = [make_scene(number, SIZE) for number in range(len(subsets))]
-    names = [
-        add_scene(folder / subset, f"c{n}", scene)
-        for n, (subset, scene) in enumerate(zip(subsets, scenes, strict=True))
-    ]
+    scenes = write_scenes(folder, objects=3)
     records = [
         Annotation(name, text)
-        for name, scene in zip(names[:2], scenes[:2], strict=True)
-        for text in (scene.expression, *scene.alternatives[:1])
+        for name, scene in scenes.items()
+        if name.startswith("HCOCO")
+        for text in (scene.expression, "the thing in the middle")
     ]
     write_records(folder / "expressions.jsonl", records)
     return folder
@@ -64,7 +57,7 @@ def test_segmentation_on_composites_stands_beside_that_on_real_pictures(
     ]
     assert told[ALL][3:5] == [f"{mean:.2f}" for mean in means]
     assert told[ALL][6:] == [column.cell(ALL) for column in published("segmentation").columns]
-    assert "Hday2night" not in told and "- Hday2night/c2_1_1.jpg: no expression" in report
+    assert "Hday2night" not in told and "- Hday2night/c1_1_1.jpg: no expression" in report
     assert "- HFlickr: no such sub-set" in report
 
 

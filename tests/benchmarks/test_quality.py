@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from annotation.iharmony4 import read_dataset, read_expressions
 from annotation.record import Annotation, DatasetError, write_records
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.scores import Result, ratio_name, score, tables
-from concord.scenes.scene import make_scene
+from concord.scenes.scene import Scene, make_scene
 from concord.server.embedded import EmbeddedServer
 from tests.commands import run as run_command
-from tests.iharmony4 import add_scene
 
 quality = partial(run_command, main)
 
@@ -24,11 +24,19 @@ def dataset(tmp_path: Path) -> Path:
     """Two sub-sets of one scene each; one composite more has no mask, another is no image."""
     folder = tmp_path / "data"
     for number, subset in enumerate(("HCOCO", "Hday2night")):
-        add_scene(folder / subset, f"c{number}", make_scene(number, (96, 128)))
+        add(folder / subset, f"c{number}", make_scene(number, (96, 128)))
     (folder / "HCOCO" / "composite_images" / "c7_1_1.jpg").write_bytes(b"")
-    add_scene(folder / "HCOCO", "c8", make_scene(8, (64, 64)))
+    add(folder / "HCOCO", "c8", make_scene(8, (64, 64)))
     (folder / "HCOCO" / "composite_images" / "c8_1_1.jpg").write_bytes(b"no image")
     return folder
+
+
+def add(subset: Path, name: str, scene: Scene) -> None:
+    for part in ("composite_images", "masks", "real_images"):
+        (subset / part).mkdir(parents=True, exist_ok=True)
+    Image.fromarray(scene.composite).save(subset / "composite_images" / f"{name}_1_1.jpg", quality=95)
+    Image.fromarray(scene.mask).save(subset / "masks" / f"{name}_1.png")
+    Image.fromarray(scene.truth).save(subset / "real_images" / f"{name}.jpg", quality=95)
 
 
 def test_composites_are_scored_by_sub_set_and_the_rest_is_listed(
@@ -139,12 +147,12 @@ def test_the_measures_are_those_of_their_definitions() -> None:
 
 
 def test_the_table_has_means_over_images() -> None:
-    def result(subset: str, value: float) -> Result:
+    def result(name: str, subset: str, value: float) -> Result:
         scores = dict.fromkeys(("PSNR", "SSIM", "MSE", "fMSE"), value)
         return Result(
-            name=subset, subset=subset, expression=None, ratio=0.1, composite=scores, harmonized=scores, iou=None
+            name=name, subset=subset, expression=None, ratio=0.1, composite=scores, harmonized=scores, iou=None
         )
 
-    table = tables([result("HCOCO", 1), result("HCOCO", 2), result("HFlickr", 6)])
+    table = tables([result("a", "HCOCO", 1), result("b", "HCOCO", 2), result("c", "HFlickr", 6)])
     assert "| HCOCO | 2 | 1.50 |" in table and "| HFlickr | 1 | 6.00 |" in table and "| all | 3 | 3.00 |" in table
     assert "| 5-15 % | 3 | 3.00 |" in table and "| 0-5 % | 0 |  |" in table

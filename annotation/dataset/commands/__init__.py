@@ -1,0 +1,1 @@
+"""``concord dataset``: one module for each action."""
