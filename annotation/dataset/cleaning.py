@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from annotation.dataset.duplicates import alike
-from annotation.dataset.patterns import composed, refusal, repaired
+from annotation.dataset.patterns import mended
 from annotation.record import Annotation, Record, Skipped
 
 SKIPPED = "skipped by its annotator"
@@ -96,11 +96,9 @@ def _judged(record: Record, rules: Rules) -> tuple[str, str]:
     """Why a record is removed, empty if it is not, and its repaired expression."""
     if isinstance(record, Skipped):
         return SKIPPED, ""
-    text = composed(record.expression)
-    mended = repaired(text)
-    if reason := refusal(text) or refusal(mended):
-        return reason, mended
-    return BADLY_FOUND if record.iou is not None and record.iou < rules.least else "", mended
+    text, reason = mended(record.expression)
+    badly_found = record.iou is not None and record.iou < rules.least
+    return reason or (BADLY_FOUND if badly_found else ""), text
 
 
 def _surplus(usable: dict[int, Annotation], places: Sequence[int], most: int) -> dict[int, str]:

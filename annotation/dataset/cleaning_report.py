@@ -31,9 +31,9 @@ def report(cleaned: Cleaned, rules: Rules) -> str:
     told = numbers(cleaned, rules)
     share = told["composites_left_out"] / max(told["composites"], 1)
     words = (
-        f"{told['expressions']} of {told['records']} records are kept. {told['composites_left_out']} of "
-        f"{told['composites']} composites ({100 * share:.1f} %) have no expression left. The characters of "
-        f"{told['repaired']} expressions were repaired."
+        f"{told['expressions']} of {told['records']} records are kept, {told['repaired']} of them with repaired "
+        f"characters. {told['composites_left_out']} of {told['composites']} composites ({100 * share:.1f} %) have no "
+        "expression left."
     )
     removed = table(["removed", "records"], [[*each] for each in cleaned.reasons.items()])
     pieces = ["# Cleaning", words, f"Least IoU {rules.least:g}, at most {rules.most} expressions a composite.", removed]

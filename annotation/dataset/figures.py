@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Literal
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ FORMS: tuple[Literal["svg", "png"], ...] = ("svg", "png")
 _SIZE = (6.4, 3.6)  # inches
 _DPI = 150
 _WIDTH = 0.8
+_MOST_NUMBERS = 20  # that have place above or below the bars
 _HEADROOM = 0.12  # for the number above the highest bar
 
 
@@ -38,7 +40,8 @@ def encoded(figure: Figure, form: Literal["svg", "png"]) -> bytes:
     """A figure as a file; the same numbers give the same bytes."""
     buffer = BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)
+    with rc_context({"svg.hashsalt": ""}):  # else names in the file are drawn by chance
+        figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -51,9 +54,10 @@ def _drawn(title: str, across: str, up: str, series: Mapping[str, Mapping[str, i
     for number, (label, heights) in enumerate(series.items()):
         offset = (number - (len(series) - 1) / 2) * width
         bars = axes.bar([place + offset for place in range(len(names))], list(heights.values()), width, label=label)
-        if len(names) <= 20:
+        if len(names) <= _MOST_NUMBERS:
             axes.bar_label(bars, fontsize="small", padding=2)
-    axes.set_xticks(range(len(names)), names)
+    every = -(-len(names) // _MOST_NUMBERS)
+    axes.set_xticks(range(0, len(names), every), names[::every])
     axes.set_title(title)
     axes.set_xlabel(across)
     axes.set_ylabel(up)

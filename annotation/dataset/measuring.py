@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from annotation.dataset.patterns import mended
 from annotation.iharmony4 import Sample
 from annotation.record import Annotation, DatasetError, Record, line_of, parse_record
 from annotation.scored import iou, resized
@@ -32,7 +34,9 @@ def segmenter(client: Client, model: str | None) -> Segmenter:
 def measured(
     records: Iterable[Record], samples: Mapping[str, Sample], find: Segmenter, done: Path
 ) -> Iterator[tuple[Record, str]]:
-    """Each record, with its IoU at the size of the published scores; and why it could not be measured, or nothing.
+    """Each record, with the IoU of its repaired expression at the size of the published scores, and why there is none.
+
+    An expression that cleaning refuses is not measured.
 
     Args:
         samples: by the composite's name.
@@ -41,18 +45,19 @@ def measured(
     known = {(each.composite, each.expression): each.iou for each in _earlier(done)}
     with done.open("a", encoding="utf-8") as file:
         for composite, group in groupby(records, key=lambda record: record.composite):
-            pictures: tuple[bytes, Pixels] | None = None
+            picture = cache(partial(_read, samples, composite))
             for record in group:
-                if not isinstance(record, Annotation) or record.iou is not None:
+                text, refused = mended(record.expression) if isinstance(record, Annotation) else ("", "skipped")
+                if refused or not isinstance(record, Annotation) or record.iou is not None:
                     yield record, ""
                     continue
-                key = composite, record.expression
                 try:
-                    if key not in known:
-                        pictures = pictures or _read(samples, composite)
-                        known[key] = iou(find(pictures[0], record.expression), pictures[1])
-                        print(line_of(replace(record, iou=known[key])), file=file, flush=True)
-                    yield replace(record, iou=known[key]), ""
+                    if (composite, text) not in known:
+                        encoded, mask = picture()
+                        known[composite, text] = iou(find(encoded, text), mask)
+                        found = replace(record, expression=text, iou=known[composite, text])
+                        print(line_of(found), file=file, flush=True)
+                    yield replace(record, iou=known[composite, text]), ""
                 except (DatasetError, InvalidInput, UnidentifiedImageError, FileNotFoundError) as error:
                     yield record, " ".join(str(error).split())
 

@@ -49,5 +49,12 @@ def refusal(text: str) -> str | None:
     return next((reason for reason, pattern in _REFUSED.items() if pattern.search(text)), None)
 
 
+def mended(expression: str) -> tuple[str, str | None]:
+    """An expression, composed and repaired, and why it is none, one of `REFUSED`, or None."""
+    text = composed(expression)
+    whole = repaired(text)
+    return whole, refusal(text) or refusal(whole)
+
+
 def _seen(character: str) -> bool:
     return unicodedata.category(character)[0] != "C"
