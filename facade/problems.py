@@ -59,6 +59,7 @@ KINDS: dict[str, tuple[int, str]] = {kind.code: (kind.http_status, title) for ki
     "method_not_allowed": (405, "The method is not allowed here"),
     "request_timeout": (408, "The request was sent too slowly"),
     "job_in_use": (409, "A job of this id is running"),
+    "sample_taken": (409, "Others have the sample"),
     "wrong_replica": (409, "The replica is not one of this pool"),
     "request_too_large": (413, "The request is too large"),
     "unsupported_media_type": (415, "The content type is not accepted"),

@@ -29,21 +29,23 @@ class Language:
         return self.table[key].format(**values)
 
 
-_ENGLISH = Language("en", ENGLISH)
-LANGUAGES = {"en": _ENGLISH, "zh": Language("zh-CN", CHINESE)}
+LANGUAGES = {"en": Language("en", ENGLISH), "zh": Language("zh-CN", CHINESE)}
 """By the first part of their tags; the first is for browsers that want none of them."""
 
 
-def language_of(accepted: str) -> Language:
-    """The language that a browser likes most, given its header ``Accept-Language`` (RFC 9110, 12.5.4)."""
+def language_of(accepted: str, languages: Mapping[str, Language] = LANGUAGES) -> Language:
+    """The one of these languages, by the first part of their tags, that a browser likes most.
+
+    Given its header ``Accept-Language`` (RFC 9110, 12.5.4); the first one, where it likes none of them.
+    """
     liked: list[tuple[float, Language]] = []
     for each in accepted.split(","):
         tag, _, weight = each.partition(";")
-        language = LANGUAGES.get(tag.strip().partition("-")[0].lower())
+        language = languages.get(tag.strip().partition("-")[0].lower())
         try:
             quality = float(weight.strip().removeprefix("q=")) if weight else 1.0
         except ValueError:
             continue
         if language is not None and quality > 0:
             liked.append((quality, language))
-    return max(liked, key=lambda each: each[0], default=(1.0, _ENGLISH))[1]
+    return max(liked, key=lambda each: each[0], default=(1.0, next(iter(languages.values()))))[1]

@@ -161,6 +161,7 @@ CHINESE: dict[str, str] = {
     "problem.method_not_allowed": "此处不允许该方法",
     "problem.request_timeout": "请求发送得太慢",
     "problem.job_in_use": "已有同名任务在运行",
+    "problem.sample_taken": "此样本已由他人处理",
     "problem.wrong_replica": "此副本不属于该服务器组",
     "problem.request_too_large": "请求太大",
     "problem.unsupported_media_type": "不接受此内容类型",
