@@ -31,6 +31,11 @@ def checked(words: str, field: str) -> str:
     return words
 
 
+def visible(words: str) -> str:
+    """The same without what `checked` refuses."""
+    return "".join(each for each in words if unicodedata.category(each) not in _UNSEEN and each not in _TURNING)
+
+
 def plain(words: str) -> str:
     """What is compared: without differences of case, width, articles, punctuation and blanks."""
     seen = unicodedata.normalize("NFKC", words).casefold()

@@ -6,6 +6,7 @@ table of ``docs/settings.md``.
 
 import argparse
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -243,9 +244,9 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares a flag for every setting; :func:`from_arguments` reads them."""
-    for row in rows():
+def add_arguments(parser: argparse._ActionsContainer, names: Collection[str] = Settings.model_fields) -> None:
+    """Declares a flag for every setting, or for those of these names; :func:`from_arguments` reads them."""
+    for row in [row for row in rows() if row.name in names]:
         annotation = Settings.model_fields[row.name].annotation
         words = f"{row.description} [{row.variable}; default: {row.default or 'none'}]".replace("%", "%%")
         kind: dict[str, Any] = {"metavar": row.name.upper()}

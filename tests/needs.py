@@ -19,6 +19,7 @@ _SERVERS = {
     ("benchmarks.floors.published", "serving"),
     ("concord.server.embedded", "EmbeddedServer"),
     ("concord.instruments.started_server", "serving"),
+    ("tests.annotation.running", "annotating"),
     ("tests.facade.running", "running"),
     ("tests.serving.stack", "serving"),
 }

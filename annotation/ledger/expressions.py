@@ -1,6 +1,6 @@
 """Expressions of samples in the ledger: suggestions, own ones, and what a segmenter reaches with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -49,6 +49,12 @@ async def shown(session: AsyncSession, number: int, annotator: str) -> list[Expr
     rows = select(Expression).where(
         Expression.sample_id == number, or_(Expression.source != Source.OWN, Expression.id.in_(own))
     )
+    return list(await session.scalars(rows.order_by(Expression.id)))
+
+
+async def numbered(session: AsyncSession, number: int, wanted: Collection[int]) -> list[Expression]:
+    """Those of a sample's expressions that have these numbers."""
+    rows = select(Expression).where(Expression.sample_id == number, Expression.id.in_(list(wanted)))
     return list(await session.scalars(rows.order_by(Expression.id)))
 
 

@@ -35,12 +35,12 @@ ENGLISH = {
     "done.words": "There is no sample left for you now. Samples that others have and do not answer come back.",
     "done.look": "Look again",
     "guide.title": "How to annotate",
-    "guide.task": "Each picture is a composite: one part of it, inside the line, came from another picture. Say what that "
-    "part is, so that somebody who sees the picture without the line finds it.",
+    "guide.task": "Each picture is a composite: one part of it, inside the line, came from another picture. Say what "
+    "that part is, so that somebody who sees the picture without the line finds it.",
     "guide.right": "An expression is right if it names the part inside the line, and nothing else in the picture.",
     "guide.choose": "Choose all right expressions among the suggestions. What stands first need not be better.",
-    "guide.iou": "The number beside each is the IoU that a segmenter reaches with it. A high number is a good sign, a low "
-    "one no proof: you decide.",
+    "guide.iou": "The number beside each is the IoU that a segmenter reaches with it. A high number is a good sign, a "
+    "low one no proof: you decide.",
     "guide.own": "If none is right, or you know a better one, write your own: as you would say it to somebody beside "
     "you. One to about ten words, no name of a person, nothing about the line.",
     "guide.skip": "Skip a sample where the part is hard to name, or the line is around several things.",
@@ -59,7 +59,8 @@ ENGLISH = {
     "trial.passed.title": "You have passed",
     "trial.passed": "{right} of {total} answers were right. The samples come next.",
     "trial.failed.title": "Not yet",
-    "trial.failed": "{right} of {total} answers were right; {needed} are needed. Read the guide again and try once more.",
+    "trial.failed": "{right} of {total} answers were right; {needed} are needed. Read the guide again and "
+    "try once more.",
     "trial.again": "Try again",
     "trial.go": "To the samples",
     "progress.samples": "Samples",
@@ -116,8 +117,7 @@ CHINESE = {
     "guide.right": "只指线内的部分、不指图中其他任何内容的表达，才是正确的。",
     "guide.choose": "请在建议中选择所有正确的表达。排在前面的不一定更好。",
     "guide.iou": "旁边的数字是分割模型用此表达达到的 IoU。数字高是好的迹象，数字低也不说明它错：由您决定。",
-    "guide.own": "如果没有正确的，或者您有更好的，请自己写：就像对身边的人说那样。一到十个词左右，"
-    "不写人名，不提到线。",
+    "guide.own": "如果没有正确的，或者您有更好的，请自己写：就像对身边的人说那样。一到十个词左右，不写人名，不提到线。",
     "guide.skip": "如果这一部分难以描述，或者线围住了多个物体，请跳过。",
     "guide.place": "左和右以图片为准。",
     "guide.keys": "按键",
