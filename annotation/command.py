@@ -1,6 +1,7 @@
 """``concord annotate``: a page on which people choose referring expressions for the composites of a data set."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -76,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     from facade.settings import SettingsError
     from facade.store.errors import StoreError
 
+    args.answers = args.answers or os.environ.get(ANSWERS_VARIABLE)
+    args.captioner_key = os.environ.get(KEY_VARIABLE, "")
     try:
         return export(args) if args.export is not None else serve(args)
     except (SettingsError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -17,7 +16,6 @@ from annotation.ahead import Ahead
 from annotation.captioner.captioner import Captioner
 from annotation.captioner.openai import OpenAiCaptioner
 from annotation.captioner.triton import TritonCaptioner
-from annotation.command import KEY_VARIABLE, ANSWERS_VARIABLE
 from annotation.confidence import Confidence
 from annotation.iharmony4 import Dataset, read_dataset
 from annotation.ledger import records, samples
@@ -75,7 +73,7 @@ def serve(args: argparse.Namespace) -> int:
     ahead = Ahead(
         store_of(args),
         {each.name: each for each in dataset.samples},
-        list(captioners_of(args.captioner, args.captioner_timeout)),
+        list(captioners_of(args.captioner, args.captioner_key, args.captioner_timeout)),
         wanted=args.annotators,
         lead=args.lead,
     )
@@ -115,7 +113,7 @@ def store_of(args: argparse.Namespace) -> Store:
     Raises:
         ValueError: the address is none.
     """
-    return Store(args.answers or os.environ.get(ANSWERS_VARIABLE) or file_url(args.dataset / _STATE), MIGRATIONS)
+    return Store(args.answers or file_url(args.dataset / _STATE), MIGRATIONS)
 
 
 def qualification_of(args: argparse.Namespace, dataset: Dataset) -> Qualification | None:
@@ -127,14 +125,14 @@ def qualification_of(args: argparse.Namespace, dataset: Dataset) -> Qualificatio
     return Qualification.of(known, names, args.qualification_samples, args.qualification_threshold)
 
 
-def captioners_of(given: Iterable[tuple[str, str]], timeout: float) -> Iterator[Captioner]:
+def captioners_of(given: Iterable[tuple[str, str]], key: str, timeout: float) -> Iterator[Captioner]:
     """A captioner for each pair of address and model. ValueError: an address is none."""
     for url, model in given:
         scheme, _, rest = url.partition("://")
         if scheme == "grpc":
             yield TritonCaptioner(rest, model, timeout)
         elif scheme in ("http", "https") and urlsplit(url).hostname and "@" not in url:
-            yield OpenAiCaptioner(url, model, os.environ.get(KEY_VARIABLE, ""), timeout)
+            yield OpenAiCaptioner(url, model, key, timeout)
         else:
             raise ValueError(f"--captioner: {url[:60]!r}; allowed: http(s)://HOST/v1, or grpc://HOST:PORT")
 
