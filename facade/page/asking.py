@@ -19,11 +19,11 @@ from facade.page.form import texts_of
 from facade.page.handlers import Answering, Handlers, Sent, holder, language, needed, trouble
 from facade.page.languages import Language
 from facade.page.layout import MOST_RESULTS
-from facade.page.marks import copy_of
 from facade.page.modes import Mode, mode_of
 from facade.page.tab_state import SHOWN_SIDE, Result, TabState, read_again
 from facade.page.updates import Update
 from facade.problems import Problem
+from facade.work.copies import copy_of
 from facade.work.memory import Room
 from facade.work.service import Event, Finished, Queued, Restarted
 

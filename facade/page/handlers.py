@@ -16,10 +16,11 @@ from facade.access.rates import Rates
 from facade.page import messages, pointing
 from facade.page.folder import Folder
 from facade.page.languages import Language, language_of
-from facade.page.marks import Mask, copy_of, layer_of
+from facade.page.marks import Mask, layer_of
 from facade.page.tab_state import CANVAS_SIDE, Forgotten, Photograph, TabState, Way
 from facade.page.updates import Update, Updates
 from facade.problems import Problem, problem_of
+from facade.work.copies import copy_of
 from facade.work.service import Service
 
 Sent: TypeAlias = dict[str, Any]

@@ -7,9 +7,10 @@ from PIL import Image
 
 from concord.limits import Limits
 from concord.masks import encode_mask
-from facade.page.marks import boxed, cleared, copy_of, filled, layer_of, painted, resized, rounded, uneven
+from facade.page.marks import boxed, cleared, filled, layer_of, painted, resized, rounded, uneven
 from facade.page.tab_state import Forgotten, Photograph, TabState
 from facade.problems import Problem
+from facade.work.copies import copy_of
 from tests.serving.pictures import decoded, encoded, middle, photograph, srgb_profile
 
 SIZE = (90, 120)

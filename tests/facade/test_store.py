@@ -22,8 +22,9 @@ from structlog.testing import capture_logs
 
 import facade.store_command as command
 from concord_client.commands import ExitCode
-from facade.accounts import tables
+from facade.accounts import tables as accounts
 from facade.accounts.tables import Account, Key, Session
+from facade.history import tables as history
 from facade.store.address import file_url
 from facade.store.errors import NewerStore, StoreAway, StoreError, StoreFull
 from facade.store.store import MIGRATIONS, Store
@@ -68,7 +69,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(url):
                 lambda connection: compare_metadata(MigrationContext.configure(connection), Table.metadata)
             )
 
-    assert tables and asyncio.run(differences()) == []
+    assert accounts and history and asyncio.run(differences()) == []
 
 
 def test_what_belongs_to_an_account_goes_with_it(url):
