@@ -1,17 +1,20 @@
 """The application: routes, what stands around them, and what they share."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from concord.server.embedded import EmbeddedServer
 from concord_client.tasks import TASKS
 from facade import openapi, problems
+from facade.access.declared import Declared
 from facade.access.keys import Gate, Keys
 from facade.access.origins import Origins
 from facade.access.rates import rates_of
@@ -30,6 +33,9 @@ from facade.wire.uploads import Uploads
 from facade.work.operator import Operator
 from facade.work.probe import Readiness
 from facade.work.service import Service
+
+if TYPE_CHECKING:
+    from facade.accounts.accounts import Accounts
 
 API = ("/v1/", f"{kserve.API}/")
 _FOUND = "concord.unmatched"
@@ -51,7 +57,7 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service, app.state.readiness, app.state.rates:
+        async with service, app.state.readiness, app.state.rates, app.state.accounts or nullcontext():
             yield
 
     app = FastAPI(
@@ -69,6 +75,7 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     app.state.operator = None if server is None else Operator(service, server)
     app.state.keys = Keys(settings)
     app.state.rates = rates_of(settings)
+    app.state.accounts, of_accounts = _accounts(app, settings, service)
     service.memory.has_several = app.state.keys.has_several
     app.state.uploads = Uploads(settings, service.memory)
     readiness = app.state.readiness = Readiness(service.probe, settings.probe_interval)
@@ -77,25 +84,42 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     )
     app.state.batches = Batches(service)
     app.include_router(tasks.router_of(TASKS))
-    for each in (edits, generations, batches, kserve, routes, loading):
+    for each in (edits, generations, batches, kserve, routes, loading, *of_accounts):
         app.include_router(each.router)
     app.router.routes.append(Unmatched(app.router.routes))
     problems.install(
         app, {edits.EDITS: openai_problem, generations.GENERATIONS: openai_problem, kserve.API: kserve_problem}
     )
     schemas = (*tasks.SCHEMAS, *edits.SCHEMAS, *generations.SCHEMAS, *batches.SCHEMAS, *kserve.SCHEMAS)
+    schemas += tuple(schema for each in of_accounts for schema in each.SCHEMAS)
     openapi.install(app, service.models, schemas, keyed=bool(app.state.keys))
     if app.state.keys:
         app.add_middleware(Gate, keys=app.state.keys, rates=app.state.rates)
     app.add_middleware(Origins, settings=settings)
-    # Around both, so that it sees what is refused there.
+    app.add_middleware(Declared, settings=settings)
+    # Around them, so that it sees what is refused there.
     app.add_middleware(Observer, metrics=app.state.metrics)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     if settings.page:
         # Gradio takes seconds to import.
         from facade import page
 
         page.mount(app, service, settings)
     return app
+
+
+def _accounts(app: FastAPI, settings: Settings, service: Service) -> tuple["Accounts | None", tuple[Any, ...]]:
+    """Where accounts are on, they and the modules of their routes; their packages are imported only then."""
+    if settings.accounts == "off":
+        return None, ()
+    from facade.accounts.accounts import Accounts
+    from facade.routes import account, accounts
+
+    found = Accounts(settings, app.state.rates)
+    app.state.keys.entrance = found.entrance
+    service.pictures = found.pictures
+    return found, (account, accounts)
 
 
 class Unmatched(BaseRoute):

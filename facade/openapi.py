@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from concord_client.catalogue import Catalogue
 from concord_client.settings import Setting
-from facade.access.keys import COUNTED
+from facade.access.keys import COUNTED, WITHOUT
 from facade.problems import KINDS, Problem, ProblemDetails
 from facade.wire import events as streams
 from facade.wire.caller import JOB_ID
@@ -27,9 +27,11 @@ _SCHEMAS = "#/components/schemas/{model}"
 _KEY = "api_key"
 _TASK = "x-task"
 _BY_FASTAPI = "HTTPValidationError", "ValidationError"
-OF_ALL = ("foreign_origin", "unknown_host")
+OF_ALL = ("foreign_origin", "unknown_host", "refused_agent")
 _NOT_OF_FORMS = {
     "server_failure",
+    "invalid_name",
+    "weak_password",
     "forbidden",
     "in_use",
     "wrong_replica",
@@ -37,6 +39,8 @@ _NOT_OF_FORMS = {
     "invalid_tensor",
     "not_found",
     "unknown_job",
+    "unknown_account",
+    "name_taken",
     "method_not_allowed",
 }
 JOB_PARAMETER = {
@@ -80,7 +84,7 @@ def install(app: FastAPI, models: Models, schemas: Iterable[type[BaseModel]], *,
                 operation["responses"].pop("422", None)
                 refused = {str(status): answer for status, answer in responses(*OF_ALL).items()}
                 operation["responses"] = refused | operation["responses"]
-                if keyed and path.startswith(COUNTED):
+                if keyed and path.startswith(COUNTED) and path not in WITHOUT:
                     operation["security"] = [{_KEY: []}]
                 if task := operation.pop(_TASK, None):
                     _add_models(operation, catalogue, task)

@@ -17,6 +17,7 @@ from concord.server.installation import HUGE_PAGES
 from concord.server.log import open_log
 from concord.server.tracing import trace_options
 from facade.settings import Settings, SettingsError, add_arguments, from_arguments
+from facade.store.address import state_folder
 
 HELP = "keep the facade and its Triton up in the foreground until Ctrl-C or SIGTERM"
 DESCRIPTION = f"""{HELP}.
@@ -63,7 +64,7 @@ class _Stack:
 
     Raises:
         ServerFailure: a port is taken, or the log cannot be written.
-        SettingsError: the keys are not usable.
+        SettingsError: the keys are not usable, or the store is not.
     """
 
     def __init__(self, settings: Settings, signals: _Signals) -> None:
@@ -92,6 +93,8 @@ class _Stack:
             settings = settings.model_copy(update=chosen | {"log_file": log_file})
             server = _triton(settings, ports)
             self._supervisor = Supervisor(server, self._notice, self._fail)
+        if settings.accounts != "off":
+            _open_store(settings)
         self._settings = settings
         self._socket = listener(settings.host, settings.port)
         try:
@@ -158,6 +161,17 @@ class _Stack:
                 self._loop.call_soon_threadsafe(act)
 
 
+def _open_store(settings: Settings) -> None:
+    """Migrates it up, before anything is started that would have to be stopped again."""
+    try:
+        from facade.store.store import open_once
+    except ImportError as error:
+        needed = "it needs the extra `accounts`: pip install 'concord[accounts]'"
+        raise SettingsError(f"--accounts (CONCORD_ACCOUNTS): {needed}") from error
+    if trouble := open_once(settings.store_url):
+        raise SettingsError(f"--store (CONCORD_STORE): {trouble}")
+
+
 def _triton(settings: Settings, ports: Ports) -> EmbeddedServer:
     log_path = settings.log_file
     assert log_path is not None
@@ -193,8 +207,7 @@ def _start_again_with_huge_pages() -> None:
 
 
 def _default_log(grpc_port: int) -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "concord" / f"serve-{grpc_port}.log"
+    return state_folder() / f"serve-{grpc_port}.log"
 
 
 def _say(words: str) -> None:

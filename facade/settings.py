@@ -7,6 +7,7 @@ table of ``docs/settings.md``.
 import argparse
 import os
 from collections.abc import Collection
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -22,9 +23,11 @@ from concord.server.choice import AUTO
 from concord.server.embedded import Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
-from facade.store.address import EXAMPLES, checked
+from facade.store.address import EXAMPLES, checked, file_url, state_folder
 
 PREFIX = "CONCORD_"
+SCANNERS = ("sqlmap", "nikto", "nuclei", "masscan", "zgrab", "wpscan", "gobuster", "dirbuster", "acunetix", "openvas")
+"""Programs that look for holes, and say who they are."""
 
 
 class SettingsError(Exception):
@@ -57,6 +60,20 @@ def _rate(given: str) -> str:
 
 def _names(given: object) -> object:
     return tuple(filter(None, (item.strip() for item in given.split(",")))) if isinstance(given, str) else given
+
+
+def _agents(given: object) -> object:
+    return () if given == "none" else _names(given.lower() if isinstance(given, str) else given)
+
+
+def _proxies(given: object) -> object:
+    found = _names(given)
+    for item in found if isinstance(found, tuple) else ():
+        try:
+            ip_network(item)
+        except ValueError:
+            raise ValueError(f"{item[:40]!r} is no address or network such as 10.0.0.0/8") from None
+    return found
 
 
 def _origins(given: object) -> object:
@@ -104,6 +121,8 @@ def _address(given: str) -> str:
 
 Port = Annotated[int, Ge(0), Le(65535)]
 LONGEST = 86_400.0
+MOST_PICTURES = 10**9
+"""On a day: more than anybody asks for."""
 Seconds = Annotated[float, Gt(0), Le(LONGEST)]
 
 
@@ -199,6 +218,9 @@ class Settings(BaseSettings):
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
         "60/minute", description="requests a key may make, such as 10/second; without keys nobody is counted"
     )
+    pictures: Annotated[int, Ge(1), Le(MOST_PICTURES)] = Field(
+        MOST_PICTURES, description="answers of models that a key, or an account, may ask for on a day of UTC"
+    )
     rates: Annotated[SecretStr, AfterValidator(_store)] = Field(
         SecretStr(""),
         description="address of a Redis, such as redis://:PASSWORD@localhost:6379/0, in which several facades count "
@@ -207,8 +229,27 @@ class Settings(BaseSettings):
     store: Annotated[SecretStr, AfterValidator(_database)] = Field(
         SecretStr(""),
         description=f"address of a database, such as {EXAMPLES}, in which accounts and what belongs to them are kept; "
-        "none without it. Prefer the variable",
+        "by default a SQLite file in the user's state folder, where something is to be kept. Prefer the variable",
     )
+    accounts: Literal["off", "closed", "invitation", "open"] = Field(
+        "off",
+        description="whether people sign in with accounts, and who may register: nobody, whoever is invited, or "
+        "everybody. The first administrator is made by `concord accounts add NAME --role administrator`",
+    )
+    proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_proxies)] = Field(
+        (),
+        description="comma-separated addresses or networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says "
+        "where requests are from",
+    )
+    refused_agents: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_agents)] = Field(
+        SCANNERS,
+        description="comma-separated words; programs that have one in their User-Agent are refused; none: nobody is",
+    )
+
+    @property
+    def store_url(self) -> str:
+        """Of the store: the one that was given, or that in the state folder."""
+        return self.store.get_secret_value() or file_url(state_folder() / "store.db")
 
     @property
     def model_repositories(self) -> tuple[Path, ...]:
@@ -288,7 +329,9 @@ def _written(default: object) -> str:
         return str(default).lower()
     if isinstance(default, float):
         return f"{default:g}"
-    return "" if default in (None, (), {}) else str(default)
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return "" if default in (None, {}) else str(default)
 
 
 if __name__ == "__main__":

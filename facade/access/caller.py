@@ -8,7 +8,7 @@ from limits import parse
 
 from concord.limits import Limits
 from concord.tokenizer import MAX_BYTES
-from facade.settings import Settings, SettingsError
+from facade.settings import MOST_PICTURES, Settings, SettingsError
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Allowance:
         rate: requests, such as ``60/minute``.
         max_bytes: of an encoded image.
         max_pixels: width x height of an image.
+        pictures: answers of models on a day.
         max_text_bytes: of a text, as UTF-8.
         models: names of the models that may be asked; empty for all.
         manage: whether they may be loaded and unloaded, too.
@@ -27,6 +28,7 @@ class Allowance:
     rate: str
     max_bytes: int
     max_pixels: int
+    pictures: int = MOST_PICTURES
     max_text_bytes: int = MAX_BYTES
     models: tuple[str, ...] = ()
     manage: bool = False
@@ -34,7 +36,7 @@ class Allowance:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """What everybody may do who has no limits of their own."""
-        return cls(settings.rate_limit, settings.max_bytes, settings.max_pixels)
+        return cls(settings.rate_limit, settings.max_bytes, settings.max_pixels, settings.pictures)
 
     def limited(self, words: Iterable[str]) -> Self:
         """The allowance with limits of its own: ``NAME=VALUE`` each, models separated by commas; and ``manage``.
@@ -68,7 +70,8 @@ class Allowance:
         except ValueError:
             pass
         allowed = (
-            "rate=COUNT/PERIOD, models=NAME,NAME, manage; max_bytes, max_pixels, max_text_bytes, to everybody's at most"
+            "rate=COUNT/PERIOD, models=NAME,NAME, manage; "
+            "max_bytes, max_pixels, max_text_bytes, pictures, to everybody's at most"
         )
         raise SettingsError(f"{word[:40]!r} is no limit of a key; allowed: {allowed}")
 

@@ -3,17 +3,22 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from concord_client.transport import is_loopback
 from facade.access.caller import Allowance
+from facade.access.cookie import token_of
 from facade.access.key_file import KeyFile
 from facade.access.rates import Rates
 from facade.problems import Problem
 from facade.settings import Settings, SettingsError
 
+WITHOUT = ("/v1/account/register", "/v1/account/sign-in")
+"""Paths that ask for none, since who has one does not need them; they count tries by address."""
 COUNTED = ("/v1/", "/v2/models")
 """Starts of the paths whose requests are counted against the rate of their key."""
 GUARDED = (*COUNTED, "/metrics")
@@ -25,11 +30,29 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
+class Entrance(Protocol):
+    """Where others than the holders of keys of the settings are let in: `facade.accounts.entrance`."""
+
+    async def by_key(self, hashed: str) -> str | None:
+        """The holder of the key with a hash."""
+
+    async def by_session(self, token: str) -> str | None:
+        """Who signed in and got a cookie that says this."""
+
+    def allowance(self, holder: str) -> Allowance | None:
+        """What somebody may do who was let in there."""
+
+
 class Keys:
     """The keys that are accepted, by the names of their holders; false where none is asked for.
 
     Only hashes of keys are kept. A file of keys is read again when it has changed, see `KeyFile`.
+
+    Attributes:
+        entrance: for those who have accounts; None where there are none.
     """
+
+    entrance: Entrance | None = None
 
     def __init__(self, settings: Settings) -> None:
         """Those of the variable are called ``key-1`` and so on, in their order.
@@ -47,17 +70,18 @@ class Keys:
             raise SettingsError("--api-keys (CONCORD_API_KEYS): there is no key in it; leave it out to ask for none")
         if settings.api_keys_file is not None:
             self._file = KeyFile(settings.api_keys_file, self.everyone, self._given)
+        self._has_accounts = settings.accounts != "off"
         if not (self or settings.open or is_loopback(settings.host)):
             problem = f"{settings.host} is not loopback, and there are no keys: everybody who reaches it could ask"
             allowed = "--api-keys-file, or --open (CONCORD_OPEN) to let everybody in"
             raise SettingsError(f"--host (CONCORD_HOST): {problem}; allowed: {allowed}")
 
     def __bool__(self) -> bool:
-        return bool(self._given) or self._file is not None
+        return bool(self._given) or self._file is not None or self._has_accounts
 
     def has_several(self) -> bool:
         """Whether there are several keys."""
-        return len(self._known()) > 1
+        return self._has_accounts or len(self._known()) > 1
 
     def check(self, key: str) -> str | None:
         """The name of a key's holder, None if it is not accepted. Takes as long whichever key it is."""
@@ -77,14 +101,25 @@ class Keys:
 
     def allowance(self, holder: str) -> Allowance:
         """What a key's holder may do; an empty name for a caller without a key."""
-        return (self._file and self._file.allowances.get(holder)) or self.everyone
+        own = self._file and self._file.allowances.get(holder)
+        return own or (self.entrance and self.entrance.allowance(holder)) or self.everyone
+
+    async def admitted(self, key: str, token: str) -> str | None:
+        """The name of who comes with a key, or without one but with a cookie; None for whoever is not let in.
+
+        Raises:
+            Problem: where accounts are kept does not answer.
+        """
+        if (holder := key and self.check(key)) or self.entrance is None:
+            return holder or None
+        return await (self.entrance.by_key(hash_of(key)) if key else self.entrance.by_session(token))
 
 
 @dataclass(frozen=True)
 class Gate:
-    """ASGI middleware that lets a request pass only with a key, and only as often as the key may ask.
+    """ASGI middleware that lets a request pass only with a key or the cookie of an account, as often as that may ask.
 
-    Leaves the name of the key's holder in ``scope["state"]["key"]``.
+    Leaves the name of the holder in ``scope["state"]["key"]``.
     """
 
     app: ASGIApp
@@ -92,7 +127,7 @@ class Gate:
     rates: Rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+        if scope["type"] == "http" and scope["path"].startswith(GUARDED) and scope["path"] not in WITHOUT:
             try:
                 await self._admit(scope)
             except Problem as problem:
@@ -101,8 +136,11 @@ class Gate:
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        holder = self.keys.check(key.strip()) if scheme.lower() == "bearer" else None
+        given = Headers(scope=scope).get("authorization", "")
+        scheme, _, key = given.partition(" ")
+        holder = None
+        if scheme.lower() == "bearer" or not given:
+            holder = await self.keys.admitted(key.strip(), token_of(HTTPConnection(scope)))
         if holder is None:
             raise Problem(
                 "unauthorized",

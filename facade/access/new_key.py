@@ -17,10 +17,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints the key, which is kept nowhere, and the line with its hash."""
     from facade.access.keys import hash_of
 
-    key = f"concord-{secrets.token_urlsafe(32)}"
+    key = new_key()
     print(f"the key of {args.name}, shown only now: {key}", file=sys.stderr, flush=True)
     print(f"{args.name} {hash_of(key)}")
     return 0
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return f"concord-{secrets.token_urlsafe(32)}"
 
 
 def _name(given: str) -> str:

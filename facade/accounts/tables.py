@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from sqlalchemy import ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from facade.accounts.roles import Role
 from facade.store.tables import OPTIONS, Hash, Number, Seconds, Table
 
 OwnerId = Annotated[int, mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)]
@@ -30,7 +31,7 @@ class Account(Table):
     name: Mapped[str] = mapped_column(String(32), unique=True)
     likeness: Mapped[str] = mapped_column(String(64), unique=True)
     password: Mapped[str] = mapped_column(String(255))
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(String(16))
     blocked: Mapped[bool] = mapped_column(default=False)
     limits: Mapped[str] = mapped_column(Text, default="")
     created: Mapped[Seconds]
@@ -67,7 +68,7 @@ class Invitation(Table):
 
     id: Mapped[Number]
     hash: Mapped[Hash] = mapped_column(unique=True)
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(String(16))
     created: Mapped[Seconds]
     expires: Mapped[Seconds] = mapped_column(index=True)
 

@@ -12,6 +12,7 @@ from starlette.routing import Mount
 
 from facade.access.keys import Keys
 from facade.page.asking import Asking
+from facade.page.doors import AccountDoor, Door, KeyDoor
 from facade.page.examples import EXAMPLES, FOLDER
 from facade.page.folder import Folder
 from facade.page.form import READ_FORM
@@ -116,7 +117,9 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
         max_bytes=settings.max_bytes,
     )
     if keys:
-        page.app.add_middleware(SignIn, keys=keys, uploads=uploads, settings=settings)
+        accounts = app.state.accounts
+        door: Door = KeyDoor(keys) if accounts is None else AccountDoor(accounts)
+        page.app.add_middleware(SignIn, door=door, uploads=uploads, settings=settings)
     return sessions
 
 

@@ -14,6 +14,7 @@ from concord_client.catalogue import Catalogue, Pipeline
 from concord_client.errors import ConcordClientError, Lost, ModelNotFound, Unavailable
 from concord_client.tasks.request import A, Answer, Request
 from facade.access.caller import ANYONE, Allowance, Caller
+from facade.access.pictures import Pictures
 from facade.problems import Problem, problem_of
 from facade.settings import Settings as FacadeSettings
 from facade.work.admission import Admission
@@ -75,6 +76,7 @@ class Service:
     def __init__(self, settings: FacadeSettings, triton_url: str | None = None) -> None:
         self.settings = settings
         self.everyone = Allowance.of(settings)
+        self.pictures = Pictures()
         self.memory = Memory(settings.max_held_bytes)
         self.admission = Admission(settings.queue)
         self.memory.freed = self.admission.look_again
@@ -147,6 +149,14 @@ class Service:
 
             async def ask(timeout: float) -> A:
                 self.models.require(pipeline.model)
+                if caller.owner:
+                    counted = await self.pictures.count(caller.owner, allowance.pictures)
+                answer = await run(timeout)
+                if caller.owner:
+                    await counted
+                return answer
+
+            async def run(timeout: float) -> A:
                 try:
                     return await self._client.run(
                         sent,

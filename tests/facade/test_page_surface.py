@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.access.cookie import COOKIE
 from facade.page.folder import Folder
-from facade.page.sign_in import COOKIE
 from facade.problems import Problem
 from facade.settings import Settings
 from tests.facade.running import Facade, running

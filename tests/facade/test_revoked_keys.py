@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from facade.access.cookie import COOKIE
 from facade.access.keys import hash_of
-from facade.page.sign_in import COOKIE
 from facade.settings import Settings
 from tests.facade.running import PATIENCE, Facade, running
 from tests.facade.test_keys import ANN, BOB, bearer

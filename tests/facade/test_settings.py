@@ -81,6 +81,10 @@ VALUES = {
     "open": ("true", True),
     "rate_limit": ("5/second", "5/second"),
     "rates": ("rediss://:secret@box:6380/1", "rediss://:secret@box:6380/1"),
+    "pictures": ("500", 500),
+    "accounts": ("invitation", "invitation"),
+    "proxies": ("10.0.0.0/8, 127.0.0.1", ("10.0.0.0/8", "127.0.0.1")),
+    "refused_agents": ("Robot, wget", ("robot", "wget")),
     "store": ("mariadb://ann:secret@box:3307/concord", "mariadb://ann:secret@box:3307/concord"),
 }
 
@@ -148,6 +152,9 @@ def test_the_limits_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> 
         ("--rates", "redis://box/first"),
         ("--rates", "redis://box?db=1"),
         ("--rates", "redis://[half"),
+        ("--pictures", "0"),
+        ("--accounts", "everybody"),
+        ("--proxies", "proxy.example"),
         ("--store", "store.db"),
         ("--store", "oracle://box/concord"),
         ("--store", "postgresql:///concord"),
