@@ -29,13 +29,13 @@ def run(arguments: argparse.Namespace) -> None:
         models = every(client, asked) if arguments.model == [ALL] else arguments.model
         for pipeline in (pipelines := chosen(client, models, asked)):
             output = arguments.output / pipeline.model if len(pipelines) > 1 else arguments.output
-            results, left_out = harmonized(arguments, output, client, pipeline, wanted)
-            composites = len({result["name"] for result in results})
-            missing = [*wanted.missing, *left_out]
-            count = wanted.lacking + len(left_out)
+            found = harmonized(arguments, output, client, pipeline, wanted)
+            composites = len({result["name"] for result in found.results})
+            count = wanted.lacking + len(found.left_out)
             title = f"{pipeline.model}: {composites} of {wanted.composites} composites, {count} left out"
-            write_report(output / "report.md", [title, tables(results) if results else "nothing was scored"], missing)
-            scored[pipeline.model] = results
+            pieces = [title, tables(found.results) if found.results else "nothing was scored"]
+            write_report(output / "report.md", pieces, [*wanted.missing, *found.missing])
+            scored[pipeline.model] = found.results
     if len(scored) > 1:
         measures = ("MSE", "fMSE") if expressions is None else ("MSE", "fMSE", "IoU")
         pieces = [" / ".join(measures), side_by_side(scored, measures)]

@@ -40,12 +40,15 @@ def add_expressions(made: argparse.ArgumentParser, required: bool) -> None:
 
 
 def ended(run: Callable[[argparse.Namespace], object], arguments: argparse.Namespace) -> int:
-    """Runs a command; returns its exit code, 1 after an error, which is told in one line."""
+    """Runs a command; returns its exit code: 1 after an error, which is told in one line, 130 where it was stopped."""
     try:
         run(arguments)
     except (ConcordError, ConcordClientError, DatasetError, OSError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("quality: stopped; the same command continues", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -10,7 +10,7 @@ from benchmarks.quality.arguments import client_of, write_report
 from benchmarks.quality.harmonizing import chosen, every, harmonized
 from benchmarks.quality.published import ALL, Published
 from benchmarks.quality.referrals import referrals
-from benchmarks.quality.scores import Result, beside_published, side_by_side
+from benchmarks.quality.scores import COMPOSITE, Result, beside_published, side_by_side
 
 REPORT = "report.md"
 
@@ -49,15 +49,17 @@ def compare(
         default = [model for model in able if model in served or not only_published]
         asked = able if arguments.model == [ALL] else arguments.model or default
         for pipeline in chosen(client, asked, given):
-            results, left_out = harmonized(arguments, arguments.output / pipeline.model, client, pipeline, wanted)
-            missing += [f"{pipeline.model}: {line}" for line in left_out]
-            missing += [f"{pipeline.model}: nothing was scored"] * (not results)
-            scored |= {pipeline.model: results} if results else {}
+            found = harmonized(arguments, arguments.output / pipeline.model, client, pipeline, wanted)
+            missing += [f"{pipeline.model}: {line}" for line in found.missing]
+            missing += [f"{pipeline.model}: nothing was scored"] * (not found.results)
+            scored |= {pipeline.model: found.results} if found.results else {}
     if not scored:
         raise DatasetError("; ".join(missing) or "there is nothing to compare")
     words = (
         f"{' / '.join(beside.measures)}, means over images of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the "
         f"weights that this server has. Published: {beside.source}."
     )
-    pieces = [f"# {title}", words, side_by_side(scored, beside.measures, beside), beside_published(scored, beside)]
+    pieces = [f"# {title}", words, side_by_side(scored, beside.measures, beside)]
+    if any(not column.served and column.method != COMPOSITE for column in beside.columns):
+        pieces.append(beside_published(scored, beside))
     write_report(arguments.output / REPORT, pieces, missing)

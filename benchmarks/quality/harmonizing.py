@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from annotation.scored import iou, resized
-from benchmarks.quality.kept import kept
+from benchmarks.quality.kept import Kept, kept
 from benchmarks.quality.pictures import LeftOut, foreground, pixels, resized_mask
 from benchmarks.quality.referrals import Referral, Referrals
 from benchmarks.quality.scores import Result, score
@@ -36,8 +36,8 @@ def chosen(client: Client, models: Sequence[str | None], given: set[str]) -> lis
 
 def harmonized(
     arguments: argparse.Namespace, output: Path, client: Client, pipeline: Pipeline, wanted: Referrals
-) -> tuple[list[Result], list[str]]:
-    """Scores what is left of the data set with a model, and keeps the results; all of them, and what was left out.
+) -> Kept[Result]:
+    """Scores what is left of the data set with a model, and keeps the results.
 
     Raises:
         DatasetError: `output` holds results of other settings.

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, Generic, TypedDict, TypeVar, cast
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -27,32 +28,44 @@ class Scored(TypedDict):
 R = TypeVar("R", bound=Scored)
 
 
+@dataclass(frozen=True)
+class Kept(Generic[R]):
+    """All results in the order wanted, a line for each that was left out, and how many wait for a later run."""
+
+    results: list[R]
+    left_out: list[str]
+    waiting: int
+
+    @property
+    def missing(self) -> list[str]:
+        """A line for everything that has no result."""
+        return [*self.left_out, *[f"{self.waiting} not scored yet: the same command continues"] * bool(self.waiting)]
+
+
 def kept(
     output: Path,
     settings: Mapping[str, Any],
     wanted: Sequence[Referral],
     measure: Callable[[Referral], R],
     limit: int | None = None,
-) -> tuple[list[R], list[str]]:
+) -> Kept[R]:
     """Measures what earlier runs left, at most `limit` of it, and keeps each result in `output` as soon as it is known.
-
-    Returns:
-        all results in the order wanted, and a line for each that was left out.
 
     Raises:
         DatasetError: the folder holds results of other settings.
     """
     done = resume(output, settings)
-    waiting = [each for each in wanted if each.key not in done][:limit]
+    waiting = [each for each in wanted if each.key not in done]
     left_out = []
     with (output / "results.jsonl").open("a", encoding="utf-8") as results:
-        for referral, outcome in measured(waiting, measure):
+        for referral, outcome in measured(waiting[:limit], measure):
             if isinstance(outcome, LeftOut):
                 left_out.append(f"{referral}: {outcome}")
             else:
                 done[referral.key] = outcome
                 print(json.dumps(outcome), file=results, flush=True)
-    return [cast(R, done[each.key]) for each in wanted if each.key in done], sorted(left_out)
+    found = [cast(R, done[each.key]) for each in wanted if each.key in done]
+    return Kept(found, sorted(left_out), len(waiting) - len(waiting[:limit]))
 
 
 def measured(waiting: Sequence[Referral], measure: Callable[[Referral], R]) -> Iterator[tuple[Referral, R | LeftOut]]:

@@ -55,6 +55,9 @@ def referrals(dataset: Dataset, expressions: Mapping[str, Sequence[str]] | None)
     without = [f"{sample.name}: no expression" for sample in dataset.samples if not expressions.get(sample.name)]
     missing += without
     if strange := expressions.keys() - {sample.name for sample in dataset.samples}:
-        missing.append(f"{len(strange)} composites that have expressions, such as {min(strange)}: not in the data set")
+        missing.append(
+            f"{len(strange)} composites that have expressions, such as {min(strange)}: not in the data set, or not in "
+            "its lists of the test set"
+        )
     found = [Referral(sample, each) for sample in dataset.samples for each in expressions.get(sample.name, ())]
     return Referrals(found, missing, composites, len(dataset.missing) + len(without))

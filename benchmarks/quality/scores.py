@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from annotation.iharmony4 import SUBSETS
 from benchmarks.quality.kept import R, Scored
 from benchmarks.quality.published import ALL, Published
 from concord.gates.metrics import foreground_mse, psnr
@@ -115,8 +116,9 @@ def ratio_name(ratio: float) -> str:
 
 
 def by_name(results: Sequence[R]) -> dict[str, list[R]]:
-    """Results by the name of their sub-set, and then all of them."""
-    return groups(results, sorted({result["subset"] for result in results}), lambda result: result["subset"])
+    """Results by the name of their sub-set, in the published order, and then all of them."""
+    there = {result["subset"] for result in results}
+    return groups(results, [name for name in SUBSETS if name in there], lambda result: result["subset"])
 
 
 def groups(results: Sequence[R], names: Sequence[str], name_of: Callable[[R], str]) -> dict[str, list[R]]:

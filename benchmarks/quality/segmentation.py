@@ -52,15 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
             "full_resolution": arguments.full_resolution,
         }
         ask = partial(measure, client, model, arguments.full_resolution)
-        results, left_out = kept(arguments.output, settings, wanted.found, ask, arguments.limit)
-    missing = [*wanted.missing, *left_out]
-    if not results:
+        found = kept(arguments.output, settings, wanted.found, ask, arguments.limit)
+    missing = [*wanted.missing, *found.missing]
+    if not found.results:
         raise DatasetError("; ".join(missing) or "there is nothing to segment")
     words = (
         f"IoU in % of `{model}`, means over expressions of {arguments.dataset}, scored at {SIZE} x {SIZE}, with the "
         f"weights that this server has. Published: {published('segmentation').source}."
     )
-    pieces = ["# Segmentation on composites and on real pictures", words, table(results)]
+    pieces = ["# Segmentation on composites and on real pictures", words, table(found.results)]
     write_report(arguments.output / "report.md", pieces, missing)
 
 
