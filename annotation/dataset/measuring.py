@@ -1,87 +1,90 @@
 """The IoU that a served segmenter reaches with an expression, for annotations that lack it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
-from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm  # type: ignore[import-untyped]
 
+from annotation.confidence import Confidence
 from annotation.dataset.patterns import mended
 from annotation.iharmony4 import Sample
-from annotation.record import Annotation, DatasetError, Record, line_of, parse_record
-from annotation.scored import iou, resized
-from concord.arrays import Pixels
-from concord.masks import binary
-from concord.png import encode_png
-from concord_client import Client, InvalidInput, Segment
+from annotation.record import Annotation, Record, line_of, parse_record
 
-Segmenter = Callable[[bytes, str], bytes]
-"""From an encoded picture and a text to the mask that was found, a PNG."""
-
-
-def segmenter(client: Client, model: str | None) -> Segmenter:
-    """A served one; None for the server's first."""
-
-    def found(picture: bytes, text: str) -> bytes:
-        return client.run(Segment(picture, text), model=model).mask
-
-    return found
+_AT_ONCE = 4
+Key = tuple[str, str]
+"""A composite's name, and an expression as cleaning repairs it."""
 
 
 def measured(
-    records: Iterable[Record], samples: Mapping[str, Sample], find: Segmenter, done: Path
-) -> Iterator[tuple[Record, str]]:
-    """Each record, with the IoU of its repaired expression at the size of the published scores, and why there is none.
+    records: Sequence[Record], samples: Mapping[str, Sample], confidence: Confidence, done: Path
+) -> list[Record]:
+    """The records, with the IoU of their repaired expressions where they had none and it can be found out.
 
-    An expression that cleaning refuses is not measured.
+    An expression that cleaning refuses is not measured, nor one whose composite is not among the samples.
 
     Args:
         samples: by the composite's name.
-        done: where measured records are kept as they come, so that a stopped run goes on.
+        done: where each IoU is kept as it comes, so that a stopped run goes on.
+
+    Raises:
+        ConcordClientError: the server does not answer, or has no segmenter.
+        OSError: `done` cannot be written.
     """
+    wanted = {place: key for place, record in enumerate(records) if (key := _wanted(record)) and key[0] in samples}
     known = {(each.composite, each.expression): each.iou for each in _earlier(done)}
-    with done.open("a", encoding="utf-8") as file:
-        for composite, group in groupby(records, key=lambda record: record.composite):
-            picture = cache(partial(_read, samples, composite))
-            for record in group:
-                text, refused = mended(record.expression) if isinstance(record, Annotation) else ("", "skipped")
-                if refused or not isinstance(record, Annotation) or record.iou is not None:
-                    yield record, ""
-                    continue
-                try:
-                    if (composite, text) not in known:
-                        encoded, mask = picture()
-                        known[composite, text] = iou(find(encoded, text), mask)
-                        found = replace(record, expression=text, iou=known[composite, text])
-                        print(line_of(found), file=file, flush=True)
-                    yield replace(record, iou=known[composite, text]), ""
-                except (DatasetError, InvalidInput, UnidentifiedImageError, FileNotFoundError) as error:
-                    yield record, " ".join(str(error).split())
+    waiting = [key for key in dict.fromkeys(wanted.values()) if key not in known]
+    known |= asyncio.run(_asked(waiting, samples, confidence, done))
+    return [
+        replace(record, iou=known.get(wanted[place])) if isinstance(record, Annotation) and place in wanted else record
+        for place, record in enumerate(records)
+    ]
 
 
-def _read(samples: Mapping[str, Sample], composite: str) -> tuple[bytes, Pixels]:
-    """The encoded composite and the true mask, at the size of the published scores."""
-    if composite not in samples:
-        raise DatasetError("not among the composites")
-    sample = samples[composite]
-    picture = resized(np.asarray(Image.open(sample.composite).convert("RGB")))
-    mask = resized(binary(np.asarray(Image.open(sample.mask).convert("L"))), Image.Resampling.NEAREST)
-    if not mask.any():
-        raise DatasetError("the mask is empty")
-    return encode_png(picture), mask
+def _wanted(record: Record) -> Key | None:
+    """What has to be measured for a record."""
+    if not isinstance(record, Annotation) or record.iou is not None:
+        return None
+    text, refused = mended(record.expression)
+    return None if refused else (record.composite, text)
+
+
+async def _asked(
+    waiting: Iterable[Key], samples: Mapping[str, Sample], confidence: Confidence, done: Path
+) -> dict[Key, float]:
+    """What the server finds; what it cannot be asked is left out."""
+    found: dict[Key, float] = {}
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(key: Key) -> tuple[Key, float | None]:
+        async with places:
+            return key, await confidence.of(samples[key[0]], key[1])
+
+    tasks = [asyncio.create_task(ask(key)) for key in waiting]
+    try:
+        with done.open("a", encoding="utf-8") as file:
+            for task in tqdm(asyncio.as_completed(tasks), "measuring", len(tasks)):
+                key, iou = await task
+                if iou is not None:
+                    found[key] = iou
+                    print(line_of(Annotation(composite=key[0], expression=key[1], iou=iou)), file=file, flush=True)
+    finally:
+        for pending in tasks:
+            pending.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await confidence.close()
+    return found
 
 
 def _earlier(done: Path) -> Iterator[Annotation]:
-    """What an earlier run measured, without a line that was not finished; it is cut off."""
+    """What an earlier run measured; a line that it did not finish is cut off."""
     if not done.exists():
         return
-    whole, _, cut = done.read_bytes().rpartition(b"\n")
+    whole, end, cut = done.read_bytes().rpartition(b"\n")
     if cut:
         with done.open("r+b") as file:
-            file.truncate(len(whole) + bool(whole))
+            file.truncate(len(whole) + len(end))
     for line in whole.splitlines():
         record = parse_record(line)
         if isinstance(record, Annotation):

@@ -34,7 +34,7 @@ def annotated(tmp_path: Path) -> Path:
 def test_what_lacks_an_iou_is_measured_by_the_server_and_only_once(annotated: Path, server: EmbeddedServer) -> None:
     before = (annotated / "annotations.jsonl").read_bytes()
     command = ("clean", annotated / "annotations.jsonl", "-o", annotated / "out", "--url", server.grpc_url)
-    command = (*command, "--dataset", annotated / "data", "--measure", "server", "--least", 0)
+    command = (*command, "--dataset", annotated / "data", "--measure", "--least", 0)
     run = dataset(*command)
     assert run.returncode == ExitCode.OK, run.stderr
     kept = read_records(annotated / "out" / EXPRESSIONS)
@@ -85,7 +85,7 @@ def test_a_cleaned_file_is_counted_and_exported(annotated: Path) -> None:
         (("clean", "bad.jsonl", "-o", "out"), ExitCode.FAILED, "bad.jsonl, line 2: iou is 3"),
         (("clean", "none.jsonl", "-o", "out"), ExitCode.FAILED, "none.jsonl: No such file"),
         (
-            ("clean", "annotations.jsonl", "-o", "out", "--measure", "server"),
+            ("clean", "annotations.jsonl", "-o", "out", "--measure"),
             ExitCode.USAGE,
             "--measure needs --dataset",
         ),

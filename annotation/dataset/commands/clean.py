@@ -2,27 +2,21 @@
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from annotation.dataset.cleaning import Cleaned, Rules, clean
 from annotation.dataset.cleaning_report import numbers, report
 from annotation.dataset.commands.files import add_dataset, add_file, check_output, samples, write_json
-from annotation.record import Annotation, Record, line_of, read_records, write_records
+from annotation.record import Record, line_of, read_records, write_records
 from concord.instruments.arguments import positive
-from concord_client import Client
 from concord_client.atomic_file import write_atomically
 from concord_client.commands import UsageError
-from concord_client.commands.flags import add_connection_arguments, read_connection
 
 HELP = "repair and sort out expressions, and list those that a person should look at"
 EXPRESSIONS, SECOND_LOOK, REMOVED, MEASURED = (
     f"{name}.jsonl" for name in ("expressions", "second_look", "removed", "measured")
 )
-SERVER, EMBEDDED = "server", "embedded"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--low", metavar="IOU", type=_share, default=rules.low, help=words)
     words = "expressions a composite, those with the highest IoU (%(default)s)"
     parser.add_argument("--most", metavar="N", type=positive, default=rules.most, help=words)
-    words = f"find out the IoU where it is missing: with the {SERVER} of --url, or one that is started for it"
-    parser.add_argument("--measure", choices=(SERVER, EMBEDDED), help=words)
-    add_dataset(parser, "needed for --measure")
-    parser.add_argument(
-        "--model", metavar="NAME", help="of --measure: what finds the part; `concord models` lists them"
-    )
-    add_connection_arguments(parser)
+    group = parser.add_argument_group("measuring")
+    words = "find out the IoU where it is missing, by the task `segment`"
+    group.add_argument("--measure", action="store_true", help=words)
+    add_dataset(group, "needed for --measure")
+    group.add_argument("--url", metavar="HOST:PORT", help="gRPC of the Concord that is asked (default: one is started)")
+    group.add_argument("--model", metavar="NAME", help="its segmenter (default: its first)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,8 +45,8 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.measure and not args.dataset:
         raise UsageError("--measure needs --dataset, the composites and their masks")
-    if args.model and not args.measure:
-        raise UsageError("--model goes with --measure")
+    if (args.model or args.url) and not args.measure:
+        raise UsageError("--url and --model go with --measure")
     for name in (EXPRESSIONS, SECOND_LOOK, REMOVED, MEASURED):
         check_output(args, args.output / name)
     records = read_records(args.file)
@@ -65,30 +58,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace, records: list[Record]) -> list[Record]:
-    """The records with their IoU, where it can be found out; the others are told."""
-    # Torch-free, but seconds to import, and only needed here.
-    from annotation.dataset.measuring import measured, segmenter
+    """The records with their IoU, where it can be found out."""
+    # These take seconds to import, and are needed only here.
+    from annotation.confidence import Confidence
+    from annotation.dataset.measuring import measured
+    from concord.server.embedded import EmbeddedServer, Ports
 
     known = samples(args.dataset)
-    with _client(args) as client:
-        found = measured(records, known, segmenter(client, args.model), args.output / MEASURED)
-        pairs = list(tqdm(found, "measuring", len(records)))
-    for record, problem in pairs:
-        if problem and isinstance(record, Annotation):
-            print(f"not measured: {record.composite}, {record.expression!r}: {problem}")
-    return [record for record, _ in pairs]
-
-
-@contextmanager
-def _client(args: argparse.Namespace) -> Iterator[Client]:
     with ExitStack() as stack:
-        connection = read_connection(args)
-        if args.measure == EMBEDDED:
-            from concord.server.embedded import EmbeddedServer, Ports
-
-            connection["url"] = stack.enter_context(EmbeddedServer(ports=Ports(0, 0, 0))).grpc_url
-            connection["protocol"] = "grpc"
-        yield stack.enter_context(Client(**connection))
+        url = args.url or stack.enter_context(EmbeddedServer(ports=Ports(0, 0, 0))).grpc_url
+        return measured(records, known, Confidence(url, args.model), args.output / MEASURED)
 
 
 def _write(folder: Path, cleaned: Cleaned, rules: Rules) -> None:

@@ -20,7 +20,7 @@ def add_output(parser: argparse.ArgumentParser, output: str) -> None:
     parser.add_argument("-o", "--output", metavar=output, type=Path, required=True, help="what is written")
 
 
-def add_dataset(parser: argparse.ArgumentParser, words: str) -> None:
+def add_dataset(parser: argparse._ActionsContainer, words: str) -> None:
     """The folder of the data set; `words` say what it is for."""
     parser.add_argument("--dataset", metavar="DIR", type=Path, help=f"data in iHarmony4's layout: {words}")
 
