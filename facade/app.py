@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from concord.server.embedded import EmbeddedServer
 from concord_client.tasks import TASKS
 from facade import openapi, problems
+from facade.access.caller import Allowance
 from facade.access.declared import Declared
 from facade.access.keys import Gate, Keys
 from facade.access.origins import Origins
@@ -26,7 +27,7 @@ from facade.openai import edits, generations
 from facade.openai.shapes import openai_problem
 from facade.routes import loading, tasks
 from facade.routes import server as routes
-from facade.settings import Settings
+from facade.settings import Settings, SettingsError
 from facade.watch.observe import Metrics, Observer
 from facade.watch.tracing import TELEMETRY
 from facade.wire.uploads import Uploads
@@ -36,6 +37,7 @@ from facade.work.service import Service
 
 if TYPE_CHECKING:
     from facade.accounts.accounts import Accounts
+    from facade.history.histories import Histories
 
 API = ("/v1/", f"{kserve.API}/")
 _FOUND = "concord.unmatched"
@@ -57,7 +59,10 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service, app.state.readiness, app.state.rates, app.state.accounts or nullcontext():
+        accounts, histories = app.state.accounts or nullcontext(), app.state.histories
+        swept = histories.history.swept() if histories else nullcontext()
+        # The tables are made before anything is swept, and the store closes last.
+        async with service, app.state.readiness, app.state.rates, accounts, swept:
             yield
 
     app = FastAPI(
@@ -76,6 +81,8 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
     app.state.keys = Keys(settings)
     app.state.rates = rates_of(settings)
     app.state.accounts, of_accounts = _accounts(app, settings, service)
+    app.state.histories, of_histories = _histories(settings, app.state.accounts)
+    of_accounts += of_histories
     service.memory.has_several = app.state.keys.has_several
     app.state.uploads = Uploads(settings, service.memory)
     readiness = app.state.readiness = Readiness(service.probe, settings.probe_interval)
@@ -83,7 +90,7 @@ def create_app(settings: Settings, service: Service | None = None, server: Embed
         service.admission, service.stages, lambda: readiness.ready, lambda: app.state.rates.shared
     )
     app.state.batches = Batches(service)
-    app.include_router(tasks.router_of(TASKS))
+    app.include_router(tasks.router_of(TASKS, keeps=app.state.histories is not None))
     for each in (edits, generations, batches, kserve, routes, loading, *of_accounts):
         app.include_router(each.router)
     app.router.routes.append(Unmatched(app.router.routes))
@@ -120,6 +127,26 @@ def _accounts(app: FastAPI, settings: Settings, service: Service) -> tuple["Acco
     app.state.keys.entrance = found.entrance
     service.pictures = found.pictures
     return found, (account, accounts)
+
+
+def _histories(settings: Settings, accounts: "Accounts | None") -> tuple["Histories | None", tuple[Any, ...]]:
+    """Where results are kept, the histories and the module of their routes."""
+    if not settings.history_days:
+        return None, ()
+    if accounts is None:
+        problem = "only accounts have results"
+        raise SettingsError(f"--history-days (CONCORD_HISTORY_DAYS): {problem}; allowed: --accounts besides, or 0")
+    if (folder := settings.results_folder) is None:
+        problem = "the store is no file that the results could lie beside"
+        raise SettingsError(f"--history-folder (CONCORD_HISTORY_FOLDER): {problem}; allowed: a folder")
+    from facade.history.files import Files
+    from facade.history.histories import Histories
+    from facade.history.history import Bounds, History
+    from facade.routes import history
+
+    bounds = Bounds(settings.history_days, settings.history_bytes)
+    kept = History(accounts.store, Files(folder), bounds)
+    return Histories(kept, accounts.entrance, Allowance.of(settings).limits), (history,)
 
 
 class Unmatched(BaseRoute):

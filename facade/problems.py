@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import ClassVar, TypeAlias
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -163,7 +164,7 @@ def install(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         return problem_of(error).response(request.scope)
 
-    for kind in (Problem, errors.ConcordError, client_errors.ConcordClientError, HTTPException):
+    for kind in (Problem, errors.ConcordError, client_errors.ConcordClientError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer)
 
 
@@ -194,6 +195,10 @@ def problem_of(error: BaseException) -> Problem:
             return _problem_of_server(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return Problem("no_room", "its disk is full")
+        case RequestValidationError():
+            # Bodies are read elsewhere; this is a word of the path or the query.
+            found = error.errors()[0]
+            return Problem("invalid_setting", str(found["msg"])[:200].lower(), field=str(found["loc"][-1])[:40])
         case HTTPException(status_code=status) if status < 500:
             code = _BY_STATUS.get(status, "malformed_body")
             return Problem(code, HTTPStatus(status).phrase, headers=dict(error.headers or {}))

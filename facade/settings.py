@@ -23,7 +23,7 @@ from concord.server.choice import AUTO
 from concord.server.embedded import Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from concord_client.transport import Address
-from facade.store.address import EXAMPLES, checked, file_url, state_folder
+from facade.store.address import EXAMPLES, checked, file_of, file_url, state_folder
 
 PREFIX = "CONCORD_"
 SCANNERS = ("sqlmap", "nikto", "nuclei", "masscan", "zgrab", "wpscan", "gobuster", "dirbuster", "acunetix", "openvas")
@@ -236,6 +236,17 @@ class Settings(BaseSettings):
         description="whether people sign in with accounts, and who may register: nobody, whoever is invited, or "
         "everybody. The first administrator is made by `concord accounts add NAME --role administrator`",
     )
+    history_days: Annotated[int, Ge(0), Le(3650)] = Field(
+        0, description="how long results are kept that an account asks to keep; 0: none is. Needs accounts"
+    )
+    history_bytes: Annotated[int, Ge(1), Le(2**50)] = Field(
+        2**30, description="of the results that an account may have; beyond them, its oldest are removed"
+    )
+    history_folder: Path | None = Field(
+        None,
+        description="for the pictures of results, of one store alone, shared by all facades of that store; by default "
+        "beside the file of a SQLite store",
+    )
     proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_proxies)] = Field(
         (),
         description="comma-separated addresses or networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says "
@@ -250,6 +261,12 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Of the store: the one that was given, or that in the state folder."""
         return self.store.get_secret_value() or file_url(state_folder() / "store.db")
+
+    @property
+    def results_folder(self) -> Path | None:
+        """For the pictures of results; None where it is needed and was not given."""
+        file = file_of(self.store_url)
+        return self.history_folder or (file and file.with_name(f"{file.name}-results"))
 
     @property
     def model_repositories(self) -> tuple[Path, ...]:

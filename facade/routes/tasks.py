@@ -58,13 +58,24 @@ class RestartedEvent(BaseModel):
     job: str
 
 
+class KeptEvent(BaseModel):
+    """``kept``, before the result."""
+
+    id: str = Field(description="of the result, see /v1/history")
+
+
+KEEP, KEPT_EVENT = "keep", "kept"
 _EVENTS: dict[str, type[BaseModel]] = {
     "queued": QueuedEvent,
     "step": StepEvent,
     "preview": PreviewEvent,
     "restarted": RestartedEvent,
 }
-SCHEMAS = (*_EVENTS.values(), *(replies.answer_model(task.answer_type()) for task in TASKS))
+SCHEMAS: tuple[type[BaseModel], ...] = (
+    *_EVENTS.values(),
+    KeptEvent,
+    *(replies.answer_model(task.answer_type()) for task in TASKS),
+)
 
 _EXAMPLES = {"text": ["the red ball"]}
 _EXAMPLE = (
@@ -83,10 +94,12 @@ With `stream=true` the answer is events: `queued` first and whenever the place i
 again, then `result` (as JSON) or `error` (a problem)."""
 
 
-def router_of(tasks: Iterable[Task]) -> APIRouter:
+def router_of(tasks: Iterable[Task], *, keeps: bool = False) -> APIRouter:
+    """The routes of tasks; `keeps` is whether results can be kept."""
     router = APIRouter(prefix="/v1")
+    kept: dict[str, type[BaseModel]] = {KEPT_EVENT: KeptEvent} if keeps else {}
     for task in tasks:
-        form, answer = form_of(task), task.answer_type()
+        form, answer = form_of(task, keeps=keeps), task.answer_type()
         router.add_api_route(
             f"/{task.TASK}",
             _endpoint(task, form),
@@ -100,7 +113,7 @@ def router_of(tasks: Iterable[Task]) -> APIRouter:
                 task.TASK,
                 description="The picture; JSON where `Accept` asks for it; events where `stream` does",
                 content=_content(answer),
-                events=_EVENTS | {"result": replies.answer_model(answer)},
+                events=_EVENTS | kept | {"result": replies.answer_model(answer)},
                 example=_EXAMPLE,
                 headers=replies.header_schemas(answer),
             ),
@@ -108,9 +121,12 @@ def router_of(tasks: Iterable[Task]) -> APIRouter:
     return router
 
 
-def form_of(task: Task) -> type[ModelForm]:
+def form_of(task: Task, *, keeps: bool = False) -> type[ModelForm]:
+    """The form of a task; where it keeps results, with a field that asks for it."""
     base = PictureForm if replies.has_photograph(task.answer_type()) else ModelForm
     fields: dict[str, Any] = {field.name: _form_field(field) for field in task.fields()}
+    if keeps:
+        fields[KEEP] = (bool, Field(False, description="whether the result is kept, see /v1/history"))
     return cast(type[ModelForm], create_model(f"{task.__name__}Form", __base__=base, **fields))
 
 
@@ -152,6 +168,9 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                 raise Problem("invalid_setting", problem, field="format", allowed="a format without layers")
             if look.format != "png":
                 await _check_format(asked, look.format, service, caller)
+            histories = request.app.state.histories if getattr(form, KEEP, False) else None
+            if histories is not None:
+                histories.account(caller.owner)
             pipeline, settings = await service.choose(asked, form.model, form.settings, caller)
             check_output(settings, look.format)
             model = request.state.model = pipeline.model
@@ -167,18 +186,24 @@ def _endpoint(task: Task, form_type: type[ModelForm]) -> Callable[[Request], Awa
                     room=room,
                 )
                 answer, seconds = finished.answer, {"read": read} | finished.seconds
+                saved = ""
+                if histories is not None:
+                    saved = await histories.keep(caller.owner, asked, answer, model, form.settings)
                 original = None
                 if look.format == LAYERED:
                     original = await service.original(asked, answer, caller)
                 with service.stages.timed("encode", model):
                     told = await replies.reply_of(
-                        *(answer, service.encoder, look.format, look.quality, model, caller, seconds, original)
+                        *(answer, service.encoder, look.format, look.quality, model, caller, seconds, original, saved)
                     )
                 room.resize(told.size)
                 return told
 
             async def produce(emit: Emit) -> None:
-                emit("result", (await reply(emit)).told())
+                told = await reply(emit)
+                if told.kept:
+                    emit(KEPT_EVENT, KeptEvent(id=told.kept))
+                emit("result", told.told())
 
             if form.stream:
                 return await event_stream(request, produce, stack.pop_all(), {replies.JOB: job, replies.MODEL: model})

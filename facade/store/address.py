@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 SQLITE = "sqlite"
 DRIVERS = {
@@ -24,6 +24,12 @@ def state_folder() -> Path:
 def file_url(path: Path) -> str:
     """The URL of a SQLite file."""
     return f"{SQLITE}:///{quote(str(path.absolute()))}"
+
+
+def file_of(url: str) -> Path | None:
+    """The SQLite file of a URL; None where it names a server."""
+    scheme, _, path, *_ = urlsplit(url)
+    return Path(unquote(path)[1:]) if scheme == SQLITE else None
 
 
 def checked(url: str) -> str:

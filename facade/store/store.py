@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, CursorResult, Executable, UpdateBase, event
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from facade.store.address import SQLITE, place, with_driver
+from facade.store.address import file_of, place, with_driver
 from facade.store.errors import StoreAway, StoreError, StoreFull, translated, typed
 from facade.store.looks import LOCKED_SECONDS, Looks, prepare
 from facade.store.versions import HEAD, Versions
@@ -44,7 +42,7 @@ class Store:
         """
         self.where = place(url)
         self.versions = Versions(migrations)
-        self._file = Path(unquote(urlsplit(url).path)[1:]) if url.startswith(f"{SQLITE}:") else None
+        self._file = file_of(url)
         options: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": CONNECT_SECONDS}
         if self._file is None:
             # A server that was away has closed its connections.

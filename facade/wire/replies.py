@@ -1,6 +1,7 @@
 """Answers as HTTP, made from the fields of a task's answer: its picture with the rest in headers, or all as JSON."""
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -16,6 +17,8 @@ from facade.work.pictures import MEDIA_TYPES, Encoder, Format, Original
 
 JOB = "X-Concord-Job"
 MODEL = "X-Concord-Model"
+KEPT = "X-Concord-Kept"
+"""Id of a result that is kept, see `/v1/history`."""
 PHOTOGRAPH = "image"
 """The field of an answer that is a photograph, and may be written in other formats than PNG; masks are not."""
 
@@ -40,6 +43,7 @@ class Reply:
         answer: its first image is encoded as it was asked for.
         job: the id under which the request could be cancelled.
         seconds: by stage.
+        kept: id of the result; empty where it is not kept.
     """
 
     answer: Answer
@@ -47,6 +51,7 @@ class Reply:
     model: str
     job: str
     seconds: dict[str, float]
+    kept: str = ""
 
     @property
     def picture(self) -> bytes | None:
@@ -74,13 +79,16 @@ class Reply:
         """
         picture = self.picture
         if picture is None or wants_json(accept):
-            return json_response(self.told(), self.job, kept)
+            return json_response(self.told(), self.job, kept, self._kept_header())
         timings = ", ".join(f"{stage};dur={each * 1000:.2f}" for stage, each in self.seconds.items())
-        headers = {MODEL: self.model, JOB: self.job, "Server-Timing": timings}
+        headers = {MODEL: self.model, JOB: self.job, "Server-Timing": timings, **self._kept_header()}
         for field in self.answer.fields():
             if field.kind in _IN_HEADERS and (value := getattr(self.answer, field.name)) is not None:
                 headers[header_of(field)] = _written(value)
         return PiecewiseResponse(sliced(picture), len(picture), kept, headers, MEDIA_TYPES[self.picture_format])
+
+    def _kept_header(self) -> dict[str, str]:
+        return {KEPT: self.kept} if self.kept else {}
 
 
 _MODELS: dict[type[Answer], type[BaseModel]] = {}
@@ -154,19 +162,20 @@ async def reply_of(
     caller: Caller,
     seconds: dict[str, float],
     original: Original | None = None,
+    kept: str = "",
 ) -> Reply:
-    """Encodes an answer's picture, and notes the seconds that takes."""
+    """Encodes an answer's picture, and notes the seconds that takes; `kept` is as in `Reply`."""
     began, field = time.monotonic(), picture_of(type(answer))
     if field is not None and field.kind == "image":
         picture = await encoder.encoded(getattr(answer, field.name), picture_format, quality, caller.owner, original)
         answer = replace(cast(Any, answer), **{field.name: picture})
-    return Reply(answer, picture_format, model, caller.job or "", seconds | {"encode": time.monotonic() - began})
+    return Reply(answer, picture_format, model, caller.job or "", seconds | {"encode": time.monotonic() - began}, kept)
 
 
-def json_response(answer: BaseModel, job: str, kept: ExitStack) -> Response:
+def json_response(answer: BaseModel, job: str, kept: ExitStack, headers: Mapping[str, str] | None = None) -> Response:
     """JSON, which closes what is kept when it is sent."""
     pieces = Pieces.of(answer)
-    return PiecewiseResponse(iter(pieces), len(pieces), kept, {JOB: job}, "application/json")
+    return PiecewiseResponse(iter(pieces), len(pieces), kept, {JOB: job, **(headers or {})}, "application/json")
 
 
 def wants_json(accept: str) -> bool:

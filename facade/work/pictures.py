@@ -117,6 +117,15 @@ def pixels_of(picture: bytes) -> int:
     return width * height
 
 
+def media_type_of(picture: bytes) -> str:
+    """Of an encoded picture, by its first bytes; that of any file where browsers would not show it."""
+    starts: dict[Format, bytes] = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}
+    found = next((kind for kind, start in starts.items() if picture.startswith(start)), None)
+    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
+        found = "webp"
+    return MEDIA_TYPES[found] if found else "application/octet-stream"
+
+
 @cache
 def tiny_picture() -> bytes:
     """The smallest picture that is worth sending, white, as PNG."""
