@@ -29,6 +29,7 @@ PARTS = (
     "drills",
     "balanced",
     "bulk",
+    "annotation",
     "loading",
     "scaling",
     "gpu",

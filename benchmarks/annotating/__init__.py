@@ -1,0 +1,1 @@
+"""The page for annotators at the size of a real data set."""
