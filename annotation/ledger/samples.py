@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, true, update
+from sqlalchemy import case, delete, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from annotation.iharmony4 import Sample
@@ -67,7 +67,7 @@ async def progress(session: AsyncSession, wanted: int) -> Progress:
     """How far the work is, where so many annotators are wanted for each sample."""
 
     def count(condition: Any) -> Any:
-        return func.count().filter(condition)
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
     asked = SampleRow.position.is_not(None) & (SampleRow.trouble == "")
     columns = (
@@ -76,7 +76,8 @@ async def progress(session: AsyncSession, wanted: int) -> Progress:
         count(asked & (SampleRow.prepared == true())),
         count(SampleRow.position.is_not(None) & (SampleRow.trouble != "")),
     )
-    return Progress(*(await session.execute(select(*columns))).one())
+    # MySQL counts in decimal numbers.
+    return Progress(*map(int, (await session.execute(select(*columns))).one()))
 
 
 async def unprepared(session: AsyncSession, wanted: int, ahead: int, limit: int) -> list[SampleRow]:

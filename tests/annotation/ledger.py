@@ -1,4 +1,4 @@
-"""A ledger of a data set, in a file of its own."""
+"""A ledger of a data set."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from annotation.iharmony4 import Sample
 from annotation.ledger import samples
-from facade.store.address import file_url
 from facade.store.store import Store
 
 MIGRATIONS = "annotation.ledger.migrations"
@@ -16,9 +15,9 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def ledger(folder: Path, names: list[str]) -> AsyncIterator[Store]:
+async def ledger(url: str, names: list[str]) -> AsyncIterator[Store]:
     """With these composites, of which no file is looked at."""
-    async with Store(file_url(folder / "annotations.db"), MIGRATIONS) as store:
+    async with Store(url, MIGRATIONS) as store:
         async with store.begin() as session:
             await samples.register(session, [sample(each) for each in names], ())
         yield store
@@ -30,11 +29,11 @@ def sample(name: str) -> Sample:
     return Sample(name, subset, Path(file), Path(mask), Path(file))
 
 
-def in_ledger(folder: Path, names: list[str], work: Callable[[Store], Awaitable[T]]) -> T:
+def in_ledger(url: str, names: list[str], work: Callable[[Store], Awaitable[T]]) -> T:
     """What some work on such a ledger gives."""
 
     async def done() -> T:
-        async with ledger(folder, names) as store:
+        async with ledger(url, names) as store:
             return await work(store)
 
     return asyncio.run(done())
