@@ -106,6 +106,19 @@ def test_a_task_has_the_tags_of_the_labeling_interface(samples: dict[str, Sample
     assert unpacked(brush["value"]["rle"]).size == 4 * brush["original_width"] * brush["original_height"]
 
 
+def test_an_export_of_label_studio_itself_has_what_was_imported_there_and_what_was_answered_there() -> None:
+    # Made by Label Studio 1.23.2: tasks of `task` were imported, and then its first user chose, wrote and skipped.
+    assert read_export(Path(__file__).with_name("label_studio_export.json")) == [
+        Annotation("HCOCO/c0_1_1.jpg", "the blue star", 0.89, Source.CAPTIONER, "grace"),
+        Annotation("HCOCO/c0_1_1.jpg", "左边的星", None, Source.OWN, "ada"),
+        Annotation("HFlickr/c3_1_1.jpg", "the moon", 0.5, Source.RULES, "ada"),
+        Annotation("HFlickr/c3_1_1.jpg", "the moon", 0.5, Source.RULES, "1"),
+        Annotation("HFlickr/c3_1_1.jpg", "typed there", None, Source.OWN, "1"),
+        Skipped("HFlickr/c3_1_1.jpg", "1"),
+        Skipped("HCOCO/c1_1_1.jpg", "ada"),
+    ]
+
+
 def test_answers_that_people_gave_there_are_read(tmp_path: Path) -> None:
     told = {
         "id": 7,
