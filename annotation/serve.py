@@ -66,7 +66,7 @@ def serve(args: argparse.Namespace) -> int:
     settings = from_arguments(args)
     logs.configure(settings.log_level)
     keys = Keys(settings)
-    dataset = read_dataset(args.dataset)
+    dataset = read_dataset(args.dataset, tested=False)
     for line in dataset.missing:
         say(f"left out: {line}")
     asked = qualification_of(args, dataset)

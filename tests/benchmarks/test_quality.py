@@ -123,6 +123,8 @@ def test_a_list_of_the_test_set_is_kept_to(dataset: Path) -> None:
     found = read_dataset(dataset)
     assert [sample.name for sample in found.samples] == ["HCOCO/c0_1_1.jpg", "Hday2night/c1_1_1.jpg"]
     assert found.missing == ["HCOCO/c9_1_1: no composite_images/c9_1_1 and masks/c9_1 and real_images/c9"]
+    everything = {sample.name for sample in read_dataset(dataset, tested=False).samples}
+    assert everything == {*(sample.name for sample in found.samples), "HCOCO/c8_1_1.jpg"}
 
 
 def test_a_folder_without_the_layout_and_a_bad_line_are_named(tmp_path: Path) -> None:
