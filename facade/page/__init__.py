@@ -25,6 +25,8 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
     # Gradio reads the environment when it is imported.
     from facade.page.blocks import mount_blocks
 
+    if app.state.accounts is not None:
+        _add_pages(app)
     sessions = mount_blocks(app, service, settings, folder)
     inner = app.router.lifespan_context
 
@@ -39,6 +41,18 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> None:
             folder.remove()
 
     app.router.lifespan_context = lifespan  # type: ignore[assignment] # as Starlette calls it
+
+
+def _add_pages(app: FastAPI) -> None:
+    """The pages of those who have an account."""
+    from facade.page.account import administration, own, site
+    from facade.page.account.gallery import Gallery
+
+    site.add_files(app)
+    own.install(app)
+    administration.install(app)
+    if app.state.histories is not None:
+        Gallery(app.state.histories).install(app)
 
 
 async def _keep_swept(folder: Folder, forget_sessions: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """What a person does from the press of the button on: watches, compares, chooses among results, and takes one home."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,37 @@ class Asking(Handlers):
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
         """What the mode is for is wanted, in one result or several."""
+        async for update in self._ask(tab, editor, mode_name, text, model, count, settings, False, request):
+            yield update
+
+    async def ask_and_keep(
+        self,
+        tab: TabState | None,
+        editor: Sent,
+        mode_name: str | None,
+        text: str,
+        model: str | None,
+        count: int | None,
+        keep: bool,
+        settings: Sent,
+        request: gr.Request,
+    ) -> AsyncGenerator[Update]:
+        """The same, where its results can be kept."""
+        async for update in self._ask(tab, editor, mode_name, text, model, count, settings, keep is True, request):
+            yield update
+
+    async def _ask(
+        self,
+        tab: TabState | None,
+        editor: Sent,
+        mode_name: str | None,
+        text: str,
+        model: str | None,
+        count: int | None,
+        settings: Sent,
+        keep: bool,
+        request: gr.Request,
+    ) -> AsyncGenerator[Update]:
         say, mode = language(request), mode_of(mode_name)
         if tab is None and mode.takes("image"):
             yield self.forgotten(say)
@@ -86,6 +117,8 @@ class Asking(Handlers):
                         if isinstance(event, Finished):
                             finished.append(event)
                             tab = await asyncio.to_thread(self._result, tab, mode, wanted, event, number)
+                            if keep and not _found_nothing(finished):
+                                await self._keep(owner, wanted, event, texts_of(settings))
                         else:
                             yield self._progress(event, number, wanted.count, going, say)
                     if _found_nothing(finished):
@@ -144,6 +177,12 @@ class Asking(Handlers):
         given = dict(chosen) | ({PREVIEW.lower(): True} if PREVIEW in pipeline.settings else {})
         several = count if isinstance(count, int) and SEED in pipeline.settings else 1
         return _Wanted(asked, pipeline, given, min(max(several, 1), MOST_RESULTS))
+
+    async def _keep(self, holder: str, wanted: _Wanted, finished: Finished[Any], settings: Mapping[str, str]) -> None:
+        """Keeps a result among those of whoever has signed in."""
+        if self.histories is not None:
+            model = wanted.pipeline.model
+            await self.histories.keep(holder, wanted.request, finished.answer, model, settings)
 
     async def _events(
         self, wanted: _Wanted, number: int, caller: Caller, room: Room

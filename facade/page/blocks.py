@@ -126,8 +126,8 @@ def mount_blocks(app: FastAPI, service: Service, settings: Settings, folder: Fol
 def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, gr.I18n]:
     blocks: gr.Blocks
     with gr.Blocks(title="Concord", analytics_enabled=False) as blocks:
-        parts = Updates(SIGN_OUT if state.keys else None)
-        given = (service, parts, folder, state.keys, state.rates)
+        parts = Updates(_links(state), keeps=state.histories is not None)
+        given = (service, parts, folder, state.keys, state.rates, state.histories)
         _connect(blocks, parts, Marking(*given), Asking(*given))
     # Whoever is one too many is refused by the service, in words, and not kept waiting by Gradio.
     blocks.max_threads = _MOST_EVENTS
@@ -139,6 +139,13 @@ def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, 
     blocks._queue.ANALYTICS_MAX_EVENTS = 1
     blocks._queue.compute_analytics_summary = lambda _: {}  # type: ignore[method-assign]
     return blocks, gr.I18n(**parts.translations)
+
+
+def _links(state: State) -> dict[str, str]:
+    """The other pages, and the keys of their words."""
+    links = {} if state.histories is None else {"/gallery": "own.gallery"}
+    links |= {} if state.accounts is None else {"/account": "own.account"}
+    return links | ({SIGN_OUT: "sign_out"} if state.keys else {})
 
 
 def _connect(blocks: gr.Blocks, parts: Updates, marking: Marking, asking: Asking) -> None:
@@ -194,7 +201,11 @@ def _connect(blocks: gr.Blocks, parts: Updates, marking: Marking, asking: Asking
     found = gr.on(asked, marking.find, [parts.tab, parts.mode, parts.text], marked, js=_SHOW_AND_ASK, **shared)
     found.then(None, js=_SHOW_STAGE, **in_browser)
     wanted = [*drawn, parts.mode, parts.text, parts.model, parts.count, parts.settings]
-    pressed = parts.press.click(asking.ask, wanted, compared, js=_SHOW_AND_READ, **shared)
+    ask: Any = asking.ask
+    if asking.histories is not None:
+        # The form is read in the place of the last one.
+        ask, wanted = asking.ask_and_keep, [*wanted[:-1], parts.keep, wanted[-1]]
+    pressed = parts.press.click(ask, wanted, compared, js=_SHOW_AND_READ, **shared)
     pressed.then(None, js=_SHOW_STAGE, **in_browser)
     parts.cancel.click(asking.cancel, None, None, **shared)
     blocks.unload(asking.cancel)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 import structlog
@@ -23,6 +23,9 @@ from facade.problems import Problem, problem_of
 from facade.work.copies import copy_of
 from facade.work.service import Service
 
+if TYPE_CHECKING:
+    from facade.history.histories import Histories
+
 Sent: TypeAlias = dict[str, Any]
 """What a browser sends for a file, or for the editor: paths of files in Gradio's folder."""
 
@@ -33,13 +36,17 @@ Answering: TypeAlias = Callable[..., Awaitable[Update]]
 
 @dataclass(eq=False)
 class Handlers:
-    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask."""
+    """The handlers of one page; `keys` say what a signed-in person may do, and `rates` count what they ask.
+
+    `histories` are where results are kept; None where they are not.
+    """
 
     service: Service
     parts: Updates
     folder: Folder
     keys: Keys
     rates: Rates
+    histories: "Histories | None" = None
 
     async def poll(self, mode: str | None, chosen: str | None, form: str, request: gr.Request) -> Update:
         """The modes and models that are there now, and the chosen one's settings in place of those in the form."""

@@ -5,6 +5,7 @@ result. On the right is what can be asked for. Which of it is to be seen, the st
 tab is, and by the mode; Gradio's own way of hiding would have the browser send what is painted with every change.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import gradio as gr
@@ -32,11 +33,12 @@ _HEADER = "header"
 """Key of what is put together of several sentences."""
 
 
-def sentences(language: Language, sign_out: str | None) -> dict[str, str]:
-    """What the browser puts in the page's places in this language; `sign_out` is as in `Parts`."""
-    leave = f'<a href="{sign_out}">{language("sign_out")}</a>' if sign_out else ""
+def sentences(language: Language, links: Mapping[str, str]) -> dict[str, str]:
+    """What the browser puts in the page's places in this language; `links` are as in `Parts`."""
+    ways = "".join(f'<a href="{path}">{language(key)}</a>' for path, key in links.items())
+    nav = f'<nav aria-label="{language("own.nav")}">{ways}</nav>' if ways else ""
     whole = {key: text for key, text in language.table.items() if "{" not in text}
-    return whole | {_HEADER: f"<h1>Concord</h1>{leave}"}
+    return whole | {_HEADER: f"<h1>Concord</h1>{nav}"}
 
 
 def guide(mode: Mode, language: Language) -> str:
@@ -49,11 +51,13 @@ def guide(mode: Mode, language: Language) -> str:
 class Parts:
     """Everything on the page that handlers read or change, and its updates; to be made within a ``gr.Blocks``.
 
-    `sign_out` is where those go who have signed in and leave; None where nobody signs in.
+    `links` are the other pages of those who have signed in, their words by key; none where nobody signs in. `keeps` is
+    whether results can be kept.
     """
 
-    def __init__(self, sign_out: str | None) -> None:
-        self.translations = {each.tag: sentences(each, sign_out) for each in LANGUAGES.values()}
+    def __init__(self, links: Mapping[str, str], *, keeps: bool = False) -> None:
+        self.translations = {each.tag: sentences(each, links) for each in LANGUAGES.values()}
+        self._keeps = keeps
         gr.HTML(Said(_HEADER), elem_id="header", padding=False)
         self.title = gr.HTML(Said(f"mode.{MODES[0].name}.title"), elem_id="title", padding=False)
         self.mode = gr.Radio(label=Said("mode"), container=False, elem_id="mode")
@@ -187,6 +191,9 @@ class Parts:
             )
             with gr.Accordion(Said("ask.advanced"), open=False, elem_id="advanced") as self.advanced:
                 self.settings = gr.HTML(elem_id="settings", padding=False)
+            self.keep = gr.Checkbox(
+                label=Said("keep"), info=Said("keep.info"), value=False, visible=self._keeps, elem_id="keep"
+            )
             self.press = gr.Button(Said(f"mode.{MODES[0].name}.press"), variant="primary", size="lg", elem_id="press")
             self.cancel = gr.Button(Said("ask.cancel"), size="lg", elem_id="cancel")
             self.status = gr.HTML(elem_id="status", padding=False)

@@ -96,12 +96,7 @@ async def remove_all(request: Request) -> Removed:
 )
 async def archive(request: Request) -> Response:
     """A zip file that grows while it is sent: a folder for each result, and `results.json`."""
-    histories, account = _own(request)
-    headers = {"Content-Disposition": 'attachment; filename="results.zip"', "Cache-Control": "no-store"}
-    stack = AsyncExitStack()
-    content = _zipped(histories, account)
-    stack.push_async_callback(content.aclose)
-    return OwnedStream(content, stack, headers, ZIP)
+    return archive_response(*_own(request))
 
 
 @router.get("/{result}", summary="A result", responses=responses(*_REFUSALS, "not_found"))
@@ -184,6 +179,15 @@ def shown(row: Kept) -> KeptResult:
         pictures=[part for part in told.parts if part not in _SMALL],
         bytes=row.size,
     )
+
+
+def archive_response(histories: Histories, account: int) -> Response:
+    """The results of an account as a zip file."""
+    headers = {"Content-Disposition": 'attachment; filename="results.zip"', "Cache-Control": "no-store"}
+    stack = AsyncExitStack()
+    content = _zipped(histories, account)
+    stack.push_async_callback(content.aclose)
+    return OwnedStream(content, stack, headers, ZIP)
 
 
 def picture_response(content: bytes, part: str) -> Response:

@@ -25,6 +25,11 @@ class Operator:
         self._changes = Changes(server)
         self._turn = asyncio.Lock()
 
+    def models(self) -> dict[str, bool]:
+        """The public models of the repositories, and whether each is loaded."""
+        wanted = self._roster.wanted or frozenset()
+        return {name: name in wanted for name in sorted(self._roster.inventory.pipelines)}
+
     async def load(self, model: str, profile: str, device: str) -> Change:
         """Loads a model; requests for it are refused as ``loading`` until it is there. Errors as `Changes.loading`."""
         plan = self._changes.loading

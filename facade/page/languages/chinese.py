@@ -1,5 +1,7 @@
 """The page in simplified Chinese."""
 
+from facade.page.languages.own_chinese import OWN_CHINESE
+
 CHINESE: dict[str, str] = {
     "sign_in.title": "Concord：登录",
     "sign_in.key": "API 密钥",
@@ -184,5 +186,6 @@ CHINESE: dict[str, str] = {
     "problem.loading": "模型正在加载",
     "problem.unavailable": "服务器现在无法应答",
     "problem.no_room": "服务器空间不足",
+    **OWN_CHINESE,
 }
 """Sentence by key."""

@@ -1,5 +1,6 @@
 """The page in English."""
 
+from facade.page.languages.own_english import OWN_ENGLISH
 from facade.problems import KINDS
 
 ENGLISH: dict[str, str] = {
@@ -156,6 +157,7 @@ ENGLISH: dict[str, str] = {
     "trouble.soon": "Try again in a second.",
     "trouble.later": "Try again in {seconds} seconds.",
     "trouble.forgotten": "it is no longer here; drop it again",
+    **OWN_ENGLISH,
     **{f"problem.{code}": title for code, (_, title) in KINDS.items()},
 }
 """Sentence by key."""
