@@ -23,6 +23,7 @@ from facade.problems import Problem
 from facade.store.store import Store
 
 _AT_ONCE = 4
+"""Expressions, and samples that captioners are asked for. Rules alone take the processor, which the page needs, too."""
 _LOOK_SECONDS = 5.0
 """How long a loop without work, or one whose server is away, waits before it looks again."""
 
@@ -96,7 +97,7 @@ class Ahead:
     async def _suggest(self) -> bool:
         """Prepares some samples; whether there were any."""
         async with self.store.reading() as session:
-            rows = await samples.unprepared(session, self.wanted, self.lead, _AT_ONCE)
+            rows = await samples.unprepared(session, self.wanted, self.lead, _AT_ONCE if self.captioners else 1)
         await _each(self._prepare(row) for row in rows)
         return bool(rows)
 

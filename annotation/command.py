@@ -20,8 +20,18 @@ The data set has iHarmony4's layout. Suggestions are made ahead, by rules and by
 IoU that the task `segment` reaches with it, of the Concord at --url or of one that is started. Answers are in a
 database in the data set's folder, or where --answers says. A signal stops it when what was sent is kept."""
 SETTINGS = (
-    "host", "port", "origins", "open", "api_keys", "api_keys_file", "read_timeout", "model_repository", "log_level"
-)  # fmt: skip
+    "host",
+    "port",
+    "origins",
+    "open",
+    "api_keys",
+    "api_keys_file",
+    "store",
+    "accounts",
+    "read_timeout",
+    "model_repository",
+    "log_level",
+)
 """Those of ``concord serve`` that it has, too."""
 NEEDED = ("aiosqlite", "alembic", "httpx", "jinja2", "sqlalchemy")
 KEY_VARIABLE, ANSWERS_VARIABLE = "CONCORD_CAPTIONER_KEY", "CONCORD_ANNOTATIONS"

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +29,8 @@ from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
 from concord_client.tasks.segment import Segment
 from facade.access.keys import Keys
+from facade.access.rates import Rates, rates_of
+from facade.accounts.accounts import Accounts
 from facade.settings import Settings, from_arguments
 from facade.store.address import file_url
 from facade.store.store import Store
@@ -78,18 +80,20 @@ def serve(args: argparse.Namespace) -> int:
         lead=args.lead,
     )
     places = Places(args.annotators, 60 * args.claim_minutes)
-    workplace = Workplace(settings, ahead.store, ahead.dataset, places, ahead, keys, asked)
+    rates = rates_of(settings)
+    accounts = Accounts(settings, rates) if settings.accounts != "off" else None
+    workplace = Workplace(settings, ahead.store, ahead.dataset, places, ahead, keys, asked, accounts)
     listening = listener(settings.host, settings.port)
     with segmenter(args, settings, ahead) as url:
         ahead.confidence = Confidence(url, args.model) if url else None
         host, port = listening.getsockname()[:2]
         say(f"{len(dataset.samples)} composites; the page is at http://{f'[{host}]' if ':' in host else host}:{port}")
-        asyncio.run(_serve(workplace, listening))
+        asyncio.run(_serve(workplace, rates, listening))
     return 0
 
 
-async def _serve(workplace: Workplace, listening: socket.socket) -> None:
-    async with workplace.store as store:
+async def _serve(workplace: Workplace, rates: Rates, listening: socket.socket) -> None:
+    async with rates, workplace.accounts or nullcontext(), workplace.store as store:
         async with store.begin() as session:
             known = workplace.qualification.answers if workplace.qualification else ()
             await samples.register(session, list(workplace.dataset.values()), known)

@@ -14,12 +14,18 @@ VISIT_SECONDS = 30 * 24 * 60 * 60
 
 async def enter(session: AsyncSession, name: str, key: str = "") -> str:
     """A visit of an annotator, who may be new; what the browser's cookie is to say. `key` is the hash of its key."""
-    if await session.get(Annotator, name) is None:
-        session.add(Annotator(name=name))
+    await known(session, name)
     token = secrets.token_urlsafe(32)
     await session.execute(delete(Visit).where(Visit.expires <= now()))
     session.add(Visit(hash=hash_of(token), annotator=name, key=key, expires=now() + VISIT_SECONDS))
     return token
+
+
+async def known(session: AsyncSession, name: str) -> Annotator:
+    """An annotator, who may be new."""
+    if (found := await session.get(Annotator, name)) is None:
+        session.add(found := Annotator(name=name, guided=False, qualified=False, attempt=1))
+    return found
 
 
 async def visitor(session: AsyncSession, token: str) -> tuple[Annotator, str] | None:

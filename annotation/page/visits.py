@@ -10,11 +10,16 @@ from annotation.ledger import people
 from annotation.ledger.tables import MOST_NAME, Annotator
 from annotation.page.fields import Fields
 from annotation.page.rendering import page
-from annotation.page.workplace import workplace_of
+from annotation.page.workplace import Workplace, workplace_of
+from facade.access.cookie import give, take, token_of
 from facade.access.keys import hash_of
+from facade.accounts.accounts import Accounts
+from facade.accounts.roles import ADMINISTRATOR, Role
 from facade.problems import Problem
 
 COOKIE = "concord-annotator"
+"""Of a visit without an account."""
+ANNOTATING: tuple[Role, ...] = ("annotator", ADMINISTRATOR)
 ENTER, LEAVE, GUIDE, QUALIFICATION, WORK = "/enter", "/leave", "/guide", "/qualification", "/sample"
 _NAMES = f"1 to {MOST_NAME} letters, digits, blanks and . _ @ -"
 
@@ -34,15 +39,37 @@ class Elsewhere(Exception):
 async def annotator_of(request: Request) -> Annotator | None:
     """Who has signed in with this browser; whose key is not accepted any more has not."""
     workplace = workplace_of(request)
-    token = request.cookies.get(COOKIE, "")
+    if workplace.accounts is not None:
+        annotator = await _of_account(workplace, workplace.accounts, token_of(request))
+    else:
+        annotator = await _of_visit(workplace, request.cookies.get(COOKIE, ""))
+    if annotator is not None:
+        request.state.annotator = annotator
+    return annotator
+
+
+async def _of_visit(workplace: Workplace, token: str) -> Annotator | None:
     if not token:
         return None
     async with workplace.store.reading() as session:
         found = await people.visitor(session, token)
     if found is None or (workplace.keys and workplace.keys.holder(found[1]) != found[0].name):
         return None
-    request.state.annotator = found[0]
     return found[0]
+
+
+async def _of_account(workplace: Workplace, accounts: Accounts, token: str) -> Annotator | None:
+    """Only an account that is for annotating, or for everything, is somebody here."""
+    holder = await accounts.entrance.by_session(token)
+    if holder is None or accounts.entrance.holders[holder].role not in ANNOTATING:
+        return None
+    name = accounts.entrance.holders[holder].name
+    async with workplace.store.reading() as session:
+        found = await session.get(Annotator, name)
+    if found is None:
+        async with workplace.store.begin() as session:
+            found = await people.known(session, name)
+    return found
 
 
 async def somebody(request: Request) -> Annotator:
@@ -80,14 +107,16 @@ async def worker(request: Request) -> Annotator:
 async def enter(request: Request) -> Response:
     """The form for a name or a key, and what was sent with it."""
     workplace = workplace_of(request)
+    if workplace.accounts is not None:
+        return await _enter_account(request, workplace.accounts)
     is_keyed = bool(workplace.keys)
     if request.method != "POST":
-        return page(request, "enter.html", keyed=is_keyed, trouble="")
+        return page(request, "enter.html", asks="key" if is_keyed else "name", trouble="")
     given = await Fields.of(request)
     key = hash_of(given.text("key").strip()) if is_keyed else ""
     name = workplace.keys.holder(key) if is_keyed else _name(given.text("name"))
     if name is None:
-        return page(request, "enter.html", status=HTTPStatus.UNAUTHORIZED, keyed=True, trouble="sign_in.refused")
+        return page(request, "enter.html", status=HTTPStatus.UNAUTHORIZED, asks="key", trouble="sign_in.refused")
     async with workplace.store.begin() as session:
         token = await people.enter(session, name, key)
     answer = RedirectResponse(WORK, HTTPStatus.SEE_OTHER)
@@ -97,8 +126,32 @@ async def enter(request: Request) -> Response:
     return answer
 
 
+async def _enter_account(request: Request, accounts: Accounts) -> Response:
+    if request.method != "POST":
+        return page(request, "enter.html", asks="account", trouble="")
+    given = await Fields.of(request)
+    address = request.client.host if request.client else ""
+    try:
+        token = await accounts.sessions.begin(given.text("name"), given.text("password"), address)
+    except Problem as problem:
+        if problem.code != "unauthorized":
+            raise
+        return page(request, "enter.html", status=HTTPStatus.UNAUTHORIZED, asks="account", trouble="sign_in.wrong")
+    if await _of_account(workplace_of(request), accounts, token) is None:
+        await accounts.sessions.end(token)
+        raise Problem("forbidden", "this account may not annotate", allowed=f"the roles {' and '.join(ANNOTATING)}")
+    answer = RedirectResponse(WORK, HTTPStatus.SEE_OTHER)
+    give(answer, token, request, workplace_of(request).settings)
+    return answer
+
+
 async def leave(request: Request) -> Response:
     """Signs out."""
+    if (accounts := workplace_of(request).accounts) is not None:
+        await accounts.sessions.end(token_of(request))
+        answer = RedirectResponse(ENTER, HTTPStatus.SEE_OTHER)
+        take(answer)
+        return answer
     async with workplace_of(request).store.begin() as session:
         await people.leave(session, request.cookies.get(COOKIE, ""))
     answer = RedirectResponse(ENTER, HTTPStatus.SEE_OTHER)

@@ -12,6 +12,7 @@ from annotation.ledger.turns import Places
 from annotation.picture import Picture
 from annotation.qualification import Qualification
 from facade.access.keys import Keys
+from facade.accounts.accounts import Accounts
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.store.store import Store
@@ -35,6 +36,7 @@ class Workplace:
 
     Attributes:
         qualification: what has to be passed first; None for nothing.
+        accounts: of those who may annotate; None where a name or a key is enough.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Workplace:
     ahead: Ahead
     keys: Keys
     qualification: Qualification | None = None
+    accounts: Accounts | None = None
     _pictures: Callable[[str], Shown] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ from annotation.page.workplace import Workplace
 from annotation.qualification import Qualification
 from annotation.record import Record
 from facade.access.keys import Keys
+from facade.access.rates import rates_of
+from facade.accounts.accounts import Accounts
 from facade.settings import Settings
 from facade.store.address import file_url
 from facade.store.store import Store
@@ -81,8 +83,11 @@ async def site(
         async with store.begin() as session:
             await samples.register(session, list(dataset.values()), qualification.answers if qualification else ())
         ahead = Ahead(store, dataset, wanted=places.wanted)
-        workplace = Workplace(chosen, store, dataset, places, ahead, Keys(chosen), qualification)
-        yield Site(workplace, create_app(workplace))
+        rates = rates_of(chosen)
+        accounts = Accounts(chosen, rates) if chosen.accounts != "off" else None
+        workplace = Workplace(chosen, store, dataset, places, ahead, Keys(chosen), qualification, accounts)
+        async with rates, accounts or nullcontext():
+            yield Site(workplace, create_app(workplace))
 
 
 def visited(folder: Path, work: Callable[[Site], Awaitable[T]], *arguments: Any, **settings: Any) -> T:

@@ -9,6 +9,8 @@ from annotation.ledger.turns import Places
 from annotation.page.words import CHINESE, ENGLISH
 from annotation.record import Annotation, Skipped, Source
 from facade.access.keys import hash_of
+from facade.page.languages import ENGLISH as ENGLISH_SHARED
+from facade.store.address import file_url
 from tests.annotation.scenes import write_scenes
 from tests.annotation.site import HERE, Site, action, options, visited
 from tests.facade.test_page_languages import holes
@@ -197,6 +199,34 @@ def test_where_there_are_keys_their_holders_annotate_and_a_key_that_is_removed_e
             assert (await ada.sends(action(page), action="skip")).status_code == 401
 
     visited(folder, visit, api_keys_file=keys)
+
+
+def test_with_accounts_those_with_the_role_annotate_and_nobody_else(folder: Path) -> None:
+    password = "correct horse battery"
+
+    async def visit(site: Site) -> None:
+        accounts = site.workplace.accounts
+        assert accounts is not None
+        await accounts.people.add("ada", password, "annotator")
+        await accounts.people.add("charles", password)
+        async with site.person() as ada, site.person() as charles:
+            wrong = await ada.sends("/enter", name="ada", password="something else")
+            assert wrong.status_code == 401 and ENGLISH_SHARED["sign_in.wrong"] in wrong.text
+            refused = await charles.sends("/enter", name="charles", password=password)
+            assert (refused.status_code, refused.json()["detail"]) == (403, "this account may not annotate")
+            await ada.sends("/enter", name="ada", password=password)
+            await ada.sends("/guide")
+            place = action(await ada.sees("/sample"))
+            await ada.sends(place, action="skip")
+            assert await site.records() == [Skipped("HCOCO/c0_1_1.jpg", "ada")]
+            await accounts.people.change("ada", role="user")
+            assert (await ada.http.get("/sample")).headers["location"] == "/enter"
+            await accounts.people.change("ada", role="administrator")
+            await ada.sees("/sample")
+            await ada.sends("/leave")
+            assert (await ada.http.get("/sample")).headers["location"] == "/enter"
+
+    visited(folder, visit, accounts="closed", store=file_url(folder / "store.db"))
 
 
 def test_a_sample_that_somebody_else_has_answered_is_told_so(folder: Path) -> None:
