@@ -70,6 +70,8 @@ def goes_on(page: Page, key: str) -> None:
     before = place(page)
     page.keyboard.press(key)
     expect(page.locator(f'#answer:not([action="/samples/{before}"])')).to_be_visible()
+    # From here on the script listens.
+    page.wait_for_load_state("load")
 
 
 def test_samples_are_answered_by_keys_alone(browser: Browser, server: Annotating, folder: Path) -> None:
