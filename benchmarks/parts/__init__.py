@@ -26,6 +26,7 @@ PARTS = (
     "steps",
     "facade",
     "tracing",
+    "accounts",
     "drills",
     "balanced",
     "bulk",

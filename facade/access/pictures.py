@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Awaitable
 
 from facade.problems import Problem
 
@@ -16,11 +15,8 @@ class Pictures:
         self._asked: Counter[str] = Counter()
         self._day = 0
 
-    async def count(self, holder: str, most: int) -> Awaitable[None]:
+    async def count(self, holder: str, most: int) -> None:
         """Counts one, of `most` a day.
-
-        Returns:
-            What to await before it is answered: until then it may be forgotten if the program ends.
 
         Raises:
             Problem: so many were asked for today; tells when the next day begins.
@@ -31,7 +27,6 @@ class Pictures:
             self._asked.clear()
         check(self._asked[holder], most)
         self._asked[holder] += 1
-        return _nothing()
 
 
 def today() -> int:
@@ -48,7 +43,3 @@ def check(asked: int, most: int) -> None:
             allowed=f"{most} a day",
             retry_after=DAY_SECONDS - int(time.time()) % DAY_SECONDS,
         )
-
-
-async def _nothing() -> None:
-    """It is not kept."""

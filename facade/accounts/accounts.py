@@ -60,4 +60,5 @@ class Accounts:
 
     async def __aexit__(self, *given: object) -> None:
         self._hashing.close()
+        await self.pictures.close()
         await self.store.__aexit__(*given)

@@ -118,7 +118,7 @@ class People:
             return await _locked(session, given)
 
     async def all(self) -> Sequence[tuple[Account, int]]:
-        """In the order of their names, with the pictures that each has asked for today."""
+        """In the order of their names, with the pictures of today as the store has them."""
         asked = (Usage.account_id == Account.id) & (Usage.day == today())
         wanted = select(Account, func.coalesce(Usage.pictures, 0)).outerjoin(Usage, asked).order_by(Account.name)
         async with self._store.reading() as session:

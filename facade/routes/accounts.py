@@ -69,7 +69,8 @@ def require_administrator(request: Request) -> None:
 async def accounts(request: Request) -> AccountList:
     """With what they may do, and what they asked for today."""
     require_administrator(request)
-    return AccountList(data=[_shown(*each) for each in await accounts_of(request).people.all()])
+    pictures, everybody = accounts_of(request).pictures, await accounts_of(request).people.all()
+    return AccountList(data=[_shown(each, pictures.asked_of(each.id, written)) for each, written in everybody])
 
 
 @router.patch(

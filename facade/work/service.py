@@ -150,13 +150,7 @@ class Service:
             async def ask(timeout: float) -> A:
                 self.models.require(pipeline.model)
                 if caller.owner:
-                    counted = await self.pictures.count(caller.owner, allowance.pictures)
-                answer = await run(timeout)
-                if caller.owner:
-                    await counted
-                return answer
-
-            async def run(timeout: float) -> A:
+                    await self.pictures.count(caller.owner, allowance.pictures)
                 try:
                     return await self._client.run(
                         sent,
