@@ -10,7 +10,7 @@ from facade.accounts.keys import AccountKeys
 from facade.accounts.people import People
 from facade.accounts.sessions import Sessions
 from facade.accounts.tables import Account
-from facade.accounts.throttle import Throttle
+from facade.accounts.throttle import Throttle, site
 from facade.accounts.usage import StoredPictures
 from facade.problems import Problem
 from facade.settings import Settings
@@ -47,9 +47,8 @@ class Accounts:
         if self.registration == "closed":
             raise Problem("forbidden", "nobody can register here", allowed="an account that an administrator has made")
         await self._throttle.count(address)
-        account = await self.people.add(
-            name, password, invitation=invitation.strip() if self.registration == "invitation" else None
-        )
+        code = invitation.strip() if self.registration == "invitation" else None
+        account = await self.people.add(name, password, invitation=code, whose=site(address))
         async with self.store.begin() as session:
             return account, await self.sessions.opened(session, account)
 

@@ -10,6 +10,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from facade.problems import Problem
+from facade.work.lane import Lane
 
 THREADS = 2
 """Each takes a core, and 64 MiB, for as long as a hash takes."""
@@ -18,24 +19,26 @@ T = TypeVar("T")
 
 
 class Hashing:
-    """Makes and checks hashes outside the event loop."""
+    """Makes and checks hashes outside the event loop, for one address after the other: many tries from one keep nobody
+    else waiting for more than one hash.
+    """
 
     def __init__(self, hasher: PasswordHash | None = None) -> None:
         self._hasher = hasher or PasswordHash((Argon2Hasher(),))
         self._threads = ThreadPoolExecutor(THREADS, "passwords")
-        self._waiting = 0
+        self._lane = Lane(THREADS)
         # No password has it.
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 
-    async def made(self, password: str) -> str:
-        """The hash of a new password.
+    async def made(self, password: str, whose: str = "") -> str:
+        """The hash of a new password; `whose` is the address that waits for it.
 
         Raises:
             Problem: too many wait.
         """
-        return await self._run(self._hasher.hash, password)
+        return await self._run(whose, self._hasher.hash, password)
 
-    async def checked(self, password: str, known: str | None) -> tuple[bool, str | None]:
+    async def checked(self, password: str, known: str | None, whose: str = "") -> tuple[bool, str | None]:
         """Whether a password is that of a hash, and its new hash where that was made with other parameters than ours.
 
         Without a hash it is not, and takes as long.
@@ -43,18 +46,18 @@ class Hashing:
         Raises:
             Problem: too many wait.
         """
-        right, renewed = await self._run(self._hasher.verify_and_update, password, known or self._nobody)
+        right, renewed = await self._run(whose, self._hasher.verify_and_update, password, known or self._nobody)
         return (right and known is not None, renewed)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, function: Callable[..., T], *arguments: str) -> T:
-        if self._waiting >= MOST_WAITING:
+    async def _run(self, whose: str, function: Callable[..., T], *arguments: str) -> T:
+        if self._lane.waiting >= MOST_WAITING:
             allowed = f"{MOST_WAITING} passwords at a time"
             raise Problem("too_busy", "too many passwords are being looked at", allowed=allowed, retry_after=1)
-        self._waiting += 1
-        try:
+        if not self._lane.running:
+            # Whoever came before is forgotten.
+            self._lane = Lane(THREADS)
+        async with self._lane.place(whose):
             return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-        finally:
-            self._waiting -= 1

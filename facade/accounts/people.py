@@ -35,18 +35,21 @@ class People:
         self._store, self._hashing, self._everyone = store, hashing, everyone
         self.before_removal: list[Callable[[int], Awaitable[None]]] = []
 
-    async def add(self, given: str, password: str, role: Role = USER, invitation: str | None = None) -> Account:
+    async def add(
+        self, given: str, password: str, role: Role = USER, invitation: str | None = None, whose: str = ""
+    ) -> Account:
         """A new account.
 
         Args:
             invitation: the code of one, which then gives the role; None where none is needed.
+            whose: the address that asks.
 
         Raises:
             Problem: the name or the password is not usable, the name is taken or looks like another, or the invitation
                 is not valid.
         """
         name = name_of(given)
-        hashed = await self._hashing.made(password_of(password, name))
+        hashed = await self._hashing.made(password_of(password, name), whose)
         account = Account(name=name, likeness=likeness(name), password=hashed, role=role, created=now())
         try:
             async with self._store.begin() as session:

@@ -11,7 +11,7 @@ from facade.accounts.hashing import Hashing
 from facade.accounts.names import name_of
 from facade.accounts.passwords import plain
 from facade.accounts.tables import Account, Session
-from facade.accounts.throttle import Throttle
+from facade.accounts.throttle import Throttle, site
 from facade.problems import Problem
 from facade.store.store import Store
 from facade.store.tables import now
@@ -55,7 +55,9 @@ class Sessions:
         await self._throttle.count(address, name)
         async with self._store.reading() as session:
             account = (await session.scalars(select(Account).where(Account.name == name))).one_or_none()
-        right, renewed = await self._hashing.checked(plain(password), account.password if account else None)
+        right, renewed = await self._hashing.checked(
+            plain(password), account.password if account else None, site(address)
+        )
         if account is None or not right:
             raise _wrong()
         if account.blocked:
