@@ -86,7 +86,7 @@ redis:
 	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends redis-server >/dev/null; } || true
 
 # The store is tested in Debian's PostgreSQL and MariaDB, too; without them, those tests are skipped and say so.
-databases:
+databases: ## install the servers of databases that the store is tested with, if you are root
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && test -x /usr/sbin/mariadbd || { test "$$(id -u)" = 0 && apt-get -qq update && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql mariadb-server >/dev/null; } || true
 
 observe: prometheus ## Prometheus on http://localhost:9090, with the project's rules, beside `make serve`
