@@ -137,7 +137,11 @@ def edited(client: Client, scenes: Sequence[Scene]) -> list[Drawing]:
 def drawn(client: Client, scenes: Sequence[Scene]) -> list[Drawing]:
     """What every model that draws makes of the scenes' texts."""
     pipelines = of_task(client.catalogue(), Generate.TASK, {"TEXT"})
-    return [Drawing.of(client, each, scene.expression) for scene in scenes for each in pipelines]
+    return [
+        Drawing.of(client, each, scene.expression, seed=number)
+        for number, scene in enumerate(scenes)
+        for each in pipelines
+    ]
 
 
 def outward(mask: Pixels) -> Pixels:

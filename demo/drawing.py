@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from concord.arrays import Pixels
-from concord.gates.pictures import fixed
+from concord.gates.pictures import SEED, fixed
 from concord.masks import intersection_over_union
 from concord.png import encode_png
 from concord.scenes.colours import PAINTS, colour_word
@@ -34,13 +34,16 @@ class Drawing:
     before: Pixels | None = None
 
     @classmethod
-    def of(cls, client: Client, pipeline: Pipeline, text: str, of: tuple[Pixels, Pixels] | None = None) -> "Drawing":
+    def of(
+        cls, client: Client, pipeline: Pipeline, text: str, of: tuple[Pixels, Pixels] | None = None, seed: int = SEED
+    ) -> "Drawing":
         """Has a model draw a text, or edit a picture [H, W, 3] where its mask [H, W] is."""
         request: Request[Any] = Generate(text)
         if of is not None:
             request = Edit(encode_png(of[0]), encode_png(of[1]), text)
         began = time.perf_counter()
-        drawn: Generated | Edited = client.run(request, model=pipeline.model, settings=fixed(pipeline))
+        settings = {**fixed(pipeline), "seed": seed}
+        drawn: Generated | Edited = client.run(request, model=pipeline.model, settings=settings)
         seconds = time.perf_counter() - began
         return cls(text, pipeline.model, decoded(drawn.image), seconds, of[0] if of else None)
 
