@@ -12,7 +12,9 @@ UPLOADING = ("/v1/harmonize", "/v1/segment")
 
 
 @pytest.fixture(scope="module")
-def described(http) -> dict:
+def described(facade, http) -> dict:
+    # What the models take is described when they are known.
+    facade.wait_until(lambda: facade.app.state.readiness.ready)
     return http.get("/openapi.json").json()
 
 
