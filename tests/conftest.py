@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from concord.server.embedded import EmbeddedServer, Ports
+from tests.databases import ALL, Database, name
 from tests.needs import needs, needs_torch
 
 
@@ -45,6 +46,17 @@ def server() -> Iterator[EmbeddedServer]:
     """The real server with the project's models, on free ports of loopback."""
     with EmbeddedServer(ports=Ports(0, 0, 0)) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=ALL, ids=name)
+def database(request, tmp_path_factory) -> Iterator[Database]:
+    """Each kind of database that a store can be in, running."""
+    database: Database = request.param(tmp_path_factory.mktemp("database"))
+    try:
+        database.start()
+        yield database
+    finally:
+        database.remove()
 
 
 @pytest.fixture(scope="session")

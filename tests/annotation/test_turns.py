@@ -14,19 +14,9 @@ from facade.problems import Problem
 from facade.store.store import Store
 from facade.store.versions import NOTHING
 from tests.annotation.ledger import MIGRATIONS, in_ledger
-from tests.databases import ALL, Database, name
+from tests.databases import Database
 
 NAMES = [f"HCOCO/c{number}_1_1.jpg" for number in range(4)]
-
-
-@pytest.fixture(scope="module", params=ALL, ids=name)
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database: Database = request.param(tmp_path_factory.mktemp("database"))
-    try:
-        database.start()
-        yield database
-    finally:
-        database.remove()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Accounts are the same in every database."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,19 +8,8 @@ from facade.access.rates import Rates
 from facade.accounts.accounts import Accounts
 from facade.problems import Problem
 from facade.settings import Settings
-from tests.databases import ALL, Database, name
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(scope="module", params=ALL, ids=name)
-def database(request, tmp_path_factory) -> Iterator[Database]:
-    database = request.param(tmp_path_factory.mktemp("database"))
-    try:
-        database.start()
-        yield database
-    finally:
-        database.remove()
 
 
 def test_somebody_registers_asks_and_is_removed(database):

@@ -28,20 +28,10 @@ from facade.problems import Problem
 from facade.store.address import file_url
 from facade.store.store import MIGRATIONS, Store
 from facade.store.tables import Table, now
-from tests.databases import ALL, PATIENCE, Database, name
+from tests.databases import PATIENCE
 from tests.facade.keeping import AFTER_PNG, BEFORE_PNG, BOUNDS, MASK_PNG, account, opened, result
 
 SIZE = sum(len(each) + OVERHEAD_BYTES for each in result().pictures.values())
-
-
-@pytest.fixture(scope="module", params=ALL, ids=name)
-def database(request, tmp_path_factory) -> Iterator[Database]:
-    database = request.param(tmp_path_factory.mktemp("database"))
-    try:
-        database.start()
-        yield database
-    finally:
-        database.remove()
 
 
 @pytest.fixture

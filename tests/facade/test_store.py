@@ -30,17 +30,7 @@ from facade.store.errors import NewerStore, StoreAway, StoreError, StoreFull
 from facade.store.store import MIGRATIONS, Store
 from facade.store.tables import Table, now
 from tests.commands import run
-from tests.databases import ALL, PATIENCE, Database, Sqlite, name
-
-
-@pytest.fixture(scope="module", params=ALL, ids=name)
-def database(request, tmp_path_factory) -> Iterator[Database]:
-    database = request.param(tmp_path_factory.mktemp("database"))
-    try:
-        database.start()
-        yield database
-    finally:
-        database.remove()
+from tests.databases import PATIENCE, Sqlite
 
 
 @pytest.fixture
