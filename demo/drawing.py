@@ -42,8 +42,7 @@ class Drawing:
         if of is not None:
             request = Edit(encode_png(of[0]), encode_png(of[1]), text)
         began = time.perf_counter()
-        settings = {**fixed(pipeline), "seed": seed}
-        drawn: Generated | Edited = client.run(request, model=pipeline.model, settings=settings)
+        drawn: Generated | Edited = client.run(request, model=pipeline.model, settings=fixed(pipeline, seed))
         seconds = time.perf_counter() - began
         return cls(text, pipeline.model, decoded(drawn.image), seconds, of[0] if of else None)
 

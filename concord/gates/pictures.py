@@ -115,9 +115,9 @@ def answer(client: Client, pipeline: Pipeline, picture: Picture) -> Pixels:
     return np.asarray(Image.open(BytesIO(getattr(answered, gate.answer))))
 
 
-def fixed(pipeline: Pipeline) -> dict[str, SettingValue]:
+def fixed(pipeline: Pipeline, seed: int = SEED) -> dict[str, SettingValue]:
     """The settings with which pictures are judged: the same noise for every one, and the least resolution."""
-    settings: dict[str, SettingValue] = {"seed": SEED} if "SEED" in pipeline.settings else {}
+    settings: dict[str, SettingValue] = {"seed": seed} if "SEED" in pipeline.settings else {}
     if resolution := pipeline.settings.get("RESOLUTION"):
         settings["resolution"] = int(least(resolution))
     return settings
