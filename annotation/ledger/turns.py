@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from annotation.ledger.tables import Chosen, Expression, SampleRow, Turn
 from facade.problems import Problem
+from facade.store.store import changed
 from facade.store.tables import now
 
 _TRIES = 8
@@ -59,7 +60,7 @@ class Places:
                 same = (Turn.sample_id == sample.id, Turn.slot == turn.slot, Turn.until == turn.until)
                 taken = update(Turn).where(*same, Turn.annotator == turn.annotator, Turn.answered.is_(None))
                 taken = taken.values({"annotator": annotator, "until": until})
-                if (await session.execute(taken)).rowcount:  # type: ignore[attr-defined] # of an update
+                if await changed(session, taken):
                     await session.refresh(turn)
                     return turn
         for slot in range(self.wanted):

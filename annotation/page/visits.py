@@ -16,6 +16,7 @@ from facade.access.keys import hash_of
 from facade.accounts.accounts import Accounts
 from facade.accounts.roles import ADMINISTRATOR, Role
 from facade.problems import Problem
+from facade.wire.caller import address_of
 
 COOKIE = "concord-annotator"
 """Of a visit without an account."""
@@ -120,9 +121,7 @@ async def enter(request: Request) -> Response:
     async with workplace.store.begin() as session:
         token = await people.enter(session, name, key)
     answer = RedirectResponse(WORK, HTTPStatus.SEE_OTHER)
-    # Behind a proxy only the browser knows that it speaks https.
-    is_secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
-    answer.set_cookie(COOKIE, token, people.VISIT_SECONDS, httponly=True, samesite="strict", secure=is_secure)
+    give(answer, token, request, workplace.settings, COOKIE, people.VISIT_SECONDS)
     return answer
 
 
@@ -130,9 +129,8 @@ async def _enter_account(request: Request, accounts: Accounts) -> Response:
     if request.method != "POST":
         return page(request, "enter.html", asks="account", trouble="")
     given = await Fields.of(request)
-    address = request.client.host if request.client else ""
     try:
-        token = await accounts.sessions.begin(given.text("name"), given.text("password"), address)
+        token = await accounts.sessions.begin(given.text("name"), given.text("password"), address_of(request))
     except Problem as problem:
         if problem.code != "unauthorized":
             raise
@@ -155,7 +153,7 @@ async def leave(request: Request) -> Response:
     async with workplace_of(request).store.begin() as session:
         await people.leave(session, request.cookies.get(COOKIE, ""))
     answer = RedirectResponse(ENTER, HTTPStatus.SEE_OTHER)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    take(answer, COOKIE)
     return answer
 
 

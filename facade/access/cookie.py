@@ -14,14 +14,21 @@ def token_of(request: HTTPConnection) -> str:
     return request.cookies.get(COOKIE, "")
 
 
-def give(answer: Response, token: str, request: Request, settings: Settings) -> None:
+def give(
+    answer: Response,
+    token: str,
+    request: Request,
+    settings: Settings,
+    cookie: str = COOKIE,
+    seconds: int = SESSION_SECONDS,
+) -> None:
     """Sends the cookie, which no script can read and no other site's page sends."""
     # Behind a proxy only the browser knows that it speaks https, or who set the facade up.
     origin = request.headers.get("origin") or next(iter(settings.origins), "")
     is_secure = request.url.scheme == "https" or origin.startswith("https:")
-    answer.set_cookie(COOKIE, token, SESSION_SECONDS, httponly=True, samesite="strict", secure=is_secure)
+    answer.set_cookie(cookie, token, seconds, httponly=True, samesite="strict", secure=is_secure)
 
 
-def take(answer: Response) -> None:
+def take(answer: Response, cookie: str = COOKIE) -> None:
     """Has the browser forget it."""
-    answer.delete_cookie(COOKIE)
+    answer.delete_cookie(cookie)

@@ -3,13 +3,10 @@
 What nothing here takes is refused at once, before keys are looked up and before anything of the body is read.
 """
 
-from dataclasses import dataclass
-
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from facade.access.heads import HeadCheck
 from facade.problems import Problem
-from facade.settings import Settings
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TYPES = (
@@ -20,28 +17,15 @@ TYPES = (
 )
 """Of bodies that some route takes; curl says the last where it is told nothing."""
 ENVELOPE_BYTES = 2**20
-"""Of a body besides its files."""
+"""Of a body besides its files: texts, and what multipart puts around them."""
 _FILES = 2
 """That a single request has at most; a batch has bounds of its own."""
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(HeadCheck):
     """ASGI middleware that refuses what no route takes."""
 
-    app: ASGIApp
-    settings: Settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                self._check(scope["method"], Headers(scope=scope))
-            except Problem as problem:
-                await problem.response(scope)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-    def _check(self, method: str, headers: Headers) -> None:
+    def check(self, method: str, headers: Headers) -> None:
         agent = headers.get("user-agent", "").lower()
         if any(word in agent for word in self.settings.refused_agents):
             raise Problem("refused_agent", "this kind of program is not answered", field="User-Agent")

@@ -4,15 +4,13 @@ A web page of anybody, open in a browser on the facade's network, can send it re
 here, and then it can read the answers; or across sites, as forms are sent.
 """
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from facade.access.heads import HeadCheck
 from facade.problems import Problem
-from facade.settings import Settings
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({"same-origin", "none"})
@@ -20,26 +18,13 @@ _NAMES = "localhost, an IP address, or an address of --origins (CONCORD_ORIGINS)
 _OWN_PAGES = "pages of this server, and of the addresses of --origins (CONCORD_ORIGINS)"
 
 
-@dataclass(frozen=True)
-class Origins:
+class Origins(HeadCheck):
     """ASGI middleware that refuses requests by another name than the facade's, and those of other sites' pages.
 
     Programs say nothing of an origin, and are answered.
     """
 
-    app: ASGIApp
-    settings: Settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                self._check(scope["method"], Headers(scope=scope))
-            except Problem as problem:
-                await problem.response(scope)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-    def _check(self, method: str, headers: Headers) -> None:
+    def check(self, method: str, headers: Headers) -> None:
         host, origin = headers.get("host", "").lower(), headers.get("origin", "").lower()
         # Browsers always name the host; programs of HTTP/1.0 need not.
         if host and not self._is_name(_name(f"//{host}")):

@@ -9,6 +9,7 @@ from facade.access.caller import Allowance
 from facade.access.keys import hash_of
 from facade.accounts.roles import ADMINISTRATOR, Role
 from facade.accounts.tables import Account, Key, Session
+from facade.problems import Problem
 from facade.settings import SettingsError
 from facade.store.store import Store
 from facade.store.tables import now
@@ -27,6 +28,15 @@ class Holder:
     name: str
     role: Role
     allowance: Allowance
+
+    @property
+    def is_administrator(self) -> bool:
+        return self.role == ADMINISTRATOR
+
+    def require_administrator(self) -> None:
+        """Raises a `Problem` for anybody but an administrator."""
+        if not self.is_administrator:
+            raise Problem("forbidden", "this is for administrators", allowed="the account of an administrator")
 
 
 class Entrance:

@@ -1,7 +1,7 @@
 """Accounts themselves: they are registered, changed and removed."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,16 +24,10 @@ INVITED_SECONDS = 7 * 86_400
 
 
 class People:
-    """All accounts.
-
-    Attributes:
-        before_removal: are called with an account's number before it goes, for what is kept elsewhere; they have to
-            leave the store alone.
-    """
+    """All accounts."""
 
     def __init__(self, store: Store, hashing: Hashing, everyone: Allowance) -> None:
         self._store, self._hashing, self._everyone = store, hashing, everyone
-        self.before_removal: list[Callable[[int], Awaitable[None]]] = []
 
     async def add(
         self, given: str, password: str, role: Role = USER, invitation: str | None = None, whose: str = ""
@@ -106,8 +100,6 @@ class People:
             account = await _locked(session, given)
             if account.role == ADMINISTRATOR:
                 await _require_another(session, account)
-            for act in self.before_removal:
-                await act(account.id)
             await session.execute(delete(Account).where(Account.id == account.id))
             return account.name
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from facade.access.caller import Caller
+from facade.access.declared import ENVELOPE_BYTES
 from facade.batches.archive import SafeNames, ZipStream
 from facade.batches.batch import Batch, Batches, Began, Event, Outcome, Step
 from facade.batches.form import BatchForm
@@ -24,7 +25,6 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import Emit, OwnedStream, event_stream
 from facade.wire.pieces import Base64, in_turns
 from facade.wire.replies import JOB, MODEL, value_schemas, values_of
-from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.pictures import SUFFIXES, Format, check_output
 from facade.work.service import Service
 

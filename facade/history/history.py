@@ -21,7 +21,7 @@ from facade.history.result import Result, Told
 from facade.history.sealed import OVERHEAD_BYTES, Damaged, Sealed
 from facade.history.tables import Kept
 from facade.problems import Problem
-from facade.store.store import Store
+from facade.store.store import Store, changed
 from facade.store.tables import now
 
 UNREADY_SECONDS = 600
@@ -206,8 +206,7 @@ class History:
         async with self._store.begin() as session:
             # One after the other, so that they see each other's.
             await session.scalar(_locked(account))
-            made = await session.execute(update(Kept).where(Kept.id == number).values(ready=True))
-            if getattr(made, "rowcount", 0) != 1:
+            if not await changed(session, update(Kept).where(Kept.id == number).values(ready=True)):
                 raise Problem("not_found", "the account is gone", field="keep")
             newest_first = _of(account).order_by(Kept.id.desc())
             left, too_much = self.bounds.bytes, []

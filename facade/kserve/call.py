@@ -12,10 +12,10 @@ from concord_client.catalogue import TIMEOUT, Pipeline
 from concord_client.settings import Setting
 from concord_client.tasks.fields import TensorField
 from concord_client.tasks.request import Answer, Request
+from facade.access.declared import ENVELOPE_BYTES
 from facade.kserve.shapes import InferInput, InferOutput, InferRequest, InferResponse, RequestedOutput
 from facade.kserve.tensors import MAX_NUMBERS, Tensors, datatype_of, raw, read_binary, read_json, shape_of
 from facade.problems import Problem
-from facade.wire.uploads import ENVELOPE_BYTES
 from facade.work.requests import Settings, made
 
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -58,41 +58,11 @@ class Asking(Handlers):
         text: str,
         model: str | None,
         count: int | None,
+        keep: bool | None,
         settings: Sent,
         request: gr.Request,
     ) -> AsyncGenerator[Update]:
-        """What the mode is for is wanted, in one result or several."""
-        async for update in self._ask(tab, editor, mode_name, text, model, count, settings, False, request):
-            yield update
-
-    async def ask_and_keep(
-        self,
-        tab: TabState | None,
-        editor: Sent,
-        mode_name: str | None,
-        text: str,
-        model: str | None,
-        count: int | None,
-        keep: bool,
-        settings: Sent,
-        request: gr.Request,
-    ) -> AsyncGenerator[Update]:
-        """The same, where its results can be kept."""
-        async for update in self._ask(tab, editor, mode_name, text, model, count, settings, keep is True, request):
-            yield update
-
-    async def _ask(
-        self,
-        tab: TabState | None,
-        editor: Sent,
-        mode_name: str | None,
-        text: str,
-        model: str | None,
-        count: int | None,
-        settings: Sent,
-        keep: bool,
-        request: gr.Request,
-    ) -> AsyncGenerator[Update]:
+        """What the mode is for is wanted, in one result or several, which are kept where that is asked and can be."""
         say, mode = language(request), mode_of(mode_name)
         if tab is None and mode.takes("image"):
             yield self.forgotten(say)
@@ -117,7 +87,7 @@ class Asking(Handlers):
                         if isinstance(event, Finished):
                             finished.append(event)
                             tab = await asyncio.to_thread(self._result, tab, mode, wanted, event, number)
-                            if keep and not _found_nothing(finished):
+                            if keep is True and not _found_nothing(finished):
                                 await self._keep(owner, wanted, event, texts_of(settings))
                         else:
                             yield self._progress(event, number, wanted.count, going, say)

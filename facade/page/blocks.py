@@ -11,6 +11,7 @@ from starlette.datastructures import State
 from starlette.routing import Mount
 
 from facade.access.keys import Keys
+from facade.page.account.paths import ACCOUNT, GALLERY
 from facade.page.asking import Asking
 from facade.page.doors import AccountDoor, Door, KeyDoor
 from facade.page.examples import EXAMPLES, FOLDER
@@ -143,8 +144,8 @@ def _blocks(service: Service, folder: Folder, state: State) -> tuple[gr.Blocks, 
 
 def _links(state: State) -> dict[str, str]:
     """The other pages, and the keys of their words."""
-    links = {} if state.histories is None else {"/gallery": "own.gallery"}
-    links |= {} if state.accounts is None else {"/account": "own.account"}
+    links = {} if state.histories is None else {GALLERY: "own.gallery"}
+    links |= {} if state.accounts is None else {ACCOUNT: "own.account"}
     return links | ({SIGN_OUT: "sign_out"} if state.keys else {})
 
 
@@ -200,12 +201,9 @@ def _connect(blocks: gr.Blocks, parts: Updates, marking: Marking, asking: Asking
     asked = [parts.find.click, parts.text.submit]
     found = gr.on(asked, marking.find, [parts.tab, parts.mode, parts.text], marked, js=_SHOW_AND_ASK, **shared)
     found.then(None, js=_SHOW_STAGE, **in_browser)
-    wanted = [*drawn, parts.mode, parts.text, parts.model, parts.count, parts.settings]
-    ask: Any = asking.ask
-    if asking.histories is not None:
-        # The form is read in the place of the last one.
-        ask, wanted = asking.ask_and_keep, [*wanted[:-1], parts.keep, wanted[-1]]
-    pressed = parts.press.click(ask, wanted, compared, js=_SHOW_AND_READ, **shared)
+    # The form is read in the place of the last one.
+    wanted = [*drawn, parts.mode, parts.text, parts.model, parts.count, parts.keep, parts.settings]
+    pressed = parts.press.click(asking.ask, wanted, compared, js=_SHOW_AND_READ, **shared)
     pressed.then(None, js=_SHOW_STAGE, **in_browser)
     parts.cancel.click(asking.cancel, None, None, **shared)
     blocks.unload(asking.cancel)

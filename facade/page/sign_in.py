@@ -18,6 +18,7 @@ from facade.page.doors import SIGN_IN, Door, Field
 from facade.page.languages import Language, language_of
 from facade.problems import Problem
 from facade.settings import Settings
+from facade.wire.caller import address_of
 from facade.wire.uploads import Uploads
 
 SIGN_OUT = "/sign-out"
@@ -74,7 +75,7 @@ class SignIn:
             sent = parse_qs(body.getvalue().decode("ascii", "replace"))
         given = {each.name: sent.get(each.name, [""])[0] for each in self.door.forms[path].fields}
         try:
-            token = await self.door.enter(path, given, request.client.host if request.client else "")
+            token = await self.door.enter(path, given, address_of(request))
         except Problem as problem:
             request.scope.setdefault("state", {})["problem"] = problem.code
             return self._form(request, path, problem, given)

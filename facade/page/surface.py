@@ -11,10 +11,11 @@ from gradio.routes import file_upload_statuses
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from facade.access.declared import ENVELOPE_BYTES
 from facade.page.folder import Folder
 from facade.page.sessions import Sessions
 from facade.problems import Problem, problem_of
-from facade.wire.uploads import ENVELOPE_BYTES, Uploads
+from facade.wire.uploads import Uploads
 from facade.work.memory import Memory
 
 _HEARTBEAT = "/gradio_api/heartbeat/"

@@ -11,6 +11,7 @@ from facade.accounts.entrance import Holder
 from facade.accounts.tables import Key
 from facade.openapi import responses
 from facade.problems import Problem
+from facade.wire.caller import address_of
 from facade.wire.forms import Form, form_schema
 from facade.wire.json_object import MEDIA_TYPE
 
@@ -131,10 +132,6 @@ async def read(request: Request, form: type[Form]) -> Form:
     async with request.app.state.uploads.json(request, form, ()) as given:
         taken: Form = given
         return taken
-
-
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 @router.post(

@@ -4,10 +4,9 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from facade.accounts.roles import ADMINISTRATOR, USER, Role
+from facade.accounts.roles import USER, Role
 from facade.accounts.tables import Account
 from facade.openapi import responses
-from facade.problems import Problem
 from facade.routes.account import OF_ACCOUNTS, OF_BODIES, accounts_of, body_of, holder_of, read
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -59,16 +58,10 @@ class NewInvitation(BaseModel):
 SCHEMAS = (PublicAccount, AccountList, NewInvitation)
 
 
-def require_administrator(request: Request) -> None:
-    """Raises a `Problem` for anybody but an administrator."""
-    if holder_of(request).role != ADMINISTRATOR:
-        raise Problem("forbidden", "this is for administrators", allowed="the account of an administrator")
-
-
 @router.get("/accounts", summary="All accounts", responses=responses(*OF_ACCOUNTS))
 async def accounts(request: Request) -> AccountList:
     """With what they may do, and what they asked for today."""
-    require_administrator(request)
+    holder_of(request).require_administrator()
     pictures, everybody = accounts_of(request).pictures, await accounts_of(request).people.all()
     return AccountList(data=[_shown(each, pictures.asked_of(each.id, written)) for each, written in everybody])
 
@@ -81,7 +74,7 @@ async def accounts(request: Request) -> AccountList:
 )
 async def change(request: Request, name: str) -> PublicAccount:
     """Its role, its limits, or whether it is blocked; counts from its next request on."""
-    require_administrator(request)
+    holder_of(request).require_administrator()
     given = await read(request, Changes)
     account = await accounts_of(request).people.change(name, given.role, given.blocked, given.limits)
     _note("account changed", request, account=account.name, **given.model_dump(exclude_none=True))
@@ -97,7 +90,7 @@ async def change(request: Request, name: str) -> PublicAccount:
 )
 async def remove(request: Request, name: str) -> Response:
     """With everything of it."""
-    require_administrator(request)
+    holder_of(request).require_administrator()
     removed = await accounts_of(request).people.remove(name)
     _note("account removed", request, account=removed)
     return Response(status_code=204)
@@ -112,7 +105,7 @@ async def remove(request: Request, name: str) -> Response:
 )
 async def invite(request: Request) -> NewInvitation:
     """Lets one person register, where registration is by invitation."""
-    require_administrator(request)
+    holder_of(request).require_administrator()
     invitation, code = await accounts_of(request).people.invite((await read(request, Wish)).role)
     _note("somebody is invited", request, role=invitation.role)
     return NewInvitation(code=code, role=invitation.role, expires=invitation.expires)

@@ -19,7 +19,7 @@ from facade.wire.caller import caller_of, while_connected
 from facade.wire.events import OwnedStream
 from facade.wire.pieces import in_turns
 from facade.wire.replies import reply_of
-from facade.work.pictures import media_type_of
+from facade.work.pictures import MEDIA_TYPES, SUFFIXES, shown_format
 
 router = APIRouter(prefix="/v1/history", tags=["history"])
 MOST = 100
@@ -27,7 +27,6 @@ ZIP = "application/zip"
 LIST = "results.json"
 _SMALL = (BEFORE_SMALL, AFTER_SMALL)
 _REFUSALS = ("unauthorized", "forbidden", "rate_limited", "unavailable", "internal")
-SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 class KeptResult(BaseModel):
@@ -192,19 +191,21 @@ def archive_response(histories: Histories, account: int) -> Response:
 
 def picture_response(content: bytes, part: str) -> Response:
     """A picture that a browser shows and nothing else: somebody has sent it."""
-    kind = media_type_of(content)
+    shown_as = shown_format(content)
     headers = {
         "Cache-Control": "private, max-age=3600",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",
         "Content-Disposition": f'inline; filename="{file_name(part, content)}"',
     }
+    kind = MEDIA_TYPES[shown_as] if shown_as else "application/octet-stream"
     return Response(content, media_type=kind, headers=headers)
 
 
 def file_name(part: str, content: bytes) -> str:
     """Of a picture, by what it is."""
-    return f"{part}.{SUFFIXES.get(media_type_of(content), 'bin')}"
+    shown_as = shown_format(content)
+    return f"{part}{SUFFIXES[shown_as] if shown_as else '.bin'}"
 
 
 async def _zipped(histories: Histories, account: int) -> AsyncGenerator[bytes | memoryview]:

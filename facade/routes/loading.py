@@ -10,6 +10,7 @@ from concord_client.errors import ModelNotFound
 from concord_client.transport import is_loopback
 from facade.openapi import responses
 from facade.problems import Problem
+from facade.wire.caller import address_of
 from facade.work.operator import Operator
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["models"])
@@ -65,8 +66,7 @@ def _require_right(request: Request, model: str) -> None:
     """Refuses who may not manage models, or not this one: without keys, programs of other machines never may."""
     state = request.app.state
     if not state.keys:
-        peer = request.client.host if request.client else ""
-        if not (state.service.settings.manage and is_loopback(peer)):
+        if not (state.service.settings.manage and is_loopback(address_of(request))):
             raise Problem("forbidden", "models are not managed without a key", allowed="--manage, on this machine")
         return
     allowance = state.keys.allowance(request.state.key)

@@ -28,6 +28,11 @@ def caller_of(request: Request) -> Caller:
     return Caller(job, owner, {} if trace is None else trace.headers, app.keys.allowance(owner))
 
 
+def address_of(request: Request) -> str:
+    """Where a request is from; empty if that is not known."""
+    return request.client.host if request.client else ""
+
+
 @asynccontextmanager
 async def while_connected(request: Request) -> AsyncIterator[None]:
     """Cancels what the block awaits as soon as the client goes away; the request's body has been read.

@@ -14,14 +14,12 @@ from typing import Any, Protocol, TypeVar
 from starlette.requests import Request
 
 from concord_client import tracing
+from facade.access.declared import ENVELOPE_BYTES
 from facade.problems import Problem
 from facade.settings import Settings
 from facade.wire.forms import Form, Parts, rules_of, validated
 from facade.wire.json_object import JsonObject
 from facade.work.memory import Memory
-
-ENVELOPE_BYTES = 2**20
-"""Of a body besides its files: texts, and what multipart puts around them."""
 
 RATE_STEP = 2**20
 """Bytes for which a slow client gets its time once more."""

@@ -117,13 +117,12 @@ def pixels_of(picture: bytes) -> int:
     return width * height
 
 
-def media_type_of(picture: bytes) -> str:
-    """Of an encoded picture, by its first bytes; that of any file where browsers would not show it."""
-    starts: dict[Format, bytes] = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}
-    found = next((kind for kind, start in starts.items() if picture.startswith(start)), None)
+def shown_format(picture: bytes) -> Format | None:
+    """Of an encoded picture, by its first bytes; None where not every browser would show it."""
     if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
-        found = "webp"
-    return MEDIA_TYPES[found] if found else "application/octet-stream"
+        return "webp"
+    starts: dict[Format, bytes] = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff"}
+    return next((kind for kind, start in starts.items() if picture.startswith(start)), None)
 
 
 @cache

@@ -6,7 +6,8 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from facade.accounts.roles import ROLES, Role
-from facade.page.account.site import ADMINISTRATION, Visit, back_to, show, take
+from facade.page.account.paths import ADMINISTRATION
+from facade.page.account.site import Visit, back_to, show, take
 from facade.problems import Problem
 from facade.work.operator import Operator
 
@@ -21,7 +22,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _administration(visit: Visit) -> Response:
-    _require_administrator(visit)
+    visit.holder.require_administrator()
     return await _showing(visit, "", 200)
 
 
@@ -40,7 +41,7 @@ async def _showing(visit: Visit, said: str, status: int, code: str = "") -> Resp
 
 
 async def _change(visit: Visit) -> Response:
-    _require_administrator(visit)
+    visit.holder.require_administrator()
     given = visit.given
     blocked, limits = "blocked" in given, given.get("limits", "").strip()
     await visit.accounts.people.change(given.get("name", ""), _role(given.get("role", "")), blocked, limits)
@@ -48,19 +49,19 @@ async def _change(visit: Visit) -> Response:
 
 
 async def _remove(visit: Visit) -> Response:
-    _require_administrator(visit)
+    visit.holder.require_administrator()
     await visit.accounts.people.remove(visit.given.get("name", ""))
     return back_to(ADMINISTRATION)
 
 
 async def _invite(visit: Visit) -> Response:
-    _require_administrator(visit)
+    visit.holder.require_administrator()
     _, code = await visit.accounts.people.invite(_role(visit.given.get("role", "")))
     return await _showing(visit, "", 200, code)
 
 
 async def _load_or_unload(visit: Visit) -> Response:
-    _require_administrator(visit)
+    visit.holder.require_administrator()
     operator = _operator(visit)
     model = visit.given.get("model", "")
     if operator is None or model not in operator.models():
@@ -87,8 +88,3 @@ def _role(given: str) -> Role:
     if given not in ROLES:
         raise Problem("invalid_setting", f"{given[:40]!r} is no role", field="role", allowed=", ".join(ROLES))
     return given
-
-
-def _require_administrator(visit: Visit) -> None:
-    if not visit.is_administrator:
-        raise Problem("forbidden", "this is for administrators", allowed="the account of an administrator")

@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from facade.history.histories import Histories
 from facade.history.result import AFTER, AFTER_SMALL, BEFORE_SMALL, MASK
-from facade.page.account.site import GALLERY, Visit, back_to, show, take
+from facade.page.account.paths import GALLERY
+from facade.page.account.site import Visit, back_to, show, take
 from facade.routes.history import KeptResult, archive_response, picture_response, shown
 from facade.wire.caller import caller_of, while_connected
 

@@ -5,9 +5,11 @@ from starlette.responses import Response
 
 from facade.access.cookie import take as forget_cookie
 from facade.access.cookie import token_of
-from facade.page.account.site import ACCOUNT, HARMONIZE, KEYS, Visit, back_to, show, take
+from facade.page.account.paths import ACCOUNT, HARMONIZE, KEYS
+from facade.page.account.site import Visit, back_to, show, take
 from facade.page.messages import note
 from facade.settings import MOST_PICTURES
+from facade.wire.caller import address_of
 
 
 def install(app: FastAPI) -> None:
@@ -52,10 +54,8 @@ async def _delete(visit: Visit) -> Response:
 
 async def _confirm(visit: Visit) -> None:
     """Raises a `Problem` where the password that was sent is not the account's."""
-    client = visit.request.client
-    await visit.accounts.sessions.known(
-        visit.holder.name, visit.given.get("password", ""), client.host if client else ""
-    )
+    given = visit.given.get("password", "")
+    await visit.accounts.sessions.known(visit.holder.name, given, address_of(visit.request))
 
 
 def _left() -> Response:

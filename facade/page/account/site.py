@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response
 from facade.access.cookie import token_of
 from facade.accounts.accounts import Accounts
 from facade.accounts.entrance import Holder
-from facade.accounts.roles import ADMINISTRATOR
+from facade.page.account.paths import ACCOUNT, ADMINISTRATION, GALLERY, HARMONIZE, KEYS
 from facade.page.doors import SIGN_IN
 from facade.page.languages import Language, language_of
 from facade.page.messages import trouble
@@ -26,8 +26,7 @@ from facade.page.sign_in import SIGN_OUT
 from facade.problems import Problem, problem_of
 
 FOLDER = Path(__file__).parent
-HARMONIZE, GALLERY, ACCOUNT, KEYS, ADMINISTRATION = "/", "/gallery", "/account", "/keys", "/administration"
-STYLE, SCRIPT = "/account/style.css", "/account/compare.js"
+STYLE, SCRIPT = f"{ACCOUNT}/style.css", f"{ACCOUNT}/compare.js"
 _FILES = {STYLE: "text/css", SCRIPT: "text/javascript"}
 _MOST_BYTES = 2**16
 _MOST_FIELDS = 32
@@ -56,14 +55,10 @@ class Visit:
         found: Accounts = self.request.app.state.accounts
         return found
 
-    @property
-    def is_administrator(self) -> bool:
-        return self.holder.role == ADMINISTRATOR
-
     def page(self, template: str, status: int = HTTPStatus.OK, *, said: str = "", **values: Any) -> Response:
         """A page; `said` is HTML of `facade.page.messages`."""
         links = [HARMONIZE, *([GALLERY] if self.request.app.state.histories else []), ACCOUNT, KEYS]
-        links += [ADMINISTRATION] if self.is_administrator else []
+        links += [ADMINISTRATION] if self.holder.is_administrator else []
         content = _TEMPLATES.get_template(f"{template}.html").render(
             say=self.say,
             links={path: f"own.{path.strip('/') or 'harmonize'}" for path in links},
@@ -139,7 +134,7 @@ def _endpoint(
                 _log.error("a page failed", exc_info=error)
             request.state.problem = problem.code
             told = trouble(problem, say)
-            if shows is None or (problem.code == "forbidden" and not visit.is_administrator):
+            if shows is None or (problem.code == "forbidden" and not holder.is_administrator):
                 return visit.page("trouble", problem.status, said=told)
             return await shows(visit, told, problem.status)
 
