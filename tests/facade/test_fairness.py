@@ -100,7 +100,7 @@ def test_what_a_person_does_on_the_page_belongs_to_the_key(tmp_path, image):
         assert tab.join("drop", "upload", tab.upload(image)).status_code == 200
         assert "photograph.jpg" in tab.told()
         editor = {"background": None, "layers": [tab.upload(marked((HEIGHT, WIDTH)))], "composite": None}
-        assert tab.join("press", "click", None, editor, Harmonize.TASK, "", MODEL, 1, {}).status_code == 200
+        assert tab.join("press", "click", None, editor, Harmonize.TASK, "", MODEL, 1, False, {}).status_code == 200
         gate.wait_for(1, 0)
         url = f"{gate.facade.url}/v1/jobs/page-{tab.session}"
         assert [httpx.delete(url, headers=bearer(key)).status_code for key in (BOB, ANN)] == [404, 204]

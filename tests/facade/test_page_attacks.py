@@ -187,7 +187,7 @@ def test_a_photograph_that_waits_is_counted(tmp_path, image):
         assert "photograph.jpg" in tab.told()
         with Image.open(io.BytesIO(image)) as picture:
             editor = {"background": None, "layers": [tab.upload(marked(picture.size[::-1]))], "composite": None}
-        assert tab.join("press", "click", None, editor, Harmonize.TASK, "", MODEL, 1, {}).status_code == 200
+        assert tab.join("press", "click", None, editor, Harmonize.TASK, "", MODEL, 1, False, {}).status_code == 200
         gate.wait_for(1, 0)
         assert gate.facade.call(lambda: memory.held) >= len(image)
         gate.open()
