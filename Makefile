@@ -103,7 +103,7 @@ test: lint browser prometheus redis databases .venv-kserve/installed .venv-s3/in
 	OMP_NUM_THREADS=1 $(TEST) -m pytest $(SPREAD) || { echo "once more, one after the other, what failed:"; \
 	  OMP_NUM_THREADS=1 $(TEST) -m pytest --last-failed --last-failed-no-failures none; }
 
-test-full: .venv-test/installed ## build engines of every network at its published size (16 GB of memory, 20 GB of disk)
+test-full: .venv-test/installed ## build engines of every network at its published size, and the image of the facade (16 GB of memory, 20 GB of disk)
 	$(TEST) -m pytest -m full
 
 bench: .venv-test/installed ## what everything costs, beside what a user would run instead: out/bench/report.md, docs/performance.md, its folder, and docs/scaling.md

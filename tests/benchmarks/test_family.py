@@ -20,6 +20,7 @@ from benchmarks.floors.published import serving
 from benchmarks.floors.side_by_side import SideBySide
 from benchmarks.parts import family
 from benchmarks.parts.family import Numbers, section
+from concord.instruments.markdown import significant
 from concord.variants import DEFAULT
 from export.networks import declared
 from tests.export import small
@@ -98,7 +99,7 @@ def test_the_section_has_every_form_and_holds_the_fastest_against_the_goal(found
     numbers.add("requests_ldm", SideBySide(4, {"in turn": {"p50": 10.0}, "at once": {"p50": 8.0}}, 0.8, 2.5))
     text = section(numbers)
     form, fastest = max(found[SMALL.name].forms.items(), key=lambda item: item[1].eager_over)
-    assert f"| `{SMALL.name}` | {form} | {fastest.eager_over:.2f} | 2.00 |" in text
+    assert f"| `{SMALL.name}` | {form} | {significant(fastest.eager_over)} | 2.00 |" in text
     assert text.count("| `diffir` | 1x64x64x3 |") == 3
     assert "| `ldm` | 4 | 10.0 | 8.00 | 0.800 | 2.50 |" in text
     assert f"- `{LOST.name}`: TypeError" in text

@@ -81,7 +81,8 @@ def images() -> Iterator[Images]:
 def test_the_image_harmonizes_as_a_user_without_rights(images: Images) -> None:
     container = images.do("from", FACADE)
     port = Ports(http=0).chosen().http
-    settings = {"CONCORD_HOST": HOST, "CONCORD_PORT": str(port), "CONCORD_API_KEYS": KEY, "CONCORD_GRPC_PORT": "0", "CONCORD_METRICS_PORT": "0"}
+    ports = {f"CONCORD_{name}PORT": str(number) for name, number in (("", port), ("GRPC_", 0), ("METRICS_", 0))}
+    settings = {"CONCORD_HOST": HOST, "CONCORD_API_KEYS": KEY, **ports}
     process = images.run(container, "concord", "serve", **settings)
     try:
         with httpx.Client(base_url=f"http://{HOST}:{port}", headers={"Authorization": f"Bearer {KEY}"}) as facade:

@@ -44,15 +44,12 @@ def build(repository: Path, model: str, **choices) -> dict:
 
 
 def place_demo(repository: Path, model: str) -> Path:
-    """The demo network of the project's repository, in another one, whose other models are the project's."""
-    for each in REPOSITORY.iterdir():
-        if each.name != model:
-            (repository / each.name).symlink_to(each)
-    folder = repository / model / "1"
-    folder.mkdir(parents=True)
-    for file in ("model.onnx", "model.json"):
-        shutil.copy(REPOSITORY / model / "1" / file, folder)
-    return folder
+    """The demo network of the project's repository, in another one, with the encoders that may run before it."""
+    for name in {model, "vae_encoder", "text_encoder"}:
+        (repository / name / "1").mkdir(parents=True, exist_ok=True)
+        for file in ("model.onnx", "model.json"):
+            shutil.copy(REPOSITORY / name / "1" / file, repository / name / "1")
+    return repository / model / "1"
 
 
 def place_graph(repository: Path, model: str, *nodes: onnx.NodeProto) -> Path:

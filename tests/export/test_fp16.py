@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import onnx
@@ -49,7 +50,7 @@ def test_a_network_that_computes_something_else_is_not_served(monkeypatch, tmp_p
 
 def test_a_repository_without_the_network_before_it_is_named(tmp_path: Path) -> None:
     place_demo(tmp_path, "vae_decoder")
-    (tmp_path / "vae_encoder").unlink()
+    shutil.rmtree(tmp_path / "vae_encoder")
     with pytest.raises(EngineError, match="vae_encoder: has no exported network"):
         build("vae_decoder", tmp_path, "fp16")
 
