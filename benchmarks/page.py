@@ -24,7 +24,11 @@ class UnreadableReport(Exception):
 
 def render(report: Report, name: str) -> str:
     """The page; the names of its charts begin with its `name`. Parts without readable numbers have no section."""
-    sections = [heading(report["machine"], report.get("measured", {})), instead_of_concord(rows(report))]
+    sections = [
+        heading(report["machine"], report.get("measured", {})),
+        others(report),
+        instead_of_concord(rows(report)),
+    ]
     sections += [each.section(numbers) for each, numbers in measured(report)]
     return re.sub(r"\]\((\w+\.png)\)", rf"]({name}_\1)", "\n\n".join(filter(None, sections))) + "\n"
 
@@ -54,6 +58,20 @@ def heading(machine: Mapping[str, Any], measured: Mapping[str, str]) -> str:
         f"{computer(machine)}; Python {machine['python']}, {versions}.{when}\n\n"
         "`make bench` writes this page from the numbers in the JSON file beside it."
     )
+
+
+def others(report: Report) -> str:
+    """Which parts were measured on other machines of the kind; empty without any."""
+    found: dict[str, list[str]] = {}
+    for name, machine in report.get("machines", {}).items():
+        found.setdefault(computer(machine), []).append(name)
+    return "\n".join(f"- Measured on {where}: {', '.join(names)}." for where, names in found.items())
+
+
+def machine_of(report: Report, name: str) -> Mapping[str, Any]:
+    """That a part of the report was measured on."""
+    found: Mapping[str, Any] = report.get("machines", {}).get(name, report["machine"])
+    return found
 
 
 def computer(machine: Mapping[str, Any]) -> str:

@@ -101,6 +101,10 @@ def with_earlier(report: Report, earlier: Report, only: Sequence[str]) -> Report
         when = {name: time for name, time in report.get("measured", {}).items() if name in taken}
         whole = {"machine": report["machine"], **earlier, **taken}
         whole["measured"] = {**earlier.get("measured", {}), **when}
+        # Those of several devices say themselves what each was measured on.
+        there = {name: report["machine"] for name in taken if not hasattr(part(name), "BY_DEVICE")}
+        machines = {**earlier.get("machines", {}), **there}
+        whole["machines"] = {name: each for name, each in machines.items() if each != whole["machine"]}
     for name in (name for name in PARTS if hasattr(part(name), "BY_DEVICE") and name in earlier):
         whole[name] = {**earlier[name], **report.get(name, {})}
     return whole

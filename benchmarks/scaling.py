@@ -82,7 +82,11 @@ def of_kind(kind: str, report: Report, numbers: Numbers, price: float) -> str:
         for subject in numbers.subjects
     ]
     header = ["model", "profile", "at a time", "ms alone", "pictures an hour, at most", "a thousand cost", "p99 off by"]
-    parts = [f"## `{kind}`", f"{page.computer(report['machine'])}. Measured {when} (UTC).", table(header, rows)]
+    parts = [
+        f"## `{kind}`",
+        f"{page.computer(page.machine_of(report, PART))}. Measured {when} (UTC).",
+        table(header, rows),
+    ]
     usable = [subject for subject in numbers.subjects if is_close(subject)]
     if usable:
         cells = {(each.per_hour, each.patience): each for subject in usable for each in subject.needed}

@@ -19,7 +19,8 @@ from concord.scenes.encoded import scene_jpeg, scene_mask
 from concord.server.embedded import EmbeddedServer
 
 SIDE = 256
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 5.0
+"""To look at all processes takes a part of the processors that are measured."""
 _WARM = 0.2
 """Share of the pictures that are left out at the beginning: the window grows meanwhile."""
 

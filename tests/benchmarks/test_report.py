@@ -175,6 +175,17 @@ def test_parts_of_a_kind_without_a_page_get_one(report: dict, tmp_path: Path) ->
     assert "Other servers" in page and "2026-01-02 03:04" in page and "steps" not in page
 
 
+def test_parts_that_another_machine_measured_are_named_with_it(report: dict, tmp_path: Path) -> None:
+    put(of_kind("amx", peers=peers(2, 1)), tmp_path)
+    other = of_kind("amx", steps=report["steps"])
+    other["machine"] = {**other["machine"], "processor": "Another processor"}
+    page = tmp_path / "docs" / "page" / "amx.md"
+    put(other, tmp_path, "--only", "steps")
+    assert "- Measured on Another processor, 2 threads, 8 GiB: steps." in page.read_text()
+    put(of_kind("amx", steps=report["steps"]), tmp_path, "--only", "steps")
+    assert "Another processor" not in page.read_text()
+
+
 @pytest.mark.parametrize("path", sorted(PAGE.with_suffix("").glob("*.json")), ids=lambda path: path.stem)
 def test_a_page_in_docs_is_made_from_the_numbers_beside_it(path: Path) -> None:
     report = read(path)
