@@ -208,10 +208,11 @@ class History:
             await session.scalar(_locked(account))
             if not await changed(session, update(Kept).where(Kept.id == number).values(ready=True)):
                 raise Problem("not_found", "the account is gone", field="keep")
-            newest_first = _of(account).order_by(Kept.id.desc())
-            left, too_much = self.bounds.bytes, []
-            for each in (await session.scalars(newest_first)).all():
-                left -= each.size
+            rows = (await session.scalars(_of(account).order_by(Kept.id.desc()))).all()
+            # This one stays, though others that were begun later may have been ready before it.
+            left, too_much = self.bounds.bytes - sum(each.size for each in rows if each.id == number), []
+            for each in rows:
+                left -= each.size if each.id != number else 0
                 if left < 0 and each.id != number:
                     too_much.append(each)
             await session.execute(delete(Kept).where(Kept.id.in_([each.id for each in too_much])))

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from concord_client.tasks.edit import Edit, Edited
 from concord_client.tasks.harmonize import Harmonize, Harmonized
 from concord_client.tasks.select import Select, Selected
 from facade.accounts.tables import Account
+from facade.history.files import Files
 from facade.history.history import UNREADY_SECONDS, History
 from facade.history.result import AFTER, BEFORE, MASK, Told, repeated, repeated_settings, result_of
 from facade.history.sealed import OVERHEAD_BYTES, Damaged, Sealed
@@ -104,6 +106,29 @@ def test_the_oldest_results_make_room_for_new_ones(url, folder):
             assert len(files(folder)) == 3 * len(result().pictures) and await history.taken(ann) == 2 * SIZE
             await asyncio.gather(*(history.keep(ann, result()) for _ in range(4)))
             assert await history.taken(ann) <= 2 * SIZE
+
+    asyncio.run(keep())
+
+
+def test_a_result_that_is_ready_late_leaves_no_more_than_is_allowed(url, folder, monkeypatch):
+    write, begun, goes_on = Files.write, threading.Event(), threading.Event()
+
+    def late_once(files, contents):
+        if not begun.is_set():
+            begun.set()
+            assert goes_on.wait(PATIENCE)
+        write(files, contents)
+
+    async def keep() -> None:
+        async with opened(url, folder, replace(BOUNDS, bytes=2 * SIZE)) as (store, history):
+            ann = await account(store)
+            monkeypatch.setattr(Files, "write", late_once)
+            late = asyncio.create_task(history.keep(ann, result()))
+            assert await asyncio.to_thread(begun.wait, PATIENCE)
+            newer = [await history.keep(ann, result()) for _ in range(2)]
+            goes_on.set()
+            token = await late
+            assert await tokens(history, ann) == [newer[1], token] and await history.taken(ann) == 2 * SIZE
 
     asyncio.run(keep())
 
