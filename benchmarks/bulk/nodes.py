@@ -52,9 +52,9 @@ def nodes(count: int = 2) -> Iterator[Nodes]:
     with TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         Path(folder, f"{_SLOW}.py").write_text(f"raise ImportError({_SLOW!r})\n")
         paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | loopback_environment() | {"PYTHONPATH": os.pathsep.join(paths)}
-        # Ray writes the address of a cluster into a folder of its own, which it takes to be there.
-        environment |= {"RAY_TMPDIR": folder}
+        own = {"PYTHONPATH": os.pathsep.join(paths), "RAY_TMPDIR": folder}
+        environment = os.environ | loopback_environment() | own
+        # Ray writes the address of a cluster there, and takes the folder to be there.
         Path(folder, "ray").mkdir()
         for attempt in range(ATTEMPTS):
             process = subprocess.Popen(  # noqa: S603 - words of our own

@@ -208,12 +208,12 @@ class History:
             await session.scalar(_locked(account))
             if not await changed(session, update(Kept).where(Kept.id == number).values(ready=True)):
                 raise Problem("not_found", "the account is gone", field="keep")
-            rows = (await session.scalars(_of(account).order_by(Kept.id.desc()))).all()
-            # This one stays, though others that were begun later may have been ready before it.
-            left, too_much = self.bounds.bytes - sum(each.size for each in rows if each.id == number), []
-            for each in rows:
-                left -= each.size if each.id != number else 0
-                if left < 0 and each.id != number:
+            newest_first = (await session.scalars(_of(account).order_by(Kept.id.desc()))).all()
+            left, too_much = self.bounds.bytes, []
+            # This one before all: others that were begun later may have been ready before it.
+            for each in sorted(newest_first, key=lambda each: each.id != number):
+                left -= each.size
+                if left < 0:
                     too_much.append(each)
             await session.execute(delete(Kept).where(Kept.id.in_([each.id for each in too_much])))
         return too_much

@@ -13,9 +13,10 @@ import pytest
 
 from concord.server.embedded import HOST, Ports
 from concord.server.installation import ROOT
+from tests.facade.recorded import wait_ready
+from tests.facade.running import PATIENCE
 from tests.images import copied, copy
 from tests.serving.pictures import encoded, middle, photograph
-from tests.serving.stack import wait_until
 
 pytestmark = [
     pytest.mark.full,
@@ -85,18 +86,10 @@ def test_the_image_harmonizes_as_a_user_without_rights(images: Images) -> None:
     settings = {"CONCORD_HOST": HOST, "CONCORD_API_KEYS": KEY, **ports}
     process = images.run(container, "concord", "serve", **settings)
     try:
-        with httpx.Client(base_url=f"http://{HOST}:{port}", headers={"Authorization": f"Bearer {KEY}"}) as facade:
-
-            def is_ready() -> bool:
-                assert process.poll() is None
-                try:
-                    return facade.get("/readyz").status_code == 200
-                except httpx.TransportError:
-                    return False
-
-            wait_until(is_ready)
-            files = {"image": encoded(photograph(64, 48)), "mask": encoded(middle(64, 48))}
-            answer = facade.post("/v1/harmonize", files=files, timeout=60)
+        wait_ready(f"http://{HOST}:{port}/readyz", process)
+        files = {"image": encoded(photograph(64, 48)), "mask": encoded(middle(64, 48))}
+        signed = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx.post(f"http://{HOST}:{port}/v1/harmonize", files=files, headers=signed, timeout=PATIENCE)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), answer.text
         serving = [each for each in process.children(recursive=True) if "/opt/concord/bin/concord" in each.cmdline()]
         assert {each.uids().real for each in serving} == {USER}

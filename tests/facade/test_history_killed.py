@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,24 +13,18 @@ from facade.store.address import file_url
 from facade.wire.replies import KEPT
 from tests.facade.running import PATIENCE
 from tests.serving.pictures import decoded, encoded, middle, photograph
-from tests.serving.stack import harmonizing_models, serving
+from tests.serving.stack import Stack, harmonizing_models, serving, wait_until
 
 FILES = {"image": encoded(photograph(40, 30)), "mask": encoded(middle(40, 30))}
 WRITERS, ENOUGH = 3, 12
 
 
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_ready(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_ready(url):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+@contextmanager
+def keeping(tmp_path: Path, *arguments: object) -> Iterator[Stack]:
+    """`concord serve` that is ready."""
+    with serving(tmp_path, *arguments) as stack:
+        wait_until(lambda: httpx.get(f"{stack.url}/readyz", timeout=PATIENCE).is_success)
+        yield stack
 
 
 def test_what_was_kept_when_the_facade_is_killed_can_be_fetched_from_the_next_one(tmp_path: Path) -> None:
@@ -50,24 +45,21 @@ def test_what_was_kept_when_the_facade_is_killed_can_be_fetched_from_the_next_on
                     return
                 acknowledged[answer.headers[KEPT]] = answer.content
 
-    with serving(tmp_path, *command) as stack:
-        wait_ready(stack.url)
+    with keeping(tmp_path, *command) as stack:
         entry = {"name": "ann", "password": "correct horse battery"}
         cookies = httpx.post(f"{stack.url}/v1/account/register", json=entry, timeout=PATIENCE).cookies
         writers = [threading.Thread(target=keep, args=(stack.url, cookies)) for _ in range(WRITERS)]
         for each in writers:
             each.start()
-        deadline = time.monotonic() + PATIENCE
-        while len(acknowledged) < ENOUGH and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(acknowledged) >= ENOUGH)
         os.kill(stack.process.pid, signal.SIGKILL)
         for each in writers:
             each.join(PATIENCE)
-    assert len(acknowledged) >= ENOUGH
-    with serving(tmp_path, *command) as stack:
-        wait_ready(stack.url)
-        with httpx.Client(base_url=stack.url, cookies=cookies, timeout=PATIENCE) as client:
-            for token, harmonized in acknowledged.items():
-                found = client.get(f"/v1/history/{token}/after")
-                assert found.status_code == 200, found.text
-                assert (decoded(found.content) == decoded(harmonized)).all()
+    with (
+        keeping(tmp_path, *command) as stack,
+        httpx.Client(base_url=stack.url, cookies=cookies, timeout=PATIENCE) as client,
+    ):
+        for token, harmonized in acknowledged.items():
+            found = client.get(f"/v1/history/{token}/after")
+            assert found.status_code == 200, found.text
+            assert (decoded(found.content) == decoded(harmonized)).all()
