@@ -28,9 +28,9 @@ _BLOCK = 2048
 """Rows of metadata that are handed over at a time."""
 _MOST_ROWS = 8
 """Of a batch: what a lost node has under way is small, and so is what others wait for at the end."""
-_CALLS = 8
+_CALLS = 4
 """Batches that a worker has at a time, so that its window stays full between them."""
-_SHARES = 16
+_SHARES = 8
 """Batches that there are for each of a worker's, where there are enough rows."""
 _PLACE_BYTES = 2**20
 """Of Ray's account of memory: what is set aside on a node for its worker, which takes all of it."""
