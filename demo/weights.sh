@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo weights again and exports them into the model repository; about nine hours on two cores.
+# Trains the demo weights again and exports them into the model repository; about eleven hours on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
@@ -20,6 +20,10 @@ $python -m demo.train clip_ht --stage 128:300:8:5e-4 --stage 256:80:4:2e-4
 $python -m demo.train referring --stage 128:300:32:8e-4 --stage 128:500:32:8e-4 --stage 128:1000:32:8e-4 --stage 256:800:12:6e-4
 unet=demo/weights/diffharmony/unet
 $python -m demo.train unet --start $unet --stage 128:2000:48:6e-4 --stage 256:2500:24:4e-4 --stage 256:1300:24:2.5e-4
+ldm=demo/weights/ldm
+$python -m demo.train ldm --stage 64:1500:48:1e-3 --stage 128:3000:24:1e-3 --stage 256:700:8:8e-4 --stage 256:2000:8:1e-3
+$python -m demo.train ldm --start $ldm/model.safetensors --seed 3 --stage 256:1500:8:1e-3 --stage 256:500:8:1e-3 --stage 256:1100:8:8e-4
+$python -m demo.train ldm --start $ldm/model.safetensors --seed 4 --stage 256:2000:8:1e-3 --stage 256:1200:8:8e-4
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd
@@ -28,6 +32,7 @@ $python -m export clip_ht --checkpoint demo/weights/clip_ht.safetensors
 $python -m export diffreharmony --pipeline demo/weights/diffreharmony --vae demo/weights/diffharmony/vae --convolution winograd
 $python -m export tiny_encoder --checkpoint demo/weights/diffharmony/tiny_vae
 $python -m export tiny_decoder --checkpoint demo/weights/diffharmony/tiny_vae
+$python -m export ldm --checkpoint $ldm/model.safetensors --vocabulary $ldm/vocabulary.txt
 $python -m export judge --pictures 64
 ONEDNN_MAX_CPU_ISA=AVX512_CORE $python -m export judge --kind avx512
 ONEDNN_MAX_CPU_ISA=AVX2 $python -m export judge --kind avx2

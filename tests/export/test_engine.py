@@ -45,7 +45,7 @@ def build(repository: Path, model: str, **choices) -> dict:
 
 def place_demo(repository: Path, model: str) -> Path:
     """The demo network of the project's repository, in another one, with the encoders that may run before it."""
-    for name in {model, "vae_encoder", "text_encoder"}:
+    for name in {model, *(each for each in DEMO if each.endswith("_encoder"))}:
         (repository / name / "1").mkdir(parents=True, exist_ok=True)
         for file in ("model.onnx", "model.json"):
             shutil.copy(REPOSITORY / name / "1" / file, repository / name / "1")

@@ -28,6 +28,9 @@ CATALOGUE = catalogue(MODEL_REPOSITORIES)
 SETTINGS = {setting.public_name for pipeline in CATALOGUE.pipelines for setting in pipeline.settings.values()}
 EXAMPLES = int(os.environ.get("CONCORD_FUZZ_EXAMPLES", "25"))
 """Requests of each kind to each route; thousands find more."""
+OF_TEXTS = ("/v1/generate", "/v1/images/generations")
+DRAWING = 5.0
+"""Seconds at most for what is made up of a text alone, which is a whole request, and may ask for minutes of work."""
 
 
 def operations() -> list:
@@ -67,7 +70,7 @@ def with_photograph(body: dict, path: str, image: bytes, mask: bytes) -> dict:
     part = by_mask if "mask" in body and by_mask else by_text
     if path == "/v1/select":
         part = {"points": "9, 9, 1"}
-    if path in ("/v1/generate", "/v1/images/generations"):
+    if path in OF_TEXTS:
         files = {}
     taken = {"image", "images", "archive", "mask", "text", "prompt", "points", "box", "model"} | SETTINGS
     return {name: value for name, value in body.items() if name not in taken} | files | part
@@ -137,6 +140,8 @@ def test_every_answer_is_one_that_is_described(facade, image, mask, operation, m
             to_a_pipeline(case, mode, image)
         elif complete and mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
             case.body = with_photograph(case.body, operation.path, image, mask)
+        if mode is GenerationMode.POSITIVE and operation.path in OF_TEXTS:
+            case.body["timeout"] = min(case.body.get("timeout", DRAWING), DRAWING)
         case.validate_response(case.call(base_url=facade.url, timeout=PATIENCE), checks=CHECKS)
 
     ask()

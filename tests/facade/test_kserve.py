@@ -19,6 +19,9 @@ from tests.facade.sending import Connection
 from tests.facade.test_metrics import Growth
 from tests.serving.pictures import decoded, encoded, middle, photograph
 
+SEVERAL = {"inputs": {"POINTS", "BOX"}, "outputs": {"MASKS", "SCORES", "CANDIDATES"}}
+"""Tensors of any number of values."""
+
 KEY = "concord-key-of-ann"
 LONG = [in_json("STEPS", 50, "INT32"), in_json("RESOLUTION", 1024, "INT32")]
 
@@ -55,9 +58,9 @@ def test_every_public_pipeline_is_described_and_nothing_else_is_there(facade, ht
                 {"TIMEOUT"} if pipeline.has_deadline else set()
             )
             assert {each["name"] for each in told["outputs"]} <= set(pipeline.outputs)
-            shapes = {each["name"]: each["shape"] for each in told["inputs"] + told["outputs"]}
-            several = {"POINTS", "BOX", "MASKS", "SCORES"}
-            assert all(shape == [1, -1 if name in several else 1] for name, shape in shapes.items())
+            for side, several in SEVERAL.items():
+                shapes = {each["name"]: each["shape"] for each in told[side]}
+                assert shapes == {name: [1, -1 if name in several else 1] for name in shapes}
             assert http.get(f"{path}/ready").json() == {"name": pipeline.name, "ready": True}
     known = ", ".join(each.name for each in catalogue.pipelines)
     # Parts of pipelines, networks, public names of models, and what is not there at all.
