@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import onnx
@@ -35,6 +36,7 @@ pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu13 is not installed")
 CAPABILITY = "8.9"
 PRECISIONS = [pytest.param("fp32", marks=pytest.mark.full), "fp16"]
 DEMO = [network.name for network in every() if (REPOSITORY / network.name / "1" / "model.onnx").is_file()]
+BEFORE = ("*_encoder/1", "*_tokenizer/1")
 
 
 def build(repository: Path, model: str, **choices) -> dict:
@@ -44,11 +46,12 @@ def build(repository: Path, model: str, **choices) -> dict:
 
 
 def place_demo(repository: Path, model: str) -> Path:
-    """The demo network of the project's repository, in another one, with the encoders that may run before it."""
-    for name in {model, *(each for each in DEMO if each.endswith("_encoder"))}:
-        (repository / name / "1").mkdir(parents=True, exist_ok=True)
-        for file in ("model.onnx", "model.json"):
-            shutil.copy(REPOSITORY / name / "1" / file, repository / name / "1")
+    """The demo network of the project's repository, in another one, with what may run before it."""
+    for folder, name in product((f"{model}/1", *BEFORE), ("model.onnx", "model.json", "vocabulary.txt")):
+        for file in REPOSITORY.glob(f"{folder}/{name}"):
+            place = repository / file.relative_to(REPOSITORY).parent
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
     return repository / model / "1"
 
 
