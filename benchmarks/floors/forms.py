@@ -20,7 +20,7 @@ from concord.instruments.timing import THREADS, Calls, in_turns, percentiles
 from concord.openvino_properties import properties
 from concord.repository.profiles import INT8_FILE
 from concord.server.installation import MODEL_REPOSITORIES
-from concord.session import session_options
+from concord.session import run_options, session_options
 from concord.variants import DEFAULT, PRECISIONS, variants
 from export import direct_form, quantization
 from export.onnx_file import session
@@ -109,8 +109,8 @@ def opened(name: str, folder: Path, profile: str, direct: Path | None = None) ->
         request, inputs = compiled.create_infer_request(), [tensor.any_name for tensor in compiled.inputs]
         return lambda feeds: list(request.infer({each: feeds[each] for each in inputs}, share_inputs=True).values())
     network = onnxruntime.InferenceSession(folder / name / "1" / path, session_options(settings))
-    names = [tensor.name for tensor in network.get_inputs()]
-    return lambda feeds: network.run(None, {each: feeds[each] for each in names})
+    names, options = [tensor.name for tensor in network.get_inputs()], run_options(settings)
+    return lambda feeds: network.run(None, {each: feeds[each] for each in names}, options)
 
 
 def build_int8(name: str, folder: Path) -> Int8:
