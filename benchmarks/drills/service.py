@@ -88,11 +88,12 @@ class Service:
         task = next(each for each in TASKS if pipeline.task == each.TASK)
         request, settings = smallest(task, pipeline)
         given = {field: getattr(request, field.name) for field in request.given()}
-        files = {field.name: value for field, value in given.items() if field.kind == "image"}
-        texts = {field.name: value for field, value in given.items() if field.name not in files}
-        data = {"model": pipeline.model, **texts, **settings}
-        url = f"{self.url}/v1/{pipeline.task}"
-        return Target.of(httpx.Request("POST", url, data=data, files=files))
+        images = {field.name: value for field, value in given.items() if field.kind == "image"}
+        texts = {field.name: value for field, value in given.items() if field.name not in images}
+        url, fields = f"{self.url}/v1/{pipeline.task}", {**texts, **settings}
+        # A form without a file would not be sent in parts.
+        files: dict[str, Any] = {"model": (None, pipeline.model), **images}
+        return Target.of(httpx.Request("POST", url, data=fields, files=files))
 
     def stop(self) -> None:
         everything = self.processes()
