@@ -63,11 +63,11 @@ def test_the_default_keeps_its_own_gate(server: EmbeddedServer, held_out: HeldOu
     gate = verdict(DEFAULT, changed, held_out, reference, answers)
     assert gate.failed == [] and gate.precisions == dict.fromkeys(pipelines, "fp32")
     assert {row.model for row in gate.tensors} == {each.model for found in changed for each in found.variants}
-    by_mask, by_words = (
-        {name for name, pipeline in pipelines.items() if pipeline.takes({"IMAGE", given})} for given in ("MASK", "TEXT")
+    by_mask, by_words, drawn = (
+        {name for name, pipeline in pipelines.items() if pipeline.takes(given)}
+        for given in ({"IMAGE", "MASK"}, {"IMAGE", "TEXT"}, {"TEXT"})
     )
     by_words -= by_mask
-    drawn = {name for name, pipeline in pipelines.items() if pipeline.takes({"TEXT"})}
     assert len(by_mask) >= 2 and len(by_words) >= 2 and drawn
     assert {(row.pipeline, row.pictures, row.count) for row in gate.measures} == {
         *((name, "scenes", 2) for name in by_mask | by_words | drawn),
