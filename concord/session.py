@@ -24,6 +24,7 @@ _GRAPH_LEVELS = {
 }
 _BOOLEANS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 _PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
+_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 _EXECUTION_MODES = {"0": ort.ExecutionMode.ORT_SEQUENTIAL, "1": ort.ExecutionMode.ORT_PARALLEL}
 
 
@@ -95,10 +96,14 @@ def provider(kind: str) -> str:
 def run_options(config: Mapping[str, Any]) -> ort.RunOptions:
     """Run options of a model configuration: honours ``memory.enable_memory_arena_shrinkage`` (such as ``cpu:0``)."""
     options = ort.RunOptions()
-    shrinkage = "memory.enable_memory_arena_shrinkage"
-    if shrinkage in parameters(config):
-        options.add_run_config_entry(shrinkage, parameters(config)[shrinkage])
+    if gives_memory_back(config):
+        options.add_run_config_entry(_SHRINKAGE, parameters(config)[_SHRINKAGE])
     return options
+
+
+def gives_memory_back(config: Mapping[str, Any]) -> bool:
+    """Whether a model configuration has the arena's memory given back to the system after each run."""
+    return _SHRINKAGE in parameters(config)
 
 
 def _thread_count(name: str, value: str) -> int:

@@ -6,8 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from concord.heap import take_small_pages
 from concord.network_model import Names, NetworkModel, Tensors
-from concord.session import run_options, session
+from concord.session import gives_memory_back, run_options, session
 
 
 class TritonPythonModel(NetworkModel):
@@ -15,6 +16,8 @@ class TritonPythonModel(NetworkModel):
 
     def load(self, network: Path, config: Mapping[str, Any], kind: str, device: int) -> Names:
         """The session, with the parameters that the C++ backend reads."""
+        if gives_memory_back(config):
+            take_small_pages()
         self._run_options = run_options(config)
         self._session = session(network, config, kind, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

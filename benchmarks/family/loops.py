@@ -45,7 +45,7 @@ from export.networks.ldm_text2img import LdmText2ImgConfig
 REQUESTS = 4
 STEPS = 5
 SIDE = 256  # pixels
-PUBLISHED_STEPS = 4
+PUBLISHED_STEPS = 10  # a tenth of what a user is given: what is done once a request counts ten times as much
 TEXT = "a red circle left of a blue square"
 SMALL_UNET = CompVisUnetConfig(widths=(32, 64, 128, 128), heads=4, context=48)
 SMALL_VAE = {"block_out_channels": (32, 32, 64, 64)}

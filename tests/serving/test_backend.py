@@ -10,6 +10,7 @@ from tritonclient.utils import InferenceServerException
 
 from concord.server.embedded import EmbeddedServer, Ports
 from tests.serving.asking import ask
+from tests.serving.stack import stub_of
 
 CONFIG = """
 name: "{name}"
@@ -25,6 +26,7 @@ instance_group [ {{ count: 1 kind: KIND_CPU }} ]
 {batching}
 """
 BATCHING = "dynamic_batching { preferred_batch_size: [ 2, 4 ] max_queue_delay_microseconds: 10000000 }"
+GIVING_BACK = 'parameters { key: "memory.enable_memory_arena_shrinkage" value { string_value: "cpu:0" } }'
 SPARING = 'parameters { key: "unless_empty" value { string_value: "INDEX" } }'
 STRAY = """
 from concord.adapter import SampleModel
@@ -56,6 +58,7 @@ def small(tmp_path_factory) -> EmbeddedServer:
     for name, backend, batch, dims, batching in (
         ("merging", "onnxruntime", 4, "-1", BATCHING),
         ("alone", "onnxruntime", 0, "-1, -1", ""),
+        ("giving_back", "onnxruntime", 4, "-1", GIVING_BACK),
         ("sparing", "onnxruntime", 4, "2", SPARING),
         ("openvino_sparing", "openvino", 4, "2", SPARING),
         ("openvino_merging", "openvino", 4, "-1", BATCHING),
@@ -73,6 +76,15 @@ def small(tmp_path_factory) -> EmbeddedServer:
             onnx.save(look_up(), version / "model.onnx")
     with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as running:
         yield running
+
+
+def test_a_network_that_gives_its_memory_back_after_each_run_takes_it_in_small_pages(small: EmbeddedServer) -> None:
+    assert look(small, "giving_back", [1]).tolist() == [[20]]
+    pages = {
+        name: Path(f"/proc/{stub_of(name, small.processes()).pid}/status").read_text().split("THP_enabled:")[1].split()
+        for name in ("giving_back", "merging")
+    }
+    assert (pages["giving_back"][0], pages["merging"][0]) == ("0", "1")
 
 
 @pytest.mark.parametrize("model", ["sparing", "openvino_sparing"])
