@@ -11,6 +11,7 @@ from concord.arrays import Floats, Pixels
 from concord.errors import InvalidMask
 from concord.guided import resized
 from concord.masks import depths
+from concord.membrane import membrane
 
 _LEAST = 256  # pixels of a side of the window, where the picture has as many: what the networks were trained on
 _STEP = 64  # its sides are multiples, so that an engine sees few shapes and batches are shared
@@ -94,13 +95,14 @@ class HoleWindow:
         more = [(0, padded - size) for padded, size in zip(self.padded, self.size, strict=True)]
         return np.pad(colours, [*more, (0, 0)], "symmetric"), np.pad(hole.astype(np.uint8), more, "symmetric")
 
-    def filled(self, pixels: Pixels, mask: Pixels, drawn: Floats, *, blend: bool = True) -> Pixels:
+    def filled(self, pixels: Pixels, mask: Pixels, drawn: Floats, *, blend: bool = True, deep: bool = False) -> Pixels:
         """A picture with what a network drew in its hole.
 
         Args:
             pixels, mask: as in `seen`.
             drawn: fp32 [3, h, w], with padding, nominally 0..1; not in the hole alone.
             blend: near the hole's edge, add the difference between the picture and what was drawn around it.
+            deep: add it everywhere in the hole, as a `membrane`.
 
         Returns:
             uint8 like ``pixels``, equal to it bit for bit outside the mask; alpha stays as it was.
@@ -112,7 +114,9 @@ class HoleWindow:
         if colours.shape[:2] != hole.shape:
             how = cv2.INTER_AREA if self._is_enlarged else cv2.INTER_CUBIC
             colours = np.asarray(cv2.resize(colours, hole.shape[::-1], interpolation=how), np.float32)
-        if blend:
+        if blend and deep:
+            colours += membrane(np.asarray(part[..., :3] - colours, np.float32), hole)
+        elif blend:
             colours += _difference(part[..., :3], colours, hole, _BLENDED * (hole.size / (height * width)) ** 0.5)
         part[..., :3][hole] = np.clip(colours[hole] + 0.5, 0, 255).astype(np.uint8)
         return answer

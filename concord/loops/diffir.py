@@ -9,9 +9,13 @@ PRIOR = 256
 
 
 class DiffIR(Inpainter):
-    """Settings, besides those of `Inpainter`: SEED, of the prior's noise. Part: ``network``."""
+    """Settings, besides those of `Inpainter`: SEED, of the prior's noise. Part: ``network``.
+
+    The network restores what is likeliest, and its error in colour is smooth, so that a membrane takes it back.
+    """
 
     multiple = 8
+    deep = True
 
     async def draw(self, picture: Pixels, hole: Pixels) -> Floats:
         """See `Inpainter`."""

@@ -18,9 +18,11 @@ class Inpainter(Loop):
 
     Attributes:
         multiple: of which both sides are that the network takes.
+        deep: see `HoleWindow.filled`.
     """
 
     multiple: ClassVar[int]
+    deep: ClassVar[bool] = False
     faster = "a smaller RESOLUTION"
 
     async def answer(self) -> Sample:
@@ -35,7 +37,7 @@ class Inpainter(Loop):
             window = HoleWindow.around(mask, settings["RESOLUTION"], self.multiple)
             picture, hole = await self.host.compute(window.seen, image.pixels, mask)
             drawn = await self.draw(picture, hole)
-            filled = await self.host.compute(_filled, window, image, mask, drawn, settings["BLEND"])
+            filled = await self.host.compute(_filled, window, image, mask, drawn, settings["BLEND"], self.deep)
         finish = Finish.of(settings)
         return {"INPAINTED": await self.host.compute(finish.encoded, image.pixels, filled, image.icc_profile)}
 
@@ -49,5 +51,5 @@ class Inpainter(Loop):
         raise NotImplementedError
 
 
-def _filled(window: HoleWindow, image: DecodedImage, mask: Pixels, drawn: Floats, blend: bool) -> Pixels:
-    return window.filled(image.pixels, mask, drawn, blend=blend)
+def _filled(window: HoleWindow, image: DecodedImage, mask: Pixels, drawn: Floats, blend: bool, deep: bool) -> Pixels:
+    return window.filled(image.pixels, mask, drawn, blend=blend, deep=deep)

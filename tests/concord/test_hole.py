@@ -131,6 +131,16 @@ def test_a_shift_of_what_was_drawn_is_taken_back_at_the_edge_and_kept_in_the_dep
     assert (steps >= 0).all() and steps.max() <= 4
 
 
+@pytest.mark.parametrize("size", [(300, 300), (1000, 700)], ids=str)
+def test_a_shift_of_what_was_drawn_is_taken_back_in_the_depth_where_it_is_asked_for(size: tuple[int, int]) -> None:
+    mask = mask_of(*size, slice(100, 160), slice(100, 260))
+    picture = np.add.outer(np.arange(size[0]), np.arange(size[1]))[..., np.newaxis].repeat(3, 2) // 8
+    pixels, window = picture.astype(np.uint8), around(mask)
+    seen = np.moveaxis(window.seen(pixels, mask)[0] / np.float32(255), 2, 0)
+    filled = window.filled(pixels, mask, seen * np.float32(0.5) + np.float32(0.2), deep=True)
+    assert abs(filled.astype(int) - picture).max() <= 3 and (filled[mask == 0] == pixels[mask == 0]).all()
+
+
 def test_a_hole_that_covers_everything_is_refused_by_name() -> None:
     check_hole(mask_of(9, 9, slice(0, 9), slice(0, 8)))
     with pytest.raises(InvalidMask, match=r"MASK: covers the whole picture; allowed: a mask that leaves some"):
