@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,14 @@ class Task(ABC):
 
     output: where its weights are written: a file, or a folder in diffusers' layout.
     config: the network's sizes, a dataclass, where its weights are a safetensors file.
+    in_half: whether BF16 makes its training faster where the processor has it.
+    slow: parts of the names of parameters that learn at a tenth of the rate.
     """
 
     output: Path
     config: Any
+    in_half: ClassVar[bool] = True
+    slow: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, size: int) -> nn.Module:

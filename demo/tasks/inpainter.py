@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from concord.arrays import Pixels
 from concord.loops.diffir import PRIOR
 from concord.scenes.holes import make_hole
 from demo import sizes
@@ -15,9 +17,11 @@ from demo.tasks.harmonizer import drawn
 from export.networks.diffir import ALIASES, DiffIRNet, ServedDiffIR, own
 from export.networks.dirformer import Led
 
-PHOTOGRAPHS = 0.3  # share of photographs
+PHOTOGRAPHS = 0.1  # share of photographs
+VIEWS = 4  # of each picture in a batch: to draw it takes as long as to learn from it
 SMALL = 0.1  # factor of initial random weights beside constants
-AROUND = 0.1  # weight of the error outside the hole, where nothing of the answer is used
+SMOOTHED = 4  # times that a membrane is smoothed at each size
+AROUND = 0.01  # weight of the error outside the hole, where nothing of the answer is used
 
 
 class Inpainter(Task):
@@ -29,6 +33,8 @@ class Inpainter(Task):
 
     output = WEIGHTS / "diffir.safetensors"
     config = sizes.DIFFIR
+    in_half = False  # most of its work is of one channel at a time
+    slow = ("condition.", "denoise.", ".kernel.")  # the prior scales all features of all blocks
 
     def build(self, size: int) -> nn.Module:
         self.generator = torch.Generator().manual_seed(size)
@@ -38,18 +44,21 @@ class Inpainter(Task):
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
-        """Pictures and holes."""
+        """Pictures and holes: of every picture several views, each turned, in other colours, and with its own hole."""
         rng = np.random.default_rng(seed)
-        _, _, truths = drawn(rng, size, count, PHOTOGRAPHS)
-        return truths, np.stack([make_hole(rng, (size, size)) // 255 for _ in truths])
+        _, _, truths = drawn(rng, size, -(-count // VIEWS), PHOTOGRAPHS)
+        pictures = np.stack([view(rng, truths[number // VIEWS]) for number in range(count)])
+        return pictures, np.stack([make_hole(rng, (size, size)) // 255 for _ in pictures])
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         pictures, holes = (torch.from_numpy(array) for array in batch)
         noise = torch.randn(len(pictures), PRIOR, generator=self.generator)
-        error = module(pictures, holes, noise) - pictures.permute(0, 3, 1, 2) / 255
-        weight = holes[:, None] + AROUND * (1 - holes[:, None])
+        hole = holes[:, None].float()
+        difference = pictures.permute(0, 3, 1, 2) / 255 - module(pictures, holes, noise)
+        error = difference - hole * membrane(difference, hole)
+        weight = hole + AROUND * (1 - hole)
         share = weight / weight.sum((1, 2, 3), keepdim=True)
-        return cast(Tensor, ((error.abs() + 10 * error.square()) * share).sum((1, 2, 3)).mean())
+        return cast(Tensor, ((0.1 * error.abs() + 10 * error.square()) * share).sum((1, 2, 3)).mean())
 
     def read(self, path: Path) -> dict[str, Tensor]:
         return own(super().read(path))
@@ -58,13 +67,42 @@ class Inpainter(Task):
         super().write({key: value for key, value in weights.items() if not key.startswith(tuple(ALIASES))}, path)
 
 
+def view(rng: np.random.Generator, picture: Pixels) -> Pixels:
+    """A square picture [S, S, 3], turned and mirrored, and with its colours exchanged for each other."""
+    turned = np.rot90(picture, int(rng.integers(4)))[:, :: 1 - 2 * int(rng.integers(2))]
+    return np.ascontiguousarray(turned[..., rng.permutation(3)])
+
+
+def membrane(values: Tensor, hole: Tensor) -> Tensor:
+    """`concord.membrane` of [B,C,S,S] over holes [B,1,S,S] of 0 and 1, so that gradients pass; S is a power of 2."""
+    known = 1 - hole
+    return spanned(values * known, known)
+
+
+def spanned(values: Tensor, known: Tensor) -> Tensor:
+    """Values that were multiplied by the share of each pixel that is known, with the pixels of which nothing is."""
+    mean = values / known.clamp(min=1e-6)
+    if min(known.shape[2:]) == 1:
+        return mean
+    wide = spanned(F.avg_pool2d(values, 2), F.avg_pool2d(known, 2))
+    filled = F.interpolate(wide, scale_factor=2, mode="bilinear")
+    unknown = known <= 0
+    filled = torch.where(unknown, filled, mean)
+    for _ in range(SMOOTHED):
+        edged = F.pad(filled, (1, 1, 1, 1), "replicate")
+        around = edged[..., :-2, 1:-1] + edged[..., 2:, 1:-1] + edged[..., 1:-1, :-2] + edged[..., 1:-1, 2:]
+        filled = torch.where(unknown, around / 4, filled)
+    return filled
+
+
 @torch.no_grad()
 def begin(network: DiffIRNet) -> None:
     """Makes a new network's prior ones, and its blocks scale their features by the prior's mean, and not shift them.
 
     With small random weights in both, features are a hundredth as large after a block's attention, and nothing is
-    learned for long.
+    learned for long. What is drawn is nearly nothing, so that it begins as the membrane alone.
     """
+    network.G.output.weight *= SMALL
     last: Any = network.denoise.resmlp[-1]
     last.resmlp[0].weight *= SMALL
     last.resmlp[0].bias.fill_(1)
