@@ -21,11 +21,12 @@ PHOTOGRAPHS = 0.1  # share of photographs
 VIEWS = 4  # of each picture in a batch: to draw it takes as long as to learn from it
 SMALL = 0.1  # factor of initial random weights beside constants
 SMOOTHED = 4  # times that a membrane is smoothed at each size
-AROUND = 0.01  # weight of the error outside the hole, where nothing of the answer is used
+AROUND = 0.01  # weight of the error outside the hole, of which the answer has only what the membrane makes of it
+ABSOLUTE, SQUARED = 0.1, 10.0  # weights of both errors
 
 
 class Inpainter(Task):
-    """Squared and absolute error of the picture, mainly in the hole.
+    """Squared and absolute error of what is served, mainly in the hole: after the membrane of the pipeline.
 
     The published recipe trains the prior on pictures without a hole first, and the diffusion to find it. Here both are
     trained at once, through the diffusion's few steps, as its second stage ends.
@@ -40,7 +41,7 @@ class Inpainter(Task):
         self.generator = torch.Generator().manual_seed(size)
         network = DiffIRNet(sizes.DIFFIR)
         begin(network)
-        return ServedDiffIR(network).to(memory_format=torch.channels_last)  # faster in BF16
+        return ServedDiffIR(network).to(memory_format=torch.channels_last)  # faster
 
     @staticmethod
     def batch(size: int, count: int, seed: tuple[int, ...]) -> Batch:
@@ -58,7 +59,7 @@ class Inpainter(Task):
         error = difference - hole * membrane(difference, hole)
         weight = hole + AROUND * (1 - hole)
         share = weight / weight.sum((1, 2, 3), keepdim=True)
-        return cast(Tensor, ((0.1 * error.abs() + 10 * error.square()) * share).sum((1, 2, 3)).mean())
+        return cast(Tensor, ((ABSOLUTE * error.abs() + SQUARED * error.square()) * share).sum((1, 2, 3)).mean())
 
     def read(self, path: Path) -> dict[str, Tensor]:
         return own(super().read(path))
