@@ -39,7 +39,7 @@ CLIP_HT = ClipHTConfig(
     feedforward=HT.feedforward,
     layers=HT.layers,
 )
-DIFFIR = DiffIRConfig(width=16, blocks=(0, 1, 2, 4), condition_blocks=1)
+DIFFIR = DiffIRConfig(width=16, blocks=(0, 1, 2, 4), condition_blocks=1, resolution=64)
 VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,

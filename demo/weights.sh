@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo weights again and exports them into the model repository; about eleven hours on two cores.
+# Trains the demo weights again and exports them into the model repository; about twelve hours on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv-test/bin/python
@@ -24,6 +24,7 @@ ldm=demo/weights/ldm
 $python -m demo.train ldm --stage 64:1500:48:1e-3 --stage 128:3000:24:1e-3 --stage 256:700:8:8e-4 --stage 256:2000:8:1e-3
 $python -m demo.train ldm --start $ldm/model.safetensors --seed 3 --stage 256:1500:8:1e-3 --stage 256:500:8:1e-3 --stage 256:1100:8:8e-4
 $python -m demo.train ldm --start $ldm/model.safetensors --seed 4 --stage 256:2000:8:1e-3 --stage 256:1200:8:8e-4
+$python -m demo.train diffir --stage 32:5000:64:1.5e-3 --stage 64:4500:16:1e-3
 $python -m export cris --checkpoint demo/weights/cris.safetensors
 $python -m export ht --checkpoint demo/weights/ht.safetensors
 $python -m export diffharmony --pipeline demo/weights/diffharmony --convolution winograd
@@ -33,6 +34,7 @@ $python -m export diffreharmony --pipeline demo/weights/diffreharmony --vae demo
 $python -m export tiny_encoder --checkpoint demo/weights/diffharmony/tiny_vae
 $python -m export tiny_decoder --checkpoint demo/weights/diffharmony/tiny_vae
 $python -m export ldm --checkpoint $ldm/model.safetensors --vocabulary $ldm/vocabulary.txt
+$python -m export diffir --checkpoint demo/weights/diffir.safetensors
 $python -m export judge --pictures 64
 ONEDNN_MAX_CPU_ISA=AVX512_CORE $python -m export judge --kind avx512
 ONEDNN_MAX_CPU_ISA=AVX2 $python -m export judge --kind avx2

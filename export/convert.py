@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from export import default_setting
 from export.arguments import add_form, add_repository
 from export.checkpoint import CheckpointError, named
 from export.network import Network
@@ -37,6 +38,8 @@ def run(network: Network, arguments: Namespace) -> None:
 def convert(network: Network, path: Path, repository: Path, form: "Form | None" = None) -> None:
     """Read, load, export, check, replace; one line a checked batch. Without a form, as the authors wrote it.
 
+    A `resolution` among the network's sizes becomes the default of its pipelines.
+
     Raises:
         CheckpointError: the checkpoint cannot be used, or is one of another network.
         CheckFailed: the export is not exact.
@@ -58,6 +61,10 @@ def convert(network: Network, path: Path, repository: Path, form: "Form | None" 
     for difference in publish(loaded.network, network, repository, record, rewriting):
         print(f"{network.name}: {difference}", flush=True)
     print(f"now served: {network.name}")
+    if resolution := record.get("config", {}).get("resolution"):
+        ensembles = repository.absolute().parent / "ensembles"
+        if default_setting.write(ensembles, "network", network.name, "RESOLUTION", str(resolution)):
+            print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
 
 
 def refusal(name: str, keys: Collection[str]) -> str:

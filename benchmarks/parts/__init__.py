@@ -32,6 +32,7 @@ PARTS = (
     "bulk",
     "annotation",
     "loading",
+    "resident",
     "scaling",
     "gpu",
 )

@@ -37,7 +37,8 @@ SIZES = {1: (32, 32), 2: (24, 32), 3: (16, 32)}  # batch to height and width, in
 class DiffIRConfig:
     """Sizes of a DiffIR; the defaults are those of the networks for CelebA-HQ and Places2.
 
-    `width` is of the transformer's first level, `features` a quarter of the prior's.
+    `width` is of the transformer's first level, `features` a quarter of the prior's. `resolution`, in pixels, is the
+    side of the largest square in which it fills holes well, and not a size of the network.
     """
 
     width: int = 52
@@ -46,6 +47,7 @@ class DiffIRConfig:
     features: int = PRIOR // 4
     condition_blocks: int = 5
     steps: int = 4
+    resolution: int = 512
 
 
 PLACES_BIG = DiffIRConfig(blocks=(1, 1, 1, 20), condition_blocks=8)

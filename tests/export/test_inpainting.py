@@ -1,8 +1,10 @@
 """Networks that fill holes become served models, from the checkpoints that their authors' trainers wrote."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from concord.loops.diffir import PRIOR
 from concord.noise import SeededNoise
+from concord.server.declared import catalogue
 from concord.server.embedded import EmbeddedServer, Ports
 from concord.server.installation import MODEL_REPOSITORIES
 from export import checkpoint
@@ -72,13 +75,15 @@ def test_what_is_in_the_hole_and_the_order_of_a_batch_have_no_effect() -> None:
 
 @pytest.mark.full
 def test_an_exported_checkpoint_fills_holes_through_the_server(tmp_path: Path) -> None:
-    path = small.save_sized(small.diffir(), small.DIFFIR, tmp_path / "diffir.safetensors")
-    repository = tmp_path / "models"
+    config = replace(small.DIFFIR, resolution=256)
+    path = small.save_sized(small.diffir(), config, tmp_path / "diffir.safetensors")
+    repository, ensembles = tmp_path / "models", tmp_path / "ensembles"
+    networks, pipelines = MODEL_REPOSITORIES
+    copytree(pipelines / "inpaint_diffir", ensembles / "inpaint_diffir")
     finished = export("--checkpoint", path, "--model-repository", repository)
     assert finished.returncode == 0 and "now served: diffir" in finished.stdout, finished.stdout + finished.stderr
-    networks, pipelines = MODEL_REPOSITORIES
+    assert [each.settings["RESOLUTION"].default for each in catalogue([ensembles], ()).pipelines] == [256]
     (repository / "diffir" / "config.pbtxt").symlink_to(networks / "diffir" / "config.pbtxt")
-    (repository / "inpaint_diffir").symlink_to(pipelines / "inpaint_diffir")
     pixels, mask = photograph(256, 256), middle(256, 256)
     given = {
         "IMAGE": encoded(pixels),
@@ -86,7 +91,7 @@ def test_an_exported_checkpoint_fills_holes_through_the_server(tmp_path: Path) -
         "SEED": np.array([[7]], np.int64),
         "BLEND": np.array([[False]]),
     }
-    with EmbeddedServer([repository], ports=Ports(0, 0, 0)) as server:
+    with EmbeddedServer([repository, ensembles], ports=Ports(0, 0, 0)) as server:
         answer = decoded(ask(server, "inpaint_diffir", given)["INPAINTED"].item())
     image, hole = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255, torch.from_numpy(mask > 0)[None, None].float()
     with torch.no_grad():

@@ -91,7 +91,8 @@ def test_a_seed_is_in_the_answer_and_gives_it_again(server) -> None:
 
 def test_without_a_blend_the_hole_holds_what_the_network_drew(server) -> None:
     pixels, mask = photograph(96, 72), middle(96, 72)
-    answer = decoded(inpaint(server, pixels, mask, BLEND=setting(False, np.bool_))["INPAINTED"].item())
+    given = {"BLEND": setting(False, np.bool_), "RESOLUTION": setting(256, np.int32)}
+    answer = decoded(inpaint(server, pixels, mask, **given)["INPAINTED"].item())
     assert len(np.unique(answer[mask > 0], axis=0)) == 1
     assert len(np.unique(decoded(inpaint(server, pixels, mask)["INPAINTED"].item())[mask > 0], axis=0)) > 10
 
