@@ -61,7 +61,8 @@ def test_models_lists_the_pipelines_with_their_tensors(client):
         declared = models[pipeline.name]
         assert pipeline.inputs | set(pipeline.settings) == {tensor.name for tensor in declared.inputs} - {"TIMEOUT"}
         assert sorted(pipeline.outputs) == sorted(tensor.name for tensor in declared.outputs)
-    assert {pipeline.task for pipeline in pipelines} == {"edit", "generate", "harmonize", "inpaint", "segment", "select"}
+    tasks = {"edit", "generate", "harmonize", "inpaint", "segment", "select"}
+    assert {pipeline.task for pipeline in pipelines} == tasks
 
 
 def test_harmonizing_with_a_mask_changes_the_part_and_leaves_the_rest(client, pixels, mask):
