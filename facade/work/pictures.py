@@ -127,7 +127,9 @@ def shown_format(picture: bytes) -> Format | None:
 
 @cache
 def tiny_picture() -> bytes:
-    """The smallest picture that is worth sending, white, as PNG."""
+    """The smallest picture that is worth sending, as PNG; half black and half white, since it is a mask, too."""
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "white").save(buffer, "PNG")
+    picture = Image.new("RGB", (8, 8))
+    picture.paste("white", (0, 0, 4, 8))
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

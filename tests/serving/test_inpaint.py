@@ -157,6 +157,11 @@ def test_http_takes_it_by_its_fields(server) -> None:
     assert problem(refused)[:3] == (400, "invalid_mask", "mask")
 
 
+def test_a_facade_whose_models_all_fill_holes_becomes_ready(server) -> None:
+    with running(Settings(triton_url=server.grpc_url, page=False)) as facade:
+        assert facade.run(facade.service.probe(now=True))
+
+
 def test_latent_diffusion_tells_of_its_steps_and_fills_the_hole_alone(server) -> None:
     *steps, last = stream(server, GOOD | {"SEED": 7}, LDM)
     assert [each["STEP"] for each in (*steps, last)] == [0, 1, 2, 3, 3] and last["TOTAL"] == 3
