@@ -61,10 +61,9 @@ def convert(network: Network, path: Path, repository: Path, form: "Form | None" 
     for difference in publish(loaded.network, network, repository, record, rewriting):
         print(f"{network.name}: {difference}", flush=True)
     print(f"now served: {network.name}")
-    if resolution := record.get("config", {}).get("resolution"):
-        ensembles = repository.absolute().parent / "ensembles"
-        if default_setting.write(ensembles, "network", network.name, "RESOLUTION", str(resolution)):
-            print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
+    resolution = record.get("config", {}).get("resolution")
+    if resolution and default_setting.write_resolution(repository, "network", network.name, str(resolution)):
+        print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
 
 
 def refusal(name: str, keys: Collection[str]) -> str:

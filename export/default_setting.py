@@ -18,6 +18,11 @@ def write(ensembles: Path, role: str, model: str, setting: str, value: str) -> b
     return bool(written)
 
 
+def write_resolution(repository: Path, role: str, model: str, resolution: str) -> bool:
+    """The same of RESOLUTION, in pixels, for the pipelines in `ensembles` beside a model repository."""
+    return write(repository.absolute().parent / "ensembles", role, model, "RESOLUTION", resolution)
+
+
 def put(path: Path, role: str, model: str, setting: str, value: str) -> bool:
     """Make it the default of one pipeline, whose comments stay; False where it runs another model or cannot take it."""
     text = path.read_text()

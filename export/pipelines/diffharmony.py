@@ -65,9 +65,7 @@ def publish(pipeline: Pipeline, repository: Path, form: Form) -> None:
     resolution = pixels(pipeline.unet.config.sample_size)
     denoiser = (unet_candidate(found, states, form) for found in (pipeline.unet,))
     candidates.publish(chain(candidates.vae(pipeline.vae, form), denoiser), repository, origin)
-    if default_setting.write(
-        repository.absolute().parent / "ensembles", "unet", unet.NETWORK.name, "RESOLUTION", resolution
-    ):
+    if default_setting.write_resolution(repository, "unet", unet.NETWORK.name, resolution):
         print(f"the pipelines that run it work at {resolution} pixels where a request does not say")
     report_strangers(repository, identity(pipeline))
 

@@ -77,8 +77,7 @@ def run(arguments: Namespace) -> None:
         yield unet_candidate(found, head, arguments.head_input == INPUTS[1], form)
 
     candidates.publish(networks(), repository, {"checkpoints": checkpoints})
-    ensembles = repository.absolute().parent / "ensembles"
-    default_setting.write(ensembles, "unet", referring_unet.NETWORK.name, "RESOLUTION", resolution)
+    default_setting.write_resolution(repository, "unet", referring_unet.NETWORK.name, resolution)
 
 
 def read_head(path: Path, network: UNet2DConditionModel, checkpoints: dict[str, str]) -> nn.Conv2d:

@@ -84,8 +84,7 @@ def run(arguments: Namespace) -> None:
     check_width(found.text_encoder, found.unet, stable_diffusion_text_encoder.WIDTH)
     resolution = pixels(found.unet.config.sample_size)
     candidates.publish(parts(found, form), repository, {"checkpoints": found.checkpoints})
-    ensembles = repository.absolute().parent / "ensembles"
-    default_setting.write(ensembles, "unet", stable_diffusion_unet.NETWORK.name, "RESOLUTION", resolution)
+    default_setting.write_resolution(repository, "unet", stable_diffusion_unet.NETWORK.name, resolution)
 
 
 def read_folder(folder: Path) -> TextToImage:
