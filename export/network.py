@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tritonclient.utils import triton_to_np_dtype  # type: ignore[import-untyped]
 
 from concord.repository.ensembles import Harmonizer
 from concord.repository.profiles import PROFILES
@@ -163,6 +164,12 @@ class Network:
         generator = torch.Generator().manual_seed(1)
         for batch in self.checked:
             yield self.draw(batch, generator)
+
+    def warmup(self) -> Feeds:
+        """What a server has it answer before it is ready: zeros of one sample, at the least resolution."""
+        return {
+            tensor.name: np.zeros((1, *tensor.at(SIDES[0])), triton_to_np_dtype(tensor.kind)) for tensor in self.inputs
+        }
 
     def traced(self) -> tuple[Tensor, ...]:
         """Inputs to trace an export with."""

@@ -110,7 +110,11 @@ def answers(network: nn.Module, samples: Iterable[tuple[Tensor, ...]]) -> list[A
 
 
 def check(path: Path, model: Network, expected: Sequence[Answers]) -> list[Difference]:
-    """Compare what the file answers to the model's samples with the torch network's; CheckFailed where it differs."""
+    """Compare what the file answers to the model's samples with the torch network's.
+
+    Raises:
+        CheckFailed: an answer differs, or the file cannot answer the warm-up, without which no server becomes ready.
+    """
     onnx_session = session(path)
     names = [tensor.name for tensor in model.outputs]
     differences = []
@@ -125,6 +129,10 @@ def check(path: Path, model: Network, expected: Sequence[Answers]) -> list[Diffe
                     f"{model.name}: {name} of ONNX Runtime differs from torch's by {one.difference:.3g} at batch "
                     f"{one.batch}, allowed is {allowed:.3g}; the repository is left as it was"
                 )
+    try:
+        onnx_session.run(names, model.warmup())
+    except Exception as error:  # ONNX Runtime's have no class in common
+        raise CheckFailed(f"{model.name}: it cannot answer its warm-up; the repository is left as it was") from error
     return differences
 
 

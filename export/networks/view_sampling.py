@@ -43,7 +43,9 @@ def warped(maps: Tensor, warps: Tensor, *, border: bool) -> Tensor:
             share = (rests[0] if right else 1 - rests[0]) * (rests[1] if below else 1 - rests[1])
             inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
             index = row.clamp(0, side - 1) * side + column.clamp(0, side - 1)
-            found = flat.gather(2, index.flatten(1).long()[:, None].expand(-1, flat.shape[1], -1))
+            # What is no number, as with a warm-up's zeros for `warps`, is no pixel's number either.
+            within = index.flatten(1).long().clamp(0, side * side - 1)
+            found = flat.gather(2, within[:, None].expand(-1, flat.shape[1], -1))
             part = found * (share * inside).flatten(1)[:, None]
             total = part if total is None else total + part
     assert total is not None

@@ -140,6 +140,13 @@ def test_the_exported_graph_gives_autograds_gradient_at_any_batch(exported: Path
             np.testing.assert_allclose(answer[number], wanted[0].numpy(), atol=5e-4 * scale)
 
 
+def test_the_exported_graph_answers_zeros_too(exported: Path) -> None:
+    """With which a server warms it up: warps that lead nowhere."""
+    zeros = [torch.zeros_like(each) for each in sample(1)]
+    found = onnx_file.session(exported).run(NAMES, NETWORK.feeds(zeros))
+    assert [answer.shape for answer in found] == [(1, 3, small.SIDE, small.SIDE)] * len(NAMES)
+
+
 class TorchHost:
     """Asks the step's network in torch; every text has the same embedding."""
 

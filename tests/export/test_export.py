@@ -100,6 +100,25 @@ def test_an_answer_that_is_not_a_number_fails_the_check(tmp_path: Path) -> None:
     assert list((tmp_path / "ht" / "1").iterdir()) == []
 
 
+class _NotBlack(torch.nn.Module):
+    """Reads a table out of its range for a black composite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.harmonizer = ServedHarmonizer(small.harmonizer("ht_plus"))
+        self.register_buffer("table", torch.zeros(1))
+
+    def forward(self, composite: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        black = (composite.flatten(1).amax(1) == 0).long()
+        return self.harmonizer(composite, mask) + self.table.gather(0, black)[:, None, None, None]
+
+
+def test_a_network_with_which_no_server_would_become_ready_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="ht: it cannot answer its warm-up; the repository is left as it was"):
+        publish(_NotBlack().eval(), ht.NETWORK, tmp_path, {})
+    assert list((tmp_path / "ht" / "1").iterdir()) == []
+
+
 def test_a_checkpoint_that_does_not_fit_ends_the_command_with_the_keys(tmp_path: Path) -> None:
     weights = dict(small.harmonizer("ht_plus").state_dict())
     weights["left.over"] = torch.zeros(1)
