@@ -150,6 +150,7 @@ class _Host:
         return answer
 
     async def ask_together(self, model: str, samples: Sequence[Sample], outputs: Sequence[str]) -> list[Sample]:
+        # Not again behind the barrier: it takes a millisecond, and steps that start together are to arrive together.
         self._check()
         inputs = {name: _batch([sample[name] for sample in samples]) for name in samples[0]}
         if barrier := self._stepping.get(model):
@@ -169,11 +170,11 @@ class _Host:
     async def _response(self, model: str, inputs: Sample, outputs: Sequence[str]) -> Any:
         """A model's response; one whose process has died is asked again, because it is loaded again."""
         for _ in range(_TRIES):
-            self._check()
             response = await self._exec(model, inputs, outputs)
             if not (response.has_error() and tells_of_loss(response.error().message())):
                 return response
             await asyncio.sleep(_PAUSE)
+            self._check()
         raise ServerFailure(model, "its process has ended")
 
     async def compute(self, function: Callable[..., _Value], *arguments: Any) -> _Value:

@@ -91,6 +91,6 @@ def text_unet(
         islands=(TIMESTEP, NORMS, SOFTMAX),
         quantization=Quantization("what is left of the noise at the end is small", ("Sin", "Cos"), ends=True),
         seen=seen,
-        # Steps that are sent together reach the batcher one by one, hence the delay.
-        serving=Serving(batch=4, gpu_batch=4, patience_seconds=PATIENCE),
+        # Four requests' steps, with and without their text; they reach the batcher one by one, hence the delay.
+        serving=Serving(batch=8, gpu_batch=4, patience_seconds=PATIENCE),
     )
