@@ -31,6 +31,15 @@ const draw = window.requestAnimationFrame.bind(window);
 window.requestAnimationFrame = (callback) => setTimeout(() => draw(callback), 100);
 window.cancelAnimationFrame = clearTimeout;
 """
+# Size, place and zoom are the same in ten looks, one after the other.
+_RESTS = r"""
+() => {
+    const zoom = document.querySelector('#editor .zoom-number').innerText;
+    const box = document.querySelector('#editor canvas').getBoundingClientRect();
+    window.rested = [...window.rested.slice(-9), [zoom, box.x, box.y, box.width, box.height].join()];
+    return /^[1-9]\d{0,2}%$/.test(zoom) && window.rested.length === 10 && new Set(window.rested).size === 1;
+}
+"""
 _NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
@@ -96,11 +105,10 @@ class Tab:
         self.page.locator(".pointing").click(position=place, modifiers=keys)
 
     def wait_for_editor(self) -> None:
-        """Returns when the photograph is in the editor, whose canvas is tiny before."""
+        """Returns when the photograph is in the editor and rests: its canvas is tiny before, and then grows."""
         expect(self.part("editor").locator("canvas").first).to_be_visible()
-        self.page.wait_for_function(
-            "() => /^[1-9]\\d{0,2}%$/.test(document.querySelector('#editor .zoom-number').innerText)"
-        )
+        self.page.evaluate("() => { window.rested = []; }")
+        self.page.wait_for_function(_RESTS, polling=100)
 
     def paint(self, *points: tuple[float, float]) -> None:
         """One stroke of the brush through points of the editor, 0..1 of its width and height."""
