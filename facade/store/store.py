@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, TypeVar, cast
 
 from sqlalchemy import Connection, CursorResult, Executable, UpdateBase, event
@@ -51,6 +51,7 @@ class Store:
         if self._file is not None:
             event.listen(self._engine.sync_engine, "connect", prepare)
             event.listen(self._engine.sync_engine, "begin", _begin)
+            event.listen(self._engine.sync_engine, "invalidate", _roll_back)
         self._looks = None if self._file is None else Looks(url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -166,6 +167,15 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
     # A reader that becomes a writer would fail if somebody else had written meanwhile.
     connection.exec_driver_sql("BEGIN" if _READS in options else "BEGIN IMMEDIATE")
+
+
+def _roll_back(connection: Any, *_: object) -> None:
+    """Of a connection that is given up because its task was cancelled.
+
+    The answer to its last question may be there for a while longer, and would keep everybody else from writing.
+    """
+    with suppress(Exception):
+        connection.rollback()
 
 
 def open_once(url: str) -> str:

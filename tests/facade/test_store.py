@@ -307,3 +307,27 @@ def test_who_reads_does_not_wait_for_who_writes(tmp_path):
             return time.monotonic() - begin
 
     assert asyncio.run(read()) < PATIENCE
+
+
+def test_a_question_that_is_given_up_in_a_transaction_keeps_nobody_from_writing(tmp_path):
+    long = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000)"
+
+    async def visit() -> None:
+        async with Store(file_url(tmp_path / "concord.db"), MIGRATIONS) as store:
+            asking = asyncio.Event()
+
+            async def ask() -> None:
+                async with store.begin() as session:
+                    asking.set()
+                    await session.execute(text(f"{long} SELECT count(*) FROM numbers"))
+
+            task = asyncio.create_task(ask())
+            await asking.wait()
+            await asyncio.sleep(0.05)
+            task.cancel()
+            [given_up] = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(given_up, asyncio.CancelledError)
+            async with store.begin() as session:
+                await session.execute(text("CREATE TABLE written (number INTEGER)"))
+
+    asyncio.run(visit())
