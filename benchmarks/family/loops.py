@@ -65,6 +65,7 @@ class Loop:
     publish: Callable[[Path], None]
 
 
+INPAINTING = replace(SMALL_INPAINTING, widths=sizes.LDM.widths, features=sizes.LDM.features)
 SR = Loop("ldm_sr", Upscale, "ldm_sr_unet", partial(publish_ldm_sr, config=SMALL_SR))
 SR_DECODER = "ldm_sr_decoder"
 LATENT = partial(publish_ldm, config=replace(sizes.LDM, pieces=200))
@@ -86,7 +87,7 @@ LOOPS = (
     Loop("blended_latent", Edit, "ldm_text2img_unet", LATENT),
     Loop("blended_stable_diffusion", Edit, "stable_diffusion_unet", STABLE_DIFFUSION),
     Loop("blended_diffusion", Edit, "blended_guidance", partial(publish_blended_diffusion, config=BLENDED, text=CLIP)),
-    Loop("ldm_inpainting", Inpaint, "ldm_inpainting_unet", partial(publish_ldm_inpainting, config=SMALL_INPAINTING)),
+    Loop("ldm_inpainting", Inpaint, "ldm_inpainting_unet", partial(publish_ldm_inpainting, config=INPAINTING)),
     SR,
     Loop("attngan", Generate, "attngan_generator", partial(publish_attngan, config=ATTNGAN, text=WORDS)),
     Loop("diffir", Inpaint, "diffir", partial(publish_alone, name="diffir", sizes=sizes.DIFFIR)),

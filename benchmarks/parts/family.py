@@ -153,7 +153,8 @@ def together(requests: dict[str, SideBySide]) -> str:
         ratio, batch = each.at_once_over_in_turn, each.mean_unet_batch
         lines.append([f"`{name.removeprefix(REQUESTS)}`", each.requests, in_turn, together_ms, ratio, batch])
     header = ["model", "requests", "in turn, ms", "at once, ms", "at once over in turn", "samples a run"]
-    title = f"### Requests at once, small networks\n\nAt most {MOST_AT_ONCE} of the time in turn is the goal."
+    goal = f"At most {MOST_AT_ONCE} of the time in turn is the goal of those that go in steps."
+    title = f"### Requests at once, small networks\n\n{goal}"
     return f"{title}\n\n{table(header, lines)}" if requests else ""
 
 
