@@ -78,13 +78,14 @@ class Source(Protocol):
 class Quantization:
     """What of a network stays in FP32 when the rest becomes INT8, and why; products of vectors always do.
 
-    `types` are OpenVINO's operators. `ends`: the products that read the inputs, and those that give the answer.
-    `transformer`: quantized with NNCF's scheme for attention.
+    `types` are OpenVINO's operators. `ends`: the products that read the inputs, and those that give the answer; but for
+    inputs that are `joining` later what others have become. `transformer`: quantized with NNCF's scheme for attention.
     """
 
     reason: str
     types: tuple[str, ...] = ()
     ends: bool = False
+    joining: Collection[str] = ()
     transformer: bool = True
 
 

@@ -6,7 +6,7 @@ and BF16 OpenVINO reads the exported network itself.
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def shape(tensor: Any) -> tuple[int, ...]:
 def quantize(network: ov.Model, seen: Sequence[Feeds], how: Quantization) -> ov.Model:
     """The network with weights and activations in INT8, but for what stays in FP32."""
     nncf.set_log_level(logging.ERROR)
-    kept = vector_products(network) | (end_products(network) if how.ends else set())
+    kept = vector_products(network) | (end_products(network, how.joining) if how.ends else set())
     return nncf.quantize(
         network,
         nncf.Dataset(seen),
@@ -115,10 +115,14 @@ def vector_products(network: ov.Model) -> set[str]:
     return {node.get_friendly_name() for node in products if node.get_output_partial_shape(0).rank.get_length() == 2}
 
 
-def end_products(network: ov.Model) -> set[str]:
-    """Names of the products before which there is none on the way from an input, or after which none to an answer."""
+def end_products(network: ov.Model, joining: Collection[str] = ()) -> set[str]:
+    """Names of the products before which there is none on the way from an input, or after which none to an answer.
+
+    Args:
+        joining: inputs that are left out.
+    """
     first = nearest(
-        network.get_parameters(),
+        (start for start in network.get_parameters() if start.output(0).any_name not in joining),
         lambda node: (each.get_node() for tensor in node.outputs() for each in tensor.get_target_inputs()),
     )
     return first | nearest(

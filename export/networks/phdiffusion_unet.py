@@ -144,13 +144,14 @@ def feature_axes(level: int) -> dict[int, object]:
 
 
 LATENT_AXES = latent_axes(unit(LEVELS))
+MASK = ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=LATENT_STRIDE)
 
 NETWORK = Network(
     name="phdiffusion_unet",
     inputs=(
         LATENT,
         ServedTensor("TIMESTEP", "FP32", (1,)),
-        ServedTensor("LATENT_MASK", "FP32", (1, -1, -1), stride=LATENT_STRIDE),
+        MASK,
         *FEATURES,
     ),
     outputs=(ServedTensor("NOISE", "FP32", (LATENT_CHANNELS, -1, -1), stride=LATENT_STRIDE),),
@@ -163,7 +164,12 @@ NETWORK = Network(
     },
     golden=("phdiffusion_unet_small", "phdiffusion_interact"),
     islands=(TIMESTEP, NORMS, SOFTMAX),
-    quantization=Quantization("what is left of the noise at the end is small", ("Sin", "Cos"), ends=True),
+    quantization=Quantization(
+        "what is left of the noise at the end is small",
+        ("Sin", "Cos"),
+        ends=True,
+        joining=[MASK.name, *(feature.name for feature in FEATURES)],
+    ),
     seen=seen,
     # Steps that are sent together reach the batcher one by one, hence the delay.
     serving=Serving(batch=4, gpu_batch=4, patience_seconds=PATIENCE),

@@ -10,6 +10,7 @@ import nncf.telemetry.wrapper
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13 as opset
 
 from concord.repository.profiles import INT8_FILE as FILE
 from export import calibration, quantization
@@ -52,6 +53,23 @@ def test_a_network_that_computes_something_else_is_not_served(monkeypatch, tmp_p
     with pytest.raises(EngineError, match=r"cris: it would answer with .* dB .* at least 90 .* left as it was"):
         build("cris", tmp_path, "int8", number=SAMPLES)
     assert contents(folder) == before
+
+
+def test_an_input_that_joins_the_others_later_is_not_where_a_network_begins() -> None:
+    latent, feature = opset.parameter([1, 4, 4], np.float32), opset.parameter([1, 4, 4], np.float32)
+    for given, name in ((latent, "LATENT"), (feature, "FEATURE")):
+        given.output(0).set_names({name})
+
+    def product(value: ov.Node) -> ov.Node:
+        return opset.matmul(value, np.eye(4, dtype=np.float32), transpose_a=False, transpose_b=False)
+
+    first = product(latent)
+    middle = product(opset.add(first, feature))
+    last = product(middle)
+    network = ov.Model([last], [latent, feature])
+    name_first, name_middle, name_last = (node.get_friendly_name() for node in (first, middle, last))
+    assert quantization.end_products(network) == {name_first, name_middle, name_last}
+    assert quantization.end_products(network, ["FEATURE"]) == {name_first, name_last}
 
 
 @pytest.mark.parametrize("model", SEEN)
