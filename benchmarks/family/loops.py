@@ -65,7 +65,7 @@ class Loop:
     publish: Callable[[Path], None]
 
 
-INPAINTING = replace(SMALL_INPAINTING, widths=sizes.LDM.widths, features=sizes.LDM.features)
+INPAINTING = replace(SMALL_INPAINTING, widths=sizes.LDM.widths)
 SR = Loop("ldm_sr", Upscale, "ldm_sr_unet", partial(publish_ldm_sr, config=SMALL_SR))
 SR_DECODER = "ldm_sr_decoder"
 LATENT = partial(publish_ldm, config=replace(sizes.LDM, pieces=200))
