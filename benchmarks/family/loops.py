@@ -29,7 +29,6 @@ from concord.server.installation import MODEL_REPOSITORIES
 from concord.variants import DEFAULT
 from concord_client import Client, Edit, Generate, Harmonize, Inpaint, Request, Upscale
 from concord_client.settings import SettingValue
-from demo import sizes
 from export.network import SIDES
 from export.networks import declared
 from export.networks.attngan_generator import AttnGanConfig
@@ -37,9 +36,11 @@ from export.networks.attngan_text_encoder import AttnGanTextConfig
 from export.networks.blended_guidance import BlendedConfig
 from export.networks.clip import VisionConfig
 from export.networks.compvis_unet import CompVisUnetConfig
+from export.networks.diffir import DiffIRConfig
 from export.networks.guided_unet import GuidedUnetConfig
 from export.networks.ldm_inpainting import SMALL as SMALL_INPAINTING
 from export.networks.ldm_sr import SMALL as SMALL_SR
+from export.networks.ldm_text2img import LdmText2ImgConfig
 
 REQUESTS = 4
 STEPS = 20  # of a request: fewer than any of these loops has by default
@@ -47,6 +48,7 @@ SIDE = 256  # pixels
 PUBLISHED_STEPS = 10  # a tenth of what a user is given: what is done once a request counts ten times as much
 TEXT = "a red circle left of a blue square"
 SMALL_UNET = CompVisUnetConfig(widths=(32, 64, 128, 128), heads=4, context=48)
+SMALL_VAE = {"block_out_channels": (16, 32, 64, 64), "layers_per_block": 1, "norm_num_groups": 2}
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,44 @@ class Loop:
     publish: Callable[[Path], None]
 
 
-INPAINTING = replace(SMALL_INPAINTING, widths=sizes.LDM.widths)
 SR = Loop("ldm_sr", Upscale, "ldm_sr_unet", partial(publish_ldm_sr, config=SMALL_SR))
 SR_DECODER = "ldm_sr_decoder"
-LATENT = partial(publish_ldm, config=replace(sizes.LDM, pieces=200))
+LDM = LdmText2ImgConfig(
+    widths=(32, 64, 96),
+    layers=1,
+    heads=2,
+    pieces=200,
+    text_width=64,
+    text_layers=2,
+    features=16,
+    multiples=(1, 2, 4, 4),
+    autoencoder_layers=1,
+    groups=2,
+)
+LATENT = partial(publish_ldm, config=LDM)
+INPAINTING = replace(SMALL_INPAINTING, widths=LDM.widths)
 STABLE_DIFFUSION = partial(
     publish_stable_diffusion,
-    unet=sizes.REFERRING_UNET | {"in_channels": sizes.VAE["latent_channels"]},
-    vae=sizes.VAE,
-    text=sizes.TEXT_ENCODER,
+    unet={
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (48, 80, 112),
+        "layers_per_block": 1,
+        "cross_attention_dim": 48,
+        "attention_head_dim": 4,
+        "norm_num_groups": 4,
+    },
+    vae=SMALL_VAE,
+    text={"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
 CLIP = VisionConfig(
     text_width=64, text_heads=2, text_layers=2, patch=32, vision_width=64, vision_heads=2, vision_layers=2
 )
 BLENDED = BlendedConfig(GuidedUnetConfig(widths=(32, 32, 32, 32, 64, 64), head_width=16), CLIP)
 ATTNGAN, WORDS = AttnGanConfig(width=8, blocks=1), AttnGanTextConfig(vocabulary=64, embedding=32)
+DIFFIR = DiffIRConfig(width=16, blocks=(0, 1, 2, 4), condition_blocks=1)
 LOOPS = (
-    Loop("phdiffusion", Harmonize, "phdiffusion_unet", partial(publish_phdiffusion, config=SMALL_UNET, vae=sizes.VAE)),
+    Loop("phdiffusion", Harmonize, "phdiffusion_unet", partial(publish_phdiffusion, config=SMALL_UNET, vae=SMALL_VAE)),
     Loop("ldm", Generate, "ldm_text2img_unet", LATENT),
     Loop("stable_diffusion", Generate, "stable_diffusion_unet", STABLE_DIFFUSION),
     Loop("blended_latent", Edit, "ldm_text2img_unet", LATENT),
@@ -90,7 +113,7 @@ LOOPS = (
     Loop("ldm_inpainting", Inpaint, "ldm_inpainting_unet", partial(publish_ldm_inpainting, config=INPAINTING)),
     SR,
     Loop("attngan", Generate, "attngan_generator", partial(publish_attngan, config=ATTNGAN, text=WORDS)),
-    Loop("diffir", Inpaint, "diffir", partial(publish_alone, name="diffir", sizes=sizes.DIFFIR)),
+    Loop("diffir", Inpaint, "diffir", partial(publish_alone, name="diffir", sizes=DIFFIR)),
 )
 
 
