@@ -17,7 +17,7 @@ from concord.model_config import UNLESS_EMPTY
 from concord.repository import ensembles, loops, pbtxt
 from concord.repository.profiles import PATIENCE, PROFILES
 from concord.server.installation import MODEL_REPOSITORIES
-from export.network import SIDES, Network
+from export.network import Network
 from export.networks import every
 from export.publication import MODEL
 
@@ -90,12 +90,12 @@ def default(network: Network) -> ModelConfig:
     for key, value in {**serving.session, **patience, **unless_empty}.items():
         config.parameters[key].CopyFrom(ModelParameter(string_value=value))
     config.dynamic_batching.max_queue_delay_microseconds = serving.delay_microseconds
-    warmup = config.model_warmup.add(name="zeros", batch_size=1)
+    warmup, zeros = config.model_warmup.add(name="zeros", batch_size=1), network.warmup()
     for tensor in network.inputs:
         # Zeros would not reach a network that is not asked for them.
         values = "random_data" if tensor.name == network.unless_empty else "zero_data"
         given = ModelWarmup.Input(
-            data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=tensor.at(SIDES[0]), **{values: True}
+            data_type=DataType.Value(f"TYPE_{tensor.kind}"), dims=zeros[tensor.name].shape[1:], **{values: True}
         )
         warmup.inputs[tensor.name].CopyFrom(given)
     return config

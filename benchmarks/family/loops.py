@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from benchmarks.family.networks import (
     publish_alone,
     publish_attngan,
@@ -30,7 +32,7 @@ from concord.variants import DEFAULT
 from concord_client import Client, Edit, Generate, Harmonize, Inpaint, Request, Upscale
 from concord_client.settings import SettingValue
 from export.network import SIDES
-from export.networks import declared
+from export.networks import declared, text_encoder
 from export.networks.attngan_generator import AttnGanConfig
 from export.networks.attngan_text_encoder import AttnGanTextConfig
 from export.networks.blended_guidance import BlendedConfig
@@ -41,14 +43,40 @@ from export.networks.guided_unet import GuidedUnetConfig
 from export.networks.ldm_inpainting import SMALL as SMALL_INPAINTING
 from export.networks.ldm_sr import SMALL as SMALL_SR
 from export.networks.ldm_text2img import LdmText2ImgConfig
+from export.publication import record_of
 
 REQUESTS = 4
 STEPS = 20  # of a request: fewer than any of these loops has by default
 SIDE = 256  # pixels
 PUBLISHED_STEPS = 10  # a tenth of what a user is given: what is done once a request counts ten times as much
 TEXT = "a red circle left of a blue square"
+PIECES = 200  # of words, the letters among them
 SMALL_UNET = CompVisUnetConfig(widths=(32, 64, 128, 128), heads=4, context=48)
-SMALL_VAE = {"block_out_channels": (16, 32, 64, 64), "layers_per_block": 1, "norm_num_groups": 2}
+
+
+def demo_sizes(network: str) -> dict[str, Any]:
+    """Of a network with demo weights, as its record says them."""
+    sizes: dict[str, Any] = record_of(MODEL_REPOSITORIES[0], network)["config"]
+    return sizes
+
+
+def publish_small_phdiffusion(folder: Path) -> None:
+    publish_phdiffusion(folder, SMALL_UNET, demo_sizes("vae_encoder"))
+
+
+def publish_demo_ldm(folder: Path) -> None:
+    sizes = TypeAdapter(LdmText2ImgConfig).validate_python(demo_sizes("ldm_text2img_unet"))
+    publish_ldm(folder, replace(sizes, pieces=PIECES))
+
+
+def publish_demo_stable_diffusion(folder: Path) -> None:
+    vae, reading = demo_sizes("vae_encoder"), demo_sizes("text_encoder")
+    unet = demo_sizes("referring_unet") | {"in_channels": vae["latent_channels"]}
+    publish_stable_diffusion(folder, unet, vae, {name: reading[name] for name in text_encoder.SIZES})
+
+
+def publish_demo_diffir(folder: Path) -> None:
+    publish_alone(folder, "diffir", TypeAdapter(DiffIRConfig).validate_python(demo_sizes("diffir")))
 
 
 @dataclass(frozen=True)
@@ -69,51 +97,23 @@ class Loop:
 
 SR = Loop("ldm_sr", Upscale, "ldm_sr_unet", partial(publish_ldm_sr, config=SMALL_SR))
 SR_DECODER = "ldm_sr_decoder"
-LDM = LdmText2ImgConfig(
-    widths=(32, 64, 96),
-    layers=1,
-    heads=2,
-    pieces=200,
-    text_width=64,
-    text_layers=2,
-    features=16,
-    multiples=(1, 2, 4, 4),
-    autoencoder_layers=1,
-    groups=2,
-)
-LATENT = partial(publish_ldm, config=LDM)
-INPAINTING = replace(SMALL_INPAINTING, widths=LDM.widths)
-STABLE_DIFFUSION = partial(
-    publish_stable_diffusion,
-    unet={
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "block_out_channels": (48, 80, 112),
-        "layers_per_block": 1,
-        "cross_attention_dim": 48,
-        "attention_head_dim": 4,
-        "norm_num_groups": 4,
-    },
-    vae=SMALL_VAE,
-    text={"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4},
-)
+INPAINTING = replace(SMALL_INPAINTING, widths=SMALL_INPAINTING.widths[:3])
 CLIP = VisionConfig(
     text_width=64, text_heads=2, text_layers=2, patch=32, vision_width=64, vision_heads=2, vision_layers=2
 )
 BLENDED = BlendedConfig(GuidedUnetConfig(widths=(32, 32, 32, 32, 64, 64), head_width=16), CLIP)
 ATTNGAN, WORDS = AttnGanConfig(width=8, blocks=1), AttnGanTextConfig(vocabulary=64, embedding=32)
-DIFFIR = DiffIRConfig(width=16, blocks=(0, 1, 2, 4), condition_blocks=1)
 LOOPS = (
-    Loop("phdiffusion", Harmonize, "phdiffusion_unet", partial(publish_phdiffusion, config=SMALL_UNET, vae=SMALL_VAE)),
-    Loop("ldm", Generate, "ldm_text2img_unet", LATENT),
-    Loop("stable_diffusion", Generate, "stable_diffusion_unet", STABLE_DIFFUSION),
-    Loop("blended_latent", Edit, "ldm_text2img_unet", LATENT),
-    Loop("blended_stable_diffusion", Edit, "stable_diffusion_unet", STABLE_DIFFUSION),
+    Loop("phdiffusion", Harmonize, "phdiffusion_unet", publish_small_phdiffusion),
+    Loop("ldm", Generate, "ldm_text2img_unet", publish_demo_ldm),
+    Loop("stable_diffusion", Generate, "stable_diffusion_unet", publish_demo_stable_diffusion),
+    Loop("blended_latent", Edit, "ldm_text2img_unet", publish_demo_ldm),
+    Loop("blended_stable_diffusion", Edit, "stable_diffusion_unet", publish_demo_stable_diffusion),
     Loop("blended_diffusion", Edit, "blended_guidance", partial(publish_blended_diffusion, config=BLENDED, text=CLIP)),
     Loop("ldm_inpainting", Inpaint, "ldm_inpainting_unet", partial(publish_ldm_inpainting, config=INPAINTING)),
     SR,
     Loop("attngan", Generate, "attngan_generator", partial(publish_attngan, config=ATTNGAN, text=WORDS)),
-    Loop("diffir", Inpaint, "diffir", partial(publish_alone, name="diffir", sizes=DIFFIR)),
+    Loop("diffir", Inpaint, "diffir", publish_demo_diffir),
 )
 
 
